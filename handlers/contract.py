@@ -1,0 +1,130 @@
+"""The contract at run time: validators and normalisers compiled once from the generated bundle."""
+
+import copy
+import functools
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import orjson
+
+import errors
+from handlers.normalise import Normal, Normaliser
+
+GENERATED = Path(__file__).parent.parent / "generated"
+_SCHEMAS = "#/components/schemas/"
+_LONGEST = 120
+_KEYWORD_TEXTS = {
+    "required": "is required",
+    "enum": "is none of the values that are allowed",
+    "anyOf": "has none of the forms that are allowed",
+    "pattern": "does not have the form that is asked for",
+    "type": "has the wrong type",
+}
+
+Schema = dict[str, Any]
+
+
+class Contract:
+    """One published document and what is compiled from it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.document: dict[str, Any] = orjson.loads((GENERATED / f"{name}.json").read_bytes())
+        self._schemas = self.document["components"]["schemas"]
+        self._translated = {"schemas": draft4(self._schemas)}
+        self._closed = {"schemas": closed(self._translated["schemas"])}
+        self.normaliser = Normaliser(self._schemas)
+
+    def validator(self, schema: Schema, *, close: bool = False) -> jsonschema_rs.Draft4Validator:
+        """A compiled validator; *close*: members that the schema does not name are refused."""
+        components = self._closed if close else self._translated
+        made = draft4(schema)
+        return jsonschema_rs.Draft4Validator(
+            {**(closed(made) if close else made), "components": components}
+        )
+
+    @functools.cache  # noqa: B019  (a Contract lives as long as the program)
+    def strict(self, name: str) -> jsonschema_rs.Draft4Validator:
+        """The validator of the strict schema *name*: what is stored and sent, and nothing else."""
+        return self.validator({"$ref": _SCHEMAS + name}, close=True)
+
+    def normalise(self, name: str, value: Any) -> tuple[Any, list[str]]:
+        """*value* in its canonical form, and notes on what was tolerated.
+
+        Raises:
+            errors.RuleRefusal: a rule of the contract refuses it.
+        """
+        notes: list[str] = []
+        made = self.normal(name)(value, notes)
+        self.check_strict(name, made)
+        return made, notes
+
+    @functools.cache  # noqa: B019  (a Contract lives as long as the program)
+    def normal(self, name: str, *, partial: bool = False) -> Normal:
+        """The normaliser of the strict schema *name*."""
+        return self.normaliser.of(name, partial=partial)
+
+    def check_strict(self, name: str, value: Any) -> None:
+        """Refuse what the strict schema *name* would not let us send.
+
+        Raises:
+            errors.RuleRefusal: the message names the field.
+        """
+        validator = self.strict(name)
+        if not validator.is_valid(value):
+            raise errors.RuleRefusal(explain(validator, value))
+
+    def stem(self, schema: Schema) -> tuple[str, bool] | None:
+        """The strict schema behind a request schema such as LocationIn, and whether it is partial."""
+        name = schema.get("$ref", "").removeprefix(_SCHEMAS)
+        for suffix in ("In", "Patch", "OrNull"):
+            stem = name.removesuffix(suffix)
+            if stem != name and stem in self._schemas:
+                return stem, suffix == "Patch"
+        return None
+
+
+@functools.cache
+def ocpi() -> Contract:
+    """The contract of the OCPI peer API."""
+    return Contract("ocpi")
+
+
+def draft4(node: Any) -> Any:
+    """An OpenAPI 3.0 schema as JSON Schema draft 4: `nullable` spelt out."""
+    if isinstance(node, list):
+        return [draft4(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: draft4(value) for key, value in node.items() if key not in ("example", "nullable")}
+    if node.get("nullable") is True and isinstance(made.get("type"), str):
+        made["type"] = [made["type"], "null"]
+    return made
+
+
+def closed(node: Any) -> Any:
+    """The same schema, refusing members that it does not name."""
+    if isinstance(node, list):
+        return [closed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: closed(value) for key, value in node.items()}
+    if isinstance(node.get("properties"), dict) and "type" in node:
+        made.setdefault("additionalProperties", False)
+    return copy.copy(made)
+
+
+def explain(validator: jsonschema_rs.Draft4Validator, value: Any) -> str:
+    """What is wrong with *value*: the field, then what it should be."""
+    error = next(iter(validator.iter_errors(value)))
+    path = [str(step) for step in error.instance_path]
+    keyword = str(error.schema_path[-1]) if error.schema_path else ""
+    message = error.message
+    if keyword == "required":
+        path.append(message.partition('"')[2].partition('"')[0])
+    if keyword in _KEYWORD_TEXTS and (keyword == "required" or len(message) > _LONGEST):
+        message = _KEYWORD_TEXTS[keyword]
+    if len(message) > _LONGEST:
+        message = f"is refused by {keyword}"
+    return f"{'.'.join(path) or 'body'}: {message}"[:500]

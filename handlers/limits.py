@@ -1,0 +1,128 @@
+"""What is refused before the contract is asked: size, media type, encoding, and JSON that cannot be kept.
+
+Spec: design section 3; security.md S19 to S24, S48, S49.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import IO, Any
+
+import orjson
+
+import errors
+from settings import settings
+
+MAX_DEPTH = 32
+_CHUNK = 65_536
+_KEY = re.compile(rb'"[ \t\r\n]*:')
+_LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}")
+_ABSENT = object()
+ABSENT: Any = _ABSENT
+"""What a request without a body gives."""
+
+
+def read(environ: Mapping[str, Any]) -> Any:
+    """The decoded body of a request, or `ABSENT`.
+
+    Raises:
+        errors.UnsupportedMedia: another media type than JSON, or a compressed body.
+        errors.TooLarge: more bytes than the setting allows; the rest is not read.
+        errors.Malformed: not JSON, or JSON that cannot be kept as it is.
+    """
+    raw = _raw(environ)
+    if not raw.strip():
+        return ABSENT
+    _check_headers(environ)
+    return decode(raw)
+
+
+def _check_headers(environ: Mapping[str, Any]) -> None:
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise errors.UnsupportedMedia(f"Content-Encoding is {encoding[:40]!r}; send the body as it is.")
+    media, _, parameters = environ.get("CONTENT_TYPE", "").partition(";")
+    if media.strip().lower() not in ("", "application/json"):
+        raise errors.UnsupportedMedia(f"Content-Type is {media[:40]!r}; send application/json.")
+    charset = parameters.lower().partition("charset=")[2].strip(' "')
+    if charset not in ("", "utf-8", "utf8"):
+        raise errors.UnsupportedMedia(f"charset is {charset[:40]!r}; send UTF-8.")
+
+
+def _raw(environ: Mapping[str, Any]) -> bytes:
+    limit = settings().body_limit
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isascii() and length.isdigit() and int(length[:12]) > limit:
+        raise errors.TooLarge(f"The body is larger than {limit} bytes.")
+    if not length and "HTTP_TRANSFER_ENCODING" not in environ:
+        return b""
+    stream: IO[bytes] = environ["wsgi.input"]
+    chunks, size = [], 0
+    while chunk := stream.read(_CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise errors.TooLarge(f"The body is larger than {limit} bytes.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def decode(raw: bytes) -> Any:
+    """The value of JSON text.
+
+    Raises:
+        errors.Malformed: it is not JSON in UTF-8, is nested too deeply, names a member twice, or has
+            a number that would not come back as it was given.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise errors.Malformed(f"The body is not valid JSON: {str(error)[:200]}.") from None
+    if _keys(value, 1) != len(_KEY.findall(raw)):
+        _refuse_repeated_members(raw)
+    if _LONG_NUMBER.search(raw):
+        _refuse_inexact_numbers(raw)
+    return value
+
+
+def _keys(value: Any, depth: int) -> int:
+    """How many members there are in all; refuses what is nested too deeply."""
+    if depth > MAX_DEPTH:
+        raise errors.Malformed(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    if isinstance(value, dict):
+        count = len(value)
+        for item in value.values():
+            if isinstance(item, dict | list):
+                count += _keys(item, depth + 1)
+        return count
+    if isinstance(value, list):
+        return sum(_keys(item, depth + 1) for item in value if isinstance(item, dict | list))
+    return 0
+
+
+def _refuse_repeated_members(raw: bytes) -> None:
+    def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise errors.Malformed(f"{twice[:80]}: stands in the same object twice.")
+        return made
+
+    json.loads(raw, object_pairs_hook=unrepeated)
+
+
+def _refuse_inexact_numbers(raw: bytes) -> None:
+    def exact(text: str) -> float:
+        if Decimal(text) != Decimal(repr(float(text))):
+            raise errors.Malformed(f"{text[:40]}: has more digits than can be kept exactly.")
+        return float(text)
+
+    json.loads(raw, parse_float=exact, parse_int=_bounded)
+
+
+def _bounded(text: str) -> int:
+    """An integer, unless it is so long that reading it is work."""
+    if len(text) > 20:  # noqa: PLR2004  (beyond 64 bits)
+        raise errors.Malformed(f"{text[:40]}...: is too large a number.")
+    return int(text)

@@ -1,0 +1,214 @@
+"""How an accepted document becomes the one that is stored and sent.
+
+Unknown members and nulls are dropped, empty lists kept, times in UTC, coordinates with six
+decimals, alpha-2 countries as alpha-3; the rules that the schema language cannot say (`x-rules`)
+are judged on the way. All of it is read from the contract (`x-normalise`, `x-extensible`,
+`x-rules`), compiled once. Design section 10, "Documents are normalised once, at write".
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+import errors
+from storage import instants
+
+Schema = Mapping[str, Any]
+Notes = list[str]
+Normal = Callable[[Any, Notes], Any]
+Rule = Callable[[Any], None]
+
+_SIX = Decimal("0.000001")
+_SCHEMAS = "#/components/schemas/"
+
+
+class Normaliser:
+    """Makes a function for each schema of the contract that is not sent as it came."""
+
+    def __init__(self, schemas: Mapping[str, Schema]) -> None:
+        self.schemas = schemas
+        self._made: dict[tuple[str, bool], Normal | None] = {}
+
+    def of(self, name: str, *, partial: bool = False) -> Normal:
+        """The function for the strict schema *name*; *partial*: keep null, it clears a field."""
+        return self._named(name, partial) or _as_it_is
+
+    def _named(self, name: str, partial: bool) -> Normal | None:  # noqa: FBT001  (private)
+        key = (name, partial)
+        if key not in self._made:
+            self._made[key] = self._make(self.schemas[name], name, partial)
+        return self._made[key]
+
+    def _make(self, schema: Schema, name: str, partial: bool) -> Normal | None:  # noqa: FBT001  (private)
+        if "$ref" in schema:
+            return self._named(schema["$ref"].removeprefix(_SCHEMAS), partial=False)
+        if len(schema.get("allOf", ())) == 1:
+            return self._make(schema["allOf"][0], name, partial=False)
+        if schema.get("type") == "object":
+            return self._object(schema, partial)
+        if schema.get("type") == "array":
+            return self._array(schema, name, partial)
+        if schema.get("x-extensible"):
+            return _extensible(schema, name)
+        if schema.get("x-normalise") == "country":
+            return functools.partial(_country, schema["x-alpha-2"])
+        return _SCALARS.get(schema.get("x-normalise", ""))
+
+    def _object(self, schema: Schema, partial: bool) -> Normal:  # noqa: FBT001  (private)
+        members = [
+            (key, self._make(value, key, partial and value.get("x-patch") == "merge-by-uid"))
+            for key, value in schema["properties"].items()
+        ]
+        rules = [] if partial else _rules(schema.get("x-rules", {}))
+
+        def normal(value: dict[str, Any], notes: Notes) -> dict[str, Any]:
+            made = {}
+            for key, member in members:
+                given = value.get(key)
+                if given is not None:
+                    made[key] = given if member is None else member(given, notes)
+                elif partial and key in value:
+                    made[key] = None
+            for rule in rules:
+                rule(made)
+            return made
+
+        return normal
+
+    def _array(self, schema: Schema, name: str, partial: bool) -> Normal | None:  # noqa: FBT001  (private)
+        if partial:
+            item = self._named(schema["items"]["$ref"].removeprefix(_SCHEMAS), partial=True)
+        else:
+            item = self._make(schema["items"], name, partial=False)
+        rules = _rules(schema.get("x-rules", {}), name)
+        if item is None and not rules:
+            return None
+        each = item or _as_it_is
+
+        def normal(value: list[Any], notes: Notes) -> list[Any]:
+            made = [each(element, notes) for element in value]
+            for rule in rules:
+                rule(made)
+            return made
+
+        return normal
+
+
+def _as_it_is(value: Any, _notes: Notes) -> Any:
+    return value
+
+
+def _datetime(value: str, notes: Notes) -> str:
+    made = instants.canonical(value)
+    if value[-6:-5] in ("+", "-"):
+        notes.append(f"{value} is not in UTC; read as {made}")
+    return made
+
+
+def _upper(value: str, _notes: Notes) -> str:
+    return value.upper()
+
+
+def _integer(value: float, _notes: Notes) -> int:
+    return int(value)
+
+
+def _number(value: float | str, _notes: Notes) -> float:
+    return float(value) if isinstance(value, str) else value
+
+
+def _coordinate(value: str, notes: Notes) -> str:
+    exact = Decimal(value)
+    made = exact.quantize(_SIX, ROUND_HALF_EVEN)
+    if len(str(abs(int(made)))) > len(str(abs(int(exact)))):  # 99.9999999 must not become 100
+        made = exact.quantize(_SIX, ROUND_DOWN)
+    text = value if len(value) == len(str(made)) else _same_head(value, made)
+    if len(value.partition(".")[2]) > -int(_SIX.as_tuple().exponent):
+        notes.append(f"{value} has more than six decimals; read as {text}")
+    return text
+
+
+def _same_head(value: str, made: Decimal) -> str:
+    """*made* as text, with the integer digits and the sign written as in *value*."""
+    sign = "-" if value.startswith("-") else ""
+    width = len(value.partition(".")[0].removeprefix("-"))
+    integer, _, decimals = str(abs(made)).partition(".")
+    return f"{sign}{integer.rjust(width, '0')}.{decimals}"
+
+
+def _country(alpha_3: Mapping[str, str], value: str, _notes: Notes) -> str:
+    if len(value) == 3:  # noqa: PLR2004  (alpha-3)
+        return value
+    if value not in alpha_3:
+        raise errors.RuleRefusal(f"country: {value} is not an ISO 3166-1 country")
+    return alpha_3[value]
+
+
+def _extensible(schema: Schema, name: str) -> Normal:
+    """Keep a value that the specification does not list, and note it. Conformance 48."""
+    known = frozenset(schema["anyOf"][0]["enum"])
+
+    def normal(value: str, notes: Notes) -> str:
+        if value not in known:
+            notes.append(f"{name}: {value} is not in OCPI 2.1.1; kept")
+        return value
+
+    return normal
+
+
+_SCALARS: dict[str, Normal] = {
+    "datetime": _datetime,
+    "upper": _upper,
+    "integer": _integer,
+    "number": _number,
+    "coordinate": _coordinate,
+}
+
+
+def _rules(given: Mapping[str, Any], name: str = "") -> list[Rule]:
+    makers: dict[str, Callable[[Any, str], Rule]] = {
+        "unique": _unique,
+        "increasing": functools.partial(_ordered, strictly=True),
+        "not_decreasing": functools.partial(_ordered, strictly=False),
+        "one_of": _one_of,
+    }
+    return [makers[kind](argument, name) for kind, argument in given.items()]
+
+
+def _unique(key: str, name: str) -> Rule:
+    def rule(items: list[dict[str, Any]]) -> None:
+        seen = set()
+        for item in items:
+            if item[key] in seen:
+                raise errors.RuleRefusal(f"{name}: {key} {item[key]} stands there twice")
+            seen.add(item[key])
+
+    return rule
+
+
+def _ordered(pair: list[str], _name: str, *, strictly: bool) -> Rule:
+    first, second = pair
+
+    def rule(made: dict[str, Any]) -> None:
+        begin, end = made.get(first), made.get(second)
+        if begin is None or end is None:
+            return
+        begin, end = _comparable(begin), _comparable(end)
+        if end < begin or (strictly and end == begin):
+            raise errors.RuleRefusal(f"{second}: must be later than {first}")
+
+    return rule
+
+
+def _comparable(value: str) -> Any:
+    """A time of day as text, an instant as milliseconds."""
+    return value if len(value) == 5 else instants.parse(value)  # noqa: PLR2004  (HH:MM)
+
+
+def _one_of(names: list[str], _name: str) -> Rule:
+    def rule(made: dict[str, Any]) -> None:
+        if not any(name in made for name in names):
+            raise errors.RuleRefusal(f"{names[0]}: one of {' and '.join(names)} must be given")
+
+    return rule

@@ -1,0 +1,70 @@
+"""Partial updates: what a PATCH makes of what is stored. Spec: 2.1.1 transport_and_format, PATCH."""
+
+from typing import Any
+
+import errors
+from handlers import contract
+from settings import settings
+from storage import instants
+from storage.objects import Body, Change
+
+_KEYS = {"Location": "id", "EVSE": "uid", "Connector": "id", "Session": "id", "Tariff": "id", "Token": "uid"}
+
+
+def over(patch: Body, schema: str) -> Change:
+    """A function that lays *patch* over a stored object of *schema*.
+
+    A field that is given replaces the stored one whole, null clears it; `evses` are merged by uid
+    (conformance 113, 121). Older than what is stored: nothing changes (116). Without
+    `last_updated` the present instant is stamped (115). The result must obey the strict schema.
+
+    Raises (from the function):
+        errors.RuleRefusal: the key would change, or the result breaks a rule; the field is named.
+    """
+
+    def changed(stored: Body) -> Body | None:
+        key = _KEYS[schema]
+        same(stored[key], patch.get(key, stored[key]), key)
+        stamp = patch.get("last_updated")
+        if not (patch.keys() - {key}):
+            return None
+        if stamp is not None and instants.parse(stamp) < instants.parse(stored["last_updated"]):
+            return None
+        stamped = {**patch, "last_updated": stamp or _now(stored)}
+        return contract.ocpi().normalise(schema, merged(stored, stamped))[0]  # type: ignore[no-any-return]
+
+    return changed
+
+
+def merged(stored: Body, patch: Body) -> Body:
+    """*stored* with the fields of *patch*; null clears."""
+    made = {**stored, **patch}
+    if patch.get("evses") is not None:
+        made["evses"] = _evses(stored.get("evses", []), patch["evses"], patch["last_updated"])
+    if settings().append_charging_periods and patch.get("charging_periods"):
+        made["charging_periods"] = [*stored.get("charging_periods", []), *patch["charging_periods"]]
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def _evses(stored: list[Body], patches: list[Body], stamp: str) -> list[Body]:
+    """EVSEs merged by uid; none is ever deleted. Conformance 121."""
+    made = {evse["uid"]: evse for evse in stored}
+    for patch in patches:
+        fields = {**made.get(patch["uid"], {}), "last_updated": stamp, **patch}
+        made[patch["uid"]] = {name: value for name, value in fields.items() if value is not None}
+    return list(made.values())
+
+
+def _now(stored: Body) -> str:
+    """The present instant, but never before what is stored."""
+    return instants.text(max(instants.now_ms(), instants.parse(stored["last_updated"])))
+
+
+def same(in_url: Any, in_body: Any, name: str) -> None:
+    """Refuse ids that differ. Spec: 2.1.1 transport_and_format, Errors.
+
+    Raises:
+        errors.RuleRefusal: they do.
+    """
+    if in_url != in_body:
+        raise errors.RuleRefusal(f"{name}: {in_body} in the body, {in_url} in the URL")

@@ -1,0 +1,235 @@
+"""Our tokens: who presents one, and what it opens.
+
+Only digests are stored. Four kinds: `registration` (Token A), `callback` (what a peer calls us with
+while we register at it), `peer` (Token C), `operator` (the back office of our own party).
+"""
+
+import hmac
+from dataclasses import dataclass
+
+import sqlalchemy
+from sqlalchemy import BigInteger, Connection, bindparam
+from sqlmodel import Field, SQLModel
+
+import errors
+from storage import database, instants, secrets
+from storage.connections import CONNECTIONS
+from storage.networks import CPO, NETWORKS
+from storage.objects import Party
+
+REGISTRATION = "registration"
+CALLBACK = "callback"
+PEER = "peer"
+OPERATOR = "operator"
+
+
+class AccessRow(SQLModel, table=True):
+    """One token of ours."""
+
+    __tablename__ = "ocpi_access"
+
+    digest: str = Field(primary_key=True, max_length=64)
+    kind: str = Field(max_length=12)
+    network_id: int = Field(sa_type=BigInteger, foreign_key="gw_networks.id", index=True)
+    connection_id: int | None = Field(
+        default=None, sa_type=BigInteger, foreign_key="ocpi_connections.id", index=True
+    )
+    last4: str = Field(max_length=4)
+    created_at: int = Field(sa_type=BigInteger)
+    used_at: int | None = Field(default=None, sa_type=BigInteger)
+    expires_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+ACCESS = database.table(AccessRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request: which of our networks the token belongs to, and which peer, if any."""
+
+    kind: str
+    network_id: int
+    role: str
+    country_code: str
+    party_id: str
+    connection_id: int | None
+    peer: Party | None
+    also: tuple[str, ...]
+    token: str
+
+    @property
+    def party(self) -> Party:
+        """Our own party, whose face the token opens."""
+        return self.country_code, self.party_id
+
+    @property
+    def is_operator(self) -> bool:
+        """Is it the back office of our own party."""
+        return self.kind == OPERATOR
+
+    @property
+    def owners(self) -> list[str]:
+        """The parties under whose names the caller may write, as `NL/TNM`."""
+        return [f"{self.peer[0]}/{self.peer[1]}", *self.also] if self.peer else []
+
+    def owner(self, country_code: str, party_id: str) -> Party:
+        """The party of a URL, if the caller may write under its name.
+
+        Raises:
+            errors.NotFound: it may not. Spec: 2.1.1 transport_and_format, Client owned object push.
+        """
+        allowed = [f"{self.country_code}/{self.party_id}"] if self.is_operator else self.owners
+        if f"{country_code}/{party_id}" not in allowed:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        return country_code, party_id
+
+    def readable(self, country_code: str, party_id: str) -> Party:
+        """The party of a URL under which a peer stored something, if the caller may see it.
+
+        Raises:
+            errors.NotFound: it may not.
+        """
+        if self.is_operator:
+            return country_code, party_id
+        return self.owner(country_code, party_id)
+
+    def own(self, country_code: str, party_id: str) -> Party:
+        """The party of a URL, if it is our own.
+
+        Raises:
+            errors.NotFound: it is not.
+        """
+        if (country_code, party_id) != self.party:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        return self.party
+
+    def pushed(self) -> dict[str, list[str]]:
+        """The scope of a list of what peers pushed: all of it for the operator, else the caller's."""
+        return {} if self.is_operator else {"owner": self.owners}
+
+    def addressed(self) -> dict[str, list[str]]:
+        """The scope of a list of our own objects that concern one peer each."""
+        return {} if self.is_operator else {"reader": self.owners}
+
+
+_c, _n, _p = ACCESS.c, NETWORKS.c, CONNECTIONS.c
+_IDENTIFY = (
+    sqlalchemy.select(
+        _c.digest, _c.kind, _c.connection_id, _c.used_at, _c.expires_at,
+        _c.network_id, _n.role, _n.country_code, _n.party_id,
+        _p.country_code.label("peer_country"), _p.party_id.label("peer_party"), _p.also,
+    )
+    .select_from(ACCESS.join(NETWORKS, _c.network_id == _n.id).outerjoin(CONNECTIONS, _c.connection_id == _p.id))
+    .where(_c.digest == bindparam("digest"))
+)  # fmt: skip
+_CONFIRM = (
+    sqlalchemy.update(ACCESS)
+    .where(_c.digest == bindparam("d"), _c.used_at.is_(None))
+    .values(used_at=bindparam("now"), expires_at=None)
+)
+_END_OTHERS = sqlalchemy.delete(ACCESS).where(
+    _c.connection_id == bindparam("connection"), _c.kind == PEER, _c.digest != bindparam("d")
+)
+_END = sqlalchemy.delete(ACCESS).where(_c.digest == bindparam("d"), _c.kind == bindparam("kind"))
+_END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection"))
+_SUPERSEDE = (
+    sqlalchemy.update(ACCESS)
+    .where(_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.expires_at.is_(None))
+    .values(expires_at=bindparam("until"))
+)
+_BIND = (
+    sqlalchemy.update(ACCESS)
+    .where(_c.digest == bindparam("d"), _c.kind == CALLBACK)
+    .values(kind=PEER, connection_id=bindparam("connection"), used_at=None, expires_at=None)
+)
+
+
+def identify(token: str) -> Caller | None:
+    """Who presents *token*, or None. The first use of a fresh Token C ends the one before it."""
+    digest = secrets.digest(token)
+    with database.statement() as connection:
+        row = connection.execute(_IDENTIFY, {"digest": digest}).first()
+    if row is None or not hmac.compare_digest(row.digest, digest):
+        return None
+    if row.expires_at is not None and row.expires_at <= instants.now_ms():
+        return None
+    if row.kind == PEER and row.used_at is None:
+        _confirm(digest, row.connection_id)
+    peer = (row.peer_country, row.peer_party) if row.peer_country else None
+    also = tuple(row.also.split(",")) if row.also else ()
+    return Caller(
+        kind=row.kind,
+        network_id=row.network_id,
+        role=row.role,
+        country_code=row.country_code,
+        party_id=row.party_id,
+        connection_id=row.connection_id,
+        peer=peer,
+        also=also,
+        token=token,
+    )
+
+
+def _confirm(digest: str, connection_id: int) -> None:
+    with database.transaction() as connection:
+        confirmed = connection.execute(_CONFIRM, {"d": digest, "now": instants.now_ms()}).rowcount
+        if confirmed:
+            connection.execute(_END_OTHERS, {"d": digest, "connection": connection_id})
+
+
+def mint(
+    kind: str, network_id: int, connection_id: int | None = None, lives_ms: int | None = None
+) -> str:
+    """A new token of *kind*; it is shown once, only its digest stays. *lives_ms*: until it ends."""
+    token = secrets.mint({REGISTRATION: "a_", OPERATOR: "o_"}.get(kind, ""))
+    now = instants.now_ms()
+    row = {
+        "digest": secrets.digest(token),
+        "kind": kind,
+        "network_id": network_id,
+        "connection_id": connection_id,
+        "last4": token[-4:],
+        "created_at": now,
+        "expires_at": None if lives_ms is None else now + lives_ms,
+    }
+    with database.statement() as connection:
+        connection.execute(sqlalchemy.insert(ACCESS), row)
+    return token
+
+
+def spend(connection: Connection, token: str) -> None:
+    """End Token A, inside the transaction that uses it.
+
+    Raises:
+        errors.Unauthorized: somebody else was first.
+    """
+    values = {"d": secrets.digest(token), "kind": REGISTRATION}
+    if connection.execute(_END, values).rowcount != 1:
+        raise errors.Unauthorized("Token A has been used already.")
+
+
+def withdraw(token: str) -> None:
+    """End a callback token that led to nothing."""
+    with database.statement() as connection:
+        connection.execute(_END, {"d": secrets.digest(token), "kind": CALLBACK})
+
+
+def bind(connection: Connection, token: str, connection_id: int) -> None:
+    """Make a callback token the peer's Token C, inside the transaction that stores the connection."""
+    connection.execute(_BIND, {"d": secrets.digest(token), "connection": connection_id})
+
+
+def supersede(connection: Connection, connection_id: int, overlap_ms: int) -> None:
+    """Let the Tokens C of a connection end with the first use of the next one, or after *overlap_ms*."""
+    until = instants.now_ms() + overlap_ms
+    connection.execute(_SUPERSEDE, {"connection": connection_id, "until": until})
+
+
+def end_all(connection: Connection, connection_id: int) -> None:
+    """End every token of a connection."""
+    connection.execute(_END_ALL, {"connection": connection_id})
+
+
+def opens(role: str) -> str:
+    """The URL segment of a role: `cpo` or `emsp`."""
+    return "cpo" if role == CPO else "emsp"

@@ -1,0 +1,69 @@
+"""Charge detail records: the bill; never changed once stored. Spec: 2.1.1 mod_cdrs."""
+
+import orjson
+from sqlalchemy import Index, UniqueConstraint
+from sqlmodel import Field
+
+import errors
+from storage import tokens
+from storage.objects import Body, Document, ObjectColumns, Page, Party, Shelf, Stored, Window
+
+
+class CDRRow(ObjectColumns, table=True):
+    """A CDR, our own or one that a peer sent; its id is compared without regard to case."""
+
+    __tablename__ = "ocpi_cdrs"
+    __table_args__ = (
+        UniqueConstraint("network_id", "country_code", "party_id", "folded_id"),
+        Index("ix_ocpi_cdrs_network_seq", "network_id", "seq"),
+        Index("ix_ocpi_cdrs_network_updated", "network_id", "last_updated"),
+        Index("ix_ocpi_cdrs_network_reader", "network_id", "reader", "seq"),
+    )
+
+    folded_id: str = Field(max_length=36)
+    reader: str | None = Field(default=None, max_length=6)
+
+
+_SHELF = Shelf(CDRRow, key=("folded_id",))
+
+
+def get(network_id: int, party: Party, cdr_id: str) -> Document | None:
+    """The CDR, or None."""
+    return _SHELF.get(network_id, party, cdr_id.lower())
+
+
+def get_addressed(
+    network_id: int, party: Party, cdr_id: str, readers: dict[str, list[str]]
+) -> Document | None:
+    """The CDR if it concerns one of *readers*, or None."""
+    own = {"country_code": party[0], "party_id": party[1], "folded_id": cdr_id.lower(), **readers}
+    found = _SHELF.page(network_id, Window(limit=1), own).documents
+    return Document(found[0]) if found else None
+
+
+def page(network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
+    """CDRs of the network, oldest first."""
+    return _SHELF.page(network_id, window, scope)
+
+
+def post(network_id: int, party: Party, body: Body) -> tuple[Stored, str]:
+    """Store a new CDR; the same one again changes nothing. Also the id under which it is stored.
+
+    Raises:
+        errors.RuleRefusal: the id is taken by another CDR. Spec: 2.1.1 mod_cdrs 1.
+    """
+    columns = {
+        "id": body["id"],
+        "folded_id": body["id"].lower(),
+        "notes": None,
+        "reader": tokens.issuer(network_id, body["auth_id"]),
+    }
+    if _SHELF.add(network_id, party, body, columns):
+        return Stored.CREATED, body["id"]
+    document = get(network_id, party, body["id"])
+    known = orjson.loads(document.text) if document else {}
+    if known != body:
+        raise errors.RuleRefusal(
+            f"id: a CDR {known.get('id')} with other content is stored already; a CDR is immutable"
+        )
+    return Stored.UPDATED, known["id"]

@@ -1,0 +1,104 @@
+"""Commands: those that reached us as CPO, and those that we sent as eMSP. Spec: 2.1.1 mod_commands."""
+
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import BigInteger, Index, bindparam
+from sqlmodel import Field, SQLModel
+
+import errors
+from storage import database, instants, secrets
+from storage.objects import encode
+
+RECEIVED = "received"
+SENT = "sent"
+
+
+class CommandRow(SQLModel, table=True):
+    """One command; *response* is the CPO's direct answer, *result* what the charge point made of it."""
+
+    __tablename__ = "ocpi_commands"
+    __table_args__ = (Index("ix_ocpi_commands_open", "network_id", "connection_id", "name", "result"),)
+
+    uid: str = Field(primary_key=True, max_length=43)
+    network_id: int = Field(sa_type=BigInteger, foreign_key="gw_networks.id")
+    connection_id: int = Field(sa_type=BigInteger, foreign_key="ocpi_connections.id")
+    direction: str = Field(max_length=8)
+    name: str = Field(max_length=16)
+    request: str
+    response: str | None = Field(default=None, max_length=15)
+    result: str | None = Field(default=None, max_length=15)
+    created_at: int = Field(sa_type=BigInteger)
+    result_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+_TABLE = database.table(CommandRow)
+_c = _TABLE.c
+_MINE = (_c.connection_id == bindparam("k_connection"), _c.direction == SENT)
+_RESULT = sqlalchemy.select(_c.name, _c.result).where(*_MINE, _c.uid == bindparam("k_uid"))
+_OPEN = sqlalchemy.select(_c.uid).where(*_MINE, _c.name == bindparam("k_name"), _c.result.is_(None)).limit(2)
+_SET_RESULT = (
+    sqlalchemy.update(_TABLE)
+    .where(*_MINE, _c.uid == bindparam("k_uid"), _c.result.is_(None))
+    .values(result=bindparam("outcome"), result_at=bindparam("now"))
+)
+_SET_RESPONSE = (
+    sqlalchemy.update(_TABLE).where(_c.uid == bindparam("k_uid")).values(response=bindparam("answer"))
+)
+
+
+def record(
+    network_id: int, connection_id: int, direction: str, name: str, request: dict[str, Any], response: str | None
+) -> str:
+    """Keep a command; its uid, which nobody can guess. Conformance 199."""
+    uid = secrets.mint()
+    row = {
+        "uid": uid,
+        "network_id": network_id,
+        "connection_id": connection_id,
+        "direction": direction,
+        "name": name,
+        "request": encode(request),
+        "response": response,
+        "created_at": instants.now_ms(),
+    }
+    with database.statement() as connection:
+        connection.execute(sqlalchemy.insert(_TABLE), row)
+    return uid
+
+
+def respond(uid: str, response: str) -> None:
+    """Keep what the CPO answered at once."""
+    with database.statement() as connection:
+        connection.execute(_SET_RESPONSE, {"k_uid": uid, "answer": response})
+
+
+def result(connection_id: int, uid: str, name: str, outcome: str) -> None:
+    """Keep the result of a command that we sent over this connection; the first one stays.
+
+    Raises:
+        errors.NotFound: no such command was sent over this connection.
+        errors.RuleRefusal: another result is stored already.
+    """
+    key = {"k_connection": connection_id, "k_uid": uid}
+    with database.transaction() as connection:
+        row = connection.execute(_RESULT, key).first()
+        if row is None or row.name != name:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        connection.execute(_SET_RESULT, {**key, "outcome": outcome, "now": instants.now_ms()})
+        if row.result not in (None, outcome):
+            raise errors.RuleRefusal(f"result: {row.result} is stored already")
+
+
+def name_of(connection_id: int, uid: str) -> str | None:
+    """The name of a command that we sent over this connection, or None."""
+    with database.statement() as connection:
+        row = connection.execute(_RESULT, {"k_connection": connection_id, "k_uid": uid}).first()
+    return row.name if row else None
+
+
+def only_open(connection_id: int, name: str) -> str | None:
+    """The uid of the single open command *name* of this connection; None if there are none or several."""
+    with database.statement() as connection:
+        rows = connection.execute(_OPEN, {"k_connection": connection_id, "k_name": name}).scalars().all()
+    return rows[0] if len(rows) == 1 else None

@@ -1,0 +1,185 @@
+"""Connections: a network of ours and the peer that registered with it, or that it registered with.
+
+Spec: 2.1.1 credentials. A connection is (network, peer country code, peer party id); the peer's
+role is the other one. It stays when the peer unregisters, and with it what the peer pushed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy
+from sqlalchemy import BigInteger, Connection, UniqueConstraint, bindparam
+from sqlmodel import Field, SQLModel
+
+from storage import database, instants, secrets
+from storage.networks import NETWORKS
+from storage.objects import Party, Sequence
+
+REGISTERED = "REGISTERED"
+UNREGISTERED = "UNREGISTERED"
+
+
+class ConnectionRow(SQLModel, table=True):
+    """One peer of one network."""
+
+    __tablename__ = "ocpi_connections"
+    __table_args__ = (UniqueConstraint("network_id", "country_code", "party_id"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)  # type: ignore[call-overload]
+    network_id: int = Field(sa_type=BigInteger, foreign_key="gw_networks.id")
+    country_code: str = Field(max_length=2)
+    party_id: str = Field(max_length=3)
+    state: str = Field(max_length=12)
+    also: str | None = None
+    version: str = Field(max_length=8)
+    versions_url: str = Field(max_length=255)
+    endpoints: str
+    business_details: str
+    peer_token: str | None = None
+    former_peer_token: str | None = None
+    created_at: int = Field(sa_type=BigInteger)
+    updated_at: int = Field(sa_type=BigInteger)
+
+
+CONNECTIONS = database.table(ConnectionRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What a peer told about itself while registering."""
+
+    party: Party
+    versions_url: str
+    version: str
+    endpoints: Mapping[str, str]
+    business_details: Mapping[str, Any]
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A stored connection, as a caller of peers needs it. Tokens are in the clear; never log it."""
+
+    id: int
+    network_id: int
+    party: Party
+    state: str
+    versions_url: str
+    endpoints: Mapping[str, str]
+    token: str | None
+    former_token: str | None
+
+
+_c = CONNECTIONS.c
+_OF_PARTY = sqlalchemy.select(CONNECTIONS).where(
+    _c.network_id == bindparam("network_id"),
+    _c.country_code == bindparam("country_code"),
+    _c.party_id == bindparam("party_id"),
+)
+_OF_NETWORK = (
+    sqlalchemy.select(CONNECTIONS).where(_c.network_id == bindparam("network_id")).order_by(_c.id)
+)
+_KEEP = {
+    name: insert.on_conflict_do_update(
+        index_elements=["network_id", "country_code", "party_id"],
+        set_={
+            column: insert.excluded[column]
+            for column in (
+                "state", "version", "versions_url", "endpoints", "business_details", "peer_token", "updated_at",
+            )
+        } | {"former_peer_token": _c.peer_token},
+    ).returning(_c.id)
+    for name, insert in database.insert_into(CONNECTIONS).items()
+}  # fmt: skip
+_END = (
+    sqlalchemy.update(CONNECTIONS)
+    .where(_c.id == bindparam("k_id"))
+    .values(
+        state=UNREGISTERED,
+        peer_token=None,
+        former_peer_token=None,
+        endpoints="{}",
+        updated_at=bindparam("now"),
+    )
+)
+_FORGET_FORMER = (
+    sqlalchemy.update(CONNECTIONS).where(_c.id == bindparam("k_id")).values(former_peer_token=None)
+)
+_ALLOW = sqlalchemy.update(CONNECTIONS).where(_c.id == bindparam("k_id")).values(also=bindparam("also"))
+_LOCK = {
+    "sqlite": sqlalchemy.select(NETWORKS.c.id).where(NETWORKS.c.id == bindparam("network_id")),
+    "postgresql": sqlalchemy.select(NETWORKS.c.id)
+    .where(NETWORKS.c.id == bindparam("network_id"))
+    .with_for_update(),
+}
+
+
+def keep(connection: Connection, network_id: int, peer: Peer) -> int:
+    """Store what *peer* told, over what it told before; the connection's id."""
+    now = instants.now_ms()
+    row = {
+        "network_id": network_id,
+        "country_code": peer.party[0],
+        "party_id": peer.party[1],
+        "state": REGISTERED,
+        "version": peer.version,
+        "versions_url": peer.versions_url,
+        "endpoints": orjson.dumps(dict(peer.endpoints)).decode(),
+        "business_details": orjson.dumps(dict(peer.business_details)).decode(),
+        "peer_token": secrets.encrypt(peer.token),
+        "created_at": now,
+        "updated_at": now,
+    }
+    return int(connection.execute(_KEEP[connection.dialect.name], row).scalar_one())
+
+
+def lock(connection: Connection, network_id: int) -> None:
+    """Let nobody else register at this network until the transaction ends."""
+    connection.execute(_LOCK[connection.dialect.name], {"network_id": network_id})
+
+
+def end(connection: Connection, connection_id: int) -> None:
+    """Unregister: the peer's tokens and endpoints are forgotten, its objects stay."""
+    connection.execute(_END, {"k_id": connection_id, "now": instants.now_ms()})
+
+
+def forget_former_token(connection_id: int) -> None:
+    """The peer's new token has answered; the one before it is of no more use."""
+    with database.statement() as connection:
+        connection.execute(_FORGET_FORMER, {"k_id": connection_id})
+
+
+def allow(connection_id: int, parties: list[Party]) -> None:
+    """Let the peer write under the names of *parties* as well. Conformance 107."""
+    also = ",".join("/".join(party) for party in parties) or None
+    with database.statement() as connection:
+        connection.execute(_ALLOW, {"k_id": connection_id, "also": also})
+
+
+def of_party(network_id: int, party: Party) -> Link | None:
+    """The connection with *party*, or None."""
+    values = {"network_id": network_id, "country_code": party[0], "party_id": party[1]}
+    with database.statement() as connection:
+        row = connection.execute(_OF_PARTY, values).first()
+    return _link(row) if row else None
+
+
+def of_network(network_id: int) -> list[Link]:
+    """Every connection of the network, oldest first."""
+    with database.statement() as connection:
+        return [_link(row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id})]
+
+
+def _link(row: Any) -> Link:
+    return Link(
+        id=row.id,
+        network_id=row.network_id,
+        party=(row.country_code, row.party_id),
+        state=row.state,
+        versions_url=row.versions_url,
+        endpoints=orjson.loads(row.endpoints),
+        token=secrets.decrypt(row.peer_token) if row.peer_token else None,
+        former_token=secrets.decrypt(row.former_peer_token) if row.former_peer_token else None,
+    )

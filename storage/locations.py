@@ -1,0 +1,161 @@
+"""Locations with their EVSEs and connectors: one document a location. Spec: 2.1.1 mod_locations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Index, UniqueConstraint
+
+import errors
+from storage import instants
+from storage.objects import Body, Change, Document, ObjectColumns, Page, Party, Shelf, Stored, Window, encode
+
+
+class LocationRow(ObjectColumns, table=True):
+    """A location, our own or one that a peer pushed."""
+
+    __tablename__ = "ocpi_locations"
+    __table_args__ = (
+        UniqueConstraint("network_id", "country_code", "party_id", "id"),
+        Index("ix_ocpi_locations_network_seq", "network_id", "seq"),
+        Index("ix_ocpi_locations_network_updated", "network_id", "last_updated"),
+    )
+
+    published: bool = True
+
+
+_SHELF = Shelf(LocationRow, kept=("published",))
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where in a location: the whole of it, an EVSE, or a connector."""
+
+    location_id: str
+    evse_uid: str | None = None
+    connector_id: str | None = None
+
+
+def get(network_id: int, party: Party, spot: Spot) -> Document | None:
+    """The location, EVSE or connector, or None."""
+    document = _SHELF.get(network_id, party, spot.location_id)
+    if document is None or spot.evse_uid is None:
+        return document
+    found = find(orjson.loads(document.text), spot)
+    return None if found is None else Document(encode(found))
+
+
+def get_published(network_id: int, party: Party, spot: Spot) -> Document | None:
+    """The same, unless the location is hidden from peers."""
+    page = _SHELF.page(
+        network_id,
+        Window(limit=1),
+        {"country_code": party[0], "party_id": party[1], "id": spot.location_id, "published": True},
+    )
+    return get(network_id, party, spot) if page.documents else None
+
+
+def page(network_id: int, window: Window, scope: dict[str, Any]) -> Page:
+    """Locations of the network, oldest first."""
+    return _SHELF.page(network_id, window, scope)
+
+
+def put(network_id: int, party: Party, body: Body, notes: str | None) -> Stored:
+    """Store a location over what is not newer."""
+    return _SHELF.put(network_id, party, body, {"id": body["id"], "notes": notes, "published": True})
+
+
+def revise(network_id: int, party: Party, spot: Spot, change: Change, *, authoritative: bool = False) -> None:
+    """Replace a location, EVSE or connector by `change` of it.
+
+    The parents' `last_updated` become at least the child's, and the present instant where the write
+    is *authoritative*. Spec: 2.1.1 mod_locations 2.1.1.
+
+    Raises:
+        errors.NotFound: there is nothing at *spot*.
+    """
+
+    def inside(location: Body) -> Body | None:
+        old = find(location, spot)
+        if old is None:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        new = change(old)
+        return None if new is None else _with(location, spot, new, authoritative)
+
+    if not _SHELF.revise(network_id, party, spot.location_id, change=inside):
+        raise errors.NotFound(errors.NOTHING_HERE)
+
+
+def put_part(network_id: int, party: Party, spot: Spot, body: Body) -> Stored:
+    """Store an EVSE or a connector in its parent, over what is not newer.
+
+    Raises:
+        errors.NotFound: the parent does not exist; nothing is created. Spec: 2.1.1 mod_locations 2.2.2.
+    """
+    outcome = Stored.CREATED
+
+    def inside(location: Body) -> Body | None:
+        nonlocal outcome
+        old = find(location, spot)
+        if old is not None:
+            newer = instants.parse(body["last_updated"]) >= instants.parse(old["last_updated"])
+            outcome = Stored.UPDATED if newer else Stored.STALE
+        elif find(location, _parent(spot)) is None:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        return None if outcome is Stored.STALE else _with(location, spot, body, authoritative=False)
+
+    if not _SHELF.revise(network_id, party, spot.location_id, change=inside):
+        raise errors.NotFound(errors.NOTHING_HERE)
+    return outcome
+
+
+def find(location: Body, spot: Spot) -> Body | None:
+    """What lies at *spot* in *location*, or None."""
+    if spot.evse_uid is None:
+        return location
+    evse = _member(location, "evses", "uid", spot.evse_uid)
+    if evse is None or spot.connector_id is None:
+        return evse
+    return _member(evse, "connectors", "id", spot.connector_id)
+
+
+def _parent(spot: Spot) -> Spot:
+    if spot.connector_id is None:
+        return Spot(spot.location_id)
+    return Spot(spot.location_id, spot.evse_uid)
+
+
+def _member(parent: Body, name: str, key: str, value: str) -> Body | None:
+    return next((item for item in parent.get(name, ()) if item[key] == value), None)
+
+
+def _with(location: Body, spot: Spot, new: Body, authoritative: bool) -> Body:  # noqa: FBT001  (private)
+    """*location* with *new* at *spot*, parents' `last_updated` moved."""
+    if spot.evse_uid is None:
+        return new
+    touched = _toucher(new["last_updated"], authoritative=authoritative)
+    if spot.connector_id is None:
+        return touched(_replaced(location, "evses", "uid", new))
+    evse = _member(location, "evses", "uid", spot.evse_uid) or {}
+    evse = touched(_replaced(evse, "connectors", "id", new))
+    return touched(_replaced(location, "evses", "uid", evse))
+
+
+def _replaced(parent: Body, name: str, key: str, new: Body) -> Body:
+    items = parent.get(name, [])
+    if any(item[key] == new[key] for item in items):
+        return {**parent, name: [new if item[key] == new[key] else item for item in items]}
+    return {**parent, name: [*items, new]}
+
+
+def _toucher(child: str, *, authoritative: bool) -> Callable[[Body], Body]:
+    """A function that moves a parent's `last_updated` to the latest of what is known."""
+    floor = max(instants.parse(child), instants.now_ms() if authoritative else 0)
+
+    def touched(parent: Body) -> Body:
+        moved = max(floor, instants.parse(parent["last_updated"]))
+        return {**parent, "last_updated": instants.text(moved)}
+
+    return touched
+

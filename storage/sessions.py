@@ -1,0 +1,103 @@
+"""Charging sessions. Spec: 2.1.1 mod_sessions."""
+
+import functools
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlmodel import Field
+
+import errors
+from storage import instants, tokens
+from storage.objects import Body, Change, Document, ObjectColumns, Page, Party, Shelf, Stored, Window
+
+FINAL = frozenset({"COMPLETED", "INVALID"})
+
+
+class SessionRow(ObjectColumns, table=True):
+    """A session, our own or one that a peer pushed; *reader*: the one peer that may see it."""
+
+    __tablename__ = "ocpi_sessions"
+    __table_args__ = (
+        UniqueConstraint("network_id", "country_code", "party_id", "id"),
+        Index("ix_ocpi_sessions_network_seq", "network_id", "seq"),
+        Index("ix_ocpi_sessions_network_updated", "network_id", "last_updated"),
+        Index("ix_ocpi_sessions_network_reader", "network_id", "reader", "seq"),
+    )
+
+    reader: str | None = Field(default=None, max_length=6)
+
+
+_SHELF = Shelf(SessionRow)
+
+
+def get(network_id: int, party: Party, session_id: str) -> Document | None:
+    """The session, or None."""
+    return _SHELF.get(network_id, party, session_id)
+
+
+def get_addressed(
+    network_id: int, party: Party, session_id: str, readers: dict[str, list[str]]
+) -> Document | None:
+    """The session if it concerns one of *readers*, or None."""
+    own = {"country_code": party[0], "party_id": party[1], "id": session_id, **readers}
+    found = _SHELF.page(network_id, Window(limit=1), own).documents
+    return Document(found[0]) if found else None
+
+
+def page(network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
+    """Sessions of the network, oldest first."""
+    return _SHELF.page(network_id, window, scope)
+
+
+def put(network_id: int, party: Party, body: Body) -> Stored:
+    """Store a session over what is not newer.
+
+    Raises:
+        errors.RuleRefusal: it would leave a final status. Spec: 2.1.1 mod_sessions 4.1.
+    """
+    columns = {"id": body["id"], "notes": None, **_columns(network_id, body)}
+    if _SHELF.add(network_id, party, body, columns):
+        return Stored.CREATED
+    outcome = Stored.UPDATED
+
+    def replace(old: Body) -> Body | None:
+        nonlocal outcome
+        if instants.parse(body["last_updated"]) < instants.parse(old["last_updated"]):
+            outcome = Stored.STALE
+            return None
+        return checked(old, body)
+
+    _SHELF.revise(
+        network_id, party, body["id"], change=replace, columns=functools.partial(_columns, network_id)
+    )
+    return outcome
+
+
+def _columns(network_id: int, body: Body) -> dict[str, str | None]:
+    return {"reader": tokens.issuer(network_id, body["auth_id"])}
+
+
+def revise(network_id: int, party: Party, session_id: str, change: Change) -> None:
+    """Replace a session by `change` of it.
+
+    Raises:
+        errors.NotFound: there is no such session.
+        errors.RuleRefusal: it would leave a final status.
+    """
+
+    def inside(old: Body) -> Body | None:
+        new = change(old)
+        return None if new is None else checked(old, new)
+
+    if not _SHELF.revise(network_id, party, session_id, change=inside):
+        raise errors.NotFound(errors.NOTHING_HERE)
+
+
+def checked(old: Body, new: Body) -> Body:
+    """*new*, if a session may go there from *old*.
+
+    Raises:
+        errors.RuleRefusal: it may not.
+    """
+    if old["status"] in FINAL and new["status"] != old["status"]:
+        raise errors.RuleRefusal(f"status: a session that is {old['status']} stays {old['status']}")
+    return new

@@ -13,7 +13,7 @@ import swagger_ui_bundle
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 import errors
-from handlers import auth, compile, contract, envelope  # noqa: A004  (the room's own name)
+from handlers import auth, compile, contract, envelope, logs  # noqa: A004  (the room's own name)
 from handlers.compile import PathView, respond
 from settings import settings
 from storage import database
@@ -29,6 +29,7 @@ Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 def create_app() -> flask.Flask:
     """The application; brings the database up to date first."""
+    logs.configure()
     startup.prepare()
     app = flask.Flask("ocpi_gateway", static_folder=None)
     app.url_map.merge_slashes = False

@@ -7,7 +7,6 @@ contract that is not implemented stops the program at start and names the operat
 """
 
 import inspect
-import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,6 +21,7 @@ import errors
 from handlers import contract, envelope, limits
 from handlers.contract import Contract
 from handlers.envelope import Reply, Request
+from storage import remarks
 from storage.access import REGISTRATION, Caller
 
 METHODS = ("get", "put", "post", "patch", "delete")
@@ -30,8 +30,6 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 
 Handler = Callable[..., Any]
 Authenticate = Callable[[str], dict[str, Any] | None]
-
-log = logging.getLogger("ocpi_gateway")
 
 
 class Unsupported(Exception):
@@ -88,8 +86,8 @@ class Body:
         self.stem, self.partial = book.stem(schema) or (None, False)
         self.book = book
 
-    def read(self, environ: Mapping[str, Any]) -> tuple[Any, list[str]]:
-        """The body in its canonical form, and notes on what was tolerated.
+    def read(self, environ: Mapping[str, Any]) -> Any:
+        """The body in its canonical form.
 
         Raises:
             errors.Refusal: as `limits.read`; SchemaRefusal names the field; RuleRefusal likewise.
@@ -98,14 +96,13 @@ class Body:
         if value is limits.ABSENT:
             if self.required:
                 raise errors.SchemaRefusal("body: is required")
-            return None, []
+            return None
         if not self.validator.is_valid(value):
             raise errors.SchemaRefusal(contract.explain(self.validator, value))
         if self.stem is None or value is None:
-            return value, []
+            return value
         if self.partial:
-            notes: list[str] = []
-            return self.book.normal(self.stem, partial=True)(value, notes), notes
+            return self.book.normal(self.stem, partial=True)(value)
         return self.book.normalise(self.stem, value)
 
 
@@ -131,15 +128,16 @@ class Operation:
         Raises:
             errors.Refusal: the request is refused.
         """
+        remarks.begin()
         arguments = {**self.path.read(segments), **self.query.read(_single(flask.request.args))}
         if self.body is not None:
-            arguments["body"], notes = self.body.read(flask.request.environ)
-            if notes:
-                log.info("tolerated", extra={"operation": self.id, "notes": notes[:20]})
+            arguments["body"] = self.body.read(flask.request.environ)
         arguments["user"] = caller
         if self.wants is not None:
             arguments = {name: value for name, value in arguments.items() if name in self.wants}
-        return self.handler(**arguments)
+        result = self.handler(**arguments)
+        remarks.keep(caller.network_id, caller.connection_id, self.id)
+        return result
 
 
 class PathView:

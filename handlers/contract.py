@@ -49,16 +49,15 @@ class Contract:
         """The validator of the strict schema *name*: what is stored and sent, and nothing else."""
         return self.validator({"$ref": _SCHEMAS + name}, close=True)
 
-    def normalise(self, name: str, value: Any) -> tuple[Any, list[str]]:
-        """*value* in its canonical form, and notes on what was tolerated.
+    def normalise(self, name: str, value: Any) -> Any:
+        """*value* in its canonical form.
 
         Raises:
             errors.RuleRefusal: a rule of the contract refuses it.
         """
-        notes: list[str] = []
-        made = self.normal(name)(value, notes)
+        made = self.normal(name)(value)
         self.check_strict(name, made)
-        return made, notes
+        return made
 
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
     def normal(self, name: str, *, partial: bool = False) -> Normal:
@@ -98,6 +97,8 @@ def draft4(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     made = {key: draft4(value) for key, value in node.items() if key not in ("example", "nullable")}
+    if made.get("required") == []:
+        del made["required"]  # draft 4 wants none rather than an empty list
     if node.get("nullable") is True and isinstance(made.get("type"), str):
         made["type"] = [made["type"], "null"]
     return made

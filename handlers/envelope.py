@@ -13,7 +13,7 @@ import orjson
 
 import errors
 from settings import settings
-from storage import instants
+from storage import instants, remarks
 from storage.objects import Document, Page, Stored
 
 SUCCESS = 1000
@@ -48,6 +48,8 @@ class Reply:
 
 def stored(outcome: Stored) -> Answer | None:
     """201 for what is new, 200 for what was there. Spec: 2.1.1 status_codes."""
+    if outcome is Stored.STALE:
+        remarks.note(remarks.STALE, "PUT")
     return Answer(created=True) if outcome is Stored.CREATED else None
 
 

@@ -12,11 +12,10 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import errors
-from storage import instants
+from storage import instants, remarks
 
 Schema = Mapping[str, Any]
-Notes = list[str]
-Normal = Callable[[Any, Notes], Any]
+Normal = Callable[[Any], Any]
 Rule = Callable[[Any], None]
 
 _SIX = Decimal("0.000001")
@@ -62,12 +61,12 @@ class Normaliser:
         ]
         rules = [] if partial else _rules(schema.get("x-rules", {}))
 
-        def normal(value: dict[str, Any], notes: Notes) -> dict[str, Any]:
+        def normal(value: dict[str, Any]) -> dict[str, Any]:
             made = {}
             for key, member in members:
                 given = value.get(key)
                 if given is not None:
-                    made[key] = given if member is None else member(given, notes)
+                    made[key] = given if member is None else member(given)
                 elif partial and key in value:
                     made[key] = None
             for rule in rules:
@@ -86,8 +85,8 @@ class Normaliser:
             return None
         each = item or _as_it_is
 
-        def normal(value: list[Any], notes: Notes) -> list[Any]:
-            made = [each(element, notes) for element in value]
+        def normal(value: list[Any]) -> list[Any]:
+            made = [each(element) for element in value]
             for rule in rules:
                 rule(made)
             return made
@@ -95,37 +94,37 @@ class Normaliser:
         return normal
 
 
-def _as_it_is(value: Any, _notes: Notes) -> Any:
+def _as_it_is(value: Any) -> Any:  # noqa: ANN401  (JSON)
     return value
 
 
-def _datetime(value: str, notes: Notes) -> str:
+def _datetime(value: str) -> str:
     made = instants.canonical(value)
     if value[-6:-5] in ("+", "-"):
-        notes.append(f"{value} is not in UTC; read as {made}")
+        remarks.note(remarks.OFFSET, f"{value} read as {made}")
     return made
 
 
-def _upper(value: str, _notes: Notes) -> str:
+def _upper(value: str) -> str:
     return value.upper()
 
 
-def _integer(value: float, _notes: Notes) -> int:
+def _integer(value: float) -> int:
     return int(value)
 
 
-def _number(value: float | str, _notes: Notes) -> float:
+def _number(value: float | str) -> float:
     return float(value) if isinstance(value, str) else value
 
 
-def _coordinate(value: str, notes: Notes) -> str:
+def _coordinate(value: str) -> str:
     exact = Decimal(value)
     made = exact.quantize(_SIX, ROUND_HALF_EVEN)
     if len(str(abs(int(made)))) > len(str(abs(int(exact)))):  # 99.9999999 must not become 100
         made = exact.quantize(_SIX, ROUND_DOWN)
     text = value if len(value) == len(str(made)) else _same_head(value, made)
     if len(value.partition(".")[2]) > -int(_SIX.as_tuple().exponent):
-        notes.append(f"{value} has more than six decimals; read as {text}")
+        remarks.note(remarks.DECIMALS, f"{value} read as {text}")
     return text
 
 
@@ -137,7 +136,7 @@ def _same_head(value: str, made: Decimal) -> str:
     return f"{sign}{integer.rjust(width, '0')}.{decimals}"
 
 
-def _country(alpha_3: Mapping[str, str], value: str, _notes: Notes) -> str:
+def _country(alpha_3: Mapping[str, str], value: str) -> str:
     if len(value) == 3:  # noqa: PLR2004  (alpha-3)
         return value
     if value not in alpha_3:
@@ -149,9 +148,9 @@ def _extensible(schema: Schema, name: str) -> Normal:
     """Keep a value that the specification does not list, and note it. Conformance 48."""
     known = frozenset(schema["anyOf"][0]["enum"])
 
-    def normal(value: str, notes: Notes) -> str:
+    def normal(value: str) -> str:
         if value not in known:
-            notes.append(f"{name}: {value} is not in OCPI 2.1.1; kept")
+            remarks.note(remarks.UNLISTED, f"{name}: {value}")
         return value
 
     return normal

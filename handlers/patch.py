@@ -5,7 +5,7 @@ from typing import Any
 import errors
 from handlers import contract
 from settings import settings
-from storage import instants
+from storage import instants, remarks
 from storage.objects import Body, Change
 
 _KEYS = {"Location": "id", "EVSE": "uid", "Connector": "id", "Session": "id", "Tariff": "id", "Token": "uid"}
@@ -29,9 +29,10 @@ def over(patch: Body, schema: str) -> Change:
         if not (patch.keys() - {key}):
             return None
         if stamp is not None and instants.parse(stamp) < instants.parse(stored["last_updated"]):
+            remarks.note(remarks.STALE, f"{stored[key]}: {stamp} is before {stored['last_updated']}")
             return None
         stamped = {**patch, "last_updated": stamp or _now(stored)}
-        return contract.ocpi().normalise(schema, merged(stored, stamped))[0]  # type: ignore[no-any-return]
+        return contract.ocpi().normalise(schema, merged(stored, stamped))  # type: ignore[no-any-return]
 
     return changed
 
@@ -58,6 +59,11 @@ def _evses(stored: list[Body], patches: list[Body], stamp: str) -> list[Body]:
 def _now(stored: Body) -> str:
     """The present instant, but never before what is stored."""
     return instants.text(max(instants.now_ms(), instants.parse(stored["last_updated"])))
+
+
+def stamped(body: Body) -> Body:
+    """*body* with the present instant where `last_updated` is absent. Conformance 161."""
+    return body if "last_updated" in body else {**body, "last_updated": instants.now()}
 
 
 def same(in_url: Any, in_body: Any, name: str) -> None:

@@ -296,7 +296,7 @@ def main() -> None:
         target.mkdir(exist_ok=True)
         write(target)
         return
-    with tempfile.TemporaryDirectory() as fresh:
+    with tempfile.TemporaryDirectory(prefix=".generated-", dir=ROOT) as fresh:
         names = write(Path(fresh))
         _, differ, missing = filecmp.cmpfiles(fresh, target, names, shallow=False)
     if differ or missing:

@@ -55,7 +55,6 @@ def post(network_id: int, party: Party, body: Body) -> tuple[Stored, str]:
     columns = {
         "id": body["id"],
         "folded_id": body["id"].lower(),
-        "notes": None,
         "reader": tokens.issuer(network_id, body["auth_id"]),
     }
     if _SHELF.add(network_id, party, body, columns):

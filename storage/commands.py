@@ -15,7 +15,7 @@ SENT = "sent"
 
 
 class CommandRow(SQLModel, table=True):
-    """One command; *response* is the CPO's direct answer, *result* what the charge point made of it."""
+    """One command; *response* and *reason* are the direct answer, *result* what the charge point made of it."""
 
     __tablename__ = "ocpi_commands"
     __table_args__ = (Index("ix_ocpi_commands_open", "network_id", "connection_id", "name", "result"),)
@@ -27,6 +27,7 @@ class CommandRow(SQLModel, table=True):
     name: str = Field(max_length=16)
     request: str
     response: str | None = Field(default=None, max_length=15)
+    reason: str | None = Field(default=None, max_length=80)
     result: str | None = Field(default=None, max_length=15)
     created_at: int = Field(sa_type=BigInteger)
     result_at: int | None = Field(default=None, sa_type=BigInteger)
@@ -47,8 +48,14 @@ _SET_RESPONSE = (
 )
 
 
-def record(
-    network_id: int, connection_id: int, direction: str, name: str, request: dict[str, Any], response: str | None
+def record(  # noqa: PLR0913  (a command has that many parts)
+    network_id: int,
+    connection_id: int,
+    direction: str,
+    name: str,
+    request: dict[str, Any],
+    response: str | None = None,
+    reason: str | None = None,
 ) -> str:
     """Keep a command; its uid, which nobody can guess. Conformance 199."""
     uid = secrets.mint()
@@ -60,6 +67,7 @@ def record(
         "name": name,
         "request": encode(request),
         "response": response,
+        "reason": reason,
         "created_at": instants.now_ms(),
     }
     with database.statement() as connection:

@@ -61,9 +61,9 @@ def page(network_id: int, window: Window, scope: dict[str, Any]) -> Page:
     return _SHELF.page(network_id, window, scope)
 
 
-def put(network_id: int, party: Party, body: Body, notes: str | None) -> Stored:
+def put(network_id: int, party: Party, body: Body) -> Stored:
     """Store a location over what is not newer."""
-    return _SHELF.put(network_id, party, body, {"id": body["id"], "notes": notes, "published": True})
+    return _SHELF.put(network_id, party, body, {"id": body["id"], "published": True})
 
 
 def revise(network_id: int, party: Party, spot: Spot, change: Change, *, authoritative: bool = False) -> None:

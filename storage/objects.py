@@ -74,7 +74,6 @@ class ObjectColumns(SQLModel):
     id: str = Field(max_length=39)
     last_updated: int = Field(sa_type=BigInteger)
     revision: int = 1
-    notes: str | None = None
     document: str
 
 

@@ -14,6 +14,7 @@ from storage import (  # noqa: F401  (importing a module registers its tables)
     connections,
     locations,
     networks,
+    remarks,
     sessions,
     tariffs,
     tokens,

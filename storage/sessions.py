@@ -54,7 +54,7 @@ def put(network_id: int, party: Party, body: Body) -> Stored:
     Raises:
         errors.RuleRefusal: it would leave a final status. Spec: 2.1.1 mod_sessions 4.1.
     """
-    columns = {"id": body["id"], "notes": None, **_columns(network_id, body)}
+    columns = {"id": body["id"], **_columns(network_id, body)}
     if _SHELF.add(network_id, party, body, columns):
         return Stored.CREATED
     outcome = Stored.UPDATED

@@ -32,7 +32,7 @@ def page(network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
 
 def put(network_id: int, party: Party, body: Body) -> Stored:
     """Store a tariff over what is not newer."""
-    return _SHELF.put(network_id, party, body, {"id": body["id"], "notes": None})
+    return _SHELF.put(network_id, party, body, {"id": body["id"]})
 
 
 def revise(network_id: int, party: Party, tariff_id: str, change: Change) -> None:

@@ -104,7 +104,7 @@ def page(network_id: int, window: Window, scope: Mapping[str, Any]) -> Page:
 
 def put(network_id: int, party: Party, body: Body) -> Stored:
     """Store a token over what is not newer."""
-    columns = {"id": body["uid"], "notes": None, **_columns(body)}
+    columns = {"id": body["uid"], **_columns(body)}
     return _SHELF.put(network_id, party, body, columns)
 
 

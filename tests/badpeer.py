@@ -50,6 +50,7 @@ class BadPeer(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128
     block_on_close = True
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:

@@ -1,11 +1,17 @@
-"""Calls to peers: which URLs the policy lets through, and what peers may do wrong. No packet leaves loopback."""
+"""Calls to peers: which URLs the policy lets through, and what peers may do wrong.
 
-import datetime
+No packet leaves loopback.
+"""
+
+# ruff: noqa: SIM300 - asserts put the expected value first
+
+import datetime as dt
 import ipaddress
 import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +22,7 @@ from badpeer import BadPeer, Seen
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from errors import PeerUnusable
@@ -133,9 +139,10 @@ def refuses(url: str) -> None:
     ):
         with pytest.raises(PeerUnusable) as refusal:
             refused()
-        assert refusal.value.message == "The address policy refuses this URL."
+
+        assert "The address policy refuses this URL." == refusal.value.message
         assert PeerUnusable is refusal.type
-        assert refusal.value.status_code == 3001
+        assert 3001 == refusal.value.status_code
 
 
 # The vectors of security.md 3.2, loopback off
@@ -153,7 +160,7 @@ HOSTS = [
     "0177.0.0.1",
     "127.0.0.01",
     "0",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104 - not bound
     "0x",
     "[::1]",
     "[::]",
@@ -175,6 +182,11 @@ HOSTS = [
     "[fd00:ec2::254]",
     "[ff02::1]",
     "[2001:db8::1]",
+    "[2001:2::1]",
+    "[3fff::1]",
+    "[100::1]",
+    "[4000::1]",
+    "[fec0::1]",
     "[::ffff:0:127.0.0.1]",
     "①②⑦.⓪.⓪.①",
     "127。0。0。1",
@@ -301,7 +313,8 @@ def test_a_url_of_another_form_is_refused(url: str) -> None:
 @pytest.mark.parametrize("port", [1, 21, 22, 25, 79, 81, 442, 444, 1023])
 def test_a_port_of_another_service_is_refused(port: int, dialled: list[tuple[str, int]]) -> None:
     refuses(f"http://peer.example:{port}/")
-    assert dialled == []
+
+    assert [] == dialled
 
 
 @pytest.mark.usefixtures("outside", "dialled")
@@ -349,7 +362,8 @@ def test_a_numeric_host_is_never_handed_to_the_resolver(monkeypatch: pytest.Monk
             peer.check(f"http://{host}/")
         except PeerUnusable:
             continue
-    assert asked == []
+
+    assert [] == asked
 
 
 V4 = st.ip_addresses(v=4)
@@ -367,15 +381,16 @@ def test_an_address_inside_another_is_judged_as_itself(inner: ipaddress.IPv4Addr
         0x2001_0000 << 96 | 0x0808_0808 << 64 | number ^ 0xFFFF_FFFF,
     ):
         address = ipaddress.IPv6Address(outer)
+
         assert bare is Policy().passes("peer.example", address, 443), address
 
 
-@given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
-def test_what_python_calls_private_never_passes(address: peer.Address) -> None:
-    if address.is_private or address.is_multicast or address.is_loopback or address.is_link_local:
-        meant = getattr(address, "ipv4_mapped", None) or address
-        passes = Policy(loopback=True).passes("peer.example", address, 443)
-        assert not passes or not meant.is_private
+@given(st.ip_addresses())
+def test_what_python_does_not_call_global_never_passes(address: peer.Address) -> None:
+    if isinstance(address, ipaddress.IPv6Address):
+        assume(address.ipv4_mapped is None and address.teredo is None)
+
+    assert address.is_global or not Policy(loopback=True).passes("peer.example", address, 443)
 
 
 @pytest.mark.usefixtures("outside")
@@ -383,6 +398,7 @@ def test_a_refusal_does_not_tell_open_from_closed_from_filtered(bad: BadPeer) ->
     before = bad.connections
     for port in (bad.port, closed_port(), 9):
         refuses(f"http://127.0.0.1:{port}/ok")
+
     assert before == bad.connections
 
 
@@ -432,13 +448,15 @@ def test_loopback_is_open_exactly_while_the_host_is_loopback(
     for host, opened in (("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)):  # noqa: S104 - not bound
         now = Settings(host=host, allow_loopback_peers=None)
         monkeypatch.setattr(peer, "settings", lambda now=now: now)
+
         assert Policy(loopback=opened) == peer.policy()
 
 
 @pytest.mark.usefixtures("sandbox")
 def test_localhost_is_tried_at_each_of_its_addresses(bad: BadPeer) -> None:
     # The bad peer listens on 127.0.0.1 only, and ::1 comes first.
-    assert peer.call("GET", bad.url("/ok", "localhost"), TOKEN).status_code == 1000
+
+    assert 1000 == peer.call("GET", bad.url("/ok", "localhost"), TOKEN).status_code
 
 
 # PEER_ALLOW
@@ -523,6 +541,7 @@ def test_an_entry_that_cannot_be_read_stops_the_program(text: str) -> None:
 def test_link_local_does_not_pass_even_when_allowed() -> None:
     address = ipaddress.ip_address("169.254.169.254")
     rules = Policy(loopback=True, allowed=(Allowed(address, range(1, 65536)),))
+
     assert not rules.passes("169.254.169.254", address, 80)
 
 
@@ -539,9 +558,10 @@ def test_a_name_that_turns_private_later_is_reached_at_the_checked_address(
 ) -> None:
     answers = [[PUBLIC], ["127.0.0.1"], ["10.0.0.1"]]
     monkeypatch.setattr(peer, "resolver", lambda _host, port: records(answers.pop(0), port))
-    assert peer.call("GET", "http://rebind.example:8080/ok", TOKEN).status_code == 1000
-    assert dialled == [(PUBLIC, 8080)]
-    assert len(answers) == 2
+
+    assert 1000 == peer.call("GET", "http://rebind.example:8080/ok", TOKEN).status_code
+    assert [(PUBLIC, 8080)] == dialled
+    assert 2 == len(answers)
 
 
 @pytest.mark.usefixtures("outside")
@@ -553,7 +573,8 @@ def test_a_name_that_was_public_when_checked_is_checked_again_when_called(
     peer.check("http://rebind.example:8080/ok")
     with pytest.raises(PeerUnusable, match="address policy"):
         peer.call("GET", "http://rebind.example:8080/ok", TOKEN)
-    assert dialled == []
+
+    assert [] == dialled
 
 
 @pytest.mark.usefixtures("outside")
@@ -562,7 +583,8 @@ def test_a_name_with_a_public_and_a_private_address_is_refused(
 ) -> None:
     refuses("http://mixed.example/ok")
     refuses("http://mixed-last.example/ok")
-    assert dialled == []
+
+    assert [] == dialled
 
 
 @pytest.mark.usefixtures("outside")
@@ -573,8 +595,9 @@ def test_the_name_stays_in_the_host_header(bad: BadPeer, dialled: list[tuple[str
         ("http://[2606:2800:220:1::1]:8080/ok", "[2606:2800:220:1::1]:8080"),
     ):
         peer.call("GET", url, TOKEN)
+
         assert host == bad.requests[-1].headers["host"]
-    assert dialled == [(PUBLIC, 80), (PUBLIC, 8080), ("2606:2800:220:1::1", 8080)]
+    assert [(PUBLIC, 80), (PUBLIC, 8080), ("2606:2800:220:1::1", 8080)] == dialled
 
 
 @pytest.mark.usefixtures("outside", "dialled")
@@ -587,7 +610,8 @@ def test_a_redirect_is_not_followed(status: object, bad: BadPeer) -> None:
     ):
         with pytest.raises(PeerUnusable, match=r"^\w+ http://peer\.example/redirect/\w+: HTTP 30"):
             call(f"http://peer.example/redirect/{status}")
-    assert bad.connections - before == 2
+
+    assert 2 == bad.connections - before
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -602,8 +626,9 @@ def test_the_environment_has_no_say(
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     peer.call("GET", bad.url("/ok"), TOKEN)
+
     assert f"Token {TOKEN}" == bad.requests[-1].headers["authorization"]
-    assert bad.requests[-1].target == "/ok"
+    assert "/ok" == bad.requests[-1].target
 
 
 # What is sent
@@ -621,6 +646,7 @@ def sent(bad: BadPeer) -> Seen:
 )
 def test_the_token_goes_out_byte_for_byte(token: str, bad: BadPeer) -> None:
     peer.call("GET", bad.url("/ok"), token)
+
     assert b"\r\nAuthorization: Token " + token.encode() + b"\r\n" in sent(bad).head
 
 
@@ -633,6 +659,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_an_error_of_ours(
     for call in (peer.call, peer.call_unwrapped):
         with pytest.raises(ValueError, match=r"^A token is printable ASCII without spaces\.$"):
             call("GET", bad.url("/ok"), token, None)
+
     assert before == bad.connections
 
 
@@ -644,9 +671,10 @@ def test_a_token_that_cannot_stand_in_a_header_is_an_error_of_ours(
 def test_a_body_goes_out_as_json(method: str, body: object, bad: BadPeer) -> None:
     peer.call(method, bad.url("/ok"), TOKEN, body)
     headers = sent(bad).headers
+
     assert method == sent(bad).method
     assert orjson.dumps(body) == sent(bad).body
-    assert headers["content-type"] == "application/json"
+    assert "application/json" == headers["content-type"]
     assert str(len(sent(bad).body)) == headers["content-length"]
     assert "transfer-encoding" not in headers
 
@@ -655,9 +683,10 @@ def test_a_body_goes_out_as_json(method: str, body: object, bad: BadPeer) -> Non
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
 def test_no_body_is_no_body(method: str, bad: BadPeer) -> None:
     peer.call(method, bad.url("/ok"), TOKEN)
-    assert sent(bad).body == b""
+
+    assert b"" == sent(bad).body
     assert "content-type" not in sent(bad).headers
-    assert sent(bad).headers["accept-encoding"] == "identity"
+    assert "identity" == sent(bad).headers["accept-encoding"]
     assert "gateway" in sent(bad).headers["user-agent"]
 
 
@@ -678,6 +707,7 @@ def test_no_body_is_no_body(method: str, bad: BadPeer) -> None:
 )
 def test_the_target_goes_out_as_it_was_given(target: str, bad: BadPeer) -> None:
     peer.call_unwrapped("POST", bad.url(target), TOKEN, {"result": "ACCEPTED"})
+
     assert target == sent(bad).target
     assert f"127.0.0.1:{bad.port}" == sent(bad).headers["host"]
 
@@ -686,6 +716,7 @@ def test_the_target_goes_out_as_it_was_given(target: str, bad: BadPeer) -> None:
 @pytest.mark.parametrize(("rest", "target"), [("", "/"), ("?a=1", "/?a=1")])
 def test_a_url_without_a_path_asks_for_the_root(rest: str, target: str, bad: BadPeer) -> None:
     peer.call("GET", bad.url(rest), TOKEN)
+
     assert target == sent(bad).target
 
 
@@ -694,51 +725,55 @@ def test_a_url_without_a_path_asks_for_the_root(rest: str, target: str, bad: Bad
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize(
-    ("path", "http_status", "status_code", "message", "data"),
+    ("path", "expected"),
     [
-        ("/ok", 200, 1000, "Success", {"id": "LOC1"}),
-        ("/ok/list", 200, 1000, "Success", [1, 2]),
-        ("/ok/null", 200, 1000, "Success", None),
-        ("/ok/string", 200, 1000, "Success", "NOT_SUPPORTED"),
-        ("/ok/nodata", 200, 1000, "Success", None),
-        ("/ok/nomessage", 200, 1000, "", {"id": "LOC1"}),
-        ("/ok/message7", 200, 1000, "", {"id": "LOC1"}),
-        ("/ok/identity", 200, 1000, "Success", {"id": "LOC1"}),
-        ("/ok/chunked", 200, 1000, "Success", {"id": "LOC1"}),
-        ("/ok/toeof", 200, 1000, "Success", {"id": "LOC1"}),
-        ("/ok/2000", 200, 2000, "No.", None),
-        ("/ok/3001", 200, 3001, "", None),
-        ("/ok/400", 400, 2001, "No.", None),
-        ("/ok/404", 404, 2003, "No.", None),
-        ("/ok/405", 405, 2000, "", None),
-        ("/ok/429", 429, 2000, "", None),
+        ("/ok", (200, 1000, "Success", {"id": "LOC1"})),
+        ("/ok/list", (200, 1000, "Success", [1, 2])),
+        ("/ok/null", (200, 1000, "Success", None)),
+        ("/ok/string", (200, 1000, "Success", "NOT_SUPPORTED")),
+        ("/ok/nodata", (200, 1000, "Success", None)),
+        ("/ok/nomessage", (200, 1000, "", {"id": "LOC1"})),
+        ("/ok/message7", (200, 1000, "", {"id": "LOC1"})),
+        ("/ok/identity", (200, 1000, "Success", {"id": "LOC1"})),
+        ("/ok/chunked", (200, 1000, "Success", {"id": "LOC1"})),
+        ("/ok/toeof", (200, 1000, "Success", {"id": "LOC1"})),
+        ("/ok/2000", (200, 2000, "No.", None)),
+        ("/ok/3001", (200, 3001, "", None)),
+        ("/ok/400", (400, 2001, "No.", None)),
+        ("/ok/404", (404, 2003, "No.", None)),
+        ("/ok/405", (405, 2000, "", None)),
+        ("/ok/429", (429, 2000, "", None)),
     ],
 )
 def test_an_envelope_is_read_leniently(
-    path: str, http_status: int, status_code: int, message: str, data: object, bad: BadPeer
+    path: str, expected: tuple[object, ...], bad: BadPeer
 ) -> None:
     answer = peer.call("GET", bad.url(path), TOKEN)
-    assert http_status == answer.http_status
-    assert status_code == answer.status_code
-    assert message == answer.status_message
-    assert data == answer.data
+
+    assert expected == (
+        answer.http_status,
+        answer.status_code,
+        answer.status_message,
+        answer.data,
+    )
 
 
 @pytest.mark.usefixtures("sandbox")
 def test_an_answer_has_its_headers_in_lower_case(bad: BadPeer) -> None:
     headers = peer.call("GET", bad.url("/ok/headers"), TOKEN).headers
-    assert headers["x-total-count"] == "7"
-    assert headers["link"] == '<http://a/>; rel="next"'
+
+    assert "7" == headers["x-total-count"]
+    assert '<http://a/>; rel="next"' == headers["link"]
     assert set() == {name for name in headers if name != name.lower()}
 
 
 @pytest.mark.usefixtures("sandbox")
 def test_a_body_of_just_the_limit_is_read(bad: BadPeer) -> None:
     answer = peer.call("GET", bad.url("/ok/limit"), TOKEN)
+
     assert peer.BODY_LIMIT - 1000 < len(answer.data["name"]) < peer.BODY_LIMIT
 
 
-ANY_STATUS = r"HTTP \d\d\d"
 BAD = [
     *((f"/{status}", f"HTTP {status}") for status in (500, 502, 503)),
     *((f"/{status}/bare", f"HTTP {status}") for status in (101, 304, 500, 503, 600)),
@@ -747,7 +782,7 @@ BAD = [
     ("/reset/start", "connection broken off"),
     ("/reset/headers", "connection broken off"),
     ("/reset/body", "connection broken off"),
-    ("/cut/headers", "no complete HTTP answer|HTTP 200, not JSON|HTTP 200, no OCPI envelope"),
+    ("/cut/headers", "HTTP 200, not JSON"),
     ("/cut/body", "no complete HTTP answer"),
     ("/cut/chunk", "no complete HTTP answer"),
     ("/cut/chunks", "no complete HTTP answer"),
@@ -790,16 +825,19 @@ BAD = [
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize(("path", "words"), BAD, ids=[path for path, _ in BAD])
 def test_a_bad_answer_is_a_refusal_in_time(path: str, words: str, bad: BadPeer) -> None:
-    start, sent_before = time.monotonic(), bad.sent
+    start, sent_before, connections = time.monotonic(), bad.sent, bad.connections
     with pytest.raises(PeerUnusable) as refusal:
         peer.call("GET", bad.url(f"{path}?secret=in-the-query"), TOKEN)
     took = time.monotonic() - start
     name, _, what = refusal.value.message.partition(": ")
+
     assert f"GET {bad.url(path)}" == name
     assert what in words.split("|")
     assert PeerUnusable is refusal.type
     assert took < SECONDS + 1
+    assert 1 == bad.connections - connections
     # 8 MiB are read at most; the rest stands in the buffers of two sockets.
+
     assert bad.sent - sent_before < 24 * 1024 * 1024
 
 
@@ -812,6 +850,7 @@ def test_an_unknown_token_is_told_apart(path: str, bad: BadPeer) -> None:
     ):
         with pytest.raises(peer.PeerUnauthorized, match=rf"{path}: HTTP {path[1:4]}$"):
             call()
+
     assert issubclass(peer.PeerUnauthorized, PeerUnusable)
 
 
@@ -830,8 +869,9 @@ def test_a_port_that_takes_no_connection_ends_in_time() -> None:
             waiting.setblocking(False)  # noqa: FBT003 - socket's
             waiting.connect_ex(full.getsockname())
         start = time.monotonic()
-        with pytest.raises(PeerUnusable, match=": timed out$"):
+        with pytest.raises(PeerUnusable, match=r": timed out$"):
             peer.call("GET", f"http://127.0.0.1:{full.getsockname()[1]}/", TOKEN)
+
         assert time.monotonic() - start < SECONDS + 1
 
 
@@ -842,6 +882,7 @@ def test_a_resolver_that_does_not_answer_ends_in_time(monkeypatch: pytest.Monkey
     start = time.monotonic()
     with pytest.raises(PeerUnusable, match="address policy"):
         peer.call("GET", "http://peer.example/", TOKEN)
+
     assert time.monotonic() - start < SECONDS + 1
     ended.set()
 
@@ -850,24 +891,30 @@ def test_a_resolver_that_does_not_answer_ends_in_time(monkeypatch: pytest.Monkey
 def test_a_peer_that_takes_no_body_ends_in_time(bad: BadPeer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         start = time.monotonic()
-        with pytest.raises(PeerUnusable, match=": timed out$"):
+        with pytest.raises(PeerUnusable, match=r": timed out$"):
             peer.call("POST", f"http://127.0.0.1:{deaf.getsockname()[1]}/", TOKEN, "x" * 30_000_000)
+
         assert time.monotonic() - start < SECONDS + 1
-    assert peer.call("GET", bad.url("/ok"), TOKEN).status_code == 1000
+    assert 1000 == peer.call("GET", bad.url("/ok"), TOKEN).status_code
+
+
+QUICK = [path for path, _ in BAD if not path.startswith(("/slow", "/silence"))]
 
 
 @pytest.mark.usefixtures("sandbox")
-@pytest.mark.parametrize("path", [path for path, _ in BAD] + ["/401", "/ok"])
-def test_no_message_tells_the_token(
+@pytest.mark.parametrize("path", [*QUICK, "/401", "/ok"])
+def test_nothing_that_is_said_tells_the_token(
     path: str, bad: BadPeer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
-    if not path.startswith(("/slow", "/silence")):
-        try:
-            peer.call("POST", bad.url(path), TOKEN, {"a": 1})
-        except PeerUnusable as refusal:
-            assert TOKEN not in f"{refusal!r}{refusal.data}"
-            assert refusal.__suppress_context__ or refusal.__context__ is None
+    said = ""
+    try:
+        peer.call("POST", bad.url(path), TOKEN, {"a": 1})
+    except PeerUnusable:
+        said = traceback.format_exc()
+
+    assert (path == "/ok") is (said == "")
+    assert TOKEN not in said
     assert TOKEN not in caplog.text
 
 
@@ -894,8 +941,9 @@ def test_of_an_unwrapped_answer_only_the_status_is_read(
     path: str, status: int, bad: BadPeer
 ) -> None:
     url = bad.url(path)
+
     assert status == peer.call_unwrapped("POST", url, TOKEN, {"result": "ACCEPTED"})
-    assert sent(bad).body == b'{"result":"ACCEPTED"}'
+    assert b'{"result":"ACCEPTED"}' == sent(bad).body
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -904,6 +952,7 @@ def test_an_unwrapped_call_fails_as_a_call_does(path: str, bad: BadPeer) -> None
     start = time.monotonic()
     with pytest.raises(PeerUnusable, match=rf"^POST {bad.url(path)}: \w+"):
         peer.call_unwrapped("POST", bad.url(path), TOKEN, {"result": "ACCEPTED"})
+
     assert time.monotonic() - start < SECONDS + 1
 
 
@@ -919,7 +968,8 @@ def test_calls_in_many_threads_do_not_meet(bad: BadPeer) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [1000] * 80
+
+    assert [1000] * 80 == answers
 
 
 # TLS
@@ -929,15 +979,15 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, str]:
     """A server's context for *name*, and the file of the authority that signed it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     signed = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
@@ -974,11 +1024,12 @@ def secure(
 def test_under_tls_the_name_is_asked_for_and_proven(secure: tuple[BadPeer, list[str]]) -> None:
     server, names = secure
     answer = peer.call("PUT", "https://peer.example/ok", TOKEN, {"a": 1})
-    assert answer.status_code == 1000
-    assert names == ["peer.example"]
-    assert sent(server).headers["host"] == "peer.example"
+
+    assert 1000 == answer.status_code
+    assert ["peer.example"] == names
+    assert "peer.example" == sent(server).headers["host"]
     assert f"Token {TOKEN}" == sent(server).headers["authorization"]
-    assert sent(server).body == b'{"a":1}'
+    assert b'{"a":1}' == sent(server).body
 
 
 @pytest.mark.parametrize("host", ["six.example", PUBLIC])
@@ -987,7 +1038,8 @@ def test_a_certificate_of_another_name_is_not_accepted(
 ) -> None:
     with pytest.raises(PeerUnusable, match=rf"^GET https://{host}/ok: certificate not accepted$"):
         peer.call("GET", f"https://{host}/ok", TOKEN)
-    assert secure[0].requests == []
+
+    assert [] == secure[0].requests
 
 
 def test_a_certificate_of_an_unknown_authority_is_not_accepted(
@@ -996,7 +1048,8 @@ def test_a_certificate_of_an_unknown_authority_is_not_accepted(
     monkeypatch.setattr(peer, "authorities", peer.DEFAULT_CA_BUNDLE_PATH)
     with pytest.raises(PeerUnusable, match="certificate not accepted"):
         peer.call("GET", "https://peer.example/ok", TOKEN)
-    assert secure[0].requests == []
+
+    assert [] == secure[0].requests
 
 
 @pytest.mark.parametrize(
@@ -1016,6 +1069,7 @@ def test_a_bad_answer_under_tls_is_a_refusal_in_time(path: str, words: str) -> N
     start = time.monotonic()
     with pytest.raises(PeerUnusable, match=f": {words}$"):
         peer.call("GET", f"https://peer.example{path}", TOKEN)
+
     assert time.monotonic() - start < SECONDS + 1
 
 
@@ -1029,6 +1083,7 @@ def test_a_peer_without_tls_where_tls_is_asked_for_is_refused() -> None:
 def test_a_handshake_that_does_not_come_ends_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         start = time.monotonic()
-        with pytest.raises(PeerUnusable, match=": timed out$"):
+        with pytest.raises(PeerUnusable, match=r": timed out$"):
             peer.call("GET", f"https://127.0.0.1:{deaf.getsockname()[1]}/", TOKEN)
+
         assert time.monotonic() - start < SECONDS + 1

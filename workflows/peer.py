@@ -10,6 +10,7 @@ Spec: 2.1.1 transport_and_format.
 import contextlib
 import functools
 import ipaddress
+import os
 import re
 import socket
 import ssl
@@ -17,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import orjson
@@ -218,11 +219,12 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Route:
-    """Where a call goes: the target, the addresses that passed, and until when."""
+    """Where a call goes: the target, the addresses that passed, until when; what it opened."""
 
     target: _Target
     addresses: tuple[Address, ...]
     deadline: float
+    opened: list[socket.socket] = field(default_factory=list)
 
 
 def _parse(url: str) -> _Target:
@@ -354,6 +356,13 @@ class _Connection(HTTPConnection):
         super().__init__(*args, **kwargs)
         self._route = route
 
+    def connect(self) -> None:
+        """Connect; TLS has put a socket of its own around the dialled one."""
+        super().connect()
+        if isinstance(self.sock, _Socket):
+            self.sock.deadline = self._route.deadline
+            self._route.opened.append(self.sock)
+
     def _new_conn(self) -> socket.socket:
         failure: OSError = ConnectionRefusedError()
         for address in self._route.addresses:
@@ -372,11 +381,6 @@ class _Connection(HTTPConnection):
 class _TLSConnection(_Connection, HTTPSConnection):
     """The same under TLS."""
 
-    def connect(self) -> None:
-        super().connect()
-        if isinstance(self.sock, _Socket):
-            self.sock.deadline = self._route.deadline
-
 
 class _Pool(urllib3.HTTPConnectionPool):
     ConnectionCls = _Connection
@@ -392,7 +396,7 @@ class _Adapter(HTTPAdapter):
     def __init__(self, route: _Route) -> None:
         super().__init__()
         host, port = route.target.host, route.target.port
-        self._target = route.target.target
+        self._route = route
         self._pool: urllib3.HTTPConnectionPool
         if route.target.scheme == "https":
             self._pool = _TLSPool(host, port, route=route, ssl_context=_tls(authorities))
@@ -408,12 +412,16 @@ class _Adapter(HTTPAdapter):
 
     def request_url(self, *_args: Any, **_kwargs: Any) -> str:  # noqa: ANN401
         """The target, not parsed again."""
-        return self._target
+        return self._route.target.target
 
     def close(self) -> None:
-        """Close the route's connection."""
+        """Close the route's connection, even where an unread answer still holds on to it."""
         self._pool.close()
         super().close()
+        for sock in self._route.opened:
+            descriptor = sock.detach()
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 # Calls

@@ -33,7 +33,6 @@ def upgrade() -> None:
     sa.Column('id', sqlmodel.sql.sqltypes.AutoString(length=39), nullable=False),
     sa.Column('last_updated', sa.BigInteger(), nullable=False),
     sa.Column('revision', sa.Integer(), nullable=False),
-    sa.Column('notes', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('document', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('folded_id', sqlmodel.sql.sqltypes.AutoString(length=36), nullable=False),
     sa.Column('reader', sqlmodel.sql.sqltypes.AutoString(length=6), nullable=True),
@@ -53,7 +52,6 @@ def upgrade() -> None:
     sa.Column('id', sqlmodel.sql.sqltypes.AutoString(length=39), nullable=False),
     sa.Column('last_updated', sa.BigInteger(), nullable=False),
     sa.Column('revision', sa.Integer(), nullable=False),
-    sa.Column('notes', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('document', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('published', sa.Boolean(), nullable=False),
     sa.PrimaryKeyConstraint('seq'),
@@ -63,6 +61,16 @@ def upgrade() -> None:
         batch_op.create_index('ix_ocpi_locations_network_seq', ['network_id', 'seq'], unique=False)
         batch_op.create_index('ix_ocpi_locations_network_updated', ['network_id', 'last_updated'], unique=False)
 
+    op.create_table('ocpi_remarks',
+    sa.Column('network_id', sa.BigInteger(), nullable=False),
+    sa.Column('connection_id', sa.BigInteger(), nullable=False),
+    sa.Column('operation', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+    sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+    sa.Column('count', sa.Integer(), nullable=False),
+    sa.Column('example', sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+    sa.Column('last_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('network_id', 'connection_id', 'operation', 'kind')
+    )
     op.create_table('ocpi_sessions',
     sa.Column('seq', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('network_id', sa.BigInteger(), nullable=False),
@@ -71,7 +79,6 @@ def upgrade() -> None:
     sa.Column('id', sqlmodel.sql.sqltypes.AutoString(length=39), nullable=False),
     sa.Column('last_updated', sa.BigInteger(), nullable=False),
     sa.Column('revision', sa.Integer(), nullable=False),
-    sa.Column('notes', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('document', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('reader', sqlmodel.sql.sqltypes.AutoString(length=6), nullable=True),
     sa.PrimaryKeyConstraint('seq'),
@@ -90,7 +97,6 @@ def upgrade() -> None:
     sa.Column('id', sqlmodel.sql.sqltypes.AutoString(length=39), nullable=False),
     sa.Column('last_updated', sa.BigInteger(), nullable=False),
     sa.Column('revision', sa.Integer(), nullable=False),
-    sa.Column('notes', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('document', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.PrimaryKeyConstraint('seq'),
     sa.UniqueConstraint('network_id', 'country_code', 'party_id', 'id')
@@ -107,7 +113,6 @@ def upgrade() -> None:
     sa.Column('id', sqlmodel.sql.sqltypes.AutoString(length=39), nullable=False),
     sa.Column('last_updated', sa.BigInteger(), nullable=False),
     sa.Column('revision', sa.Integer(), nullable=False),
-    sa.Column('notes', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('document', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('type', sqlmodel.sql.sqltypes.AutoString(length=5), nullable=False),
     sa.Column('auth_id', sqlmodel.sql.sqltypes.AutoString(length=36), nullable=False),
@@ -178,6 +183,7 @@ def upgrade() -> None:
     sa.Column('name', sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
     sa.Column('request', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('response', sqlmodel.sql.sqltypes.AutoString(length=15), nullable=True),
+    sa.Column('reason', sqlmodel.sql.sqltypes.AutoString(length=80), nullable=True),
     sa.Column('result', sqlmodel.sql.sqltypes.AutoString(length=15), nullable=True),
     sa.Column('created_at', sa.BigInteger(), nullable=False),
     sa.Column('result_at', sa.BigInteger(), nullable=True),
@@ -222,6 +228,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_ocpi_sessions_network_reader')
 
     op.drop_table('ocpi_sessions')
+    op.drop_table('ocpi_remarks')
     with op.batch_alter_table('ocpi_locations', schema=None) as batch_op:
         batch_op.drop_index('ix_ocpi_locations_network_updated')
         batch_op.drop_index('ix_ocpi_locations_network_seq')

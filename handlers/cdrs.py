@@ -1,0 +1,53 @@
+"""Charge detail records, in both roles. Spec: 2.1.1 mod_cdrs."""
+
+from typing import Any, Unpack
+from urllib.parse import quote
+
+from handlers.envelope import Answer, found
+from handlers.listing import Asked, window
+from settings import settings
+from storage import cdrs
+from storage.access import Caller
+from storage.objects import Document, Page, Party, Stored
+
+# CPO interface
+
+
+def list_cdrs(user: Caller, **asked: Unpack[Asked]) -> Page:
+    """Our CDRs; a peer sees those of its own drivers."""
+    return cdrs.page(user.network_id, window(asked), user.addressed())
+
+
+def get_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
+    """One of our CDRs."""
+    party = user.own(country_code, party_id)
+    return found(cdrs.get_addressed(user.network_id, party, cdr_id, user.addressed()))
+
+
+def post_cdr(user: Caller, body: dict[str, Any]) -> Answer:
+    """The back office stores a new CDR."""
+    return _post(user, user.party, "cpo", body)
+
+
+# eMSP interface
+
+
+def list_stored_cdrs(user: Caller, **asked: Unpack[Asked]) -> Page:
+    """What peers sent; a peer sees its own."""
+    return cdrs.page(user.network_id, window(asked), user.pushed())
+
+
+def get_stored_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
+    """A CDR as it is stored here."""
+    return found(cdrs.get(user.network_id, user.readable(country_code, party_id), cdr_id))
+
+
+def post_stored_cdr(user: Caller, body: dict[str, Any]) -> Answer:
+    """A peer sends a new CDR."""
+    return _post(user, user.peer or user.party, "emsp", body)
+
+
+def _post(user: Caller, party: Party, role: str, body: dict[str, Any]) -> Answer:
+    outcome, kept_id = cdrs.post(user.network_id, party, body)
+    place = f"{settings().base_url}/ocpi/{role}/2.1.1/cdrs/{party[0]}/{party[1]}/{quote(kept_id, safe='')}"
+    return Answer(created=outcome is Stored.CREATED, location=place)

@@ -1,0 +1,32 @@
+"""Registration as the receiving side. Spec: 2.1.1 credentials."""
+
+from typing import Any
+
+from storage.access import Caller
+from workflows import registration
+
+
+def get_credentials(user: Caller) -> dict[str, Any]:
+    """What the caller uses to reach us; the token is the one it presented (conformance 63)."""
+    return registration.ours(user, user.token)
+
+
+def post_credentials(user: Caller, body: dict[str, Any]) -> dict[str, Any]:
+    """A peer registers with Token A."""
+    return registration.register(user, body)
+
+
+def put_credentials(user: Caller, body: dict[str, Any]) -> dict[str, Any]:
+    """A registered peer renews its credentials; it gets a new token."""
+    return registration.renew(user, body)
+
+
+def delete_credentials(user: Caller) -> None:
+    """A peer unregisters."""
+    registration.unregister(user)
+
+
+get_cpo_credentials = get_emsp_credentials = get_credentials
+post_cpo_credentials = post_emsp_credentials = post_credentials
+put_cpo_credentials = put_emsp_credentials = put_credentials
+delete_cpo_credentials = delete_emsp_credentials = delete_credentials

@@ -1,0 +1,36 @@
+"""Logs: JSON, one line each, on stderr. Nothing that is logged holds a secret."""
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+
+from settings import settings
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+class Lines(logging.Formatter):
+    """A record as one JSON line; line breaks in values are escaped by JSON itself."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {
+            "at": round(record.created, 3),
+            "level": record.levelname,
+            "what": record.getMessage(),
+            **{name: value for name, value in vars(record).items() if name not in _STANDARD},
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def configure() -> None:
+    """Send every log to stderr as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    logging.basicConfig(level=settings().log_level.upper(), handlers=[handler], force=True)
+    for noisy in ("alembic", "urllib3", "connexion", "openapi_spec_validator"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,73 @@
+"""Tariffs, in both roles. Spec: 2.1.1 mod_tariffs."""
+
+from typing import Any, Unpack
+
+from handlers.envelope import Answer, found, stored
+from handlers.listing import Asked, window
+from handlers.patch import over, same, stamped
+from storage import tariffs
+from storage.access import Caller
+from storage.objects import Document, Page
+
+# CPO interface
+
+
+def list_tariffs(user: Caller, **asked: Unpack[Asked]) -> Page:
+    """Our tariffs."""
+    return tariffs.page(user.network_id, window(asked), {})
+
+
+def get_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
+    """One of our tariffs."""
+    return found(tariffs.get(user.network_id, user.own(country_code, party_id), tariff_id))
+
+
+def put_tariff(
+    user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
+) -> Answer | None:
+    """The back office stores one of its tariffs."""
+    return _put(user, country_code, party_id, tariff_id, body)
+
+
+def delete_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
+    """The back office deletes one of its tariffs."""
+    tariffs.delete(user.network_id, user.owner(country_code, party_id), tariff_id)
+
+
+# eMSP interface
+
+
+def list_stored_tariffs(user: Caller, **asked: Unpack[Asked]) -> Page:
+    """What peers pushed; a peer sees its own."""
+    return tariffs.page(user.network_id, window(asked), user.pushed())
+
+
+def get_stored_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
+    """A tariff as it is stored here."""
+    return found(tariffs.get(user.network_id, user.readable(country_code, party_id), tariff_id))
+
+
+def put_stored_tariff(
+    user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
+) -> Answer | None:
+    """A peer pushes a tariff."""
+    return _put(user, country_code, party_id, tariff_id, body)
+
+
+def patch_stored_tariff(
+    user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
+) -> None:
+    """A peer changes a tariff."""
+    party = user.owner(country_code, party_id)
+    tariffs.revise(user.network_id, party, tariff_id, over(body, "Tariff"))
+
+
+def delete_stored_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
+    """A peer deletes a tariff."""
+    tariffs.delete(user.network_id, user.owner(country_code, party_id), tariff_id)
+
+
+def _put(user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]) -> Answer | None:
+    party = user.owner(country_code, party_id)
+    same(tariff_id, body["id"], "id")
+    return stored(tariffs.put(user.network_id, party, stamped(body)))

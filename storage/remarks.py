@@ -1,0 +1,111 @@
+"""What a peer does that was tolerated: counted, with the latest example, so that it can be told.
+
+A request collects remarks while it is served; they are kept with one write at its end, and only if
+there are any. Conformance 33, 48, 116.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import sqlalchemy
+from sqlalchemy import BigInteger, bindparam
+from sqlmodel import Field, SQLModel
+
+from storage import database, instants
+
+OFFSET = "time not in UTC"
+DECIMALS = "coordinate with more than six decimals"
+UNLISTED = "value that OCPI 2.1.1 does not list"
+STALE = "update older than what is stored"
+_LONGEST = 200
+
+
+class RemarkRow(SQLModel, table=True):
+    """One kind of remark on one peer's use of one operation; connection 0 is the back office."""
+
+    __tablename__ = "ocpi_remarks"
+
+    network_id: int = Field(sa_type=BigInteger, primary_key=True)
+    connection_id: int = Field(sa_type=BigInteger, primary_key=True)
+    operation: str = Field(primary_key=True, max_length=64)
+    kind: str = Field(primary_key=True, max_length=64)
+    count: int
+    example: str = Field(max_length=_LONGEST)
+    last_at: int = Field(sa_type=BigInteger)
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What was tolerated, how often, and the latest example."""
+
+    operation: str
+    kind: str
+    count: int
+    example: str
+
+
+_TABLE = database.table(RemarkRow)
+_KEEP = {
+    name: insert.on_conflict_do_update(
+        index_elements=["network_id", "connection_id", "operation", "kind"],
+        set_={
+            "count": _TABLE.c.count + insert.excluded["count"],
+            "example": insert.excluded.example,
+            "last_at": insert.excluded.last_at,
+        },
+    )
+    for name, insert in database.insert_into(_TABLE).items()
+}
+_LIST = (
+    sqlalchemy.select(_TABLE.c.operation, _TABLE.c.kind, _TABLE.c.count, _TABLE.c.example)
+    .where(
+        _TABLE.c.network_id == bindparam("network_id"),
+        _TABLE.c.connection_id == bindparam("connection_id"),
+    )
+    .order_by(_TABLE.c.operation, _TABLE.c.kind)
+)
+_collected: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("collected", default=())
+
+
+def note(kind: str, example: str) -> None:
+    """Remark on the request that is being served."""
+    _collected.set((*_collected.get(), (kind, example[:_LONGEST])))
+
+
+def begin() -> None:
+    """Forget what an earlier request on this thread left."""
+    if _collected.get():
+        _collected.set(())
+
+
+def keep(network_id: int, connection_id: int | None, operation: str) -> None:
+    """Count what was remarked on this request, if anything was."""
+    collected = _collected.get()
+    if not collected:
+        return
+    _collected.set(())
+    kinds: dict[str, tuple[int, str]] = {}
+    for kind, example in collected:
+        kinds[kind] = (kinds.get(kind, (0, ""))[0] + 1, example)
+    rows = [
+        {
+            "network_id": network_id,
+            "connection_id": connection_id or 0,
+            "operation": operation,
+            "kind": kind,
+            "count": count,
+            "example": example,
+            "last_at": instants.now_ms(),
+        }
+        for kind, (count, example) in sorted(kinds.items())
+    ]
+    with database.transaction() as connection:
+        for row in rows:
+            connection.execute(_KEEP[connection.dialect.name], row)
+
+
+def on(network_id: int, connection_id: int | None) -> list[Remark]:
+    """What was tolerated of a peer."""
+    values = {"network_id": network_id, "connection_id": connection_id or 0}
+    with database.statement() as connection:
+        return [Remark(*row) for row in connection.execute(_LIST, values)]

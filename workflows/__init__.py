@@ -1,0 +1,1 @@
+"""What goes beyond one request: calls to peers, registration, authorisation, commands, start-up."""

@@ -8,14 +8,12 @@ contract that is not implemented stops the program at start and names the operat
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import flask
 import jsonschema_rs
-from connexion.resolver import RelativeResolver
-from connexion.spec import Specification
-from connexion.utils import get_function_from_name
 
 import errors
 from handlers import contract, envelope, limits
@@ -23,6 +21,12 @@ from handlers.contract import Contract
 from handlers.envelope import Reply, Request
 from storage import remarks
 from storage.access import REGISTRATION, Caller
+
+with warnings.catch_warnings():  # importing connexion 3.3 warns about starlette's test client
+    warnings.simplefilter("ignore")
+    from connexion.resolver import RelativeResolver
+    from connexion.spec import Specification
+    from connexion.utils import get_function_from_name
 
 METHODS = ("get", "put", "post", "patch", "delete")
 ALL_METHODS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]

@@ -860,8 +860,12 @@ def test_a_closed_port_that_is_allowed_is_called_by_its_name() -> None:
         peer.call("GET", f"http://127.0.0.1:{closed_port()}/a", TOKEN)
 
 
-@pytest.mark.usefixtures("sandbox")
-def test_a_port_that_takes_no_connection_ends_in_time() -> None:
+@pytest.mark.parametrize(("connect", "total"), [(3.0, SECONDS), (SECONDS, 30.0)])
+def test_a_port_that_takes_no_connection_ends_in_time(
+    connect: float, total: float, chosen: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen(allow_loopback_peers=True, peer_timeout_seconds=total)
+    monkeypatch.setattr(peer, "CONNECT_SECONDS", connect)
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -873,6 +877,10 @@ def test_a_port_that_takes_no_connection_ends_in_time() -> None:
             peer.call("GET", f"http://127.0.0.1:{full.getsockname()[1]}/", TOKEN)
 
         assert time.monotonic() - start < SECONDS + 1
+
+
+def test_three_seconds_are_the_limit_of_a_connect() -> None:
+    assert 3 == peer.CONNECT_SECONDS
 
 
 @pytest.mark.usefixtures("outside")

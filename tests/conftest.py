@@ -1,0 +1,92 @@
+"""What tests share: a running node on each database, networks in it, clients, and a peer to talk to.
+
+Every test that asks for `node` runs twice: on SQLite and on a real PostgreSQL.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import settings as settings_module
+from nodes import Network, Node, free_port, postgres, switch_to
+from peers import PeerServer
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'node.sqlite'}"
+        return
+    with postgres(tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def node(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """The program, running in a process of its own; storage in this process uses its database."""
+    environment = {
+        "OCPI_GATEWAY_DATABASE_URL": database_url,
+        "OCPI_GATEWAY_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+        "OCPI_GATEWAY_PORT": str(free_port()),
+        "OCPI_GATEWAY_DEMO": "0",
+        "OCPI_GATEWAY_VALIDATE_RESPONSES": "1",
+        "OCPI_GATEWAY_PEER_TIMEOUT_SECONDS": "3",
+    }
+    with switch_to(environment), Node(environment) as running:
+        yield running
+
+
+@pytest.fixture
+def cpo(node: Node) -> Network:
+    """A fresh CPO network NL/DEM."""
+    return node.network("CPO", ("NL", "DEM"))
+
+
+@pytest.fixture
+def emsp(node: Node) -> Network:
+    """A fresh eMSP network NL/DEP."""
+    return node.network("EMSP", ("NL", "DEP"))
+
+
+@pytest.fixture
+def another_node(node: Node, tmp_path: Path) -> Iterator[Callable[..., Node]]:
+    """Starts further instances of the program, each with a SQLite database and settings of its own."""
+    running: list[Node] = []
+
+    def start(**changes: str) -> Node:
+        place = tmp_path / f"node{len(running)}"
+        environment = {
+            "OCPI_GATEWAY_DATA_DIR": str(place),
+            "OCPI_GATEWAY_DATABASE_URL": f"sqlite:///{place / 'node.sqlite'}",
+            "OCPI_GATEWAY_PORT": str(free_port()),
+            "OCPI_GATEWAY_VALIDATE_RESPONSES": "1",
+            "OCPI_GATEWAY_PEER_TIMEOUT_SECONDS": "3",
+            **{f"OCPI_GATEWAY_{name.upper()}": value for name, value in changes.items()},
+        }
+        running.append(Node(environment).start())
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+@pytest.fixture
+def peer() -> Iterator[PeerServer]:
+    """A foreign OCPI party with a server of its own."""
+    with PeerServer() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test never writes into the working folder, whatever it starts."""
+    if "OCPI_GATEWAY_DATA_DIR" not in os.environ:
+        monkeypatch.setenv("OCPI_GATEWAY_DATA_DIR", str(tmp_path))
+        settings_module.settings.cache_clear()
+    yield

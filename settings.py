@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,9 +20,7 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="Base of every URL that is advertised; http://HOST:PORT when empty."
     )
-    data_dir: Path = Field(
-        Path("data"), description="Where the SQLite file and the secret files lie."
-    )
+    data_dir: Path = Field(Path("data"), description="Where the SQLite file and the secret files lie.")
     database_url: str = Field(
         "",
         description="SQLAlchemy URL; a SQLite file in DATA_DIR when empty, or postgresql+psycopg://...",
@@ -33,15 +32,14 @@ class Settings(BaseSettings):
         "", description="Key for the peers' tokens at rest; a 0600 file in DATA_DIR when empty."
     )
     page_limit: int = Field(100, ge=1, le=1000, description="The most objects a page holds.")
-    body_limit: int = Field(
-        1_048_576, ge=1024, le=16_777_216, description="The most bytes a body holds."
-    )
-    schema_refusal_status: int = Field(
+    body_limit: int = Field(1_048_576, ge=1024, le=16_777_216, description="The most bytes a body holds.")
+    schema_refusal_status: Literal[200, 400] = Field(
         400,
-        description="HTTP status of a schema refusal: 400, or 200 for peers that read status_codes literally.",
+        description="HTTP status of a schema refusal; 200 for peers that read status_codes literally.",
     )
     sessions_require_date_from: bool = Field(
-        False, description="Refuse a list of sessions without date_from, as mod_sessions 2.1.1 says."
+        False,
+        description="Refuse a list of sessions without date_from, as mod_sessions 2.1.1 says.",
     )
     post_updates_registered: bool = Field(
         False, description="POST credentials with Token C acts as PUT, as the seed reference says."
@@ -50,20 +48,23 @@ class Settings(BaseSettings):
         False, description="PATCH charging_periods of a session appends (2.2) instead of replacing."
     )
     token_overlap_seconds: int = Field(
-        60, ge=0, le=3600, description="How long a replaced Token C lives until the new one is used."
+        60,
+        ge=0,
+        le=3600,
+        description="How long a replaced Token C lives until the new one is used.",
     )
     required_endpoints: str = Field(
         "credentials", description="Modules that a peer must offer to register, comma separated."
     )
     allow_loopback_peers: bool | None = Field(
-        None, description="May peers lie on this machine; when unset, exactly while HOST is loopback."
+        None,
+        description="May peers lie on this machine; when unset, exactly while HOST is loopback.",
     )
     peer_allow: str = Field(
-        "", description="Peers that may lie in private networks: address:port-port, comma separated."
+        "",
+        description="Peers that may lie in private networks: address:port-port, comma separated.",
     )
-    peer_timeout_seconds: float = Field(
-        10.0, gt=0, le=60, description="The longest a call to a peer takes."
-    )
+    peer_timeout_seconds: float = Field(10.0, gt=0, le=60, description="The longest a call to a peer takes.")
     validate_responses: bool = Field(
         False, description="Check every answer against the contract; an error answer is 500 + 3000."
     )

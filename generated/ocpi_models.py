@@ -337,12 +337,7 @@ ReservationId = TypeAliasType(
     "ReservationId",
     Annotated[
         int,
-        Field(
-            description='Number of a reservation, chosen by the eMSP.',
-            examples=[42],
-            ge=0,
-            le=2147483647,
-        ),
+        Field(description='Number of a reservation, chosen by the eMSP.', examples=[42], ge=0, le=2147483647),
     ],
 )
 
@@ -389,8 +384,7 @@ class AdditionalGeoLocation(BaseModel):
         ),
     ]
     name: Annotated[
-        DisplayText | None,
-        Field(description='Name of the point, as the signs on the spot have it.'),
+        DisplayText | None, Field(description='Name of the point, as the signs on the spot have it.')
     ] = None
 
 
@@ -635,8 +629,7 @@ class RegularHours(BaseModel):
         extra='ignore',
     )
     weekday: Annotated[
-        int,
-        Field(description='Day of the week, 1 is Monday, 7 is Sunday.', examples=[5], ge=1, le=7),
+        int, Field(description='Day of the week, 1 is Monday, 7 is Sunday.', examples=[5], ge=1, le=7)
     ]
     period_begin: Annotated[
         str,
@@ -743,10 +736,7 @@ Volt = TypeAliasType(
     Annotated[
         int,
         Field(
-            description='A voltage in volt. Spec 2.1.1 mod_locations 3.3.',
-            examples=[230],
-            ge=0,
-            le=100000,
+            description='A voltage in volt. Spec 2.1.1 mod_locations 3.3.', examples=[230], ge=0, le=100000
         ),
     ],
 )
@@ -757,10 +747,7 @@ Ampere = TypeAliasType(
     Annotated[
         int,
         Field(
-            description='A current in ampere. Spec 2.1.1 mod_locations 3.3.',
-            examples=[32],
-            ge=0,
-            le=100000,
+            description='A current in ampere. Spec 2.1.1 mod_locations 3.3.', examples=[32], ge=0, le=100000
         ),
     ],
 )
@@ -771,10 +758,7 @@ Pixels = TypeAliasType(
     Annotated[
         int,
         Field(
-            description='A length in pixels. Spec 2.1.1 mod_locations 4.14.',
-            examples=[1200],
-            ge=0,
-            le=99999,
+            description='A length in pixels. Spec 2.1.1 mod_locations 4.14.', examples=[1200], ge=0, le=99999
         ),
     ],
 )
@@ -878,30 +862,22 @@ class TariffRestrictions(BaseModel):
     ] = None
     min_power: Annotated[
         float | None,
-        Field(
-            description='From this power on, in kW.', examples=[15.342], ge=0.0, le=99999999999.9999
-        ),
+        Field(description='From this power on, in kW.', examples=[15.342], ge=0.0, le=99999999999.9999),
     ] = None
     max_power: Annotated[
         float | None,
-        Field(
-            description='Up to this power, in kW.', examples=[15.342], ge=0.0, le=99999999999.9999
-        ),
+        Field(description='Up to this power, in kW.', examples=[15.342], ge=0.0, le=99999999999.9999),
     ] = None
     min_duration: Annotated[
         int | None,
-        Field(
-            description='From this duration on, in seconds.', examples=[14400], ge=0, le=2147483647
-        ),
+        Field(description='From this duration on, in seconds.', examples=[14400], ge=0, le=2147483647),
     ] = None
     max_duration: Annotated[
         int | None,
-        Field(
-            description='Up to this duration, in seconds.', examples=[14400], ge=0, le=2147483647
-        ),
+        Field(description='Up to this duration, in seconds.', examples=[14400], ge=0, le=2147483647),
     ] = None
     day_of_week: Annotated[
-        list[DayOfWeek] | None, Field(description='On these days of the week.', max_length=1000)
+        list[DayOfWeek] | None, Field(description='On these days of the week.', max_length=20)
     ] = None
 
 
@@ -948,12 +924,10 @@ class LocationReferences(BaseModel):
         ),
     ]
     evse_uids: Annotated[
-        list[Id39] | None,
-        Field(description='The `uid` of EVSEs at this location.', max_length=1000),
+        list[Id39] | None, Field(description='The `uid` of EVSEs at this location.', max_length=250)
     ] = None
     connector_ids: Annotated[
-        list[Id36] | None,
-        Field(description='The `id` of connectors of these EVSEs.', max_length=1000),
+        list[Id36] | None, Field(description='The `id` of connectors of these EVSEs.', max_length=250)
     ] = None
 
 
@@ -972,12 +946,10 @@ class LocationReferencesOrNull(BaseModel):
         ),
     ]
     evse_uids: Annotated[
-        list[Id39] | None,
-        Field(description='The `uid` of EVSEs at this location.', max_length=1000),
+        list[Id39] | None, Field(description='The `uid` of EVSEs at this location.', max_length=250)
     ] = None
     connector_ids: Annotated[
-        list[Id36] | None,
-        Field(description='The `id` of connectors of these EVSEs.', max_length=1000),
+        list[Id36] | None, Field(description='The `id` of connectors of these EVSEs.', max_length=250)
     ] = None
 
 
@@ -1033,9 +1005,7 @@ class Refusal(BaseModel):
     status_code: RefusalCode
     status_message: StatusMessage
     timestamp: DateTime
-    data: Annotated[
-        dict[str, Any] | None, Field(description='Only where an operation says so.')
-    ] = None
+    data: Annotated[dict[str, Any] | None, Field(description='Only where an operation says so.')] = None
 
 
 class CdrDimension(BaseModel):
@@ -1069,11 +1039,7 @@ class ChargingPeriod(BaseModel):
     ]
     dimensions: Annotated[
         list[CdrDimension],
-        Field(
-            description='What was measured in it, at least one amount.',
-            max_length=1000,
-            min_length=1,
-        ),
+        Field(description='What was measured in it, at least one amount.', max_length=10, min_length=1),
     ]
 
 
@@ -1136,9 +1102,7 @@ class Connector(BaseModel):
             le=100000,
         ),
     ]
-    amperage: Annotated[
-        int, Field(description='Highest current in ampere.', examples=[32], ge=0, le=100000)
-    ]
+    amperage: Annotated[int, Field(description='Highest current in ampere.', examples=[32], ge=0, le=100000)]
     tariff_id: Annotated[
         str | None,
         Field(
@@ -1176,12 +1140,7 @@ class EnergySource(BaseModel):
     source: Annotated[EnergySourceCategory, Field(description='Which source.')]
     percentage: Annotated[
         float,
-        Field(
-            description='Its share in percent, 0 to 100.',
-            examples=[15.342],
-            ge=0.0,
-            le=99999999999.9999,
-        ),
+        Field(description='Its share in percent, 0 to 100.', examples=[15.342], ge=0.0, le=99999999999.9999),
     ]
 
 
@@ -1191,8 +1150,7 @@ class EnvironmentalImpact(BaseModel):
     )
     source: Annotated[EnvironmentalImpactCategory, Field(description='Which kind.')]
     amount: Annotated[
-        float,
-        Field(description='Grams for each kWh.', examples=[15.342], ge=0.0, le=99999999999.9999),
+        float, Field(description='Grams for each kWh.', examples=[15.342], ge=0.0, le=99999999999.9999)
     ]
 
 
@@ -1202,24 +1160,18 @@ class Hours(BaseModel):
     )
     regular_hours: Annotated[
         list[RegularHours] | None,
-        Field(
-            description='The usual hours, weekday by weekday, local to the location.',
-            max_length=1000,
-        ),
+        Field(description='The usual hours, weekday by weekday, local to the location.', max_length=50),
     ] = None
     twentyfourseven: Annotated[
         bool | None, Field(description='True when it is always open, but for the exceptions.')
     ] = None
     exceptional_openings: Annotated[
         list[ExceptionalPeriod] | None,
-        Field(description='Periods in which it is open as well.', max_length=1000),
+        Field(description='Periods in which it is open as well.', max_length=50),
     ] = None
     exceptional_closings: Annotated[
         list[ExceptionalPeriod] | None,
-        Field(
-            description='Periods in which it is closed; they outweigh all the others.',
-            max_length=1000,
-        ),
+        Field(description='Periods in which it is closed; they outweigh all the others.', max_length=50),
     ] = None
 
 
@@ -1247,16 +1199,10 @@ class Image(BaseModel):
     ] = None
     category: Annotated[ImageCategory, Field(description='What it shows.')]
     type: Annotated[
-        str,
-        Field(
-            description='Its format, such as gif, jpeg, png or svg.',
-            max_length=4,
-            pattern='^[ -~]*$',
-        ),
+        str, Field(description='Its format, such as gif, jpeg, png or svg.', max_length=4, pattern='^[ -~]*$')
     ]
     width: Annotated[
-        int | None,
-        Field(description='Width of the full picture in pixels.', examples=[1200], ge=0, le=99999),
+        int | None, Field(description='Width of the full picture in pixels.', examples=[1200], ge=0, le=99999)
     ] = None
     height: Annotated[
         int | None,
@@ -1294,12 +1240,10 @@ class TariffElement(BaseModel):
         extra='ignore',
     )
     price_components: Annotated[
-        list[PriceComponent],
-        Field(description='The prices, at least one.', max_length=1000, min_length=1),
+        list[PriceComponent], Field(description='The prices, at least one.', max_length=20, min_length=1)
     ]
     restrictions: Annotated[
-        TariffRestrictions | None,
-        Field(description='When the element applies; absent means always.'),
+        TariffRestrictions | None, Field(description='When the element applies; absent means always.')
     ] = None
 
 
@@ -1343,8 +1287,7 @@ class Token(BaseModel):
         ),
     ]
     visual_number: Annotated[
-        str | None,
-        Field(description='The number printed on the card.', max_length=64, pattern='^[ -~]*$'),
+        str | None, Field(description='The number printed on the card.', max_length=64, pattern='^[ -~]*$')
     ] = None
     issuer: Annotated[
         str,
@@ -1355,14 +1298,9 @@ class Token(BaseModel):
         ),
     ]
     valid: Annotated[
-        bool,
-        Field(
-            description='Whether the token may be used at all. False takes the place of deleting it.'
-        ),
+        bool, Field(description='Whether the token may be used at all. False takes the place of deleting it.')
     ]
-    whitelist: Annotated[
-        WhitelistType, Field(description='Whether the CPO may decide from its own copy.')
-    ]
+    whitelist: Annotated[WhitelistType, Field(description='Whether the CPO may decide from its own copy.')]
     language: Annotated[
         str | None,
         Field(
@@ -1542,47 +1480,34 @@ class EVSE(BaseModel):
     ] = None
     status: Annotated[Status, Field(description='What state it is in now.')]
     status_schedule: Annotated[
-        list[StatusSchedule] | None, Field(description='States that are planned.', max_length=1000)
+        list[StatusSchedule] | None, Field(description='States that are planned.', max_length=50)
     ] = None
-    capabilities: Annotated[
-        list[Capability] | None, Field(description='What it can do.', max_length=1000)
-    ] = None
+    capabilities: Annotated[list[Capability] | None, Field(description='What it can do.', max_length=50)] = (
+        None
+    )
     connectors: Annotated[
         list[Connector],
-        Field(
-            description='Its connectors, at least one, each id once.', max_length=1000, min_length=1
-        ),
+        Field(description='Its connectors, at least one, each id once.', max_length=20, min_length=1),
     ]
     floor_level: Annotated[
         str | None,
-        Field(
-            description='Floor, as the signs on the spot number it.',
-            max_length=4,
-            pattern='^[ -~]*$',
-        ),
+        Field(description='Floor, as the signs on the spot number it.', max_length=4, pattern='^[ -~]*$'),
     ] = None
-    coordinates: Annotated[
-        GeoLocation | None, Field(description='Where the EVSE itself is, in degrees.')
-    ] = None
+    coordinates: Annotated[GeoLocation | None, Field(description='Where the EVSE itself is, in degrees.')] = (
+        None
+    )
     physical_reference: Annotated[
         str | None,
-        Field(
-            description='What is printed on the outside of it.', max_length=16, pattern='^[ -~]*$'
-        ),
+        Field(description='What is printed on the outside of it.', max_length=16, pattern='^[ -~]*$'),
     ] = None
     directions: Annotated[
         list[DisplayText] | None,
-        Field(
-            description='How to get from the location to it, in one or more languages.',
-            max_length=1000,
-        ),
+        Field(description='How to get from the location to it, in one or more languages.', max_length=20),
     ] = None
     parking_restrictions: Annotated[
-        list[ParkingRestriction] | None, Field(description='Who may park there.', max_length=1000)
+        list[ParkingRestriction] | None, Field(description='Who may park there.', max_length=20)
     ] = None
-    images: Annotated[
-        list[Image] | None, Field(description='Photos and logos of it.', max_length=1000)
-    ] = None
+    images: Annotated[list[Image] | None, Field(description='Photos and logos of it.', max_length=20)] = None
     last_updated: Annotated[
         str,
         Field(
@@ -1627,11 +1552,10 @@ class EnergyMix(BaseModel):
     ]
     energy_sources: Annotated[
         list[EnergySource] | None,
-        Field(description='Shares of the sources, together 100 percent.', max_length=1000),
+        Field(description='Shares of the sources, together 100 percent.', max_length=20),
     ] = None
     environ_impact: Annotated[
-        list[EnvironmentalImpact] | None,
-        Field(description='Waste and CO2 for each kWh.', max_length=1000),
+        list[EnvironmentalImpact] | None, Field(description='Waste and CO2 for each kWh.', max_length=20)
     ] = None
     supplier_name: Annotated[
         str | None,
@@ -1677,7 +1601,7 @@ class Tariff(BaseModel):
     ]
     tariff_alt_text: Annotated[
         list[DisplayText] | None,
-        Field(description='The tariff in words, in one or more languages.', max_length=1000),
+        Field(description='The tariff in words, in one or more languages.', max_length=20),
     ] = None
     tariff_alt_url: Annotated[
         str | None,
@@ -1692,13 +1616,11 @@ class Tariff(BaseModel):
         list[TariffElement],
         Field(
             description='The elements, at least one, in the order in which they are tried.',
-            max_length=1000,
+            max_length=100,
             min_length=1,
         ),
     ]
-    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = (
-        None
-    )
+    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
     last_updated: Annotated[
         str,
         Field(
@@ -1716,7 +1638,7 @@ class VersionDetails(BaseModel):
     )
     version: Annotated[VersionNumber, Field(description='Number of the version.')]
     endpoints: Annotated[
-        list[Endpoint], Field(description='One entry a module.', max_length=1000, min_length=1)
+        list[Endpoint], Field(description='One entry a module.', max_length=100, min_length=1)
     ]
 
 
@@ -1742,9 +1664,7 @@ class Credentials(BaseModel):
             pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
         ),
     ]
-    business_details: Annotated[
-        BusinessDetails, Field(description='Name, website and logo of the sender.')
-    ]
+    business_details: Annotated[BusinessDetails, Field(description='Name, website and logo of the sender.')]
     party_id: Annotated[
         str,
         Field(
@@ -1827,50 +1747,38 @@ class Location(BaseModel):
     coordinates: Annotated[GeoLocation, Field(description='Where the location is, in degrees.')]
     related_locations: Annotated[
         list[AdditionalGeoLocation] | None,
-        Field(description='Other points that help a driver, such as an entrance.', max_length=1000),
+        Field(description='Other points that help a driver, such as an entrance.', max_length=50),
     ] = None
     evses: Annotated[
-        list[EVSE] | None,
-        Field(description='The EVSEs at this location, each uid once.', max_length=1000),
+        list[EVSE] | None, Field(description='The EVSEs at this location, each uid once.', max_length=250)
     ] = None
     directions: Annotated[
         list[DisplayText] | None,
-        Field(description='How to get there, in one or more languages.', max_length=1000),
+        Field(description='How to get there, in one or more languages.', max_length=20),
     ] = None
-    operator: Annotated[BusinessDetails | None, Field(description='Who operates the location.')] = (
-        None
-    )
+    operator: Annotated[BusinessDetails | None, Field(description='Who operates the location.')] = None
     suboperator: Annotated[
         BusinessDetails | None, Field(description='Who operates it on behalf of the operator.')
     ] = None
     owner: Annotated[BusinessDetails | None, Field(description='Who owns it.')] = None
     facilities: Annotated[
-        list[Facility] | None,
-        Field(description='What else is found at the location.', max_length=1000),
+        list[Facility] | None, Field(description='What else is found at the location.', max_length=50)
     ] = None
     time_zone: Annotated[
         str | None,
         Field(
-            description='Name of its zone in the IANA time zone database.',
-            max_length=255,
-            pattern='^[ -~]*$',
+            description='Name of its zone in the IANA time zone database.', max_length=255, pattern='^[ -~]*$'
         ),
     ] = None
-    opening_times: Annotated[
-        Hours | None, Field(description='When a driver can get to the EVSEs.')
-    ] = None
+    opening_times: Annotated[Hours | None, Field(description='When a driver can get to the EVSEs.')] = None
     charging_when_closed: Annotated[
         bool | None,
-        Field(
-            description='Whether a car goes on charging while the location is closed. Absent means true.'
-        ),
+        Field(description='Whether a car goes on charging while the location is closed. Absent means true.'),
     ] = None
     images: Annotated[
-        list[Image] | None, Field(description='Photos and logos of the location.', max_length=1000)
+        list[Image] | None, Field(description='Photos and logos of the location.', max_length=20)
     ] = None
-    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = (
-        None
-    )
+    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
     last_updated: Annotated[
         str,
         Field(
@@ -1915,8 +1823,7 @@ class Session(BaseModel):
         ),
     ] = None
     kwh: Annotated[
-        float,
-        Field(description='Energy so far, in kWh.', examples=[15.342], ge=0.0, le=99999999999.9999),
+        float, Field(description='Energy so far, in kWh.', examples=[15.342], ge=0.0, le=99999999999.9999)
     ]
     auth_id: Annotated[
         str,
@@ -1931,9 +1838,7 @@ class Session(BaseModel):
     auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]
     location: Annotated[
         Location,
-        Field(
-            description='Where it takes place, with only the EVSE and the connector that are used.'
-        ),
+        Field(description='Where it takes place, with only the EVSE and the connector that are used.'),
     ]
     meter_id: Annotated[
         str | None,
@@ -1955,9 +1860,7 @@ class Session(BaseModel):
     ]
     charging_periods: Annotated[
         list[ChargingPeriod] | None,
-        Field(
-            description='The periods so far, from which the cost can be checked.', max_length=1000
-        ),
+        Field(description='The periods so far, from which the cost can be checked.', max_length=1000),
     ] = None
     total_cost: Annotated[
         float | None,
@@ -2048,25 +1951,17 @@ class CDR(BaseModel):
         ),
     ]
     tariffs: Annotated[
-        list[Tariff] | None,
-        Field(description='The tariffs that applied, also a free one.', max_length=1000),
+        list[Tariff] | None, Field(description='The tariffs that applied, also a free one.', max_length=20)
     ] = None
     charging_periods: Annotated[
         list[ChargingPeriod],
         Field(
-            description='The periods that make up the session, at least one.',
-            max_length=1000,
-            min_length=1,
+            description='The periods that make up the session, at least one.', max_length=1000, min_length=1
         ),
     ]
     total_cost: Annotated[
         float,
-        Field(
-            description='Cost of the session, without VAT.',
-            examples=[2.5],
-            ge=0.0,
-            le=99999999999.9999,
-        ),
+        Field(description='Cost of the session, without VAT.', examples=[2.5], ge=0.0, le=99999999999.9999),
     ]
     total_energy: Annotated[
         float, Field(description='Energy in kWh.', examples=[15.342], ge=0.0, le=99999999999.9999)

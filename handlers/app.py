@@ -40,7 +40,7 @@ def create_app() -> flask.Flask:
     _refuse_in_the_envelope(app)
     _publish(app)
     _log_each_request(app)
-    app.wsgi_app = tolerate_slashes(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = tolerate_slashes(app.wsgi_app)  # type: ignore[assignment, method-assign]
     return app
 
 

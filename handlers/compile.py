@@ -87,7 +87,8 @@ class Body:
         schema = media["application/json"]["schema"]
         self.required = definition.get("required", False)
         self.validator = book.validator(schema)
-        self.stem, self.partial = book.stem(schema) or (None, False)
+        stem: tuple[str | None, bool] = book.stem(schema) or (None, False)
+        self.stem, self.partial = stem
         self.book = book
 
     def read(self, environ: Mapping[str, Any]) -> Any:
@@ -114,7 +115,7 @@ class Operation:
     """One operation of the contract, ready to be called."""
 
     def __init__(self, book: Contract, handler: Handler, raw: dict[str, Any], item: dict[str, Any]) -> None:
-        parameters = [book_parameter(book, p) for p in (*item.get("parameters", ()), *raw.get("parameters", ()))]
+        parameters = [_followed(book, p) for p in (*item.get("parameters", ()), *raw.get("parameters", ()))]
         if odd := {p["in"] for p in parameters} - {"path", "query"}:
             raise Unsupported(f"parameters in {sorted(odd)} are not implemented")
         self.id: str = raw["operationId"]
@@ -186,8 +187,8 @@ def install(app: flask.Flask, book: Contract, *, check_responses: bool) -> Authe
     Raises:
         Unsupported: the contract uses something that is not implemented; the operation is named.
     """
-    specification = Specification.from_dict(book.document)
-    resolver = RelativeResolver("handlers")
+    specification = Specification.from_dict(book.document)  # type: ignore[no-untyped-call]
+    resolver = RelativeResolver("handlers")  # type: ignore[no-untyped-call]
     authenticate: set[str] = set()
     for path, item in book.document["paths"].items():
         operations = {}
@@ -203,7 +204,7 @@ def install(app: flask.Flask, book: Contract, *, check_responses: bool) -> Authe
         rule = specification.base_path + re.sub(r"{(\w+)}", r"<\1>", path)
         view = PathView(operations, check_responses=check_responses)
         app.add_url_rule(rule, path, view, methods=ALL_METHODS, provide_automatic_options=False)
-    function: Authenticate = get_function_from_name(authenticate.pop())
+    function: Authenticate = get_function_from_name(authenticate.pop())  # type: ignore[no-untyped-call]
     return function
 
 
@@ -234,7 +235,7 @@ def _single(arguments: Any) -> dict[str, str]:
     return dict(arguments.items())
 
 
-def book_parameter(book: Contract, parameter: dict[str, Any]) -> dict[str, Any]:
+def _followed(book: Contract, parameter: dict[str, Any]) -> dict[str, Any]:
     """A parameter with its $ref followed."""
     if "$ref" not in parameter:
         return parameter

@@ -40,9 +40,7 @@ class Contract:
         """A compiled validator; *close*: members that the schema does not name are refused."""
         components = self._closed if close else self._translated
         made = draft4(schema)
-        return jsonschema_rs.Draft4Validator(
-            {**(closed(made) if close else made), "components": components}
-        )
+        return jsonschema_rs.Draft4Validator({**(closed(made) if close else made), "components": components})
 
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
     def strict(self, name: str) -> jsonschema_rs.Draft4Validator:

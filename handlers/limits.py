@@ -17,7 +17,8 @@ from settings import settings
 MAX_DEPTH = 32
 _CHUNK = 65_536
 _KEY = re.compile(rb'"[ \t\r\n]*:')
-_LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}")
+_LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}|[0-9][eE][+-]?[0-9]{3}")
+_INEXACT = "number with more digits than can be kept exactly"
 _ABSENT = object()
 ABSENT: Any = _ABSENT
 """What a request without a body gives."""
@@ -71,8 +72,7 @@ def decode(raw: bytes) -> Any:
     """The value of JSON text.
 
     Raises:
-        errors.Malformed: it is not JSON in UTF-8, is nested too deeply, names a member twice, or has
-            a number that would not come back as it was given.
+        errors.Malformed: it is not JSON in UTF-8, is nested too deeply, or names a member twice.
     """
     try:
         value = orjson.loads(raw)
@@ -80,9 +80,7 @@ def decode(raw: bytes) -> Any:
         raise errors.Malformed(f"The body is not valid JSON: {str(error)[:200]}.") from None
     if _keys(value, 1) != len(_KEY.findall(raw)):
         _refuse_repeated_members(raw)
-    if _LONG_NUMBER.search(raw):
-        _refuse_inexact_numbers(raw)
-    return value
+    return _with_inexact_numbers_marked(raw) if _LONG_NUMBER.search(raw) else value
 
 
 def _keys(value: Any, depth: int) -> int:
@@ -112,17 +110,20 @@ def _refuse_repeated_members(raw: bytes) -> None:
     json.loads(raw, object_pairs_hook=unrepeated)
 
 
-def _refuse_inexact_numbers(raw: bytes) -> None:
-    def exact(text: str) -> float:
-        if Decimal(text) != Decimal(repr(float(text))):
-            raise errors.Malformed(f"{text[:40]}: has more digits than can be kept exactly.")
-        return float(text)
+def _with_inexact_numbers_marked(raw: bytes) -> Any:
+    """The value, where a number that a double cannot hold stands as an object that no number may be.
 
-    json.loads(raw, parse_float=exact, parse_int=_bounded)
+    So the contract refuses it where it would be kept, and names the field; where it is dropped
+    unread it does no harm.
+    """
+    return json.loads(raw, parse_float=_exact, parse_int=_integer)
 
 
-def _bounded(text: str) -> int:
-    """An integer, unless it is so long that reading it is work."""
-    if len(text) > 20:  # noqa: PLR2004  (beyond 64 bits)
-        raise errors.Malformed(f"{text[:40]}...: is too large a number.")
-    return int(text)
+def _exact(text: str) -> Any:
+    number = float(text)
+    return number if Decimal(text) == Decimal(repr(number)) else {_INEXACT: text[:40]}
+
+
+def _integer(text: str) -> float:
+    """Beyond 64 bits as orjson reads it: a double."""
+    return int(text) if len(text) < 19 else float(text)  # noqa: PLR2004  (what 64 bits surely hold)

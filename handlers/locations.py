@@ -40,7 +40,11 @@ def get_connector_or_location(
 
 
 def put_location(
-    user: Caller, location_or_country: str, evse_or_party: str, connector_or_location: str, body: dict[str, Any]
+    user: Caller,
+    location_or_country: str,
+    evse_or_party: str,
+    connector_or_location: str,
+    body: dict[str, Any],
 ) -> Answer | None:
     """The back office stores one of its locations."""
     party = user.own(location_or_country, evse_or_party)
@@ -50,7 +54,11 @@ def put_location(
 
 
 def patch_location(
-    user: Caller, location_or_country: str, evse_or_party: str, connector_or_location: str, body: dict[str, Any]
+    user: Caller,
+    location_or_country: str,
+    evse_or_party: str,
+    connector_or_location: str,
+    body: dict[str, Any],
 ) -> None:
     """The back office changes one of its locations."""
     party = user.own(location_or_country, evse_or_party)
@@ -86,13 +94,20 @@ def get_stored_location(user: Caller, country_code: str, party_id: str, location
     return _stored(user, country_code, party_id, Spot(location_id))
 
 
-def get_stored_evse(user: Caller, country_code: str, party_id: str, location_id: str, evse_uid: str) -> Document:
+def get_stored_evse(
+    user: Caller, country_code: str, party_id: str, location_id: str, evse_uid: str
+) -> Document:
     """An EVSE as it is stored here."""
     return _stored(user, country_code, party_id, Spot(location_id, evse_uid))
 
 
 def get_stored_connector(
-    user: Caller, country_code: str, party_id: str, location_id: str, evse_uid: str, connector_id: str
+    user: Caller,
+    country_code: str,
+    party_id: str,
+    location_id: str,
+    evse_uid: str,
+    connector_id: str,
 ) -> Document:
     """A connector as it is stored here."""
     return _stored(user, country_code, party_id, Spot(location_id, evse_uid, connector_id))
@@ -108,7 +123,12 @@ def put_stored_location(
 
 
 def put_stored_evse(
-    user: Caller, country_code: str, party_id: str, location_id: str, evse_uid: str, body: dict[str, Any]
+    user: Caller,
+    country_code: str,
+    party_id: str,
+    location_id: str,
+    evse_uid: str,
+    body: dict[str, Any],
 ) -> Answer | None:
     """A peer pushes an EVSE of a location that is stored here."""
     party = user.owner(country_code, party_id)
@@ -141,7 +161,12 @@ def patch_stored_location(
 
 
 def patch_stored_evse(
-    user: Caller, country_code: str, party_id: str, location_id: str, evse_uid: str, body: dict[str, Any]
+    user: Caller,
+    country_code: str,
+    party_id: str,
+    location_id: str,
+    evse_uid: str,
+    body: dict[str, Any],
 ) -> None:
     """A peer changes an EVSE."""
     party = user.owner(country_code, party_id)

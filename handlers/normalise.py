@@ -39,7 +39,12 @@ class Normaliser:
             self._made[key] = self._make(self.schemas[name], name, partial)
         return self._made[key]
 
-    def _make(self, schema: Schema, name: str, partial: bool) -> Normal | None:  # noqa: FBT001  (private)
+    def _make(  # noqa: PLR0911  (one return a kind of schema)
+        self,
+        schema: Schema,
+        name: str,
+        partial: bool,  # noqa: FBT001  (private)
+    ) -> Normal | None:
         if "$ref" in schema:
             return self._named(schema["$ref"].removeprefix(_SCHEMAS), partial=False)
         if len(schema.get("allOf", ())) == 1:
@@ -94,7 +99,7 @@ class Normaliser:
         return normal
 
 
-def _as_it_is(value: Any) -> Any:  # noqa: ANN401  (JSON)
+def _as_it_is(value: Any) -> Any:
     return value
 
 

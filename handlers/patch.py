@@ -8,7 +8,14 @@ from settings import settings
 from storage import instants, remarks
 from storage.objects import Body, Change
 
-_KEYS = {"Location": "id", "EVSE": "uid", "Connector": "id", "Session": "id", "Tariff": "id", "Token": "uid"}
+_KEYS = {
+    "Location": "id",
+    "EVSE": "uid",
+    "Connector": "id",
+    "Session": "id",
+    "Tariff": "id",
+    "Token": "uid",
+}
 
 
 def over(patch: Body, schema: str) -> Change:

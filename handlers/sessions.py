@@ -33,7 +33,9 @@ def put_session(
     return _put(user, country_code, party_id, session_id, body)
 
 
-def patch_session(user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]) -> None:
+def patch_session(
+    user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]
+) -> None:
     """The back office changes one of its sessions."""
     _patch(user, country_code, party_id, session_id, body)
 
@@ -65,7 +67,9 @@ def patch_stored_session(
     _patch(user, country_code, party_id, session_id, body)
 
 
-def _put(user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]) -> Answer | None:
+def _put(
+    user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]
+) -> Answer | None:
     party = user.owner(country_code, party_id)
     same(session_id, body["id"], "id")
     return stored(sessions.put(user.network_id, party, body))

@@ -67,7 +67,9 @@ def delete_stored_tariff(user: Caller, country_code: str, party_id: str, tariff_
     tariffs.delete(user.network_id, user.owner(country_code, party_id), tariff_id)
 
 
-def _put(user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]) -> Answer | None:
+def _put(
+    user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
+) -> Answer | None:
     party = user.owner(country_code, party_id)
     same(tariff_id, body["id"], "id")
     return stored(tariffs.put(user.network_id, party, stamped(body)))

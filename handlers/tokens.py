@@ -111,14 +111,21 @@ def authorize_token_of_party(
     return authorize_token(user, token_uid, body, type, token_type)
 
 
-def _put(user: Caller, country_code: str, party_id: str, token_uid: str, body: dict[str, Any]) -> Answer | None:
+def _put(
+    user: Caller, country_code: str, party_id: str, token_uid: str, body: dict[str, Any]
+) -> Answer | None:
     party = user.owner(country_code, party_id)
     same(token_uid, body["uid"], "uid")
     return stored(tokens.put(user.network_id, party, body))
 
 
-def _patch(  # noqa: PLR0913  (the contract's parameters)
-    user: Caller, country_code: str, party_id: str, token_uid: str, body: dict[str, Any], kind: str | None
+def _patch(
+    user: Caller,
+    country_code: str,
+    party_id: str,
+    token_uid: str,
+    body: dict[str, Any],
+    kind: str | None,
 ) -> None:
     party = user.owner(country_code, party_id)
     tokens.revise(user.network_id, party, token_uid, kind, over(body, "Token"))

@@ -144,7 +144,11 @@ class Derivation:
             for key, value in strict["properties"].items()
         }
         example = self.example(strict, partial=partial)
-        return {"type": "object", "properties": properties, **({"example": example} if example else {})}
+        return {
+            "type": "object",
+            "properties": properties,
+            **({"example": example} if example else {}),
+        }
 
     @staticmethod
     def example(strict: Node, *, partial: bool) -> Node | None:
@@ -259,7 +263,7 @@ def is_model(name: str) -> bool:
 class Dumper(yaml.SafeDumper):
     """YAML without anchors."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002  (PyYAML's signature)
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (PyYAML's signature)
         """Write every node out."""
         return True
 

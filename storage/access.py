@@ -119,7 +119,9 @@ _IDENTIFY = (
         _c.network_id, _n.role, _n.country_code, _n.party_id,
         _p.country_code.label("peer_country"), _p.party_id.label("peer_party"), _p.also,
     )
-    .select_from(ACCESS.join(NETWORKS, _c.network_id == _n.id).outerjoin(CONNECTIONS, _c.connection_id == _p.id))
+    .select_from(
+        ACCESS.join(NETWORKS, _c.network_id == _n.id).outerjoin(CONNECTIONS, _c.connection_id == _p.id)
+    )
     .where(_c.digest == bindparam("digest"))
 )  # fmt: skip
 _CONFIRM = (
@@ -177,9 +179,7 @@ def _confirm(digest: str, connection_id: int) -> None:
             connection.execute(_END_OTHERS, {"d": digest, "connection": connection_id})
 
 
-def mint(
-    kind: str, network_id: int, connection_id: int | None = None, lives_ms: int | None = None
-) -> str:
+def mint(kind: str, network_id: int, connection_id: int | None = None, lives_ms: int | None = None) -> str:
     """A new token of *kind*; it is shown once, only its digest stays. *lives_ms*: until it ends."""
     token = secrets.mint({REGISTRATION: "a_", OPERATOR: "o_"}.get(kind, ""))
     now = instants.now_ms()

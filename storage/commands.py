@@ -15,7 +15,7 @@ SENT = "sent"
 
 
 class CommandRow(SQLModel, table=True):
-    """One command; *response* and *reason* are the direct answer, *result* what the charge point made of it."""
+    """One command; *response* and *reason*: the direct answer; *result*: what became of it."""
 
     __tablename__ = "ocpi_commands"
     __table_args__ = (Index("ix_ocpi_commands_open", "network_id", "connection_id", "name", "result"),)
@@ -48,7 +48,7 @@ _SET_RESPONSE = (
 )
 
 
-def record(  # noqa: PLR0913  (a command has that many parts)
+def record(
     network_id: int,
     connection_id: int,
     direction: str,

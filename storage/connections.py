@@ -27,7 +27,7 @@ class ConnectionRow(SQLModel, table=True):
     __tablename__ = "ocpi_connections"
     __table_args__ = (UniqueConstraint("network_id", "country_code", "party_id"),)
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)  # type: ignore[call-overload]
+    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
     network_id: int = Field(sa_type=BigInteger, foreign_key="gw_networks.id")
     country_code: str = Field(max_length=2)
     party_id: str = Field(max_length=3)
@@ -78,16 +78,15 @@ _OF_PARTY = sqlalchemy.select(CONNECTIONS).where(
     _c.country_code == bindparam("country_code"),
     _c.party_id == bindparam("party_id"),
 )
-_OF_NETWORK = (
-    sqlalchemy.select(CONNECTIONS).where(_c.network_id == bindparam("network_id")).order_by(_c.id)
-)
+_OF_NETWORK = sqlalchemy.select(CONNECTIONS).where(_c.network_id == bindparam("network_id")).order_by(_c.id)
 _KEEP = {
     name: insert.on_conflict_do_update(
         index_elements=["network_id", "country_code", "party_id"],
         set_={
             column: insert.excluded[column]
             for column in (
-                "state", "version", "versions_url", "endpoints", "business_details", "peer_token", "updated_at",
+                "state", "version", "versions_url", "endpoints",
+                "business_details", "peer_token", "updated_at",
             )
         } | {"former_peer_token": _c.peer_token},
     ).returning(_c.id)

@@ -9,7 +9,18 @@ from sqlalchemy import Index, UniqueConstraint
 
 import errors
 from storage import instants
-from storage.objects import Body, Change, Document, ObjectColumns, Page, Party, Shelf, Stored, Window, encode
+from storage.objects import (
+    Body,
+    Change,
+    Document,
+    ObjectColumns,
+    Page,
+    Party,
+    Shelf,
+    Stored,
+    Window,
+    encode,
+)
 
 
 class LocationRow(ObjectColumns, table=True):
@@ -158,4 +169,3 @@ def _toucher(child: str, *, authoritative: bool) -> Callable[[Body], Body]:
         return {**parent, "last_updated": instants.text(moved)}
 
     return touched
-

@@ -30,7 +30,7 @@ class NetworkRow(SQLModel, table=True):
     __tablename__ = "gw_networks"
     __table_args__ = (UniqueConstraint("organization_id", "country_code", "party_id"),)
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)  # type: ignore[call-overload]
+    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
     organization_id: str = Field(max_length=36, foreign_key="gw_organizations.id")
     role: str = Field(max_length=4)
     country_code: str = Field(max_length=2)
@@ -61,11 +61,10 @@ ORGANIZATIONS = database.table(OrganizationRow)
 NETWORKS = database.table(NetworkRow)
 
 _COLUMNS = [NETWORKS.c[name] for name in Network.__slots__]
-_OF_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(
-    ORGANIZATIONS.c.name == bindparam("name")
-)
+_OF_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.name == bindparam("name"))
 _BY_PARTY = sqlalchemy.select(*_COLUMNS).where(
-    NETWORKS.c.country_code == bindparam("country_code"), NETWORKS.c.party_id == bindparam("party_id")
+    NETWORKS.c.country_code == bindparam("country_code"),
+    NETWORKS.c.party_id == bindparam("party_id"),
 )
 _BY_ID = sqlalchemy.select(*_COLUMNS).where(NETWORKS.c.id == bindparam("network_id"))
 _ANY = sqlalchemy.select(NETWORKS.c.id).limit(1)
@@ -83,9 +82,7 @@ def organization(name: str) -> str:
         return fresh
 
 
-def create(
-    organization_id: str, role: str, party: Party, name: str, website: str | None = None
-) -> Network:
+def create(organization_id: str, role: str, party: Party, name: str, website: str | None = None) -> Network:
     """A new network of our party *party*."""
     row = {
         "organization_id": organization_id,
@@ -97,8 +94,8 @@ def create(
         "created_at": instants.now_ms(),
     }
     with database.transaction() as connection:
-        key = connection.execute(sqlalchemy.insert(NETWORKS), row).inserted_primary_key
-    return Network(int(key[0]), role, *party, name, website)
+        key = connection.execute(sqlalchemy.insert(NETWORKS).returning(NETWORKS.c.id), row).scalar_one()
+    return Network(int(key), role, *party, name, website)
 
 
 def any_exists() -> bool:

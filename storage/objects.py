@@ -67,7 +67,7 @@ class Stored(Enum):
 class ObjectColumns(SQLModel):
     """The columns that every kind of object has."""
 
-    seq: int | None = Field(default=None, primary_key=True, sa_type=Sequence)  # type: ignore[call-overload]
+    seq: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
     network_id: int = Field(sa_type=BigInteger)
     country_code: str = Field(max_length=2)
     party_id: str = Field(max_length=3)
@@ -133,9 +133,7 @@ class Shelf:
             return connection.execute(self._add[connection.dialect.name], row).scalar() is not None
 
     @staticmethod
-    def row(
-        network_id: int, party: Party, body: Body, columns: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def row(network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> dict[str, Any]:
         """The row that keeps *body*."""
         return {
             "network_id": network_id,
@@ -223,7 +221,7 @@ class Shelf:
         where: list[ColumnElement[bool]] = [c.network_id == bindparam("network_id")]
         for name, several in scope:
             column = c.country_code + "/" + c.party_id if name == "owner" else c[name]
-            value = bindparam(f"s_{name}", expanding=several)
+            value: Any = bindparam(f"s_{name}", expanding=several)
             where.append(column.in_(value) if several else column == value)
         if date_from:
             where.append(c.last_updated >= bindparam("date_from"))

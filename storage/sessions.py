@@ -7,7 +7,17 @@ from sqlmodel import Field
 
 import errors
 from storage import instants, tokens
-from storage.objects import Body, Change, Document, ObjectColumns, Page, Party, Shelf, Stored, Window
+from storage.objects import (
+    Body,
+    Change,
+    Document,
+    ObjectColumns,
+    Page,
+    Party,
+    Shelf,
+    Stored,
+    Window,
+)
 
 FINAL = frozenset({"COMPLETED", "INVALID"})
 
@@ -67,7 +77,11 @@ def put(network_id: int, party: Party, body: Body) -> Stored:
         return checked(old, body)
 
     _SHELF.revise(
-        network_id, party, body["id"], change=replace, columns=functools.partial(_columns, network_id)
+        network_id,
+        party,
+        body["id"],
+        change=replace,
+        columns=functools.partial(_columns, network_id),
     )
     return outcome
 

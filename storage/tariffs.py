@@ -3,7 +3,17 @@
 from sqlalchemy import Index, UniqueConstraint
 
 import errors
-from storage.objects import Body, Change, Document, ObjectColumns, Page, Party, Shelf, Stored, Window
+from storage.objects import (
+    Body,
+    Change,
+    Document,
+    ObjectColumns,
+    Page,
+    Party,
+    Shelf,
+    Stored,
+    Window,
+)
 
 
 class TariffRow(ObjectColumns, table=True):

@@ -15,7 +15,17 @@ from sqlmodel import Field
 
 import errors
 from storage import database
-from storage.objects import Body, Change, Document, ObjectColumns, Page, Party, Shelf, Stored, Window
+from storage.objects import (
+    Body,
+    Change,
+    Document,
+    ObjectColumns,
+    Page,
+    Party,
+    Shelf,
+    Stored,
+    Window,
+)
 
 RFID = "RFID"
 
@@ -138,7 +148,12 @@ def issuer(network_id: int, auth_id: str) -> str | None:
 
 
 def judge(
-    network_id: int, party: Party, uid: str, kind: str, standing: str | None, restricted_to: list[str] | None
+    network_id: int,
+    party: Party,
+    uid: str,
+    kind: str,
+    standing: str | None,
+    restricted_to: list[str] | None,
 ) -> None:
     """Set what OCPI has no field for; *restricted_to*: location ids, None for everywhere."""
     values = {

@@ -8,16 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-import settings as settings_module
 from nodes import Network, Node, free_port, postgres, switch_to
 from peers import PeerServer
 
+import settings as settings_module
+
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def database_url(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an empty database, of each kind in turn."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'node.sqlite'}"
@@ -54,7 +52,7 @@ def emsp(node: Node) -> Network:
 
 
 @pytest.fixture
-def another_node(node: Node, tmp_path: Path) -> Iterator[Callable[..., Node]]:
+def another_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
     """Starts further instances of the program, each with a SQLite database and settings of its own."""
     running: list[Node] = []
 
@@ -84,9 +82,8 @@ def peer() -> Iterator[PeerServer]:
 
 
 @pytest.fixture(autouse=True)
-def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test never writes into the working folder, whatever it starts."""
     if "OCPI_GATEWAY_DATA_DIR" not in os.environ:
         monkeypatch.setenv("OCPI_GATEWAY_DATA_DIR", str(tmp_path))
         settings_module.settings.cache_clear()
-    yield

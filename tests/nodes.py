@@ -67,7 +67,7 @@ def switch_to(environment: Mapping[str, str]) -> Iterator[None]:
 def _forget() -> None:
     database.close()
     settings_module.settings.cache_clear()
-    secrets._cipher.cache_clear()  # noqa: SLF001  (no other way to change the key in one process)
+    secrets._cipher.cache_clear()
 
 
 class Node:
@@ -176,9 +176,7 @@ class Network:
         """Somebody with a fresh Token A."""
         return self.node.client(self.token_a(), self.role)
 
-    def peer(
-        self, party: Party = ("NL", "TNM"), url: str = "http://127.0.0.1:9/versions"
-    ) -> "Client":
+    def peer(self, party: Party = ("NL", "TNM"), url: str = "http://127.0.0.1:9/versions") -> "Client":
         """A peer that is registered already (stored as registration would store it)."""
         told = Peer(party, url, "2.1.1", {"credentials": url}, {"name": "Peer"}, "b" * 40)
         with database.transaction() as connection:
@@ -212,9 +210,7 @@ class Client:
             url = self.node_url + path
         headers = {"Authorization": f"Token {self.token}"} if self.token is not None else {}
         headers.update(more.pop("headers", {}))
-        return requests.request(
-            method, url, headers=headers, timeout=30, allow_redirects=False, **more
-        )
+        return requests.request(method, url, headers=headers, timeout=30, allow_redirects=False, **more)
 
     def get(self, path: str, **params: Any) -> requests.Response:
         """GET with query parameters."""
@@ -250,9 +246,7 @@ class Client:
     def at(self, *segments: str, party: Party | None = None) -> str:
         """`module/CC/PID/id...` for the client's own party: `at("sessions", "101")`."""
         module, *ids = segments
-        return "/".join(
-            [module, *(party or self.party), *(requests.utils.quote(i, safe="") for i in ids)]
-        )
+        return "/".join([module, *(party or self.party), *(requests.utils.quote(i, safe="") for i in ids)])
 
 
 def outcome(response: requests.Response) -> tuple[int, int]:

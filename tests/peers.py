@@ -69,9 +69,7 @@ class PeerServer:
 
     def requests(self, method: str, path: str) -> list[dict[str, Any]]:
         """The requests seen for *method* and *path*."""
-        return [
-            r for r in self.seen if r["method"] == method and r["path"].partition("?")[0] == path
-        ]
+        return [r for r in self.seen if r["method"] == method and r["path"].partition("?")[0] == path]
 
     def _handler(peer) -> type[BaseHTTPRequestHandler]:  # noqa: N805  (`self` is the handler's)
         class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,7 @@
-"""Commands: what a CPO answers at once, what an eMSP sends, and where results go. Spec: 2.1.1 mod_commands."""
+"""Commands: what a CPO answers at once, what an eMSP sends, and where results go.
+
+Spec: 2.1.1 mod_commands.
+"""
 
 from typing import Any
 
@@ -42,7 +45,13 @@ def receive(caller: Caller, name: str, request: Request) -> dict[str, str]:
     else:
         response, reason = _judge(location, name, request)
     commands.record(
-        caller.network_id, caller.connection_id or 0, commands.RECEIVED, name, request, response, reason
+        caller.network_id,
+        caller.connection_id or 0,
+        commands.RECEIVED,
+        name,
+        request,
+        response,
+        reason,
     )
     if name != "STOP_SESSION" and location is None:
         raise errors.UnknownLocation(
@@ -78,7 +87,7 @@ def _judge_stop(caller: Caller, session_id: str) -> tuple[str, str]:
 def _location(caller: Caller, request: Request) -> dict[str, Any] | None:
     spot = Spot(request["location_id"])
     document = locations.get_published(caller.network_id, caller.party, spot)
-    return None if document is None else orjson.loads(document.text)  # type: ignore[no-any-return]
+    return None if document is None else orjson.loads(document.text)
 
 
 def send(link: Link, name: str, request: Request) -> tuple[str, str]:
@@ -93,7 +102,10 @@ def send(link: Link, name: str, request: Request) -> tuple[str, str]:
     if link.state != REGISTERED or link.token is None or "commands" not in link.endpoints:
         raise errors.PeerUnusable("The peer is not registered or offers no commands.")
     uid = commands.record(link.network_id, link.id, commands.SENT, name, request)
-    body = {**request, "response_url": f"{settings().base_url}/ocpi/emsp/2.1.1/commands/{name}/{uid}"}
+    body = {
+        **request,
+        "response_url": f"{settings().base_url}/ocpi/emsp/2.1.1/commands/{name}/{uid}",
+    }
     answer = peer.call("POST", f"{link.endpoints['commands'].rstrip('/')}/{name}", link.token, body)
     data = answer.data if isinstance(answer.data, dict) else {}
     response = str(data.get("result", "REJECTED"))[:15]

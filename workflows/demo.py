@@ -9,6 +9,22 @@ _CHARGING = ("NL", "DEM")
 _DRIVERS = ("NL", "DEP")
 _CAPABILITIES = ["REMOTE_START_STOP_CAPABLE", "RESERVABLE", "RFID_READER", "UNLOCK_CAPABLE"]
 
+_AC = {
+    "standard": "IEC_62196_T2",
+    "format": "SOCKET",
+    "power_type": "AC_3_PHASE",
+    "voltage": 230,
+    "amperage": 16,
+}
+_DC = {
+    "standard": "IEC_62196_T2_COMBO",
+    "format": "CABLE",
+    "power_type": "DC",
+    "voltage": 920,
+    "amperage": 375,
+}
+_RESTRICTED, _EXPIRED, _WITHOUT_CREDIT, _BLOCKED = 7, 8, 9, 10
+
 Body = dict[str, Any]
 
 
@@ -27,11 +43,11 @@ def driver_network(organization_id: str) -> Network:
     """EMSP NL/DEP: ten tokens in every standing; the first is valid everywhere."""
     network = networks.create(organization_id, EMSP, _DRIVERS, "Demo Drivers", "https://demo.example.com")
     now = instants.now()
-    for number in range(1, 11):
+    for number in range(1, _BLOCKED + 1):
         tokens.put(network.id, _DRIVERS, _token(number, now))
-    for number, standing in ((8, "EXPIRED"), (9, "NO_CREDIT")):
+    for number, standing in ((_EXPIRED, "EXPIRED"), (_WITHOUT_CREDIT, "NO_CREDIT")):
         tokens.judge(network.id, _DRIVERS, _uid(number), tokens.RFID, standing, None)
-    tokens.judge(network.id, _DRIVERS, _uid(7), tokens.RFID, None, ["DEM-UTRECHT"])
+    tokens.judge(network.id, _DRIVERS, _uid(_RESTRICTED), tokens.RFID, None, ["DEM-UTRECHT"])
     return network
 
 
@@ -98,11 +114,7 @@ def _locations(now: str) -> list[Body]:
 
 
 def _evse(uid: str, tariff_id: str, now: str) -> Body:
-    power = (
-        {"standard": "IEC_62196_T2", "format": "SOCKET", "power_type": "AC_3_PHASE", "voltage": 230, "amperage": 16}
-        if tariff_id == "AC"
-        else {"standard": "IEC_62196_T2_COMBO", "format": "CABLE", "power_type": "DC", "voltage": 920, "amperage": 375}
-    )  # fmt: skip
+    power = _AC if tariff_id == "AC" else _DC
     return {
         "uid": uid,
         "evse_id": f"NL*DEM*E{uid.replace('-', '')}",
@@ -125,7 +137,7 @@ def _token(number: int, now: str) -> Body:
         "auth_id": f"NL-DEP-C{number:08d}",
         "visual_number": f"NL-DEP-{number:05d}",
         "issuer": "Demo Drivers",
-        "valid": number != 10,
+        "valid": number != _BLOCKED,
         "whitelist": ("ALLOWED", "ALWAYS", "ALLOWED_OFFLINE", "NEVER")[(number - 1) % 4],
         "language": "nl",
         "last_updated": now,

@@ -305,7 +305,7 @@ class _Socket(socket.socket):
         if self.deadline is not None:
             self.settimeout(_left(self.deadline))
 
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - as socket has it
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self._bound()
         count = super().recv_into(*args, **kwargs)
         self.budget -= count
@@ -313,11 +313,11 @@ class _Socket(socket.socket):
             raise _TooMuchError
         return count
 
-    def send(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - as socket has it
+    def send(self, *args: Any, **kwargs: Any) -> int:
         self._bound()
         return super().send(*args, **kwargs)
 
-    def sendall(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as socket has it
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
         self._bound()
         return super().sendall(*args, **kwargs)
 
@@ -352,7 +352,7 @@ def dial(address: Address, port: int, deadline: float) -> socket.socket:
 class _Connection(HTTPConnection):
     """A connection to the checked addresses. *host* stays the name: for Host, SNI, certificate."""
 
-    def __init__(self, *args: Any, route: _Route, **kwargs: Any) -> None:  # noqa: ANN401 - urllib3's
+    def __init__(self, *args: Any, route: _Route, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._route = route
 
@@ -372,7 +372,7 @@ class _Connection(HTTPConnection):
                 failure = error
         raise failure
 
-    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         """The request line, with the target as the peer gave it: *url* went through urllib3."""
         del url
         super().putrequest(method, self._route.target.target, *args, **kwargs)
@@ -403,14 +403,14 @@ class _Adapter(HTTPAdapter):
         else:
             self._pool = _Pool(host, port, route=route)
 
-    def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> Any:  # noqa: ANN401
+    def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> Any:
         """The route's own pool: the request's URL is not parsed again."""
         return self._pool
 
-    def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401
+    def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:
         """Nothing: the pool's context requires a certificate that bears the host's name."""
 
-    def request_url(self, *_args: Any, **_kwargs: Any) -> str:  # noqa: ANN401
+    def request_url(self, *_args: Any, **_kwargs: Any) -> str:
         """The target, not parsed again."""
         return self._route.target.target
 

@@ -272,7 +272,7 @@ def _usable(link: Link) -> str:
     return link.token
 
 
-def _exchange(  # noqa: PLR0913  (the parts of one exchange)
+def _exchange(
     method: str,
     network: Network,
     url: str,

@@ -40,11 +40,11 @@ def register(arguments: list[str]) -> None:
     )
     parser.add_argument("versions_url", nargs="?", help="the peer's versions URL")
     parser.add_argument("token_a", nargs="?", help="the Token A that the peer gave")
-    parser.add_argument(
-        "--as", dest="ours", required=True, metavar="NL/DEM", type=_party, help="our party"
-    )
+    parser.add_argument("--as", dest="ours", required=True, metavar="NL/DEM", type=_party, help="our party")
     parser.add_argument("--rotate", metavar="NL/TNM", type=_party, help="renew both tokens with this peer")
-    parser.add_argument("--unregister", metavar="NL/TNM", type=_party, help="end the registration with this peer")
+    parser.add_argument(
+        "--unregister", metavar="NL/TNM", type=_party, help="end the registration with this peer"
+    )
     given = parser.parse_args(arguments)
     network = _network(given.ours)
     if given.rotate:
@@ -61,11 +61,9 @@ def invite(arguments: list[str]) -> None:
     """Print a fresh Token A."""
     parser = argparse.ArgumentParser(
         prog="scripts/invite",
-        description="Make one more Token A. A peer that is registered already replaces its registration with it.",
+        description="Make one more Token A. With it a peer registers, or replaces the registration it has.",
     )
-    parser.add_argument(
-        "--as", dest="ours", required=True, metavar="NL/DEM", type=_party, help="our party"
-    )
+    parser.add_argument("--as", dest="ours", required=True, metavar="NL/DEM", type=_party, help="our party")
     network = _network(parser.parse_args(arguments).ours)
     print(f"versions URL    {registration.versions_url(network.role)}")  # noqa: T201  (for a person)
     print(f"Token A         {access.mint(access.REGISTRATION, network.id)}")  # noqa: T201  (likewise)

@@ -21,7 +21,7 @@ def list_cdrs(user: Caller, **asked: Unpack[Asked]) -> Page:
 def get_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
     """One of our CDRs."""
     party = user.own(country_code, party_id)
-    return found(cdrs.get_addressed(user.network_id, party, cdr_id, user.addressed()))
+    return found(cdrs.get(user.network_id, party, cdr_id, user.addressed()))
 
 
 def post_cdr(user: Caller, body: dict[str, Any]) -> Answer:

@@ -19,6 +19,7 @@ import errors
 from handlers import contract, envelope, limits
 from handlers.contract import Contract
 from handlers.envelope import Reply, Request
+from settings import settings
 from storage import remarks
 from storage.access import REGISTRATION, Caller
 
@@ -120,7 +121,7 @@ class Operation:
             raise Unsupported(f"parameters in {sorted(odd)} are not implemented")
         self.id: str = raw["operationId"]
         self.handler = handler
-        self.callers = frozenset(raw["x-callers"])
+        self.callers = _callers(raw)
         self.path = Parameters(book, "path", parameters)
         self.query = Parameters(book, "query", parameters)
         self.body = Body(book, raw["requestBody"]) if "requestBody" in raw else None
@@ -206,6 +207,12 @@ def install(app: flask.Flask, book: Contract, *, check_responses: bool) -> Authe
         app.add_url_rule(rule, path, view, methods=ALL_METHODS, provide_automatic_options=False)
     function: Authenticate = get_function_from_name(authenticate.pop())  # type: ignore[no-untyped-call]
     return function
+
+
+def _callers(raw: dict[str, Any]) -> frozenset[str]:
+    """Who may use an operation, with those whom a setting lets in."""
+    also = (kinds for name, kinds in raw.get("x-callers-if", {}).items() if getattr(settings(), name))
+    return frozenset(raw["x-callers"]).union(*also)
 
 
 def _security(operation: Any) -> str:

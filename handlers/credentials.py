@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from storage.access import Caller
+from storage.access import PEER, Caller
 from workflows import registration
 
 
@@ -12,7 +12,9 @@ def get_credentials(user: Caller) -> dict[str, Any]:
 
 
 def post_credentials(user: Caller, body: dict[str, Any]) -> dict[str, Any]:
-    """A peer registers with Token A."""
+    """A peer registers with Token A; a registered one gets here only where a setting lets it."""
+    if user.kind == PEER:
+        return registration.renew(user, body)
     return registration.register(user, body)
 
 

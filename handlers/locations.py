@@ -68,8 +68,7 @@ def patch_location(
 
 
 def _own(user: Caller, spot: Spot) -> Document | None:
-    read = locations.get if user.is_operator else locations.get_published
-    return read(user.network_id, user.party, spot)
+    return locations.get(user.network_id, user.party, spot, published=not user.is_operator)
 
 
 def _refuse_shadowing(user: Caller, body: dict[str, Any]) -> None:

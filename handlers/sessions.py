@@ -23,7 +23,7 @@ def list_sessions(user: Caller, **asked: Unpack[Asked]) -> Page:
 def get_session(user: Caller, country_code: str, party_id: str, session_id: str) -> Document:
     """One of our sessions."""
     party = user.own(country_code, party_id)
-    return found(sessions.get_addressed(user.network_id, party, session_id, user.addressed()))
+    return found(sessions.get(user.network_id, party, session_id, user.addressed()))
 
 
 def put_session(

@@ -134,6 +134,7 @@ _END_OTHERS = sqlalchemy.delete(ACCESS).where(
 )
 _END = sqlalchemy.delete(ACCESS).where(_c.digest == bindparam("d"), _c.kind == bindparam("kind"))
 _END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection"))
+_PURGE = sqlalchemy.delete(ACCESS).where(_c.expires_at <= bindparam("now"))
 _SUPERSEDE = (
     sqlalchemy.update(ACCESS)
     .where(_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.expires_at.is_(None))
@@ -221,8 +222,9 @@ def bind(connection: Connection, token: str, connection_id: int) -> None:
 
 def supersede(connection: Connection, connection_id: int, overlap_ms: int) -> None:
     """Let the Tokens C of a connection end with the first use of the next one, or after *overlap_ms*."""
-    until = instants.now_ms() + overlap_ms
-    connection.execute(_SUPERSEDE, {"connection": connection_id, "until": until})
+    now = instants.now_ms()
+    connection.execute(_SUPERSEDE, {"connection": connection_id, "until": now + overlap_ms})
+    connection.execute(_PURGE, {"now": now})
 
 
 def end_all(connection: Connection, connection_id: int) -> None:

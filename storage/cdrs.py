@@ -27,18 +27,11 @@ class CDRRow(ObjectColumns, table=True):
 _SHELF = Shelf(CDRRow, key=("folded_id",))
 
 
-def get(network_id: int, party: Party, cdr_id: str) -> Document | None:
-    """The CDR, or None."""
-    return _SHELF.get(network_id, party, cdr_id.lower())
-
-
-def get_addressed(
-    network_id: int, party: Party, cdr_id: str, readers: dict[str, list[str]]
+def get(
+    network_id: int, party: Party, cdr_id: str, readers: dict[str, list[str]] | None = None
 ) -> Document | None:
-    """The CDR if it concerns one of *readers*, or None."""
-    own = {"country_code": party[0], "party_id": party[1], "folded_id": cdr_id.lower(), **readers}
-    found = _SHELF.page(network_id, Window(limit=1), own).documents
-    return Document(found[0]) if found else None
+    """The CDR, or None; with *readers* None as well if it concerns none of them."""
+    return _SHELF.get(network_id, party, cdr_id.lower(), scope=readers)
 
 
 def page(network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:

@@ -48,23 +48,14 @@ class Spot:
     connector_id: str | None = None
 
 
-def get(network_id: int, party: Party, spot: Spot) -> Document | None:
-    """The location, EVSE or connector, or None."""
-    document = _SHELF.get(network_id, party, spot.location_id)
+def get(network_id: int, party: Party, spot: Spot, *, published: bool = False) -> Document | None:
+    """The location, EVSE or connector, or None; *published*: None as well if it is hidden from peers."""
+    scope = {"published": True} if published else {}
+    document = _SHELF.get(network_id, party, spot.location_id, scope=scope)
     if document is None or spot.evse_uid is None:
         return document
     found = find(orjson.loads(document.text), spot)
     return None if found is None else Document(encode(found))
-
-
-def get_published(network_id: int, party: Party, spot: Spot) -> Document | None:
-    """The same, unless the location is hidden from peers."""
-    page = _SHELF.page(
-        network_id,
-        Window(limit=1),
-        {"country_code": party[0], "party_id": party[1], "id": spot.location_id, "published": True},
-    )
-    return get(network_id, party, spot) if page.documents else None
 
 
 def page(network_id: int, window: Window, scope: dict[str, Any]) -> Page:

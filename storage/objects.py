@@ -26,6 +26,9 @@ Body = dict[str, Any]
 Change = Callable[[Body], Body | None]
 """From what is stored to what shall be stored; None leaves it as it is."""
 
+Shape = tuple[tuple[str, bool], ...]
+"""The columns of a scope, each with whether it has several values."""
+
 Sequence = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -89,7 +92,7 @@ class Shelf:
         self.key = ("network_id", "country_code", "party_id", *key)
         columns = self.table.c
         where = [columns[name] == bindparam(f"k_{name}") for name in self.key]
-        self._get = sqlalchemy.select(columns.document).where(*where)
+        self._where = where
         self._lock = sqlalchemy.select(columns.seq, columns.document).where(*where).with_for_update()
         self._delete = sqlalchemy.delete(self.table).where(*where)
         self._upsert = {name: self._build_upsert(i) for name, i in database.insert_into(self.table).items()}
@@ -111,11 +114,28 @@ class Shelf:
     def _keyed(self, network_id: int, party: Party, *key: str) -> dict[str, Any]:
         return dict(zip((f"k_{n}" for n in self.key), (network_id, *party, *key), strict=True))
 
-    def get(self, network_id: int, party: Party, *key: str) -> Document | None:
-        """The object, or None."""
+    def get(
+        self, network_id: int, party: Party, *key: str, scope: Mapping[str, Any] | None = None
+    ) -> Document | None:
+        """The object, or None; *scope* as in `page`."""
+        scope = scope or {}
+        values = {**self._keyed(network_id, party, *key), **_named(scope)}
         with database.statement() as connection:
-            text = connection.execute(self._get, self._keyed(network_id, party, *key)).scalar()
+            text = connection.execute(self._get(_shape(scope)), values).scalar()
         return None if text is None else Document(text)
+
+    @functools.cache  # noqa: B019  (a Shelf lives as long as the program)
+    def _get(self, scope: Shape) -> Select[Any]:
+        return sqlalchemy.select(self.table.c.document).where(*self._where, *self._scoped(scope))
+
+    def _scoped(self, scope: Shape) -> list[ColumnElement[bool]]:
+        """The conditions of a scope."""
+        c, made = self.table.c, []
+        for name, several in scope:
+            column = c.country_code + "/" + c.party_id if name == "owner" else c[name]
+            value: Any = bindparam(f"s_{name}", expanding=several)
+            made.append(column.in_(value) if several else column == value)
+        return made
 
     def put(self, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> Stored:
         """Store *body* over what is not newer, in one statement. *columns*: the key and the rest."""
@@ -190,14 +210,14 @@ class Shelf:
         """
         scope = scope or {}
         statement, count = self._page(
-            tuple((name, isinstance(value, list)) for name, value in scope.items()),
+            _shape(scope),
             window.date_from is not None,
             window.date_to is not None,
             window.cursor is not None,
         )
         values = {
             "network_id": network_id,
-            **{f"s_{name}": value for name, value in scope.items()},
+            **_named(scope),
             "date_from": window.date_from,
             "date_to": window.date_to,
         }
@@ -211,7 +231,7 @@ class Shelf:
     @functools.cache  # noqa: B019  (a Shelf lives as long as the program)
     def _page(
         self,
-        scope: tuple[tuple[str, bool], ...],
+        scope: Shape,
         date_from: bool,  # noqa: FBT001  (the flags are the cache's key)
         date_to: bool,  # noqa: FBT001
         cursor: bool,  # noqa: FBT001
@@ -219,10 +239,7 @@ class Shelf:
         """The statement of a page and of its count, for one combination of filters."""
         c = self.table.c
         where: list[ColumnElement[bool]] = [c.network_id == bindparam("network_id")]
-        for name, several in scope:
-            column = c.country_code + "/" + c.party_id if name == "owner" else c[name]
-            value: Any = bindparam(f"s_{name}", expanding=several)
-            where.append(column.in_(value) if several else column == value)
+        where += self._scoped(scope)
         if date_from:
             where.append(c.last_updated >= bindparam("date_from"))
         if date_to:
@@ -237,6 +254,16 @@ class Shelf:
             .limit(bindparam("limit"))
         )
         return (page if cursor else page.offset(bindparam("offset"))), count
+
+
+def _shape(scope: Mapping[str, Any]) -> Shape:
+    """What of a scope decides the statement: the columns, and which have several values."""
+    return tuple((name, isinstance(value, list)) for name, value in scope.items())
+
+
+def _named(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """A scope's values by the names of their parameters."""
+    return {f"s_{name}": value for name, value in scope.items()}
 
 
 def encode(body: Any) -> str:

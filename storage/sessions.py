@@ -39,18 +39,11 @@ class SessionRow(ObjectColumns, table=True):
 _SHELF = Shelf(SessionRow)
 
 
-def get(network_id: int, party: Party, session_id: str) -> Document | None:
-    """The session, or None."""
-    return _SHELF.get(network_id, party, session_id)
-
-
-def get_addressed(
-    network_id: int, party: Party, session_id: str, readers: dict[str, list[str]]
+def get(
+    network_id: int, party: Party, session_id: str, readers: dict[str, list[str]] | None = None
 ) -> Document | None:
-    """The session if it concerns one of *readers*, or None."""
-    own = {"country_code": party[0], "party_id": party[1], "id": session_id, **readers}
-    found = _SHELF.page(network_id, Window(limit=1), own).documents
-    return Document(found[0]) if found else None
+    """The session, or None; with *readers* None as well if it concerns none of them."""
+    return _SHELF.get(network_id, party, session_id, scope=readers)
 
 
 def page(network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:

@@ -280,9 +280,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "/slow/chunks": _dribble(b"1\r\n \r\n" * 60, 1, _CHUNKED_HEAD),
     "/slow/fast": _dribble(b"1\r\n \r\n" * 6000, 0.01, _CHUNKED_HEAD),
     # Not what was asked for
-    "/html": lambda connection: connection.answer(
-        200, b"<html>Welcome</html>", "Content-Type: text/html"
-    ),
+    "/html": lambda connection: connection.answer(200, b"<html>Welcome</html>", "Content-Type: text/html"),
     "/nothttp": _cut_off(b"SSH-2.0-OpenSSH_9.2\r\n"),
     "/badchunk": _cut_off(_CHUNKED_HEAD + b"zz\r\n" + _OK),
     "/badlength": _json(ENVELOPE, 200, "Content-Length: 1, 2"),

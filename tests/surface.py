@@ -15,6 +15,7 @@ from peers import PeerServer
 from handlers import contract
 from storage import commands, database, tokens
 
+MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PARTY = ("NL", "DEM")
 PEER = ("NL", "TNM")
@@ -70,23 +71,18 @@ class Operation:
         return "/ocpi" + self.path.format(**known)
 
 
-MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
-
-
 def _operations() -> list[Operation]:
     document = contract.ocpi().document
     made = []
     for path, item in document["paths"].items():
-        roles = ["emsp"] if path.startswith("/emsp") else ["cpo"] if path.startswith("/cpo") else ["cpo", "emsp"]
+        role = "emsp" if path.startswith("/emsp") else "cpo"
         for method in METHODS:
             if method.lower() not in item:
                 continue
             raw = item[method.lower()]
             schema, body = _body(document, raw)
-            made += [
-                Operation(method, path, r, tuple(raw["x-callers"]), tuple(raw["responses"]), schema, body)
-                for r in roles[:1]
-            ]
+            callers, statuses = tuple(raw["x-callers"]), tuple(raw["responses"])
+            made.append(Operation(method, path, role, callers, statuses, schema, body))
     return made
 
 
@@ -215,4 +211,10 @@ def damage(network_id: int, table: str) -> None:
 
 def restrict(network_id: int, location_ids: list[str]) -> None:
     """Restrict our driver's token to some locations, for which OCPI has no field."""
-    tokens.judge(network_id, PARTY, IDS["token_uid"], "RFID", None, frozenset(location_ids))
+    tokens.judge(network_id, PARTY, IDS["token_uid"], "RFID", None, location_ids)
+
+
+def shape(name: str) -> dict[str, Any]:
+    """The strict schema *name*."""
+    found: dict[str, Any] = contract.ocpi().document["components"]["schemas"][name]
+    return found

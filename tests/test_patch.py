@@ -297,7 +297,7 @@ def test_what_is_older_than_stored_is_accepted_counted_and_ignored(
     before, (name, value) = peer.data(url), case[4]
     counted = stale_remarks(peer, network)
     changes = {name: value, "last_updated": OLD}
-    body = example(case[2], **changes) if method == "PUT" else changes
+    body = {**example(case[2]), **changes} if method == "PUT" else changes
 
     assert (200, 1000) == outcome(peer.request(method, url, json=body))
     assert before == peer.data(url)

@@ -5,8 +5,10 @@ No packet leaves loopback.
 
 # ruff: noqa: SIM300 - asserts put the expected value first
 
+import contextlib
 import datetime as dt
 import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -354,9 +356,7 @@ def test_the_length_of_a_url_is_the_contracts_business(length: int) -> None:
 @pytest.mark.usefixtures("outside")
 def test_a_numeric_host_is_never_handed_to_the_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(
-        peer, "resolver", lambda host, port: asked.append(host) or records([], port)
-    )
+    monkeypatch.setattr(peer, "resolver", lambda host, port: asked.append(host) or records([], port))
     for host in ("134744072", "0x8.8.8.8", "8.8", "010.8.8.8", "8.8.8.8", "[2606:2800::1]", "0x8"):
         try:
             peer.check(f"http://{host}/")
@@ -615,9 +615,7 @@ def test_a_redirect_is_not_followed(status: object, bad: BadPeer) -> None:
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_the_environment_has_no_say(
-    bad: BadPeer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_environment_has_no_say(bad: BadPeer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -641,9 +639,7 @@ def sent(bad: BadPeer) -> Seen:
 
 
 @pytest.mark.usefixtures("sandbox")
-@pytest.mark.parametrize(
-    "token", [*PRINTABLE, PRINTABLE, PRINTABLE[::-1], "=?utf-8?q?=41?=", "a" * 64]
-)
+@pytest.mark.parametrize("token", [*PRINTABLE, PRINTABLE, PRINTABLE[::-1], "=?utf-8?q?=41?=", "a" * 64])
 def test_the_token_goes_out_byte_for_byte(token: str, bad: BadPeer) -> None:
     peer.call("GET", bad.url("/ok"), token)
 
@@ -652,9 +648,7 @@ def test_the_token_goes_out_byte_for_byte(token: str, bad: BadPeer) -> None:
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("token", ["", " ", "a b", "a\r\nX: y", "a\n", "\ta", "a\x00", "\x7f", "ä"])
-def test_a_token_that_cannot_stand_in_a_header_is_an_error_of_ours(
-    token: str, bad: BadPeer
-) -> None:
+def test_a_token_that_cannot_stand_in_a_header_is_an_error_of_ours(token: str, bad: BadPeer) -> None:
     before = bad.connections
     for call in (peer.call, peer.call_unwrapped):
         with pytest.raises(ValueError, match=r"^A token is printable ASCII without spaces\.$"):
@@ -745,9 +739,7 @@ def test_a_url_without_a_path_asks_for_the_root(rest: str, target: str, bad: Bad
         ("/ok/429", (429, 2000, "", None)),
     ],
 )
-def test_an_envelope_is_read_leniently(
-    path: str, expected: tuple[object, ...], bad: BadPeer
-) -> None:
+def test_an_envelope_is_read_leniently(path: str, expected: tuple[object, ...], bad: BadPeer) -> None:
     answer = peer.call("GET", bad.url(path), TOKEN)
 
     assert expected == (
@@ -802,10 +794,7 @@ BAD = [
     ("/list", "HTTP 200, no OCPI envelope"),
     ("/number", "HTTP 200, no OCPI envelope"),
     ("/nocode", "HTTP 200, no OCPI envelope"),
-    *(
-        (f"/code/{name}", "HTTP 200, no OCPI envelope")
-        for name in ("text", "true", "null", "float")
-    ),
+    *((f"/code/{name}", "HTTP 200, no OCPI envelope") for name in ("text", "true", "null", "float")),
     ("/big", "more than 2 MiB"),
     ("/limit", "more than 2 MiB"),
     ("/endless", "more than 2 MiB"),
@@ -858,6 +847,27 @@ def test_an_unknown_token_is_told_apart(path: str, bad: BadPeer) -> None:
 def test_a_closed_port_that_is_allowed_is_called_by_its_name() -> None:
     with pytest.raises(PeerUnusable, match=r"^GET http://127\.0\.0\.1:\d+/a: connection refused$"):
         peer.call("GET", f"http://127.0.0.1:{closed_port()}/a", TOKEN)
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_the_address_that_was_given_is_the_one_that_is_connected_to(bad: BadPeer) -> None:
+    # The bad peer listens on 127.0.0.1 alone.
+    with pytest.raises(PeerUnusable, match=r": connection refused$"):
+        peer.call("GET", bad.url("/ok", "127.0.0.9"), TOKEN)
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize("path", ["/ok", "/500", "/badlength", "/big", "/reset/body", "/gzip"])
+def test_a_call_leaves_no_socket_open(path: str, bad: BadPeer) -> None:
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(20):
+        with contextlib.suppress(PeerUnusable):
+            peer.call("GET", bad.url(path), TOKEN)
+    end = time.monotonic() + 5  # the server's own ends close in their threads
+    while len(os.listdir("/dev/fd")) > before and time.monotonic() < end:
+        time.sleep(0.01)
+
+    assert before >= len(os.listdir("/dev/fd"))
 
 
 @pytest.mark.parametrize(("connect", "total"), [(3.0, SECONDS), (SECONDS, 30.0)])
@@ -945,9 +955,7 @@ def test_nothing_that_is_said_tells_the_token(
         ("/slow/body", 200),
     ],
 )
-def test_of_an_unwrapped_answer_only_the_status_is_read(
-    path: str, status: int, bad: BadPeer
-) -> None:
+def test_of_an_unwrapped_answer_only_the_status_is_read(path: str, status: int, bad: BadPeer) -> None:
     url = bad.url(path)
 
     assert status == peer.call_unwrapped("POST", url, TOKEN, {"result": "ACCEPTED"})
@@ -1041,9 +1049,7 @@ def test_under_tls_the_name_is_asked_for_and_proven(secure: tuple[BadPeer, list[
 
 
 @pytest.mark.parametrize("host", ["six.example", PUBLIC])
-def test_a_certificate_of_another_name_is_not_accepted(
-    host: str, secure: tuple[BadPeer, list[str]]
-) -> None:
+def test_a_certificate_of_another_name_is_not_accepted(host: str, secure: tuple[BadPeer, list[str]]) -> None:
     with pytest.raises(PeerUnusable, match=rf"^GET https://{host}/ok: certificate not accepted$"):
         peer.call("GET", f"https://{host}/ok", TOKEN)
 

@@ -78,7 +78,7 @@ def _judge(location: dict[str, Any], name: str, request: Request) -> tuple[str, 
 
 
 def _judge_stop(caller: Caller, session_id: str) -> tuple[str, str]:
-    document = sessions.get_addressed(caller.network_id, caller.party, session_id, caller.addressed())
+    document = sessions.get(caller.network_id, caller.party, session_id, caller.addressed())
     if document is None or orjson.loads(document.text)["status"] in sessions.FINAL:
         return "UNKNOWN_SESSION", "no such running session of this peer"
     return "NOT_SUPPORTED", "no charge point"
@@ -86,7 +86,7 @@ def _judge_stop(caller: Caller, session_id: str) -> tuple[str, str]:
 
 def _location(caller: Caller, request: Request) -> dict[str, Any] | None:
     spot = Spot(request["location_id"])
-    document = locations.get_published(caller.network_id, caller.party, spot)
+    document = locations.get(caller.network_id, caller.party, spot, published=True)
     return None if document is None else orjson.loads(document.text)
 
 

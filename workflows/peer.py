@@ -267,15 +267,11 @@ def _route(url: str, deadline: float) -> _Route:
     try:
         target = _parse(url)
         addresses = (
-            _resolve(target.host, target.port, deadline)
-            if target.literal is None
-            else [target.literal]
+            _resolve(target.host, target.port, deadline) if target.literal is None else [target.literal]
         )
     except (ValueError, OSError):
         raise PeerUnusable(REFUSED) from None
-    if not addresses or not all(
-        rules.passes(target.host, address, target.port) for address in addresses
-    ):
+    if not addresses or not all(rules.passes(target.host, address, target.port) for address in addresses):
         raise PeerUnusable(REFUSED)
     return _Route(target, tuple(addresses), deadline)
 
@@ -472,9 +468,7 @@ def _words(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _exchange(
-    method: str, url: str, token: str, body: object
-) -> Iterator[tuple[requests.Response, str]]:
+def _exchange(method: str, url: str, token: str, body: object) -> Iterator[tuple[requests.Response, str]]:
     """Send a request; hand over the answer, its body unread, and what to call the exchange."""
     if not _TOKEN.fullmatch(token):
         raise ValueError("A token is printable ASCII without spaces.")

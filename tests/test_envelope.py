@@ -1,0 +1,495 @@
+"""The envelope, status codes and methods of every operation. Conformance 1.B."""
+
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+from examples import example
+from nodes import Network, Node, outcome, switch_to
+from peers import PeerServer, envelope
+from surface import (
+    KEYS,
+    METHODS,
+    OPERATIONS,
+    PARTY,
+    PEER,
+    Operation,
+    Push,
+    Stage,
+    damage,
+    put_in,
+    restrict,
+    shape,
+)
+
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
+PUTS = [o for o in OPERATIONS if o.method == "PUT" and o.module != "credentials"]
+GETS = [o for o in OPERATIONS if o.method == "GET"]
+PATCHES = [o for o in OPERATIONS if o.method == "PATCH"]
+LISTS = [o for o in GETS if o.path.endswith(("locations", "sessions", "cdrs", "tariffs", "tokens"))]
+WITH_BODY = [o for o in OPERATIONS if o.schema]
+TABLES = {"Location": "locations", "EVSE": "locations", "Connector": "locations"}
+UNKNOWN_IDS = dict.fromkeys(("location_id", "session_id", "cdr_id", "tariff_id", "token_uid", "uid", "command"), "999")
+TOO_LONG = dict.fromkeys((*UNKNOWN_IDS, "evse_uid", "connector_id"), "9" * 40)
+
+
+def judged(response: requests.Response) -> tuple[int, int]:
+    """`outcome`, after looking at everything that an envelope must be."""
+    body = response.json()
+    assert response.headers["Content-Type"] == "application/json"
+    assert TIMESTAMP.fullmatch(body["timestamp"])
+    assert len(body["timestamp"]) <= 25
+    assert isinstance(body["status_code"], int)
+    assert isinstance(body.get("status_message", ""), str)
+    assert body.keys() <= {"data", "status_code", "status_message", "timestamp"}
+    if body["status_code"] >= 2000:
+        assert body.get("data") in (None, {"result": "REJECTED"})
+    return outcome(response)
+
+
+def success(operation: Operation) -> tuple[int, int]:
+    """What *operation* answers when all is well on a stage."""
+    created = operation.method == "POST" and operation.schema == "CDRIn"
+    return (201 if created else 200), 1000
+
+
+@pytest.mark.ocpi(12, 14, 16)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_every_kind_of_answer_of_every_operation_is_an_envelope(
+    node: Node, peer: PeerServer, operation: Operation
+) -> None:
+    stage = Stage(node, peer, operation.role)
+    client = stage.client(operation)
+    path = operation.url(uid=stage.uid)
+    new = {**operation.body, "id": "another"} if operation.schema == "CDRIn" else None
+    mine = [o.method for o in OPERATIONS if o.path == operation.path and set(o.callers) & set(operation.callers)]
+    other = next(m for m in ("DELETE", "PATCH", "PUT", "GET", "POST") if m not in mine)
+    json_type = {"Content_Type": "application/json"}
+
+    assert judged(node.client(None).request(operation.method, path)) == (401, 2000)
+    assert judged(client.request(other, path, json={})) == (405, 2000)
+    if "404" in operation.statuses:
+        assert judged(stage.send(operation, **_unknown(operation))) == (404, 2000)
+    if operation.schema:
+        assert judged(client.send(operation.method, path, b'{"uid":', **json_type)) == (400, 2001)
+        assert judged(client.send(operation.method, path, b"{}", Content_Type="text/plain")) == (415, 2000)
+        assert judged(client.send(operation.method, path, b" " * 1_048_577, **json_type)) == (413, 2000)
+    if "{" in operation.path:
+        assert judged(stage.send(operation, **TOO_LONG)) == (400, 2001)
+    if operation in LISTS:
+        assert judged(client.get(path, limit="x")) == (400, 2001)
+    answer = stage.send(operation, body=new)
+    assert success(operation) == judged(answer)
+    if operation.method in ("PUT", "PATCH", "DELETE"):
+        assert isinstance(answer.json().get("data"), dict | None)
+
+
+def _unknown(operation: Operation) -> dict[str, Any]:
+    """Ids of nothing; a PUT is sent to a party that is not the caller's."""
+    if operation.method != "PUT":
+        return UNKNOWN_IDS
+    name = "evse_or_party" if "evse_or_party" in operation.path else "party_id"
+    return {name: "XXX"}
+
+
+@pytest.mark.ocpi(15)
+@pytest.mark.parametrize("operation", GETS, ids=str)
+def test_a_single_object_is_an_object_and_a_list_is_an_array(
+    node: Node, peer: PeerServer, operation: Operation
+) -> None:
+    full = Stage(node, peer, operation.role).send(operation)
+    wanted = list if operation in LISTS or operation.path.endswith("versions") else dict
+
+    assert wanted is type(full.json()["data"])
+    assert full.json()["data"]
+    if operation in LISTS:
+        empty = Stage(node, peer, operation.role, empty=True).send(operation)
+        assert empty.json()["data"] == []
+
+
+@pytest.mark.ocpi(17)
+def test_the_timestamp_is_the_present_instant_in_utc(cpo: Network) -> None:
+    client = cpo.peer()
+
+    for path in ("locations", "locations/NOTHING", "locations?limit=x"):
+        body = client.get(path).json()
+        told = datetime.fromisoformat(body["timestamp"])
+
+        assert TIMESTAMP.fullmatch(body["timestamp"])
+        assert abs((datetime.now(UTC) - told).total_seconds()) < 2
+
+
+@pytest.mark.ocpi(18)
+@pytest.mark.parametrize("raw", [b'{"uid":', b"{", b"[1,", b"nonsense", b'{"a":1}x', b"\xff\xfe{}", b"{'a': 1}"])
+@pytest.mark.parametrize("operation", [o for o in WITH_BODY if o.path.count("/") == 7], ids=str)
+def test_what_is_not_json_is_400(node: Node, peer: PeerServer, operation: Operation, raw: bytes) -> None:
+    client = Stage(node, peer, operation.role, empty=True).client(operation)
+
+    response = client.send(operation.method, operation.url(), raw, Content_Type="application/json")
+
+    assert outcome(response) == (400, 2001)
+
+
+@pytest.mark.ocpi(19, 23)
+def test_the_schema_refuses_with_400_and_a_rule_with_200(node: Node) -> None:
+    push = Push(node)
+    location = example("Location")
+    assert push("Location", location).status_code == 201
+
+    by_schema = push("Location", example("Location", type="CASTLE"))
+    by_rule = push.peer("Location").put(push.path("Location", location), example("Location", id="LOC2"))
+    by_query = push.peer("Location").get("locations", date_from="yesterday")
+
+    assert outcome(by_schema) == (400, 2001)
+    assert outcome(by_rule) == (200, 2001)
+    assert outcome(by_query) == (400, 2001)
+
+
+@pytest.mark.ocpi(19)
+def test_a_setting_makes_schema_refusals_200_and_leaves_broken_json_at_400(
+    another_node: Callable[..., Node],
+) -> None:
+    other = another_node(schema_refusal_status="200", demo="0")
+    with switch_to(other.environment):
+        peer = other.network("CPO", PARTY).peer(PEER)
+        token = example("Token", type="FACE")
+
+        assert outcome(peer.put(peer.at("tokens", token["uid"]), token)) == (200, 2001)
+        assert outcome(peer.get("tokens", limit="x")) == (200, 2001)
+        assert outcome(peer.send("PUT", "tokens/NL/TNM/1", b'{"uid":')) == (400, 2001)
+        assert outcome(peer.get("tokens/NL/TNM/1")) == (404, 2000)
+
+
+@pytest.mark.ocpi(20)
+@pytest.mark.parametrize(
+    "operation",
+    [o for o in OPERATIONS if o.method in ("GET", "PATCH", "DELETE") and "404" in o.statuses],
+    ids=str,
+)
+def test_an_unknown_object_is_404_without_data(node: Node, peer: PeerServer, operation: Operation) -> None:
+    stage = Stage(node, peer, operation.role, empty=True)
+
+    response = stage.send(operation)
+
+    assert outcome(response) == (404, 2000)
+    assert None is response.json().get("data")
+
+
+@pytest.mark.ocpi(21)
+@pytest.mark.parametrize("operation", PUTS, ids=str)
+def test_the_first_put_is_201_and_the_same_again_200(
+    node: Node, peer: PeerServer, operation: Operation
+) -> None:
+    stage = Stage(node, peer, operation.role)
+    body, ids = _renamed(operation, "another")
+
+    assert outcome(stage.send(operation, body=body, **ids)) == (201, 1000)
+    assert outcome(stage.send(operation, body=body, **ids)) == (200, 1000)
+
+
+@pytest.mark.ocpi(22)
+@pytest.mark.parametrize("operation", PUTS, ids=str)
+def test_an_id_in_the_body_that_is_not_that_of_the_url_is_refused_and_nothing_stored(
+    node: Node, peer: PeerServer, operation: Operation
+) -> None:
+    stage = Stage(node, peer, operation.role)
+    client = stage.client(operation)
+    body, _ = _renamed(operation, "inbody")
+    _, in_body = _renamed(operation, "inbody")
+    _, in_url = _renamed(operation, "inurl")
+
+    response = stage.send(operation, body=body, **in_url)
+
+    assert outcome(response) == (200, 2001)
+    assert client.get(operation.url(**in_url)).status_code == 404
+    assert client.get(operation.url(**in_body)).status_code == 404
+
+
+def _renamed(operation: Operation, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The body with another key, and the id in the URL that goes with it."""
+    schema = str(operation.schema).removesuffix("In")
+    parameter = {"EVSE": "evse_uid", "Token": "token_uid"}.get(schema, f"{schema.lower()}_id")
+    return {**operation.body, KEYS[schema]: name}, {parameter: name}
+
+
+@pytest.mark.ocpi(23)
+@pytest.mark.parametrize(
+    ("schema", "path", "value"),
+    [
+        ("Location", "address", ...),
+        ("Location", "coordinates.latitude", ...),
+        ("Location", "evses.0.status", ...),
+        ("Location", "evses.0.connectors.1.voltage", "high"),
+        ("Location", "evses.0.status", "BROKEN"),
+        ("Location", "charging_when_closed", "yes"),
+        ("Location", "directions", {}),
+        ("Session", "kwh", "many"),
+        ("Session", "status", "DONE"),
+        ("Session", "location", "LOC1"),
+        ("CDR", "total_cost", ...),
+        ("CDR", "total_energy", -1),
+        ("CDR", "charging_periods.0.dimensions.0.type", "WATT"),
+        ("Tariff", "elements.0.price_components.0.step_size", 1.5),
+        ("Tariff", "currency", "euro"),
+        ("Token", "valid", 1),
+        ("Token", "whitelist", "SOMETIMES"),
+        ("Token", "auth_id", ...),
+    ],
+)
+def test_a_refusal_names_the_field_and_does_not_echo_the_body(
+    node: Node, schema: str, path: str, value: object
+) -> None:
+    push = Push(node)
+    body = put_in(example(schema), path, value)
+    secret = "S3CR3T" * 6
+    marked = {**body, "auth_id": secret} if "auth_id" in body else {**body, "unknown": secret}
+
+    response = push(schema, marked)
+    message = response.json()["status_message"]
+
+    assert outcome(response) == (400, 2001)
+    assert path.rsplit(".", maxsplit=1)[-1] in message
+    assert secret not in message
+    assert len(message) < 300
+
+
+@pytest.mark.ocpi(23)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("limit", "0"), ("limit", "-1"), ("limit", "ten"), ("limit", ""), ("limit", "1.5"), ("limit", "9" * 30),
+        ("offset", "-1"), ("offset", "x"), ("date_from", "2015-06-29"), ("date_to", "now"), ("date_to", ""),
+        ("cursor", "x"),
+    ],
+)  # fmt: skip
+def test_a_bad_query_value_is_2001_and_named(cpo: Network, name: str, value: str) -> None:
+    response = cpo.peer().get("locations", **{name: value})
+
+    assert outcome(response) == (400, 2001)
+    assert name in response.json()["status_message"]
+
+
+@pytest.mark.ocpi(24)
+def test_authorize_without_the_location_that_a_restricted_token_needs_is_2002(
+    node: Node, peer: PeerServer
+) -> None:
+    stage = Stage(node, peer, "emsp")
+    assert outcome(stage.peer.post("tokens/012345678/authorize")) == (200, 1000)
+    restrict(stage.network.id, ["LOC1"])
+
+    response = stage.peer.post("tokens/012345678/authorize")
+
+    assert outcome(response) == (200, 2002)
+    assert "location" in response.json()["status_message"]
+
+
+@pytest.mark.ocpi(25)
+@pytest.mark.parametrize("name", ["ReserveNow", "StartSession", "UnlockConnector"])
+def test_a_command_for_an_unknown_location_is_2003(cpo: Network, peer: PeerServer, name: str) -> None:
+    command = {"ReserveNow": "RESERVE_NOW", "StartSession": "START_SESSION", "UnlockConnector": "UNLOCK_CONNECTOR"}
+    body = example(name, response_url=f"{peer.url}/result", location_id="NOWHERE")
+
+    response = cpo.peer().post(f"commands/{command[name]}", body)
+
+    assert outcome(response) == (200, 2003)
+    assert response.json()["data"] == {"result": "REJECTED"}
+
+
+@pytest.mark.ocpi(26)
+@pytest.mark.parametrize(
+    ("path", "answer", "code"),
+    [
+        ("/versions", (500, b"oops"), 3001),
+        ("/versions", (200, b"<html>"), 3001),
+        ("/versions", (200, envelope(status_code=2000)), 3001),
+        ("/versions", (404, envelope(status_code=2000)), 3001),
+        ("/versions", (401, envelope(status_code=2000)), 3001),
+        ("/versions", (200, envelope([{"version": "2.0", "url": "{url}/2.0"}])), 3002),
+        ("/versions", (200, envelope([])), 3002),
+        ("/2.1.1", (500, b"oops"), 3001),
+        ("/2.1.1", (200, envelope({"version": "2.1.1", "endpoints": []})), 3003),
+    ],
+)
+def test_each_way_that_a_callback_fails_has_its_own_code(
+    cpo: Network, peer: PeerServer, path: str, answer: tuple[int, Any], code: int
+) -> None:
+    peer.answers[path] = lambda _: answer
+
+    response = cpo.registrant().post("credentials", peer.credentials())
+
+    assert (200, code) == outcome(response)
+
+
+@pytest.mark.ocpi(26)
+def test_a_peer_that_cannot_be_reached_is_3001(cpo: Network, peer: PeerServer) -> None:
+    body = peer.credentials(url="http://127.0.0.1:9999/versions")
+
+    assert outcome(cpo.registrant().post("credentials", body)) == (200, 3001)
+
+
+NOT_APPLICABLE = [
+    ("cpo", "credentials", "PATCH"),
+    ("cpo", "locations", "POST PUT PATCH DELETE"),
+    ("cpo", "locations/LOC1", "POST PUT PATCH DELETE"),
+    ("cpo", "locations/LOC1/3256", "POST PUT PATCH DELETE"),
+    ("cpo", "locations/LOC1/3256/1", "POST PUT PATCH DELETE"),
+    ("cpo", "sessions", "POST PUT PATCH DELETE"),
+    ("cpo", "cdrs", "POST PUT PATCH DELETE"),
+    ("cpo", "tariffs", "POST PUT PATCH DELETE"),
+    ("cpo", "tokens/NL/TNM/012345678", "POST DELETE"),
+    ("cpo", "commands/START_SESSION", "GET PUT PATCH DELETE"),
+    ("cpo", "commands/STOP_SESSION", "GET PUT PATCH DELETE"),
+    ("cpo", "commands/RESERVE_NOW", "GET PUT PATCH DELETE"),
+    ("cpo", "commands/UNLOCK_CONNECTOR", "GET PUT PATCH DELETE"),
+    ("emsp", "credentials", "PATCH"),
+    ("emsp", "locations/NL/TNM/LOC1", "POST DELETE"),
+    ("emsp", "locations/NL/TNM/LOC1/3256", "POST DELETE"),
+    ("emsp", "locations/NL/TNM/LOC1/3256/1", "POST DELETE"),
+    ("emsp", "sessions/NL/TNM/101", "POST DELETE"),
+    ("emsp", "cdrs", "PUT PATCH DELETE"),
+    ("emsp", "cdrs/NL/TNM/12345", "PUT PATCH DELETE"),
+    ("emsp", "tariffs/NL/TNM/12", "POST"),
+    ("emsp", "tokens", "POST PUT PATCH DELETE"),
+    ("emsp", "tokens/012345678/authorize", "GET PUT PATCH DELETE"),
+    ("emsp", "commands/START_SESSION/1", "GET PUT PATCH DELETE"),
+]
+
+
+@pytest.mark.ocpi(27)
+@pytest.mark.parametrize(("role", "path", "methods"), NOT_APPLICABLE)
+def test_methods_that_the_specification_marks_na_are_405_with_allow(
+    node: Node, role: str, path: str, methods: str
+) -> None:
+    """The tables of methods in the specification's modules, each n/a."""
+    peer = node.network(role.upper(), PARTY).peer(PEER)
+
+    for method in methods.split():
+        response = peer.request(method, path, json=example("Location"))
+
+        assert outcome(response) == (405, 2000), method
+        assert response.headers["Allow"]
+        assert method not in response.headers["Allow"]
+
+
+@pytest.mark.ocpi(27)
+@pytest.mark.parametrize("path", sorted({o.path for o in OPERATIONS}))
+def test_every_method_that_is_not_for_the_token_is_405_and_allow_lists_those_that_are(
+    node: Node, path: str
+) -> None:
+    mine = [o for o in OPERATIONS if o.path == path]
+    network = node.network(mine[0].role.upper(), PARTY)
+    for kind, client in (("peer", network.peer(PEER)), ("operator", network.operator())):
+        allowed = {o.method for o in mine if kind in o.callers}
+        for method in (*METHODS, "TRACE", "PROPFIND"):
+            if method in allowed:
+                continue
+            response = client.request(method, mine[0].url(), json={})
+
+            assert outcome(response) == (405, 2000), (kind, method)
+            assert allowed == set(filter(None, response.headers["Allow"].split(", "))), (kind, method)
+
+
+@pytest.mark.ocpi(28, 14)
+@pytest.mark.parametrize("operation", PATCHES, ids=str)
+def test_a_crash_is_500_and_3000_tells_nothing_and_harms_no_later_request(
+    node: Node, peer: PeerServer, operation: Operation
+) -> None:
+    """A stored document is made unreadable, so the handler fails inside its open transaction."""
+    stage = Stage(node, peer, operation.role)
+    schema = str(operation.schema).removesuffix("Patch")
+    damage(stage.network.id, TABLES.get(schema, f"{schema.lower()}s"))
+
+    with ThreadPoolExecutor(8) as pool:  # more than the worker has threads: each of them crashes
+        crashed = list(pool.map(lambda _: stage.send(operation), range(12)))
+
+    for response in crashed:
+        assert judged(response) == (500, 3000)
+        for word in ("Traceback", "File ", "SELECT", "JSONDecode", "storage", "sqlite", "psycopg"):
+            assert word not in response.text
+    before = time.monotonic()
+    for name in "abcdefgh":
+        put = next(o for o in PUTS if o.role == operation.role and o.schema in ("TokenIn", "LocationIn"))
+        body, ids = _renamed(put, name)
+        assert outcome(stage.send(put, body=body, **ids)) == (201, 1000)
+    assert time.monotonic() - before < 5
+
+
+SHAPES = ["Location", "EVSE", "Connector", "Session", "CDR", "Tariff", "Token"]
+
+
+def _properties(schema: str, *, required: bool) -> list[str]:
+    definition = shape(schema)
+    return [
+        name for name in definition["properties"]
+        if (name in definition["required"] and name not in definition.get("x-optional-on-input", ())) is required
+    ]  # fmt: skip
+
+
+@pytest.mark.ocpi(29)
+@pytest.mark.parametrize("schema", SHAPES)
+def test_an_optional_member_that_is_null_is_the_same_as_one_left_out(node: Node, schema: str) -> None:
+    optional = [name for name in _properties(schema, required=False) if name != "last_updated"]
+    without = {k: v for k, v in example(schema).items() if k not in optional}
+    nulled = {**without, **dict.fromkeys(optional)}
+    first, second = Push(node), Push(node)
+
+    assert outcome(first(schema, without)) == (201, 1000)
+    assert outcome(second(schema, nulled)) == (201, 1000)
+    assert without == first.stored(schema, without)
+    assert without == second.stored(schema, nulled)
+
+
+@pytest.mark.ocpi(29)
+@pytest.mark.parametrize("schema", SHAPES)
+def test_a_required_member_that_is_null_is_2001(node: Node, schema: str) -> None:
+    push = Push(node)
+
+    for name in _properties(schema, required=True):
+        nulled = {**example(schema), name: None}
+        if name in (KEYS.get(schema), "id"):
+            path = push.path(schema, example(schema))
+            response = push(schema, nulled) if schema == "CDR" else push.peer(schema).put(path, nulled)
+        else:
+            response = push(schema, nulled)
+
+        assert outcome(response) == (400, 2001), name
+        assert name in response.json()["status_message"]
+
+
+@pytest.mark.ocpi(29)
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [
+        ("Location", "related_locations"), ("Location", "evses"), ("Location", "directions"),
+        ("Location", "facilities"), ("Location", "images"), ("EVSE", "status_schedule"),
+        ("EVSE", "capabilities"), ("EVSE", "directions"), ("EVSE", "parking_restrictions"), ("EVSE", "images"),
+        ("Session", "charging_periods"), ("CDR", "tariffs"), ("Tariff", "tariff_alt_text"),
+    ],
+)  # fmt: skip
+def test_a_list_of_any_number_may_be_null_empty_or_absent(node: Node, schema: str, name: str) -> None:
+    for variant in (None, [], ...):
+        push = Push(node)
+        body = put_in(example(schema), name, variant)
+
+        assert outcome(push(schema, body)) == (201, 1000), variant
+        assert push.stored(schema, body).get(name, []) == [], variant
+
+
+@pytest.mark.ocpi(30)
+@pytest.mark.parametrize("schema", SHAPES)
+def test_unknown_members_are_accepted_and_never_come_back(node: Node, schema: str) -> None:
+    push = Push(node)
+    clean = example(schema)
+    body = example(schema, publish=True, custom={"a": [1, {"b": None}]}, party_id="XXX", x="\u00e9")
+
+    assert outcome(push(schema, body)) == (201, 1000)
+    assert clean == push.stored(schema, body)
+    if schema == "Location":
+        deep = example(schema, evses=[example("EVSE", custom=1, connectors=[example("Connector", custom=2)])])
+        assert outcome(push(schema, deep)) == (200, 1000)
+        assert "custom" not in push.peer(schema).get(push.path(schema, deep)).text

@@ -1,0 +1,296 @@
+"""Sessions: pushed to us as eMSP, listed and read from us as CPO."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from examples import example
+from nodes import Client, Network, Node, outcome, switch_to
+
+OLD, STORED, NEW = "2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"
+PERIODS = example("Session")["charging_periods"]
+
+
+def running(**changes: Any) -> dict[str, Any]:
+    """A session that is going on."""
+    running = {"status": "ACTIVE", "end_datetime": None, "last_updated": STORED}
+    return example("Session", **{**running, **changes})
+
+
+def pushed(peer: Client, session: dict[str, Any]) -> str:
+    """Push *session*; its URL."""
+    url = peer.at("sessions", session["id"])
+    assert (201, 1000) == outcome(peer.put(url, session))
+    return url
+
+
+def driver_of(cpo: Network, party: tuple[str, str], auth_id: str) -> Client:
+    """A peer of *cpo* that pushed a token with *auth_id*."""
+    peer = cpo.peer(party)
+    peer.put(peer.at("tokens", auth_id), example("Token", uid=auth_id, auth_id=auth_id))
+    return peer
+
+
+@pytest.mark.ocpi(136)
+def test_a_peer_lists_our_sessions_of_its_own_drivers(cpo: Network) -> None:
+    operator = cpo.operator()
+    peer, other = driver_of(cpo, ("NL", "TNM"), "ONE"), driver_of(cpo, ("NL", "OTH"), "TWO")
+    mine, theirs = running(id="1", auth_id="ONE"), running(id="2", auth_id="TWO")
+    for session in (mine, theirs):
+        assert 201 == operator.put(f"sessions/NL/DEM/{session['id']}", session).status_code
+
+    assert [mine] == peer.data("sessions")
+    assert [theirs] == other.data("sessions")
+    assert [mine, theirs] == operator.data("sessions")
+    assert mine == peer.data("sessions/NL/DEM/1")
+    assert (404, 2000) == outcome(peer.get("sessions/NL/DEM/2"))
+
+
+@pytest.mark.ocpi(136)
+def test_the_official_cpo_interface_has_no_single_session(cpo: Network) -> None:
+    peer = driver_of(cpo, ("NL", "TNM"), "ONE")
+    cpo.operator().put("sessions/NL/DEM/1", running(id="1", auth_id="ONE"))
+
+    assert (404, 2000) == outcome(peer.get("sessions/1"))
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        refused = peer.request(method, "sessions", json={})
+        assert ((405, 2000), "GET") == (outcome(refused), refused.headers["Allow"])
+
+
+@pytest.mark.ocpi(136)
+def test_a_session_follows_its_driver_when_auth_id_is_corrected(cpo: Network) -> None:
+    peer, other = driver_of(cpo, ("NL", "TNM"), "ONE"), driver_of(cpo, ("NL", "OTH"), "TWO")
+    operator = cpo.operator()
+    operator.put("sessions/NL/DEM/1", running(id="1", auth_id="ONE"))
+
+    assert (200, 1000) == outcome(operator.patch("sessions/NL/DEM/1", {"auth_id": "TWO"}))
+    assert [] == peer.data("sessions")
+    assert ["1"] == [session["id"] for session in other.data("sessions")]
+
+
+@pytest.mark.ocpi(137)
+def test_a_peer_puts_patches_and_gets_a_session(emsp: Network) -> None:
+    peer = emsp.peer()
+    url = pushed(peer, running())
+
+    assert (200, 1000) == outcome(peer.put(url, running(kwh=21)))
+    assert (200, 1000) == outcome(peer.patch(url, {"kwh": 22.5, "last_updated": NEW}))
+    assert running(kwh=22.5, last_updated=NEW) == peer.data(url)
+    assert [peer.data(url)] == peer.data("sessions")
+
+
+@pytest.mark.ocpi(137)
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_session_can_neither_be_posted_nor_deleted(emsp: Network, method: str) -> None:
+    peer = emsp.peer()
+    url = pushed(peer, running())
+    response = peer.request(method, url, json=running())
+
+    assert (405, 2000) == outcome(response)
+    assert {"GET", "PUT", "PATCH"} == set(response.headers["Allow"].split(", "))
+    assert running() == peer.data(url)
+
+
+@pytest.mark.ocpi(138)
+def test_a_session_has_start_datetime_and_not_the_name_of_a_cdr(emsp: Network) -> None:
+    peer = emsp.peer()
+    body = running(start_datetime=None, start_date_time=STORED)
+    response = peer.put(peer.at("sessions", "101"), body)
+
+    assert (400, 2001) == outcome(response)
+    assert "start_datetime" in response.json()["status_message"]
+
+
+@pytest.mark.ocpi(138)
+def test_a_session_has_end_datetime_and_not_the_name_of_a_cdr(emsp: Network) -> None:
+    peer = emsp.peer()
+    url = pushed(peer, running(end_datetime=NEW, end_date_time=OLD, stop_date_time=OLD))
+
+    assert NEW == peer.data(url)["end_datetime"]
+    assert not {"end_date_time", "stop_date_time"} & peer.data(url).keys()
+
+
+@pytest.mark.ocpi(139)
+def test_a_cost_of_zero_is_not_an_unknown_cost(emsp: Network) -> None:
+    peer = emsp.peer()
+    free = pushed(peer, running(id="free", total_cost=0.00))
+    unknown = pushed(peer, running(id="unknown", total_cost=None))
+
+    assert 0 == peer.data(free)["total_cost"]
+    assert "total_cost" not in peer.data(unknown)
+    assert (200, 1000) == outcome(peer.patch(unknown, {"total_cost": 0}))
+    assert 0 == peer.data(unknown)["total_cost"]
+
+
+@pytest.mark.ocpi(140)
+def test_the_location_in_a_session_holds_only_what_is_used_and_stays_there(emsp: Network) -> None:
+    peer = emsp.peer()
+    whole = example("Location")
+    peer.put(peer.at("locations", "LOC1"), whole)
+    session = running()
+    url = pushed(peer, session)
+
+    assert ["1"] == [c["id"] for c in peer.data(url)["location"]["evses"][0]["connectors"]]
+    assert session["location"] == peer.data(url)["location"]
+    assert whole == peer.data(peer.at("locations", "LOC1"))
+
+
+@pytest.mark.ocpi(140)
+def test_the_location_in_a_session_need_not_be_known_and_is_not_made_known(emsp: Network) -> None:
+    peer = emsp.peer()
+    pushed(peer, running(location=example("Location", id="NEVER-SEEN")))
+
+    assert (404, 2000) == outcome(peer.get(peer.at("locations", "NEVER-SEEN")))
+
+
+@pytest.mark.ocpi(141)
+@pytest.mark.parametrize(
+    "way",
+    [
+        ["PENDING", "ACTIVE", "COMPLETED"],
+        ["PENDING", "INVALID"],
+        ["PENDING", "COMPLETED"],
+        ["ACTIVE", "INVALID"],
+        ["ACTIVE", "PENDING", "ACTIVE"],
+        ["COMPLETED"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_session_goes_its_way(emsp: Network, way: list[str], method: str) -> None:
+    peer = emsp.peer()
+    url = pushed(peer, running(status=way[0]))
+    for month, status in enumerate(way[1:], 7):
+        change = {"status": status, "last_updated": f"2026-{month:02}-01T00:00:00Z"}
+        body = change if method == "PATCH" else running(**change)
+        assert (200, 1000) == outcome(peer.request(method, url, json=body))
+        assert status == peer.data(url)["status"]
+
+
+@pytest.mark.ocpi(142)
+@pytest.mark.parametrize("final", ["COMPLETED", "INVALID"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("stamp", [OLD, STORED], ids=["older", "equal"])
+def test_what_arrives_late_for_a_session_that_is_over_is_ignored(
+    emsp: Network, final: str, method: str, stamp: str
+) -> None:
+    peer = emsp.peer()
+    over = running(status=final)
+    url = pushed(peer, over)
+    change = {"status": "ACTIVE", "kwh": 99, "last_updated": stamp}
+    body = change if method == "PATCH" else running(**change)
+
+    assert (200, 1000) == outcome(peer.request(method, url, json=body))
+    assert over == peer.data(url)
+
+
+@pytest.mark.ocpi(142)
+@pytest.mark.parametrize("final", ["COMPLETED", "INVALID"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("status", ["ACTIVE", "PENDING"])
+def test_a_session_that_is_over_does_not_start_again(
+    emsp: Network, final: str, method: str, status: str
+) -> None:
+    peer = emsp.peer()
+    over = running(status=final)
+    url = pushed(peer, over)
+    change = {"status": status, "last_updated": NEW}
+    response = peer.request(method, url, json=change if method == "PATCH" else running(**change))
+
+    assert (200, 2001) == outcome(response)
+    assert "status" in response.json()["status_message"]
+    assert over == peer.data(url)
+
+
+@pytest.mark.ocpi(142)
+def test_repeating_the_last_message_of_a_session_that_is_over_is_no_error(emsp: Network) -> None:
+    peer = emsp.peer()
+    over = running(status="COMPLETED")
+    url = pushed(peer, over)
+
+    assert (200, 1000) == outcome(peer.put(url, over))
+    assert (200, 1000) == outcome(peer.patch(url, {"status": "COMPLETED", "last_updated": STORED}))
+    assert over == peer.data(url)
+
+
+@pytest.mark.ocpi(143)
+def test_charging_periods_in_a_patch_replace_the_list(emsp: Network) -> None:
+    peer = emsp.peer()
+    url = pushed(peer, running(charging_periods=PERIODS[:1]))
+
+    assert (200, 1000) == outcome(peer.patch(url, {"charging_periods": PERIODS[1:]}))
+    assert PERIODS[1:] == peer.data(url)["charging_periods"]
+
+
+@pytest.mark.ocpi(143)
+def test_a_setting_makes_charging_periods_append(another_node: Any) -> None:
+    node: Node = another_node(append_charging_periods="1", demo="0")
+    with switch_to(node.environment):
+        peer = node.network("EMSP", ("NL", "DEP")).peer()
+        url = pushed(peer, running(charging_periods=PERIODS[:1]))
+
+        assert (200, 1000) == outcome(peer.patch(url, {"charging_periods": PERIODS[1:]}))
+        assert PERIODS == peer.data(url)["charging_periods"]
+
+
+ids = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="/"), min_size=1, max_size=36
+)
+numbers = st.integers(0, 10**9).map(lambda n: n / 10**4) | st.integers(0, 10**6)
+texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=40)
+moments = st.datetimes().map(lambda t: f"{t.replace(year=2026, microsecond=0).isoformat()}Z") | st.just(
+    "2026-02-28T23:59:59.125Z"
+)
+periods = st.fixed_dictionaries(
+    {
+        "start_date_time": moments,
+        "dimensions": st.lists(
+            st.fixed_dictionaries({"type": st.sampled_from(["ENERGY", "TIME", "FLAT"]), "volume": numbers}),
+            min_size=1,
+            max_size=3,
+        ),
+    }
+)
+documents = st.fixed_dictionaries(
+    {
+        "id": ids.filter(lambda text: text not in (".", "..")),
+        "start_datetime": moments,
+        "kwh": numbers,
+        "auth_id": ids,
+        "auth_method": st.sampled_from(["AUTH_REQUEST", "WHITELIST"]),
+        "location": st.just(example("Session")["location"]),
+        "currency": st.sampled_from(["EUR", "GBP"]),
+        "status": st.sampled_from(["ACTIVE", "COMPLETED", "INVALID", "PENDING"]),
+        "last_updated": moments,
+    },
+    optional={
+        "end_datetime": moments,
+        "meter_id": texts,
+        "charging_periods": st.lists(periods, max_size=3),
+        "total_cost": numbers,
+    },
+)
+
+
+@pytest.mark.ocpi(144)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(session=documents)
+def test_what_was_pushed_is_read_back_equal(node: Node, session: dict[str, Any]) -> None:
+    peer = node.network("EMSP", ("NL", "DEP")).peer()
+    url = pushed(peer, session)
+
+    assert session == peer.data(url)
+    assert [session] == peer.data("sessions")
+
+
+@pytest.mark.ocpi(144)
+def test_lists_and_single_reads_give_the_same_text(emsp: Network) -> None:
+    peer = emsp.peer()
+    url = pushed(peer, running(kwh=0.1, total_cost=12345678.1234))
+    single, listed = peer.get(url).text, peer.get("sessions").text
+
+    assert '"kwh":0.1,' in single
+    assert '"total_cost":12345678.1234,' in single
+    assert single.partition('"data":')[2].partition(',"status_code"')[0] in listed

@@ -1,0 +1,422 @@
+"""Authorization, media types, headers and framing. Conformance 1.A; security.md S12, S14, S51."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from examples import example
+from nodes import Client, Network, Node, outcome, switch_to
+from peers import PeerServer
+from raw import Answer, exchange
+from surface import OPERATIONS, PARTY, PEER, Operation, Stage
+
+UNKNOWN = "x" * 43
+PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
+LISTS = [o for o in OPERATIONS if o.method == "GET" and o.path.endswith(("tokens", "cdrs"))]
+
+
+def present(client: Client, *lines: bytes, path: str = "versions") -> Answer:
+    """GET a list with the header lines as they are."""
+    target = f"/ocpi/{client.role}/2.1.1/{path}" if path != "versions" else f"/ocpi/{client.role}/versions"
+    return exchange(client.node_url, b"GET %s HTTP/1.1\r\n" % target.encode(), *lines)
+
+
+@pytest.mark.ocpi(1, 2, 6)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+@pytest.mark.parametrize("token", [None, UNKNOWN], ids=["no token", "unknown token"])
+def test_nobody_but_token_holders_gets_anything_but_401(
+    node: Node, operation: Operation, token: str | None
+) -> None:
+    stranger = node.client(token)
+
+    response = stranger.request(operation.method, operation.url(), json=operation.body)
+
+    assert outcome(response) == (401, 2000)
+    assert response.headers["WWW-Authenticate"].startswith("Token")
+
+
+@pytest.mark.ocpi(2)
+@pytest.mark.parametrize("path", ["/ocpi", "/ocpi/nothing", "/ocpi/cpo/2.1.1/nothing", "/ocpi/2.2.1/versions"])
+def test_unknown_urls_are_401_to_strangers_and_404_to_token_holders(cpo: Network, path: str) -> None:
+    stranger = cpo.node.client(UNKNOWN)
+
+    assert outcome(stranger.get(path)) == (401, 2000)
+    assert outcome(cpo.peer().get(path)) == (404, 2000)
+
+
+@pytest.mark.ocpi(3, 6)
+@pytest.mark.parametrize(
+    ("scheme", "status"),
+    [
+        ("Token ", 200),
+        ("token ", 200),
+        ("TOKEN ", 200),
+        ("Bearer ", 401),
+        ("Basic ", 401),
+        ("", 401),
+        ("Token:", 401),
+        ("Token=", 401),
+        ("TokenX ", 401),
+    ],
+)
+def test_only_the_scheme_token_authenticates_in_either_case(cpo: Network, scheme: str, status: int) -> None:
+    client = cpo.peer()
+
+    response = client.request("GET", "locations", headers={"Authorization": f"{scheme}{client.token}"})
+
+    assert status == outcome(response)[0]
+
+
+@pytest.mark.ocpi(3)
+def test_a_token_in_base64_as_ocpi_2_2_has_it_is_401(cpo: Network) -> None:
+    client = cpo.peer()
+    encoded = base64.b64encode(client.token.encode()).decode()
+
+    assert outcome(locations_with(client, encoded)) == (401, 2000)
+
+
+def locations_with(client: Client, token: str) -> requests.Response:
+    """The list of locations, asked with another token."""
+    return Client(client.node_url, token, client.role).get("locations")
+
+
+@pytest.mark.ocpi(3)
+@pytest.mark.parametrize("changed", [str.swapcase, str.upper, lambda t: t[:-1], lambda t: t + "="])
+def test_a_token_is_compared_byte_by_byte(cpo: Network, changed: Callable[[str], str]) -> None:
+    client = cpo.peer()
+
+    assert outcome(locations_with(client, changed(client.token))) == (401, 2000)
+
+
+@pytest.mark.ocpi(4)
+@pytest.mark.parametrize("token", [PRINTABLE[:64], PRINTABLE[30:]], ids=["0x21 to 0x60", "0x3f to 0x7e"])
+def test_a_peers_token_of_any_printable_character_is_sent_back_byte_by_byte(
+    cpo: Network, peer: PeerServer, token: str
+) -> None:
+    peer.token = token
+
+    response = cpo.registrant().post("credentials", peer.credentials())
+
+    assert outcome(response) == (200, 1000)
+    assert [f"Token {token}"] * 2 == [request["authorization"] for request in peer.seen]
+    assert len(token) == 64
+
+
+@pytest.mark.ocpi(5)
+@pytest.mark.parametrize(
+    "token", ["a b", " a", "a ", "a\tb", "a\r\nX-Evil: 1", "a\nb", "tok\u00e9n", "\u20ac", "", "a\x00b", "a\x7f"]
+)
+def test_credentials_with_a_token_that_cannot_stand_in_a_header_are_2001(
+    cpo: Network, peer: PeerServer, token: str
+) -> None:
+    response = cpo.registrant().post("credentials", peer.credentials(token=token))
+
+    assert outcome(response) == (400, 2001)
+    assert "token" in response.json()["status_message"]
+    assert peer.seen == []
+
+
+@pytest.mark.ocpi(5, 7)
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b" ",
+        b"Token",
+        b"Token ",
+        b"Token  ",
+        b"Token x y",
+        b"Token  x y",
+        b"Token\tx",
+        b"Token  {token}",
+        b"Token {token} y",
+        b"Token {token},",
+        b"Token " + b"x" * 8192,
+        b"Token \xff\xfe",
+        b"Token \xc3\xa9\xe2\x82\xac",
+        b"\xc3\xa9",
+        b"Token %00",
+    ],
+)
+def test_a_malformed_authorization_is_401_and_never_a_server_error(cpo: Network, value: bytes) -> None:
+    client = cpo.peer()
+
+    answer = present(client, b"Authorization: " + value.replace(b"{token}", client.token.encode()))
+
+    assert answer.status == 401
+    assert answer.json["status_code"] == 2000
+
+
+@pytest.mark.ocpi(7)
+@pytest.mark.parametrize("second", [b"Token " + UNKNOWN.encode(), b"Token {token}", b"Bearer x"])
+@pytest.mark.parametrize("first", [b"Token {token}", b"Token " + UNKNOWN.encode()])
+def test_two_authorization_headers_are_401(cpo: Network, first: bytes, second: bytes) -> None:
+    """Security S14."""
+    client = cpo.peer()
+    lines = [b"Authorization: " + v.replace(b"{token}", client.token.encode()) for v in (first, second)]
+
+    assert present(client, *lines).status == 401
+
+
+def test_an_authorization_folded_over_two_lines_is_refused(cpo: Network) -> None:
+    """Security S14."""
+    client = cpo.peer()
+
+    answer = present(client, b"X-Other: 1\r\n Authorization: Token " + client.token.encode())
+    folded = present(client, b"Authorization: Token\r\n " + client.token.encode())
+
+    assert {answer.status, folded.status} <= {400, 401}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"params": {"token": "{token}"}},
+        {"params": {"Authorization": "Token {token}", "access_token": "{token}"}},
+        {"headers": {"Cookie": "Authorization=Token {token}; token={token}"}},
+        {"headers": {"X-Authorization": "Token {token}", "Proxy-Authorization": "Token {token}"}},
+        {"json": {"token": "{token}", "Authorization": "Token {token}"}},
+    ],
+    ids=["query", "query as header", "cookie", "another header", "body"],
+)
+def test_a_token_anywhere_but_in_authorization_is_401(cpo: Network, more: dict[str, Any]) -> None:
+    """Security S12."""
+    token = cpo.peer().token
+    filled = json.loads(json.dumps(more).replace("{token}", token))
+
+    assert outcome(cpo.node.client(None).request("GET", "locations", **filled)) == (401, 2000)
+
+
+@pytest.mark.ocpi(8)
+@pytest.mark.parametrize("body", [b'{"uid":', b"\xff", b"[" * 100_000, b"{}"])
+def test_authentication_comes_before_the_body_is_read(cpo: Network, body: bytes) -> None:
+    stranger = cpo.node.client(UNKNOWN)
+    json_type = {"Content_Type": "application/json"}
+
+    assert outcome(stranger.send("PUT", "tokens/NL/TNM/1", body, **json_type)) == (401, 2000)
+    assert outcome(stranger.send("POST", "credentials", body, **json_type)) == (401, 2000)
+    assert outcome(stranger.send("PUT", "tokens/NL/TNM/1", body, Content_Type="text/plain")) == (401, 2000)
+
+
+@pytest.mark.ocpi(8)
+def test_a_stranger_learns_nothing_of_what_exists(node: Node, peer: PeerServer) -> None:
+    stage = Stage(node, peer, "cpo")
+    stranger = node.client(UNKNOWN)
+
+    known = stranger.get("locations/LOC1")
+    unknown = stranger.get("locations/NOTHING")
+    wrong = stranger.get("locations", limit="x")
+
+    assert stage.peer.data("locations/LOC1")
+    assert {(401, 2000)} == {outcome(known), outcome(unknown), outcome(wrong)}
+    assert known.json()["status_message"] == unknown.json()["status_message"]
+
+
+@pytest.mark.ocpi(9)
+@pytest.mark.parametrize("role", ["CPO", "EMSP"])
+def test_token_a_opens_versions_details_and_credentials(node: Node, role: str) -> None:
+    network = node.network(role, PARTY)
+    registrant = network.registrant()
+
+    for path in ("/ocpi/versions", "/ocpi/2.1.1/details", network.versions_url, "", "credentials"):
+        assert outcome(registrant.get(path)) == (200, 1000), path
+
+
+@pytest.mark.ocpi(9)
+@pytest.mark.parametrize(
+    "operation", [o for o in OPERATIONS if o.module not in ("versions", "credentials")], ids=str
+)
+def test_token_a_opens_no_module(node: Node, operation: Operation) -> None:
+    registrant = node.network(operation.role.upper(), PARTY).registrant()
+
+    response = registrant.request(operation.method, operation.url(), json=operation.body)
+
+    assert outcome(response) == (401, 2000)
+
+
+@pytest.mark.ocpi(10)
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        'Application/JSON; charset="utf-8"',
+        None,
+    ],
+)
+def test_json_is_read_with_and_without_a_content_type(cpo: Network, content_type: str | None) -> None:
+    client = cpo.peer()
+    token = example("Token", issuer="Vattenfall M\u00fcnchen")
+    url = client.at("tokens", token["uid"])
+    headers = {"Content_Type": content_type} if content_type else {}
+
+    response = client.send("PUT", url, json.dumps(token, ensure_ascii=False).encode(), **headers)
+
+    assert outcome(response) == (201, 1000)
+    assert token == client.data(url)
+
+
+@pytest.mark.ocpi(10)
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "application/xml",
+        "application/merge-patch+json",
+        "application/json; charset=latin-1",
+    ],
+)
+def test_another_content_type_is_415(cpo: Network, content_type: str) -> None:
+    client = cpo.peer()
+    token = example("Token")
+    url = client.at("tokens", token["uid"])
+
+    response = client.send("PUT", url, json.dumps(token).encode(), Content_Type=content_type)
+
+    assert outcome(response) == (415, 2000)
+    assert client.get(url).status_code == 404
+
+
+@pytest.mark.ocpi(11)
+def test_a_chunked_body_is_judged_and_stored_like_any_other(cpo: Network) -> None:
+    client = cpo.peer()
+    token = example("Token")
+    url = client.at("tokens", token["uid"])
+    raw = json.dumps(token).encode()
+
+    def chunks(body: bytes) -> Iterator[bytes]:
+        for start in range(0, len(body), 7):
+            yield body[start : start + 7]
+
+    json_type = {"Content-Type": "application/json"}
+
+    assert outcome(client.request("PUT", url, data=chunks(raw), headers=json_type)) == (201, 1000)
+    assert token == client.data(url)
+    assert outcome(client.request("PUT", url, data=chunks(b'{"uid":'), headers=json_type)) == (400, 2001)
+    assert outcome(
+        client.request("PUT", url, data=chunks(raw), headers={"Content-Type": "text/plain"})
+    ) == (415, 2000)
+
+
+def test_content_length_beside_chunks_smuggles_no_second_request(cpo: Network) -> None:
+    """Security S51: either the request is refused, or the chunks alone are the body and it ends there."""
+    client = cpo.peer()
+    token = f"Authorization: Token {client.token}".encode()
+    body = b"0\r\n\r\nGET /ocpi/cpo/versions HTTP/1.1\r\nHost: x\r\n" + token + b"\r\n\r\n"
+    lengths = [b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked"]
+
+    for lines in (lengths, lengths[::-1]):
+        head = b"PUT /ocpi/cpo/2.1.1/tokens/NL/TNM/1 HTTP/1.1\r\n"
+        answer = exchange(client.node_url, head, token, *lines, body=body)
+
+        assert answer.status == 400
+        assert answer.count == 1
+
+
+@pytest.mark.ocpi(12)
+@pytest.mark.parametrize("path", ["/ocpi/cpo/versions", "/ocpi/nothing", "/nothing", "/ocpi/cpo/2.1.1/tokens?limit=x"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "PROPFIND"])
+def test_every_answer_is_application_json(cpo: Network, method: str, path: str) -> None:
+    response = cpo.peer().request(method, path)
+
+    assert response.headers["Content-Type"] == "application/json"
+    assert isinstance(response.json(), dict)
+
+
+@pytest.mark.ocpi(13)
+def test_every_url_we_advertise_begins_with_the_configured_public_url(
+    another_node: Callable[..., Node], peer: PeerServer
+) -> None:
+    """Security S50, too: the Host header is not believed."""
+    public = "https://ocpi.example.com/base"
+    other = another_node(public_url=f"{public}/", demo="0")
+    with switch_to(other.environment):
+        found = [url for role in ("cpo", "emsp") for url in advertised(other, peer, role)]
+
+    assert len(found) == 2 + 14 + 2 + 2 + 2
+    assert [url for url in found if not url.startswith(f"{public}/ocpi/")] == []
+    assert [url for url in found if url.endswith("/") or "evil" in url] == []
+
+
+@pytest.mark.ocpi(13)
+@pytest.mark.parametrize("role", ["cpo", "emsp"])
+def test_a_forged_host_header_never_comes_back(node: Node, peer: PeerServer, role: str) -> None:
+    """Security S50."""
+    found = advertised(node, peer, role)
+
+    assert [url for url in found if not url.startswith(f"{node.url}/ocpi/")] == []
+
+
+def advertised(node: Node, peer: PeerServer, role: str) -> list[str]:
+    """Every URL that a node tells, asked with forged headers."""
+    stage = Stage(node, peer, role)
+    evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "ftp"}
+    client = stage.peer
+
+    def ask(path: str, method: str = "GET", who: Client = client, **more: Any) -> requests.Response:
+        return who.request(method, path, headers=evil, **more)
+
+    page = next(o for o in LISTS if o.role == role and o.path.endswith("cdrs"))
+    poster = stage.operator if role == "cpo" else client
+    posted = ask("cdrs", "POST", poster, json=example("CDR", id="another"))
+    link = poster.request("GET", page.url() + "?limit=1", headers=evil).headers["Link"]
+    return [
+        ask(f"/ocpi/{role}/versions").json()["data"][0]["url"],
+        *(endpoint["url"] for endpoint in ask("").json()["data"]["endpoints"]),
+        ask("credentials").json()["data"]["url"],
+        posted.headers["Location"],
+        link[1:].partition(">")[0],
+    ]
+
+
+@pytest.mark.ocpi(31)
+def test_head_is_get_without_the_body(node: Node, peer: PeerServer) -> None:
+    stage = Stage(node, peer, "cpo")
+
+    got = stage.peer.get("locations")
+    head = stage.peer.request("HEAD", "locations")
+
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("Content-Type", "X-Total-Count", "X-Limit"):
+        assert got.headers[name] == head.headers[name]
+    assert stage.peer.request("HEAD", "locations/NOTHING").status_code == 404
+    assert node.client(UNKNOWN).request("HEAD", "locations").status_code == 401
+
+
+@pytest.mark.ocpi(31)
+@pytest.mark.parametrize("path", sorted({o.path for o in OPERATIONS}))
+def test_options_needs_a_token_and_answers_204_with_the_declared_methods(node: Node, path: str) -> None:
+    mine = [o for o in OPERATIONS if o.path == path]
+    peer = node.network(mine[0].role.upper(), PARTY).peer(PEER)
+
+    response = peer.request("OPTIONS", mine[0].url())
+    allowed = {method.strip() for method in response.headers["Allow"].split(",")}
+
+    assert (response.status_code, response.content) == (204, b"")
+    assert {o.method for o in mine} == allowed - {"OPTIONS", "HEAD"}
+    assert node.client(None).request("OPTIONS", mine[0].url()).status_code == 401
+    assert node.client(UNKNOWN).request("OPTIONS", mine[0].url()).status_code == 401
+
+
+@pytest.mark.ocpi(31)
+def test_expect_100_continue_works(cpo: Network) -> None:
+    client = cpo.peer()
+    raw = json.dumps(example("Token")).encode()
+    lines = [
+        f"Authorization: Token {client.token}".encode(),
+        b"Content-Type: application/json",
+        b"Content-Length: %d" % len(raw),
+        b"Expect: 100-continue",
+    ]
+
+    answer = exchange(
+        client.node_url, b"PUT /ocpi/cpo/2.1.1/tokens/NL/TNM/012345678 HTTP/1.1\r\n", *lines, body=raw, wait=True
+    )
+
+    assert (answer.status, answer.json["status_code"]) == (201, 1000)

@@ -35,8 +35,7 @@ def over(patch: Body, schema: str) -> Change:
         stamp = patch.get("last_updated")
         if not (patch.keys() - {key}):
             return None
-        if stamp is not None and instants.parse(stamp) < instants.parse(stored["last_updated"]):
-            remarks.note(remarks.STALE, f"{stored[key]}: {stamp} is before {stored['last_updated']}")
+        if _stale(patch, stored):
             return None
         stamped = {**patch, "last_updated": stamp or _now(stored)}
         return contract.ocpi().normalise(schema, merged(stored, stamped))  # type: ignore[no-any-return]
@@ -58,9 +57,21 @@ def _evses(stored: list[Body], patches: list[Body], stamp: str) -> list[Body]:
     """EVSEs merged by uid; none is ever deleted. Conformance 121."""
     made = {evse["uid"]: evse for evse in stored}
     for patch in patches:
-        fields = {**made.get(patch["uid"], {}), "last_updated": stamp, **patch}
+        known = made.get(patch["uid"], {})
+        if known and _stale(patch, known):
+            continue
+        fields = {**known, "last_updated": stamp, **patch}
         made[patch["uid"]] = {name: value for name, value in fields.items() if value is not None}
     return list(made.values())
+
+
+def _stale(patch: Body, stored: Body) -> bool:
+    """Is *patch* older than what is stored; it is remarked on. Conformance 116."""
+    stamp, known = patch.get("last_updated"), stored["last_updated"]
+    if stamp is None or instants.parse(stamp) >= instants.parse(known):
+        return False
+    remarks.note(remarks.STALE, f"{stamp} is before {known}")
+    return True
 
 
 def _now(stored: Body) -> str:

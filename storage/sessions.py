@@ -64,18 +64,12 @@ def put(network_id: int, party: Party, body: Body) -> Stored:
 
     def replace(old: Body) -> Body | None:
         nonlocal outcome
-        if instants.parse(body["last_updated"]) < instants.parse(old["last_updated"]):
-            outcome = Stored.STALE
-            return None
-        return checked(old, body)
+        late = instants.parse(body["last_updated"]) < instants.parse(old["last_updated"])
+        new = None if late else admitted(old, body)
+        outcome = Stored.STALE if new is None else Stored.UPDATED
+        return new
 
-    _SHELF.revise(
-        network_id,
-        party,
-        body["id"],
-        change=replace,
-        columns=functools.partial(_columns, network_id),
-    )
+    _revise(network_id, party, body["id"], replace)
     return outcome
 
 
@@ -93,18 +87,29 @@ def revise(network_id: int, party: Party, session_id: str, change: Change) -> No
 
     def inside(old: Body) -> Body | None:
         new = change(old)
-        return None if new is None else checked(old, new)
+        return None if new is None else admitted(old, new)
 
-    if not _SHELF.revise(network_id, party, session_id, change=inside):
+    if not _revise(network_id, party, session_id, inside):
         raise errors.NotFound(errors.NOTHING_HERE)
 
 
-def checked(old: Body, new: Body) -> Body:
-    """*new*, if a session may go there from *old*.
+def _revise(network_id: int, party: Party, session_id: str, change: Change) -> bool:
+    columns = functools.partial(_columns, network_id)
+    return _SHELF.revise(network_id, party, session_id, change=change, columns=columns)
+
+
+def admitted(old: Body, new: Body) -> Body | None:
+    """*new*, if a session may go there from *old*; None for what comes late to one that is over.
+
+    Conformance 142.
 
     Raises:
-        errors.RuleRefusal: it may not.
+        errors.RuleRefusal: it would leave a final status.
     """
-    if old["status"] in FINAL and new["status"] != old["status"]:
+    if old["status"] not in FINAL:
+        return new
+    if instants.parse(new["last_updated"]) <= instants.parse(old["last_updated"]):
+        return None
+    if new["status"] != old["status"]:
         raise errors.RuleRefusal(f"status: a session that is {old['status']} stays {old['status']}")
     return new

@@ -8,7 +8,6 @@ No packet leaves loopback.
 import contextlib
 import datetime as dt
 import ipaddress
-import os
 import socket
 import ssl
 import threading
@@ -859,15 +858,15 @@ def test_the_address_that_was_given_is_the_one_that_is_connected_to(bad: BadPeer
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("path", ["/ok", "/500", "/badlength", "/big", "/reset/body", "/gzip"])
 def test_a_call_leaves_no_socket_open(path: str, bad: BadPeer) -> None:
-    before = len(os.listdir("/dev/fd"))
+    before = len(list(Path("/dev/fd").iterdir()))
     for _ in range(20):
         with contextlib.suppress(PeerUnusable):
             peer.call("GET", bad.url(path), TOKEN)
     end = time.monotonic() + 5  # the server's own ends close in their threads
-    while len(os.listdir("/dev/fd")) > before and time.monotonic() < end:
+    while len(list(Path("/dev/fd").iterdir())) > before and time.monotonic() < end:
         time.sleep(0.01)
 
-    assert before >= len(os.listdir("/dev/fd"))
+    assert before >= len(list(Path("/dev/fd").iterdir()))
 
 
 @pytest.mark.parametrize(("connect", "total"), [(3.0, SECONDS), (SECONDS, 30.0)])
@@ -880,7 +879,7 @@ def test_a_port_that_takes_no_connection_ends_in_time(
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         for waiting in (first, second):
-            waiting.setblocking(False)  # noqa: FBT003 - socket's
+            waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
         start = time.monotonic()
         with pytest.raises(PeerUnusable, match=r": timed out$"):

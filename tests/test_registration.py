@@ -1,6 +1,6 @@
 """Registration as the initiating side: towards a foreign party, and between two instances."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -352,15 +352,13 @@ class Side:
 
 
 @pytest.fixture(params=["CPO", "EMSP"], ids=["CPO initiates", "eMSP initiates"])
-def sides(
-    request: pytest.FixtureRequest, node: Node, another_node: Callable[..., Node]
-) -> Iterator[tuple[Side, Side]]:
+def sides(request: pytest.FixtureRequest, node: Node, another_node: Callable[..., Node]) -> tuple[Side, Side]:
     """The initiating side on a second instance, the other one on the first."""
     second = another_node(demo="0")
     with switch_to(second.environment):
         initiator = Side(second.network(request.param, ("BE", "INI")), second.environment)
     other = "EMSP" if request.param == "CPO" else "CPO"
-    yield initiator, Side(node.network(other, ("NL", "REC")), None)
+    return initiator, Side(node.network(other, ("NL", "REC")), None)
 
 
 def push_each_other(one: Side, two: Side, key: str) -> None:

@@ -1,0 +1,167 @@
+"""Tariffs: pushed to us as eMSP, listed from us as CPO."""
+
+from typing import Any
+
+import pytest
+
+from examples import example
+from nodes import Client, Network, outcome
+from storage import instants
+
+STORED, NEW = "2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"
+
+
+def pushed(peer: Client, tariff: dict[str, Any]) -> str:
+    """Push *tariff*; its URL."""
+    url = peer.at("tariffs", tariff["id"])
+    assert (201, 1000) == outcome(peer.put(url, tariff))
+    return url
+
+
+def priced(*components: dict[str, Any], **restrictions: Any) -> list[dict[str, Any]]:
+    """One element."""
+    element: dict[str, Any] = {"price_components": list(components)}
+    return [{**element, "restrictions": restrictions} if restrictions else element]
+
+
+@pytest.mark.ocpi(158)
+def test_a_peer_lists_our_tariffs_and_changes_none(cpo: Network) -> None:
+    cpo.operator().put("tariffs/NL/DEM/12", example("Tariff"))
+    peer = cpo.peer()
+
+    assert [example("Tariff")] == peer.data("tariffs")
+    for path in ("tariffs", "tariffs/NL/DEM/12"):
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            refused = peer.request(method, path, json=example("Tariff"))
+            assert ((405, 2000), "GET") == (outcome(refused), refused.headers["Allow"])
+    assert [example("Tariff")] == peer.data("tariffs")
+
+
+@pytest.mark.ocpi(159)
+def test_a_peer_gets_puts_patches_and_deletes_a_tariff(emsp: Network) -> None:
+    peer = emsp.peer()
+    url = pushed(peer, example("Tariff"))
+    replaced = example("Tariff", tariff_alt_url=None, last_updated=STORED)
+
+    assert example("Tariff") == peer.data(url)
+    newer = {**replaced, "last_updated": NEW}
+    assert (200, 1000) == outcome(peer.put(url, newer))
+    assert (200, 1000) == outcome(peer.patch(url, {"currency": "GBP", "last_updated": NEW}))
+    assert {**newer, "currency": "GBP"} == peer.data(url)
+    assert (200, 1000) == outcome(peer.delete(url))
+
+
+@pytest.mark.ocpi(160)
+def test_a_deleted_tariff_is_gone(emsp: Network) -> None:
+    peer = emsp.peer()
+    url, other = pushed(peer, example("Tariff")), pushed(peer, example("Tariff", id="13"))
+
+    assert (200, 1000) == outcome(peer.delete(url))
+    assert (404, 2000) == outcome(peer.get(url))
+    assert (404, 2000) == outcome(peer.delete(url))
+    assert (404, 2000) == outcome(peer.patch(url, {"currency": "GBP"}))
+    assert ["13"] == [tariff["id"] for tariff in peer.data("tariffs")]
+    assert (200, 1000) == outcome(peer.get(other))
+    assert (201, 1000) == outcome(peer.put(url, example("Tariff")))
+
+
+@pytest.mark.ocpi(160)
+def test_our_own_deleted_tariff_is_no_longer_listed(cpo: Network) -> None:
+    operator = cpo.operator()
+    operator.put("tariffs/NL/DEM/12", example("Tariff"))
+
+    assert (200, 1000) == outcome(operator.delete("tariffs/NL/DEM/12"))
+    assert [] == cpo.peer().data("tariffs")
+    assert (404, 2000) == outcome(operator.delete("tariffs/NL/DEM/12"))
+
+
+@pytest.mark.ocpi(161)
+@pytest.mark.parametrize("sent", [{}, {"last_updated": None}], ids=["absent", "null"])
+def test_a_tariff_without_last_updated_is_stamped(emsp: Network, sent: dict[str, Any]) -> None:
+    peer = emsp.peer()
+    bare = example("Tariff", last_updated=None)
+    before = instants.now_ms()
+    stored = peer.data(pushed(peer, {**bare, **sent}))
+    after = instants.now_ms()
+
+    assert before <= instants.parse(stored.pop("last_updated")) <= after
+    assert bare == stored
+
+
+@pytest.mark.ocpi(162)
+def test_elements_in_a_patch_replace_all_of_them(emsp: Network) -> None:
+    peer = emsp.peer()
+    url = pushed(peer, example("Tariff", last_updated=STORED))
+    elements = priced({"type": "TIME", "price": 1.5, "step_size": 60})
+
+    assert 2 == len(peer.data(url)["elements"])
+    assert (200, 1000) == outcome(peer.patch(url, {"elements": elements, "last_updated": NEW}))
+    assert example("Tariff", elements=elements, last_updated=NEW) == peer.data(url)
+
+
+@pytest.mark.ocpi(163)
+@pytest.mark.parametrize("price", [0, 0.00, "0.00"])
+def test_a_tariff_may_be_free(emsp: Network, price: Any) -> None:
+    peer = emsp.peer()
+    free = example("Tariff", elements=priced({"type": "FLAT", "price": price, "step_size": 0}))
+
+    assert priced({"type": "FLAT", "price": 0, "step_size": 0}) == peer.data(pushed(peer, free))["elements"]
+
+
+@pytest.mark.ocpi(164)
+@pytest.mark.parametrize("kind", ["ENERGY", "FLAT", "PARKING_TIME", "TIME"])
+def test_every_dimension_is_known_and_needs_no_restrictions(emsp: Network, kind: str) -> None:
+    peer = emsp.peer()
+    elements = priced({"type": kind, "price": 0.25, "step_size": 1})
+
+    assert elements == peer.data(pushed(peer, example("Tariff", elements=elements)))["elements"]
+
+
+@pytest.mark.ocpi(164)
+@pytest.mark.parametrize("kind", ["MAX_CURRENT", "RESERVATION", "energy", ""])
+def test_other_dimensions_are_refused(emsp: Network, kind: str) -> None:
+    elements = priced({"type": kind, "price": 0.25, "step_size": 1})
+    peer = emsp.peer()
+
+    assert (400, 2001) == outcome(peer.put(peer.at("tariffs", "12"), example("Tariff", elements=elements)))
+
+
+@pytest.mark.ocpi(164)
+def test_restrictions_come_back_as_they_were(emsp: Network) -> None:
+    """The end date is the first day on which the element no longer applies: a day without time."""
+    peer = emsp.peer()
+    component = {"type": "ENERGY", "price": 0.25, "step_size": 1}
+    elements = [
+        *priced(component, **example("TariffRestrictions")),
+        *priced(component, start_date="2026-12-24", end_date="2026-12-25"),
+    ]
+
+    assert elements == peer.data(pushed(peer, example("Tariff", elements=elements)))["elements"]
+
+
+@pytest.mark.ocpi(164)
+@pytest.mark.parametrize("end", ["2026-12-25T00:00:00Z", "2026-02-30", "25-12-2026", ""])
+def test_an_end_date_that_is_no_day_is_refused(emsp: Network, end: str) -> None:
+    peer = emsp.peer()
+    elements = priced({"type": "ENERGY", "price": 0.25, "step_size": 1}, end_date=end)
+
+    assert (400, 2001) == outcome(peer.put(peer.at("tariffs", "12"), example("Tariff", elements=elements)))
+
+
+@pytest.mark.ocpi(165)
+@pytest.mark.parametrize("time", ["00:00", "18:00", "23:59"])
+def test_times_of_day_stay_local(emsp: Network, time: str) -> None:
+    peer = emsp.peer()
+    elements = priced({"type": "ENERGY", "price": 1, "step_size": 1}, start_time=time, end_time="06:30")
+    stored = peer.data(pushed(peer, example("Tariff", elements=elements)))
+
+    assert {"start_time": time, "end_time": "06:30"} == stored["elements"][0]["restrictions"]
+
+
+@pytest.mark.ocpi(165)
+@pytest.mark.parametrize("time", ["18:00Z", "18:00+01:00", "24:00", "7:00", "18:00:00"])
+def test_times_of_day_have_no_zone(emsp: Network, time: str) -> None:
+    peer = emsp.peer()
+    elements = priced({"type": "ENERGY", "price": 1, "step_size": 1}, start_time=time)
+
+    assert (400, 2001) == outcome(peer.put(peer.at("tariffs", "12"), example("Tariff", elements=elements)))

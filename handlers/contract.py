@@ -10,6 +10,7 @@ import orjson
 
 import errors
 from handlers.normalise import Normal, Normaliser
+from storage import instants
 
 GENERATED = Path(__file__).parent.parent / "generated"
 _SCHEMAS = "#/components/schemas/"
@@ -54,6 +55,8 @@ class Contract:
             errors.RuleRefusal: a rule of the contract refuses it.
         """
         made = self.normal(name)(value)
+        for absent in self._schemas[name].get("x-optional-on-input", ()):
+            made.setdefault(absent, instants.now())  # only timestamps are optional (conformance 161)
         self.check_strict(name, made)
         return made
 

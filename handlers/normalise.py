@@ -19,6 +19,7 @@ Normal = Callable[[Any], Any]
 Rule = Callable[[Any], None]
 
 _SIX = Decimal("0.000001")
+_DECIMALS = 6
 _SCHEMAS = "#/components/schemas/"
 
 
@@ -55,6 +56,8 @@ class Normaliser:
             return self._array(schema, name, partial)
         if schema.get("x-extensible"):
             return _extensible(schema, name)
+        if schema.get("x-normalise") == "coordinate":
+            return functools.partial(_coordinate, schema["maxLength"])
         if schema.get("x-normalise") == "country":
             return functools.partial(_country, schema["x-alpha-2"])
         return _SCALARS.get(schema.get("x-normalise", ""))
@@ -122,22 +125,21 @@ def _number(value: float | str) -> float:
     return float(value) if isinstance(value, str) else value
 
 
-def _coordinate(value: str) -> str:
-    exact = Decimal(value)
-    made = exact.quantize(_SIX, ROUND_HALF_EVEN)
-    if len(str(abs(int(made)))) > len(str(abs(int(exact)))):  # 99.9999999 must not become 100
-        made = exact.quantize(_SIX, ROUND_DOWN)
-    text = value if len(value) == len(str(made)) else _same_head(value, made)
-    if len(value.partition(".")[2]) > -int(_SIX.as_tuple().exponent):
-        remarks.note(remarks.DECIMALS, f"{value} read as {text}")
-    return text
+def _coordinate(longest: int, value: str) -> str:
+    """Six decimals, half-even; what would grow over *longest* (99.9999999) is cut off instead."""
+    made = _six(value, ROUND_HALF_EVEN)
+    if len(made) > longest - (not made.startswith("-")):
+        made = _six(value, ROUND_DOWN)
+    if len(value.partition(".")[2]) > _DECIMALS:
+        remarks.note(remarks.DECIMALS, f"{value} read as {made}")
+    return made
 
 
-def _same_head(value: str, made: Decimal) -> str:
-    """*made* as text, with the integer digits and the sign written as in *value*."""
+def _six(value: str, rounding: str) -> str:
+    """*value* with six decimals, its sign and leading zeros as they were."""
     sign = "-" if value.startswith("-") else ""
-    width = len(value.partition(".")[0].removeprefix("-"))
-    integer, _, decimals = str(abs(made)).partition(".")
+    width = len(value.partition(".")[0]) - len(sign)
+    integer, _, decimals = str(abs(Decimal(value).quantize(_SIX, rounding))).partition(".")
     return f"{sign}{integer.rjust(width, '0')}.{decimals}"
 
 
@@ -166,7 +168,6 @@ _SCALARS: dict[str, Normal] = {
     "upper": _upper,
     "integer": _integer,
     "number": _number,
-    "coordinate": _coordinate,
 }
 
 

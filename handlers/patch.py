@@ -48,6 +48,8 @@ def merged(stored: Body, patch: Body) -> Body:
     made = {**stored, **patch}
     if patch.get("evses") is not None:
         made["evses"] = _evses(stored.get("evses", []), patch["evses"], patch["last_updated"])
+        touched = [e["last_updated"] for e in patch["evses"] if "last_updated" in e]
+        made["last_updated"] = max([patch["last_updated"], *touched], key=instants.parse)
     if settings().append_charging_periods and patch.get("charging_periods"):
         made["charging_periods"] = [*stored.get("charging_periods", []), *patch["charging_periods"]]
     return {name: value for name, value in made.items() if value is not None}
@@ -77,11 +79,6 @@ def _stale(patch: Body, stored: Body) -> bool:
 def _now(stored: Body) -> str:
     """The present instant, but never before what is stored."""
     return instants.text(max(instants.now_ms(), instants.parse(stored["last_updated"])))
-
-
-def stamped(body: Body) -> Body:
-    """*body* with the present instant where `last_updated` is absent. Conformance 161."""
-    return body if "last_updated" in body else {**body, "last_updated": instants.now()}
 
 
 def same(in_url: Any, in_body: Any, name: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from handlers.envelope import Answer, found, stored
 from handlers.listing import Asked, window
-from handlers.patch import over, same, stamped
+from handlers.patch import over, same
 from storage import tariffs
 from storage.access import Caller
 from storage.objects import Document, Page
@@ -72,4 +72,4 @@ def _put(
 ) -> Answer | None:
     party = user.owner(country_code, party_id)
     same(tariff_id, body["id"], "id")
-    return stored(tariffs.put(user.network_id, party, stamped(body)))
+    return stored(tariffs.put(user.network_id, party, body))

@@ -115,7 +115,7 @@ class Caller:
 _c, _n, _p = ACCESS.c, NETWORKS.c, CONNECTIONS.c
 _IDENTIFY = (
     sqlalchemy.select(
-        _c.digest, _c.kind, _c.connection_id, _c.used_at, _c.expires_at,
+        _c.digest, _c.kind, _c.connection_id, _c.created_at, _c.used_at, _c.expires_at,
         _c.network_id, _n.role, _n.country_code, _n.party_id,
         _p.country_code.label("peer_country"), _p.party_id.label("peer_party"), _p.also,
     )
@@ -129,8 +129,11 @@ _CONFIRM = (
     .where(_c.digest == bindparam("d"), _c.used_at.is_(None))
     .values(used_at=bindparam("now"), expires_at=None)
 )
-_END_OTHERS = sqlalchemy.delete(ACCESS).where(
-    _c.connection_id == bindparam("connection"), _c.kind == PEER, _c.digest != bindparam("d")
+_END_OLDER = sqlalchemy.delete(ACCESS).where(
+    _c.connection_id == bindparam("connection"),
+    _c.kind == PEER,
+    _c.digest != bindparam("d"),
+    _c.created_at <= bindparam("created_at"),
 )
 _END = sqlalchemy.delete(ACCESS).where(_c.digest == bindparam("d"), _c.kind == bindparam("kind"))
 _END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection"))
@@ -156,8 +159,8 @@ def identify(token: str) -> Caller | None:
         return None
     if row.expires_at is not None and row.expires_at <= instants.now_ms():
         return None
-    if row.kind == PEER and row.used_at is None:
-        _confirm(digest, row.connection_id)
+    if row.kind == PEER and row.used_at is None and row.expires_at is None:
+        _confirm(digest, row.connection_id, row.created_at)
     peer = (row.peer_country, row.peer_party) if row.peer_country else None
     also = tuple(row.also.split(",")) if row.also else ()
     return Caller(
@@ -173,11 +176,13 @@ def identify(token: str) -> Caller | None:
     )
 
 
-def _confirm(digest: str, connection_id: int) -> None:
+def _confirm(digest: str, connection_id: int, created_at: int) -> None:
     with database.transaction() as connection:
         confirmed = connection.execute(_CONFIRM, {"d": digest, "now": instants.now_ms()}).rowcount
         if confirmed:
-            connection.execute(_END_OTHERS, {"d": digest, "connection": connection_id})
+            connection.execute(
+                _END_OLDER, {"d": digest, "connection": connection_id, "created_at": created_at}
+            )
 
 
 def mint(kind: str, network_id: int, connection_id: int | None = None, lives_ms: int | None = None) -> str:

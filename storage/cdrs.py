@@ -54,7 +54,7 @@ def post(network_id: int, party: Party, body: Body) -> tuple[Stored, str]:
         return Stored.CREATED, body["id"]
     document = get(network_id, party, body["id"])
     known = orjson.loads(document.text) if document else {}
-    if known != body:
+    if {**known, "id": body["id"]} != body:
         raise errors.RuleRefusal(
             f"id: a CDR {known.get('id')} with other content is stored already; a CDR is immutable"
         )

@@ -221,12 +221,13 @@ class Shelf:
             "date_from": window.date_from,
             "date_to": window.date_to,
         }
-        place = {"cursor": window.cursor, "offset": window.offset, "limit": window.limit}
+        place = {"cursor": window.cursor, "offset": window.offset, "limit": window.limit + 1}
         with database.statement() as connection:
             rows = connection.execute(statement, {**values, **place}).all()
             total = rows[0].total if rows else connection.execute(count, values).scalar_one()
-        more = rows and window.offset + len(rows) < total
-        return Page([row.document for row in rows], total, str(rows[-1].seq) if more else None)
+        here = rows[: window.limit]
+        onward = str(here[-1].seq) if len(rows) > len(here) else None
+        return Page([row.document for row in here], total, onward)
 
     @functools.cache  # noqa: B019  (a Shelf lives as long as the program)
     def _page(

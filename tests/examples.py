@@ -6,7 +6,7 @@ from typing import Any
 from handlers import contract
 
 
-def example(name: str, **changes: Any) -> dict[str, Any]:
+def example(name: str, /, **changes: Any) -> dict[str, Any]:
     """The example of the schema *name*, with *changes*; None takes a member out."""
     made = copy.deepcopy(contract.ocpi().document["components"]["schemas"][name]["example"])
     made.update(changes)

@@ -9,11 +9,11 @@ from typing import Any
 import requests
 import sqlalchemy
 from examples import example
-from nodes import Client, Node
+from nodes import Client, Network, Node
 from peers import PeerServer
 
 from handlers import contract
-from storage import commands, database, tokens
+from storage import commands, database, remarks, tokens
 
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -63,12 +63,12 @@ class Operation:
         """The absolute path, with the ids of the examples unless told otherwise."""
         country, party = PARTY if self.ours else PEER
         known = {**IDS, "country_code": country, "party_id": party, "uid": "unknown", **ids}
+        known["location_or_country"] = known["location_id"]
+        known["evse_or_party"] = known["evse_uid"]
         if "connector_or_location" in self.path:
             known |= {"location_or_country": country, "evse_or_party": party}
-            known |= {"connector_or_location": known["location_id"]}
-        else:
-            known |= {"location_or_country": known["location_id"], "evse_or_party": known["evse_uid"]}
-        return "/ocpi" + self.path.format(**known)
+            known["connector_or_location"] = known["location_id"]
+        return "/ocpi" + self.path.format(**{**known, **ids})
 
 
 def _operations() -> list[Operation]:
@@ -117,7 +117,7 @@ class Stage:
 
     def _fill(self, role: str) -> None:
         modules = ("Token", "Tariff", "Location", "Session", "CDR")
-        puts = {o.schema: o for o in OPERATIONS if o.role == role and o.method in ("PUT", "POST") and o.schema}
+        puts = {o.schema: o for o in OPERATIONS if o.role == role and o.method in ("PUT", "POST")}
         for name in modules:
             operation = puts[f"{name}In"]
             response = self.send(operation, body=example(name))
@@ -151,14 +151,22 @@ class Push:
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self.networks: dict[str, Network] = {}
         self._peers: dict[str, Client] = {}
 
     def peer(self, name: str) -> Client:
         """The peer that pushes objects of the schema *name*."""
         role = "CPO" if name == "Token" else "EMSP"
         if role not in self._peers:
-            self._peers[role] = self.node.network(role, PARTY).peer(PEER)
+            self.networks[role] = self.node.network(role, PARTY)
+            self._peers[role] = self.networks[role].peer(PEER)
         return self._peers[role]
+
+    def tolerated(self, name: str) -> dict[str, int]:
+        """What was tolerated of the peer that pushes *name*, and how often."""
+        peer = self.peer(name)
+        network = self.networks[peer.role.upper()]
+        return {r.kind: r.count for r in remarks.on(network.id, peer.connection_id)}
 
     def path(self, name: str, body: dict[str, Any]) -> str:
         """Where an object is read back."""
@@ -172,7 +180,9 @@ class Push:
         """Push *body*; the location of an EVSE or connector is pushed before."""
         peer = self.peer(name)
         if name in ("EVSE", "Connector"):
-            peer.put(peer.at("locations", IDS["location_id"]), example("Location"))
+            above = [example("EVSE", connectors=[example("Connector", id="above")])]
+            parent = example("Location", evses=above if name == "Connector" else None)
+            assert peer.put(peer.at("locations", parent["id"]), parent).ok
         if name == "CDR":
             return peer.post("cdrs", body)
         return peer.put(self.path(name, body), body)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import requests
-
 from examples import example
 from nodes import Client, Network, outcome
+
 from storage import tokens
 
 OURS = ("NL", "DEP")

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import requests
-
 from examples import example
 from nodes import Client, Network, outcome, switch_to
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-
 from examples import example
 from nodes import Client, Network, outcome
+
 from storage import instants
 
 STATUSES = [

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from examples import example
 from nodes import Client, Network, outcome
 
@@ -125,12 +124,11 @@ def test_charging_when_closed_left_out_is_never_sent_as_false_or_null(
 
 @pytest.mark.ocpi(130)
 @pytest.mark.parametrize("value", [True, False])
-def test_charging_when_closed_is_kept_as_it_is(emsp: Network, value: bool) -> None:  # noqa: FBT001
+def test_charging_when_closed_is_kept_as_it_is(emsp: Network, value: Any) -> None:
     peer = emsp.peer()
+    url = put(peer, example("Location", charging_when_closed=value))
 
-    assert (
-        value is peer.data(put(peer, example("Location", charging_when_closed=value)))["charging_when_closed"]
-    )
+    assert value is peer.data(url)["charging_when_closed"]
 
 
 @pytest.mark.ocpi(131)

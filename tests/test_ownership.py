@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import requests
-
 from examples import example
 from nodes import Client, Network, Node, outcome
+
 from storage import connections
 
 STRANGER = ("NL", "ABC")

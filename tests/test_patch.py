@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from examples import example
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from examples import example
 from nodes import Client, Network, Node, outcome
+
 from storage import instants, remarks
 
 OLD, STORED, NEW = "2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-
 from examples import example
 from nodes import Client, Network, outcome
+
 from storage import instants
 
 STORED, NEW = "2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from examples import example
 from nodes import Client, Network, outcome
 

@@ -43,8 +43,8 @@ def authorize(caller: Caller, uid: str, kind: str, references: References | None
 
 
 def _standing(known: Standing) -> str:
-    if known.standing is not None:
-        return known.standing
+    if known.standing not in (None, "ALLOWED"):
+        return str(known.standing)
     return "ALLOWED" if known.valid else "BLOCKED"
 
 

@@ -17,6 +17,7 @@ from storage.locations import Spot
 from workflows import peer
 
 NAMES = ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")
+RESULTS = ("NOT_SUPPORTED", "REJECTED", "ACCEPTED", "TIMEOUT", "UNKNOWN_SESSION")
 _NEEDS = {
     "RESERVE_NOW": "RESERVABLE",
     "START_SESSION": "REMOTE_START_STOP_CAPABLE",
@@ -140,6 +141,6 @@ def conclude_by_name(caller: Caller, name_or_uid: str, body: Any) -> None:
 
 def _result(body: Any) -> str:
     """The result in any of the three shapes that are sent: object, envelope, bare word. Conformance 195."""
-    while isinstance(body, dict):
-        body = body["data"] if "data" in body else body["result"]
-    return str(body)
+    if isinstance(body, dict) and body.get("result") not in RESULTS:
+        body = body["data"]
+    return str(body["result"] if isinstance(body, dict) else body)

@@ -4,6 +4,7 @@ Receiving: `register`, `renew`, `unregister`. Initiating: `join`, `rotate`, `lea
 transaction is open while a peer is called. Spec: 2.1.1 credentials.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,9 @@ VERSION = "2.1.1"
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
 _CALLBACK_LIVES_MS = 600_000
 _URL_LENGTH = 255
-_TOKEN_LENGTH = 64
+_TOKEN = re.compile("[!-~]{1,64}")
+_COUNTRY_CODE = re.compile("[A-Za-z]{2}")
+_PARTY_ID = re.compile("[A-Za-z0-9]{3}")
 
 Credentials = dict[str, Any]
 Report = Callable[[str], None]
@@ -197,6 +200,8 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed here.
     """
+    if not _TOKEN.fullmatch(token_a):
+        raise errors.RuleRefusal("token: 1 to 64 printable characters without a space are a token")
     peer.check(url)
     _, endpoints = _explore(url, token_a, report)
     callback = access.mint(access.CALLBACK, network.id, lives_ms=_CALLBACK_LIVES_MS)
@@ -290,7 +295,7 @@ def _exchange(
     given = _accepted(answer, dict)
     party = _party(given)
     theirs = given.get("token")
-    if not isinstance(theirs, str) or not 0 < len(theirs) <= _TOKEN_LENGTH or not theirs.isascii():
+    if not isinstance(theirs, str) or not _TOKEN.fullmatch(theirs):
         raise errors.PeerUnusable("The peer's credentials have no usable token.")
     details = given.get("business_details")
     return Peer(
@@ -307,8 +312,8 @@ def _party(given: dict[str, Any]) -> Party:
     country_code, party_id = given.get("country_code"), given.get("party_id")
     if not isinstance(country_code, str) or not isinstance(party_id, str):
         raise errors.PeerUnusable("The peer's credentials do not say whose they are.")
-    if len(country_code) != 2 or len(party_id) != 3:  # noqa: PLR2004  (mod credentials 2.1)
-        raise errors.PeerUnusable("The peer's country_code or party_id has the wrong length.")
+    if not _COUNTRY_CODE.fullmatch(country_code) or not _PARTY_ID.fullmatch(party_id):
+        raise errors.PeerUnusable("The peer's country_code or party_id does not have the right form.")
     return country_code.upper(), party_id.upper()
 
 

@@ -1,0 +1,178 @@
+"""A first start: the demo networks, what the banner prints, and that all of it works."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from nodes import Client, Node, free_port, outcome
+from peers import PeerServer
+
+
+@dataclass
+class Printed:
+    """What the banner says of one network."""
+
+    node: Node
+    role: str
+    party: tuple[str, str]
+    versions_url: str
+    token_a: str
+    operator_token: str
+    curl: list[str]
+
+    def client(self, token: str) -> Client:
+        """A client for the network's URLs."""
+        return self.node.client(token, self.role)
+
+
+@pytest.fixture(scope="module")
+def first(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """The program with its default settings on an empty database."""
+    place = tmp_path_factory.mktemp("first")
+    url = f"sqlite:///{place / 'ocpi-gateway.sqlite'}"
+    if not database_url.startswith("sqlite"):
+        engine = sqlalchemy.create_engine(database_url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {place.name}_first")
+        engine.dispose()
+        made = sqlalchemy.make_url(database_url).set(database=f"{place.name}_first")
+        url = made.render_as_string(hide_password=False)
+    with Node(
+        {
+            "OCPI_GATEWAY_DATA_DIR": str(place),
+            "OCPI_GATEWAY_DATABASE_URL": url,
+            "OCPI_GATEWAY_PORT": str(free_port()),
+            "OCPI_GATEWAY_VALIDATE_RESPONSES": "1",
+        }
+    ) as node:
+        yield node
+
+
+def printed(node: Node) -> list[Printed]:
+    """The networks of the banner."""
+    found = re.findall(
+        r"^(CPO|eMSP) (..)/(...) \(.+\)\n +versions URL +(\S+)\n +Token A +(\S+) .*\n"
+        r" +operator token +(\S+) .*\n +(curl .*)$",
+        node.banner,
+        re.MULTILINE,
+    )
+    return [
+        Printed(node, role.lower(), (country, party), versions, token_a, operator, shlex.split(curl))
+        for role, country, party, versions, token_a, operator, curl in found
+    ]
+
+
+def network(node: Node, role: str) -> Printed:
+    """The network of *role* in the banner."""
+    (one,) = [each for each in printed(node) if each.role == role]
+    return one
+
+
+def test_the_banner_names_two_networks_and_where_to_look(first: Node) -> None:
+    assert [("cpo", ("NL", "DEM")), ("emsp", ("NL", "DEP"))] == [(p.role, p.party) for p in printed(first)]
+    for each in printed(first):
+        assert f"{first.url}/ocpi/{each.role}/versions" == each.versions_url
+        assert re.fullmatch(r"a_[\w-]{43}", each.token_a)
+        assert re.fullmatch(r"o_[\w-]{43}", each.operator_token)
+    for path in ("/docs", "/health"):
+        assert f"{first.url}{path}" in first.banner
+        assert first.client(None).get(path).status_code in (200, 302)
+
+
+@pytest.mark.parametrize("role", ["cpo", "emsp"])
+def test_the_printed_curl_answers_with_objects(first: Node, role: str) -> None:
+    done = subprocess.run(
+        [*network(first, role).curl, "--silent", "--fail"], capture_output=True, text=True, check=False
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert '"status_code":1000' in done.stdout
+    assert {"cpo": "DEM-UTRECHT", "emsp": "DEP00001"}[role] in done.stdout
+
+
+@pytest.mark.parametrize("role", ["cpo", "emsp"])
+def test_the_operator_token_reads_what_the_demo_has(first: Node, role: str) -> None:
+    demo = network(first, role)
+    operator = demo.client(demo.operator_token)
+
+    listed = {m: len(operator.data(m)) for m in ("locations", "sessions", "cdrs", "tariffs", "tokens")}
+
+    nothing = dict.fromkeys(listed, 0)
+    assert nothing | ({"locations": 2, "tariffs": 2} if role == "cpo" else {"tokens": 10}) == listed
+    assert demo.versions_url == operator.data("credentials")["url"]
+
+
+def test_a_foreign_emsp_registers_with_the_printed_token_and_reads_three_levels(
+    first: Node, peer: PeerServer
+) -> None:
+    demo = network(first, "cpo")
+    registrant = demo.client(demo.token_a)
+    details = registrant.data(registrant.data(demo.versions_url)[0]["url"])
+    endpoints = {each["identifier"]: each["url"] for each in details["endpoints"]}
+
+    response = registrant.post(endpoints["credentials"], peer.credentials())
+
+    assert (200, 1000) == outcome(response)
+    assert ("NL", "DEM") == (response.json()["data"]["country_code"], response.json()["data"]["party_id"])
+    client = demo.client(response.json()["data"]["token"])
+    tariffs = {each["id"] for each in client.data(endpoints["tariffs"])}
+    locations = client.data(endpoints["locations"])
+    assert [4, 2] == [len(location["evses"]) for location in locations]
+    for location in locations:
+        assert location == client.data(f"{endpoints['locations']}/{location['id']}")
+        for evse in location["evses"]:
+            url = f"{endpoints['locations']}/{location['id']}/{evse['uid']}"
+            assert evse == client.data(url)
+            for connector in evse["connectors"]:
+                assert connector == client.data(f"{url}/{connector['id']}")
+                assert connector["tariff_id"] in tariffs
+    assert (401, 2000) == outcome(registrant.get(demo.versions_url))
+
+
+def test_a_foreign_cpo_registers_with_the_printed_token_and_authorises_a_driver(
+    first: Node, peer: PeerServer
+) -> None:
+    demo = network(first, "emsp")
+
+    response = demo.client(demo.token_a).post("credentials", peer.credentials())
+
+    assert (200, 1000) == outcome(response)
+    client = demo.client(response.json()["data"]["token"])
+    drivers = client.data("tokens")
+    assert 10 == len(drivers)
+    authorised = client.post(f"tokens/{drivers[0]['uid']}/authorize")
+    assert (200, 1000) == outcome(authorised)
+    assert "ALLOWED" == authorised.json()["data"]["allowed"]
+
+
+def test_a_second_start_makes_nothing_anew_and_shows_no_token_again(first: Node) -> None:
+    before = printed(first)
+    counts = [len(each.client(each.operator_token).data("tariffs")) for each in before]
+
+    first.stop()
+    first.start()
+
+    assert before == printed(first)  # the second banner has no networks
+    assert 2 == first.banner.count(f"OCPI 2.1.1 node on {first.url}")
+    assert counts == [len(each.client(each.operator_token).data("tariffs")) for each in before]
+    for each in before:
+        for token in (each.token_a, each.operator_token):
+            assert 2 - (token == each.token_a) == first.banner.count(token)  # once more in the curl
+            assert token not in first.log
+
+
+def test_the_data_folder_keeps_no_token_and_is_the_owners_alone(first: Node) -> None:
+    place = Path(first.environment["OCPI_GATEWAY_DATA_DIR"])
+
+    assert 0o600 == (place / "secret.key").stat().st_mode & 0o777
+    for file in place.iterdir():
+        if file.name != "stdout.log":  # where this test's node prints its banner
+            content = file.read_bytes()
+            for each in printed(first):
+                assert each.token_a.encode() not in content, file
+                assert each.operator_token.encode() not in content, file

@@ -1,0 +1,81 @@
+"""Members that are null, absent, empty or unknown. Conformance 29 and 30."""
+
+import pytest
+from examples import example
+from nodes import Node, outcome
+from surface import KEYS, Push, put_in, shape
+
+SHAPES = ["Location", "EVSE", "Connector", "Session", "CDR", "Tariff", "Token"]
+
+
+def _properties(schema: str, *, required: bool) -> list[str]:
+    definition = shape(schema)
+    optional = definition["properties"].keys() - definition["required"]
+    optional |= set(definition.get("x-optional-on-input", ()))
+    return [name for name in definition["properties"] if (name not in optional) is required]
+
+
+@pytest.mark.ocpi(29)
+@pytest.mark.parametrize("schema", SHAPES)
+def test_an_optional_member_that_is_null_is_the_same_as_one_left_out(node: Node, schema: str) -> None:
+    optional = set(_properties(schema, required=False)) - {"last_updated"}
+    without = {k: v for k, v in example(schema).items() if k not in optional}
+    nulled = {**without, **dict.fromkeys(optional)}
+    first, second = Push(node), Push(node)
+
+    assert (201, 1000) == outcome(first(schema, without))
+    assert (201, 1000) == outcome(second(schema, nulled))
+    assert without == first.stored(schema, without)
+    assert without == second.stored(schema, nulled)
+
+
+@pytest.mark.ocpi(29)
+@pytest.mark.parametrize("schema", SHAPES)
+def test_a_required_member_that_is_null_is_2001(node: Node, schema: str) -> None:
+    push = Push(node)
+
+    for name in _properties(schema, required=True):
+        nulled = {**example(schema), name: None}
+        if name in (KEYS.get(schema), "id"):
+            path = push.path(schema, example(schema))
+            response = push(schema, nulled) if schema == "CDR" else push.peer(schema).put(path, nulled)
+        else:
+            response = push(schema, nulled)
+
+        assert (400, 2001) == outcome(response), name
+        assert name in response.json()["status_message"]
+
+
+@pytest.mark.ocpi(29)
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [
+        ("Location", "related_locations"), ("Location", "evses"), ("Location", "directions"),
+        ("Location", "facilities"), ("Location", "images"), ("EVSE", "status_schedule"),
+        ("EVSE", "capabilities"), ("EVSE", "directions"), ("EVSE", "parking_restrictions"),
+        ("EVSE", "images"),
+        ("Session", "charging_periods"), ("CDR", "tariffs"), ("Tariff", "tariff_alt_text"),
+    ],
+)  # fmt: skip
+def test_a_list_of_any_number_may_be_null_empty_or_absent(node: Node, schema: str, name: str) -> None:
+    for variant in (None, [], ...):
+        push = Push(node)
+        body = put_in(example(schema), name, variant)
+
+        assert (201, 1000) == outcome(push(schema, body)), variant
+        assert [] == push.stored(schema, body).get(name, []), variant
+
+
+@pytest.mark.ocpi(30)
+@pytest.mark.parametrize("schema", SHAPES)
+def test_unknown_members_are_accepted_and_never_come_back(node: Node, schema: str) -> None:
+    push = Push(node)
+    clean = example(schema)
+    body = example(schema, publish=True, custom={"a": [1, {"b": None}]}, party_id="XXX", x="\u00e9")
+
+    assert (201, 1000) == outcome(push(schema, body))
+    assert clean == push.stored(schema, body)
+    if schema == "Location":
+        deep = example(schema, evses=[example("EVSE", custom=1, connectors=[example("Connector", custom=2)])])
+        assert (200, 1000) == outcome(push(schema, deep))
+        assert "custom" not in push.peer(schema).get(push.path(schema, deep)).text

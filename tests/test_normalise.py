@@ -1,0 +1,370 @@
+"""What is stored: the strict form of a document, whatever lax form it came in, and nothing else."""
+
+# ruff: noqa: SIM300 - asserts put the expected value first
+
+import copy
+import functools
+from collections.abc import Iterator
+from contextvars import copy_context
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from examples import example
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from surface import get_from, put_in
+
+import errors
+from handlers import contract
+from storage import instants, remarks
+
+BOOK = contract.ocpi()
+SCHEMAS: dict[str, Any] = BOOK.document["components"]["schemas"]
+REF = "#/components/schemas/"
+OBJECTS = sorted(name for name in SCHEMAS if {f"{name}In", f"{name}InOrNull"} & SCHEMAS.keys())
+repeatably = settings(deadline=None, derandomize=True, max_examples=200)
+
+decimals = st.text("0123456789", min_size=1, max_size=17) | st.text("09", min_size=1, max_size=17)
+
+
+def coordinates(digits: int) -> st.SearchStrategy[str]:
+    """Coordinates as a request may carry them, with up to *digits* before the point."""
+    integers = st.text("0123456789", min_size=1, max_size=digits) | st.text("09", min_size=1, max_size=digits)
+    return st.builds("{}{}.{}".format, st.sampled_from(["", "-"]), integers, decimals)
+
+
+@functools.cache
+def request_form(name: str) -> jsonschema_rs.Draft4Validator:
+    """The validator of what a request may carry where the strict schema is *name*."""
+    form = f"{name}In" if f"{name}In" in SCHEMAS else f"{name}InOrNull"
+    return BOOK.validator({"$ref": REF + form})
+
+
+def noted(name: str, value: Any) -> tuple[Any, list[str]]:
+    """What becomes of *value*, and the kinds of remarks on the way."""
+
+    def work() -> tuple[Any, list[str]]:
+        remarks.begin()
+        made = BOOK.normalise(name, value)
+        return made, [kind for kind, _ in remarks._collected.get()]
+
+    return copy_context().run(work)
+
+
+def normal(name: str, value: Any) -> Any:
+    """What becomes of *value*, which a request may carry."""
+    assert request_form(name).is_valid(value)
+    return noted(name, value)[0]
+
+
+# Whole documents
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_strict_document_is_unchanged(name: str) -> None:
+    strict = example(name)
+    before = copy.deepcopy(strict)
+
+    assert (strict, []) == noted(name, strict)
+    assert before == strict
+
+
+def objects(schema: dict[str, Any], value: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every object in *value*, itself first, with its schema."""
+    if len(schema.get("allOf", ())) == 1:
+        schema = schema["allOf"][0]
+    schema = SCHEMAS[schema["$ref"].removeprefix(REF)] if "$ref" in schema else schema
+    if schema.get("type") == "object":
+        yield schema, value
+        for key, member in value.items():
+            yield from objects(schema["properties"][key], member)
+    elif schema.get("type") == "array":
+        for item in value:
+            yield from objects(schema["items"], item)
+
+
+@pytest.mark.ocpi(29, 30)
+@pytest.mark.parametrize("name", OBJECTS)
+def test_nulls_and_unknown_members_are_dropped_at_every_depth(name: str) -> None:
+    document = example(name)
+    for schema, value in list(objects(SCHEMAS[name], document)):
+        value["nick"] = {"deep": [1]}
+        for key in schema["properties"].keys() - set(schema.get("required", ())) - value.keys():
+            value[key] = None
+
+    assert example(name) == normal(name, document)
+
+
+@pytest.mark.ocpi(29)
+@pytest.mark.parametrize("name", OBJECTS)
+def test_empty_lists_are_kept(name: str) -> None:
+    required = SCHEMAS[name].get("required", ())
+    lists = {key for key, value in SCHEMAS[name]["properties"].items() if value.get("type") == "array"}
+    document = example(name, **{key: [] for key in lists - set(required)})
+
+    assert document == normal(name, document)
+
+
+# Lax forms, each with the strict one that it becomes
+
+
+@pytest.mark.parametrize(
+    ("schema", "place", "given_", "expected"),
+    [
+        ("Token", "last_updated", "2026-11-20T12:00:00", "2026-11-20T12:00:00Z"),
+        (
+            "Location",
+            "evses.0.connectors.0.last_updated",
+            "2026-11-20T14:00:00.50+02:00",
+            "2026-11-20T12:00:00.500Z",
+        ),
+        ("CDR", "tariffs.0.elements.0.price_components.0.price", "2.50", 2.5),
+        ("CDR", "total_cost", "4", 4.0),
+        ("CDR", "location.country", "BE", "BEL"),
+        ("Session", "location.country", "NL", "NLD"),
+        ("Location", "country", "BEL", "BEL"),
+        ("Location", "evses.0.connectors.0.voltage", 220.0, 220),
+        ("Tariff", "elements.0.price_components.0.step_size", 300.0, 300),
+        ("ReserveNow", "reservation_id", 7.0, 7),
+        ("Credentials", "country_code", "nl", "NL"),
+        ("Credentials", "party_id", "tNm", "TNM"),
+        ("Location", "coordinates.latitude", "51.0", "51.000000"),
+        ("Location", "coordinates.longitude", "-0.12345", "-0.123450"),
+    ],
+)
+@pytest.mark.ocpi(32, 33, 42, 44, 45, 46)
+def test_a_lax_form_becomes_the_strict_one(schema: str, place: str, given_: Any, expected: Any) -> None:
+    made = get_from(normal(schema, put_in(example(schema), place, given_)), place)
+
+    assert (type(expected), expected) == (type(made), made)
+
+
+def draw_lax(data: st.DataObject, name: str) -> dict[str, Any]:
+    """The example of *name* with its times in a lax form, and some of its other members."""
+    document = example(name)
+    ending = data.draw(st.sampled_from(["", "Z", ".1", "+05:30", "-00:30", ".123456Z"]))
+    for schema, value in list(objects(SCHEMAS[name], document)):
+        for key, member in list(value.items()):
+            kind = schema["properties"][key].get("x-normalise")
+            if kind == "datetime":
+                value[key] = member[:19] + ending
+            elif kind and data.draw(st.booleans()):
+                value[key] = data.draw(
+                    {
+                        "coordinate": st.sampled_from(["51.0", "-0.12345678", "9.123456"]),
+                        "country": st.sampled_from(["BE", "NL", "DEU"]),
+                        "integer": st.integers(1, 7).map(float),
+                        "number": st.sampled_from(["0.30", "2", "12345678.1234", 1]),
+                        "upper": st.just(str(member).lower()),
+                    }[kind]
+                )
+    return document
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+@settings(repeatably, max_examples=25)
+@given(st.data())
+def test_any_lax_document_becomes_strict_once_and_for_all(name: str, data: st.DataObject) -> None:
+    made = normal(name, draw_lax(data, name))
+
+    assert BOOK.strict(name).is_valid(made)
+    assert made == BOOK.normalise(name, made)
+
+
+# Coordinates
+
+
+def rounded(text: str, digits: int) -> Decimal:
+    """Half-even at six decimals; down where that would take more than *digits* before the point."""
+    exact = Decimal(text)
+    made = exact.quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+    return made if abs(made) < 10**digits else exact.quantize(Decimal("0.000001"), ROUND_DOWN)
+
+
+@pytest.mark.ocpi(45)
+@settings(repeatably, max_examples=1000)
+@given(coordinates(2), coordinates(3))
+def test_a_coordinate_has_six_decimals_half_even(latitude: str, longitude: str) -> None:
+    made = normal("GeoLocation", {"latitude": latitude, "longitude": longitude})
+
+    assert rounded(latitude, 2) == Decimal(made["latitude"])
+    assert rounded(longitude, 3) == Decimal(made["longitude"])
+    assert latitude.startswith("-") == made["latitude"].startswith("-")
+    assert made == normal("GeoLocation", made)
+
+
+@pytest.mark.ocpi(45)
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ("51.0475985", "51.047598"),
+        ("51.0475995", "51.047600"),
+        ("51.04759850000000001", "51.047599"),
+        ("-51.0475985", "-51.047598"),
+        ("0.0000005", "0.000000"),
+        ("-0.0000001", "-0.000000"),
+        ("-0.0", "-0.000000"),
+        ("99.9999999", "99.999999"),
+        ("-99.9999999", "-99.999999"),
+        ("9.9999999", "10.000000"),
+        ("05.12345", "05.123450"),
+        ("05.1234567", "05.123457"),
+        ("09.9999999", "10.000000"),
+        ("5.12345678901234567", "5.123457"),
+    ],
+)
+def test_a_coordinate_is_padded_or_rounded(given_: str, expected: str) -> None:
+    assert expected == normal("GeoLocation", {"latitude": given_, "longitude": "3.729944"})["latitude"]
+
+
+@pytest.mark.ocpi(45)
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [("99.9999999", "100.000000"), ("-179.9999999", "-180.000000"), ("005.1234", "005.123400")],
+)
+def test_a_longitude_has_one_digit_more(given_: str, expected: str) -> None:
+    assert expected == normal("GeoLocation", {"latitude": "51.047599", "longitude": given_})["longitude"]
+
+
+# Remarks: what was tolerated is told
+
+
+@pytest.mark.parametrize(
+    ("schema", "place", "given_", "kind"),
+    [
+        ("Token", "last_updated", "2026-11-20T14:00:00+02:00", remarks.OFFSET),
+        ("Location", "coordinates.latitude", "51.0475991", remarks.DECIMALS),
+        ("Location", "evses.0.connectors.0.standard", "GBT_DC", remarks.UNLISTED),
+        ("Location", "evses.0.capabilities.0", "TOKEN_GROUP_CAPABLE", remarks.UNLISTED),
+        ("Location", "facilities.0", "BIKE_SHARING", remarks.UNLISTED),
+    ],
+)
+@pytest.mark.ocpi(33, 45, 48)
+def test_a_tolerance_is_noted(schema: str, place: str, given_: Any, kind: str) -> None:
+    made, kinds = noted(schema, put_in(example(schema), place, given_))
+
+    assert [kind] == kinds
+    assert kind != remarks.UNLISTED or given_ == get_from(made, place)
+
+
+# Rules, which the schema language cannot say
+
+
+@pytest.mark.parametrize(
+    ("schema", "place", "given_", "message"),
+    [
+        ("RegularHours", "period_end", "00:01", "later than period_begin"),
+        ("ExceptionalPeriod", "period_end", "1999-01-01T00:00:00Z", "later than period_begin"),
+        ("StatusSchedule", "period_end", "1999-01-01T00:00:00Z", "later than period_begin"),
+        ("CDR", "stop_date_time", "1999-01-01T00:00:00Z", "later than start_date_time"),
+        ("Location", "country", "ZZ", "ZZ is not an ISO 3166-1 country"),
+        ("Token", "last_updated", "2025-02-29T00:00:00Z", "is not an instant that exists"),
+    ],
+)
+@pytest.mark.ocpi(36, 46, 47)
+def test_a_rule_refuses_what_the_schema_accepts(schema: str, place: str, given_: str, message: str) -> None:
+    document = put_in(example(schema), place, given_)
+
+    assert request_form(schema).is_valid(document)
+    with pytest.raises(errors.RuleRefusal, match=message):
+        BOOK.normalise(schema, document)
+
+
+@pytest.mark.ocpi(47)
+def test_a_period_has_a_length_but_a_cdr_may_have_none() -> None:
+    hours, cdr = example("RegularHours"), example("CDR")
+
+    assert BOOK.normalise("CDR", {**cdr, "stop_date_time": cdr["start_date_time"]})
+    with pytest.raises(errors.RuleRefusal):
+        BOOK.normalise("RegularHours", {**hours, "period_end": hours["period_begin"]})
+
+
+def test_periods_are_compared_as_instants_not_as_text() -> None:
+    period = {"period_begin": "2026-01-01T00:00:00Z", "period_end": "2026-01-01T00:00:00.001Z"}
+
+    assert period == normal("ExceptionalPeriod", period)
+    assert instants.parse(period["period_begin"]) < instants.parse(period["period_end"])
+
+
+@pytest.mark.parametrize(("place", "key"), [("evses", "uid"), ("evses.0.connectors", "id")])
+def test_what_stands_in_a_list_twice_is_refused(place: str, key: str) -> None:
+    location = example("Location")
+    first, *_ = get_from(location, place)
+
+    with pytest.raises(errors.RuleRefusal, match=f"{key} {first[key]} stands there twice"):
+        BOOK.normalise("Location", put_in(location, place, [first, first]))
+
+
+@pytest.mark.ocpi(131)
+def test_hours_need_one_of_two() -> None:
+    regular = [example("RegularHours")]
+
+    assert {"regular_hours": regular} == normal("Hours", {"regular_hours": regular})
+    assert {"twentyfourseven": True} == normal("Hours", {"twentyfourseven": True, "regular_hours": None})
+    for neither in ({}, {"twentyfourseven": None}, {"exceptional_closings": []}):
+        with pytest.raises(errors.RuleRefusal, match="regular_hours and twentyfourseven"):
+            normal("Hours", neither)
+
+
+# Partial documents
+
+
+@pytest.mark.ocpi(112)
+def test_a_patch_keeps_null_because_it_clears_and_drops_it_below() -> None:
+    patch = {
+        "name": None,
+        "nick": 1,
+        "operator": {"name": "N", "logo": None},
+        "evses": [{"uid": "1", "floor_level": None, "nick": 1}],
+        "last_updated": "2026-11-20T14:00:00+02:00",
+    }
+    expected = {
+        "name": None,
+        "operator": {"name": "N"},
+        "evses": [{"uid": "1", "floor_level": None}],
+        "last_updated": "2026-11-20T12:00:00Z",
+    }
+    made = BOOK.normal("Location", partial=True)(patch)
+
+    assert expected == made
+    assert made == BOOK.normal("Location", partial=True)(made)
+    assert {} == BOOK.normal("Location", partial=True)({"nick": 1})
+
+
+# The contract at run time
+
+
+def test_a_request_schema_is_told_from_a_strict_one() -> None:
+    stems = {name: BOOK.stem({"$ref": REF + name}) for name in SCHEMAS}
+
+    assert ("Location", False) == stems["LocationIn"]
+    assert ("EVSE", True) == stems["EVSEPatch"]
+    assert ("LocationReferences", False) == stems["LocationReferencesOrNull"]
+    assert {None} == {stems[name] for name in OBJECTS}
+
+
+@pytest.mark.ocpi(23)
+@pytest.mark.parametrize(
+    ("place", "given_", "message"),
+    [
+        ("evses.0.status", "OPEN", "evses.0.status: "),
+        ("evses.0.connectors.0.voltage", True, "evses.0.connectors.0.voltage: "),
+        ("name", "x" * 256, "name: "),
+        ("country", 5, "country: "),
+    ],
+)
+def test_a_refusal_names_the_field_and_not_the_whole_body(place: str, given_: Any, message: str) -> None:
+    text = contract.explain(request_form("Location"), put_in(example("Location"), place, given_))
+
+    assert text.startswith(message)
+    assert len(text) < 250
+
+
+@pytest.mark.ocpi(23)
+def test_a_refusal_of_what_is_missing_names_it() -> None:
+    location = example("Location")
+    del location["evses"][0]["connectors"][0]["format"]
+
+    assert "evses.0.connectors.0.format: is required" == contract.explain(request_form("Location"), location)

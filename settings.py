@@ -2,9 +2,9 @@
 
 import functools
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     )
     page_limit: int = Field(100, ge=1, le=1000, description="The most objects a page holds.")
     body_limit: int = Field(1_048_576, ge=1024, le=16_777_216, description="The most bytes a body holds.")
-    schema_refusal_status: Literal[200, 400] = Field(
+    schema_refusal_status: Annotated[Literal[200, 400], BeforeValidator(int)] = Field(
         400,
         description="HTTP status of a schema refusal; 200 for peers that read status_codes literally.",
     )

@@ -119,7 +119,7 @@ def closed(node: Any) -> Any:
 
 def explain(validator: jsonschema_rs.Draft4Validator, value: Any) -> str:
     """What is wrong with *value*: the field, then what it should be."""
-    error = next(iter(validator.iter_errors(value)))
+    error = _first_error(validator, value)
     path = [str(step) for step in error.instance_path]
     keyword = str(error.schema_path[-1]) if error.schema_path else ""
     message = error.message
@@ -130,3 +130,12 @@ def explain(validator: jsonschema_rs.Draft4Validator, value: Any) -> str:
     if len(message) > _LONGEST:
         message = f"is refused by {keyword}"
     return f"{'.'.join(path) or 'body'}: {message}"[:500]
+
+
+def _first_error(validator: jsonschema_rs.Draft4Validator, value: Any) -> jsonschema_rs.ValidationError:
+    """The first thing that is wrong; the others are not looked for, there may be a million."""
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        return error
+    raise errors.ServerError("A value was refused and then accepted.")

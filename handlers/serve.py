@@ -5,12 +5,13 @@ import sys
 
 from granian import Granian
 from granian.constants import Interfaces
+from pydantic import ValidationError
 
 import errors
 from handlers import logs
 from settings import Settings, settings
 from storage import database
-from workflows import startup
+from workflows import peer, startup
 
 
 def main() -> None:
@@ -22,9 +23,16 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
-    logs.configure()
-    given = settings()
     try:
+        given = settings()
+        peer.policy()
+    except ValidationError as error:
+        wrong = [f"OCPI_GATEWAY_{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors()]
+        sys.exit("\n".join(wrong))
+    except ValueError as error:
+        sys.exit(f"OCPI_GATEWAY_{error}")
+    try:
+        logs.configure()
         print(startup.banner(startup.prepare()), flush=True)  # noqa: T201  (the one-time banner)
     except errors.Refusal as refusal:
         sys.exit(f"{refusal.message} DATABASE_URL is {_without_password(given.database)}.")

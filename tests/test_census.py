@@ -5,8 +5,6 @@ without the row that only says "choice: one of two"; and the tables below a head
 The specification is read at run time and not quoted: it may not be changed, so it is not copied.
 """
 
-# ruff: noqa: SIM300 - asserts put the expected value first
-
 import itertools
 import re
 from collections.abc import Iterator

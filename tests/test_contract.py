@@ -1,7 +1,5 @@
 """The published contract: fresh, complete, bounded, exemplified, and each operation has its handler."""
 
-# ruff: noqa: SIM300 - asserts put the expected value first
-
 import functools
 import importlib
 import json

@@ -3,8 +3,6 @@
 "Serve" means that the URL matches: shared segments have names of their own in the contract.
 """
 
-# ruff: noqa: SIM300 - asserts put the expected value first
-
 import re
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Directions: handlers, then workflows, then storage, then generated; settings and errors lie below all.
 """
 
-# ruff: noqa: SIM300 - asserts put the expected value first
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

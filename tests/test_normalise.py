@@ -1,7 +1,5 @@
 """What is stored: the strict form of a document, whatever lax form it came in, and nothing else."""
 
-# ruff: noqa: SIM300 - asserts put the expected value first
-
 import copy
 import functools
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 No packet leaves loopback.
 """
 
-# ruff: noqa: SIM300 - asserts put the expected value first
-
 import contextlib
 import datetime as dt
 import ipaddress

@@ -3,8 +3,6 @@
 The examples are read from the specification at run time and not quoted. Conformance 53.
 """
 
-# ruff: noqa: SIM300 - asserts put the expected value first
-
 import json
 import re
 from dataclasses import dataclass

@@ -311,7 +311,7 @@ def rounds(
     """Every operation against every variant, as often as asked, in an order that turns."""
     operations = next(iter(asked.values())).keys()
     for name, operation in itertools.product(servers, operations):
-        servers[name].measure(asked[name][operation], connections, min(0.3, given.seconds))
+        servers[name].measure(asked[name][operation], connections, min(0.5, given.seconds))
     for number in range(given.rounds):
         order = list(servers) if number % 2 else list(servers)[::-1]
         say(f"{place}: round {number + 1} of {given.rounds}")
@@ -650,24 +650,30 @@ def main() -> int:
     if len(CORES) == 1:
         results.remarks.append("one core for all: rates mean little")
     os.sched_setaffinity(0, {CORES[-1]})
-    code = 0
+    code = 1
     try:
         run(results, given)
+        code = 0
     except KeyboardInterrupt:
-        results.remarks.append("interrupted, so not all rounds are there")
         code = 130
     except Failed as failure:
         say(str(failure))
-        results.remarks.append("failed, so not all rounds are there")
-        code = 1
-    if results.rows:
-        text = report(results, given, (before, _load()))
-        print(text)
-        if given.out:
-            given.out.mkdir(parents=True, exist_ok=True)
-            (given.out / "benchmark.md").write_text(text)
-            (given.out / "benchmark.svg").write_text(plot(results))
+    finally:
+        if code:
+            results.remarks.append("interrupted, so not all rounds are there")
+        if results.rows:
+            _keep(results, given, (before, _load()))
     return code
+
+
+def _keep(results: Results, given: argparse.Namespace, loads: Sequence[str]) -> None:
+    """Print the report, and write it down if there is a folder for it."""
+    text = report(results, given, loads)
+    print(text)
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
+        (given.out / "benchmark.md").write_text(text)
+        (given.out / "benchmark.svg").write_text(plot(results))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conformance import Census
 from nodes import Network, Node, free_port, postgres, switch_to
 from peers import PeerServer
 
 import settings as settings_module
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the census of conformance numbers."""
+    config.pluginmanager.register(Census(), "conformance-census")
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

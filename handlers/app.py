@@ -39,7 +39,7 @@ def create_app() -> flask.Flask:
     _authenticate_with(app, authenticate)
     _refuse_in_the_envelope(app)
     _publish(app)
-    _log_each_request(app)
+    _finish_each_request(app)
     app.wsgi_app = tolerate_slashes(app.wsgi_app)  # type: ignore[assignment, method-assign]
     return app
 
@@ -134,24 +134,25 @@ def _publish(app: flask.Flask) -> None:
         return flask.Response(body, 200 if ready else 503, content_type="application/json")
 
 
-def _log_each_request(app: flask.Flask) -> None:
+def _finish_each_request(app: flask.Flask) -> None:
     """One line a request: no header, no query, no body, so no secret."""
-    write = logging.getLogger("ocpi_gateway.access").info
+    wanted = logging.getLogger().isEnabledFor(logging.INFO)
 
     @app.after_request
-    def line(response: flask.Response) -> flask.Response:
+    def finish(response: flask.Response) -> flask.Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
-        caller = flask.g.get("caller")
-        write(
-            "request",
-            extra={
-                "method": flask.request.method[:20],
-                "path": flask.request.path[:300],
-                "http_status": response.status_code,
-                "status_code": flask.g.get("status_code"),
-                "network": caller.network_id if caller else None,
-                "caller": caller.kind if caller else None,
-                "ms": round((time.perf_counter() - flask.g.get("began", 0)) * 1000, 2),
-            },
-        )
+        if wanted:
+            seen = flask.g
+            caller = seen.get("caller")
+            logs.access(
+                {
+                    "method": flask.request.method[:20],
+                    "path": flask.request.path[:300],
+                    "http_status": response.status_code,
+                    "status_code": seen.get("status_code"),
+                    "network": caller.network_id if caller else None,
+                    "caller": caller.kind if caller else None,
+                    "ms": round((time.perf_counter() - seen.get("began", 0)) * 1000, 2),
+                }
+            )
         return response

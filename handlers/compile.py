@@ -103,6 +103,8 @@ class Body:
             if self.required:
                 raise errors.SchemaRefusal("body: is required")
             return None
+        if self.stem is not None and not self.partial and self.book.strict(self.stem).is_valid(value):
+            return self.book.normal(self.stem)(value)  # nothing in it is lax: the usual case
         if not self.validator.is_valid(value):
             raise errors.SchemaRefusal(contract.explain(self.validator, value))
         if self.stem is None or value is None:

@@ -116,7 +116,8 @@ def _paging(page: Page, request: Request) -> dict[str, str]:
     if page.cursor is not None:
         offset = int(query.get("offset", 0)) + len(page.documents)
         filters = [(k, v) for k, v in request.query if k in ("date_from", "date_to")]
-        onward = [("offset", offset), ("limit", limit), *filters, ("cursor", page.cursor)]
-        link = f"{settings().base_url}{quote(request.path)}?{urlencode(onward)}"
+        chosen = f"&{urlencode(filters)}" if filters else ""
+        onward = f"offset={offset}&limit={limit}{chosen}&cursor={page.cursor}"
+        link = f"{settings().base_url}{quote(request.path)}?{onward}"
         headers["Link"] = f'<{link}>; rel="next"'
     return headers

@@ -1,7 +1,9 @@
 """Logs: JSON, one line each, on stderr. Nothing that is logged holds a secret."""
 
 import logging
+import os
 import sys
+import time
 from typing import Any
 
 import orjson
@@ -25,6 +27,13 @@ class Lines(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()
+
+
+def access(line: dict[str, Any]) -> None:
+    """One request, in one write: a tenth of what a log record costs."""
+    os.write(
+        2, orjson.dumps({"at": round(time.time(), 3), "level": "INFO", "what": "request", **line}) + b"\n"
+    )
 
 
 def configure() -> None:

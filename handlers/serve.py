@@ -11,7 +11,7 @@ import errors
 from handlers import logs
 from settings import Settings, settings
 from storage import database
-from workflows import peer, startup
+from workflows import addresses, startup
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.parse_args()
     try:
         given = settings()
-        peer.policy()
+        addresses.policy()
     except ValidationError as error:
         wrong = [f"OCPI_GATEWAY_{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors()]
         sys.exit("\n".join(wrong))

@@ -644,7 +644,8 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     """Measure, and write down what was measured whatever happens."""
     given = _options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     before = _load()
     results = Results()
     if len(CORES) == 1:
@@ -664,6 +665,13 @@ def main() -> int:
         if results.rows:
             _keep(results, given, (before, _load()))
     return code
+
+
+def _end(*_: object) -> None:
+    """End once; a second signal does not disturb what is being ended."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _keep(results: Results, given: argparse.Namespace, loads: Sequence[str]) -> None:

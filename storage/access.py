@@ -14,6 +14,7 @@ from sqlmodel import Field, SQLModel
 import errors
 from storage import database, instants, secrets
 from storage.connections import CONNECTIONS
+from storage.database import Query
 from storage.networks import CPO, NETWORKS
 from storage.objects import Party
 
@@ -105,7 +106,11 @@ class Caller:
 
     def pushed(self) -> dict[str, list[str]]:
         """The scope of a list of what peers pushed: all of it for the operator, else the caller's."""
-        return {} if self.is_operator else {"owner": self.owners}
+        if self.is_operator:
+            return {}
+        if self.peer is not None and not self.also:
+            return {"country_code": [self.peer[0]], "party_id": [self.peer[1]]}
+        return {"owner": self.owners}
 
     def addressed(self) -> dict[str, list[str]]:
         """The scope of a list of our own objects that concern one peer each."""
@@ -113,11 +118,11 @@ class Caller:
 
 
 _c, _n, _p = ACCESS.c, NETWORKS.c, CONNECTIONS.c
-_IDENTIFY = (
+_IDENTIFY = Query(
     sqlalchemy.select(
-        _c.digest, _c.kind, _c.connection_id, _c.created_at, _c.used_at, _c.expires_at,
-        _c.network_id, _n.role, _n.country_code, _n.party_id,
-        _p.country_code.label("peer_country"), _p.party_id.label("peer_party"), _p.also,
+        _c.digest, _c.created_at, _c.used_at, _c.expires_at,
+        _c.kind, _c.network_id, _n.role, _n.country_code, _n.party_id, _c.connection_id,
+        _p.country_code, _p.party_id, _p.also,
     )
     .select_from(
         ACCESS.join(NETWORKS, _c.network_id == _n.id).outerjoin(CONNECTIONS, _c.connection_id == _p.id)
@@ -153,27 +158,20 @@ _BIND = (
 def identify(token: str) -> Caller | None:
     """Who presents *token*, or None. The first use of a fresh Token C ends the one before it."""
     digest = secrets.digest(token)
-    with database.statement() as connection:
-        row = connection.execute(_IDENTIFY, {"digest": digest}).first()
-    if row is None or not hmac.compare_digest(row.digest, digest):
+    row = _IDENTIFY.first({"digest": digest})
+    if row is None or not hmac.compare_digest(row[0], digest):
         return None
-    if row.expires_at is not None and row.expires_at <= instants.now_ms():
+    created_at, used_at, expires_at = row[1:4]
+    kind, network_id, role, country_code, party_id, connection_id = row[4:10]
+    peer_country, peer_party, also = row[10:]
+    if expires_at is None:
+        if kind == PEER and used_at is None:
+            _confirm(digest, connection_id, created_at)
+    elif expires_at <= instants.now_ms():
         return None
-    if row.kind == PEER and row.used_at is None and row.expires_at is None:
-        _confirm(digest, row.connection_id, row.created_at)
-    peer = (row.peer_country, row.peer_party) if row.peer_country else None
-    also = tuple(row.also.split(",")) if row.also else ()
-    return Caller(
-        kind=row.kind,
-        network_id=row.network_id,
-        role=row.role,
-        country_code=row.country_code,
-        party_id=row.party_id,
-        connection_id=row.connection_id,
-        peer=peer,
-        also=also,
-        token=token,
-    )
+    peer = None if peer_country is None else (peer_country, peer_party)
+    names = tuple(also.split(",")) if also else ()
+    return Caller(kind, network_id, role, country_code, party_id, connection_id, peer, names, token)
 
 
 def _confirm(digest: str, connection_id: int, created_at: int) -> None:

@@ -1,64 +1,193 @@
-"""The database: one engine, transactions that lose no update, and the lock that start-up takes.
+"""The database: lines to it, transactions that lose no update, and the lock that start-up takes.
 
 SQLite (WAL, synchronous FULL) or PostgreSQL. On SQLite a transaction begins IMMEDIATE, so two
 read-modify-write transactions queue up; on PostgreSQL rows are read FOR UPDATE. Single statements
 run outside any transaction: one round trip.
+
+A `Line` is one open connection, kept for the next request. A `Query` is a statement built once,
+compiled once, and run on the driver directly: a quarter of what the core's execution costs.
 """
 
 import contextlib
 import fcntl
+import sqlite3
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import sqlalchemy
-from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy import Connection, Engine, Executable, NullPool, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import SQLModel
 
 import errors
-from settings import settings
+from settings import Settings, settings
 
 _LOCK_NUMBER = 0x0C9121  # any number of our own, for pg_advisory_lock
 _BUSY_MILLISECONDS = 15_000
+_BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
+_FAILURES = (
+    OperationalError,
+    InterfaceError,
+    sqlite3.OperationalError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+)
+
+Values = Mapping[str, Any]
+Row = tuple[Any, ...]
+Compiled = tuple[str, list[str] | None, dict[str, Any]]
+"""SQL, the order of its parameters where they have no names, and those that are constant."""
+
+Outcome = tuple[list[Row], int]
+"""The rows of a statement, and how many it changed."""
+
+
+class Query:
+    """A statement that is built once; a mapping where the dialects differ."""
+
+    def __init__(self, statement: Executable | Mapping[str, Executable]) -> None:
+        self._statement = statement
+        self._compiled: dict[str, Compiled] = {}
+
+    def compiled(self, engine: Engine) -> Compiled:
+        """The statement as the driver wants it."""
+        name = engine.dialect.name
+        if name not in self._compiled:
+            statement = self._statement if isinstance(self._statement, Executable) else self._statement[name]
+            made: Any = statement.compile(engine)  # type: ignore[attr-defined]
+            constants = {key: value for key, value in made.params.items() if value is not None}
+            self._compiled[name] = (made.string, made.positiontup, constants)
+        return self._compiled[name]
+
+    def rows(self, values: Values) -> list[Row]:
+        """Run it; its rows. On a line of its own unless a transaction is open.
+
+        Raises:
+            errors.Unavailable: the database cannot be reached or stays locked.
+        """
+        return self._run(values)[0]
+
+    def first(self, values: Values) -> Row | None:
+        """Run it; the first row, or None."""
+        rows = self.rows(values)
+        return rows[0] if rows else None
+
+    def count(self, values: Values) -> int:
+        """Run it; how many rows it changed."""
+        return self._run(values)[1]
+
+    def _run(self, values: Values) -> Outcome:
+        joined = _joined.get()
+        if joined is not None:
+            return joined.execute(self, values)
+        pool = _pool()
+        line = pool.take()
+        try:
+            outcome = line.execute(self, values)
+        except _FAILURES as error:
+            pool.drop(line)
+            raise errors.Unavailable("The database is unavailable; try again.") from error
+        except BaseException:
+            pool.drop(line)
+            raise
+        pool.give_back(line)
+        return outcome
+
+
+class Line:
+    """One open connection: as the core sees it, and as its driver does."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.core: Connection = engine.connect()
+        self.driver: Any = self.core.connection.driver_connection
+
+    def execute(self, query: Query, values: Values) -> Outcome:
+        """Run *query*; every row, and how many were changed."""
+        text, names, constants = query.compiled(self.engine)
+        given = {**constants, **values} if constants else values
+        parameters = given if names is None else [given[name] for name in names]
+        cursor = self.driver.execute(text, parameters)
+        return ([] if cursor.description is None else cursor.fetchall()), cursor.rowcount
+
+    def say(self, text: str) -> None:
+        """Run a command without rows."""
+        self.driver.execute(text)
+
+
+class _Pool:
+    """The lines to one database that are idle now."""
+
+    def __init__(self, given: Settings) -> None:
+        self.settings = given
+        url = given.database
+        self.engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        self.idle: deque[Line] = deque()
+        if self.engine.dialect.name == "sqlite":
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            event.listen(self.engine, "connect", _prepare_sqlite)
+
+    def take(self) -> Line:
+        """An idle line, or a new one."""
+        try:
+            return self.idle.pop()
+        except IndexError:
+            pass
+        try:
+            return Line(self.engine)
+        except _FAILURES as error:
+            raise errors.Unavailable("The database is unavailable; try again.") from error
+
+    def give_back(self, line: Line) -> None:
+        """Keep *line* for the next request."""
+        self.idle.append(line)
+
+    def drop(self, line: Line) -> None:
+        """End *line*, and the idle ones, which may have failed with it."""
+        for each in (line, *self._emptied()):
+            with contextlib.suppress(Exception):
+                each.core.invalidate()
+                each.core.close()
+
+    def _emptied(self) -> list[Line]:
+        lines = []
+        while self.idle:
+            with contextlib.suppress(IndexError):
+                lines.append(self.idle.pop())
+        return lines
+
+    def close(self) -> None:
+        """End every idle line."""
+        for line in self._emptied():
+            line.core.close()
+        self.engine.dispose()
+
 
 _open_lock = threading.Lock()
-_engines: dict[str, tuple[Engine, Engine]] = {}
-_joined: ContextVar[Connection | None] = ContextVar("joined", default=None)
+_open: list[_Pool] = []
+_joined: ContextVar[Line | None] = ContextVar("joined", default=None)
 
 
-def _engine_pair() -> tuple[Engine, Engine]:
-    """The engine for transactions and the one for single statements."""
-    url = settings().database
-    if url not in _engines:
-        with _open_lock:
-            if url not in _engines:
-                _engines[url] = _open(url)
-    return _engines[url]
-
-
-def _open(url: str) -> tuple[Engine, Engine]:
-    if not url.startswith("sqlite"):
-        engine = sqlalchemy.create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=False)
-        single = sqlalchemy.create_engine(
-            url,
-            pool_size=20,
-            max_overflow=20,
-            isolation_level="AUTOCOMMIT",
-            pool_reset_on_return=None,
-        )
-        return engine, single
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    engine = sqlalchemy.create_engine(url, pool_size=20, max_overflow=20)
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine, engine
+def _pool() -> _Pool:
+    """The lines to the database of the settings in force."""
+    given = settings()
+    if _open and _open[0].settings is given:
+        return _open[0]
+    with _open_lock:
+        if not _open or _open[0].settings is not given:
+            for old in _open:
+                old.close()
+            _open[:] = [_Pool(given)]
+        return _open[0]
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
     for pragma in (
         f"busy_timeout={_BUSY_MILLISECONDS}",
         "journal_mode=WAL",
@@ -69,17 +198,16 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def close() -> None:
-    """Give back every connection; the next call opens new ones."""
+    """End every line; the next call opens new ones."""
     with _open_lock:
-        for pair in _engines.values():
-            for engine in pair:
-                engine.dispose()
-        _engines.clear()
+        for pool in _open:
+            pool.close()
+        _open.clear()
 
 
 def is_sqlite() -> bool:
     """Is the database a SQLite file."""
-    return _engine_pair()[0].dialect.name == "sqlite"
+    return dialect() == "sqlite"
 
 
 def table(model: type[SQLModel]) -> Table:
@@ -94,7 +222,7 @@ def insert_into(target: Table) -> dict[str, Any]:
 
 def dialect() -> str:
     """`sqlite` or `postgresql`."""
-    return _engine_pair()[0].dialect.name
+    return _pool().engine.dialect.name
 
 
 @contextlib.contextmanager
@@ -106,13 +234,10 @@ def statement() -> Iterator[Connection]:
     """
     joined = _joined.get()
     if joined is not None:
-        yield joined
+        yield joined.core
         return
-    try:
-        with _engine_pair()[1].connect() as connection:
-            yield connection
-    except (OperationalError, InterfaceError) as error:
-        raise errors.Unavailable("The database is unavailable; try again.") from error
+    with _leased() as line:
+        yield line.core
 
 
 @contextlib.contextmanager
@@ -124,31 +249,48 @@ def transaction() -> Iterator[Connection]:
     """
     joined = _joined.get()
     if joined is not None:
-        yield joined
+        yield joined.core
         return
+    with _leased() as line:
+        line.say(_BEGIN[line.engine.dialect.name])
+        mark = _joined.set(line)
+        try:
+            yield line.core
+            line.say("COMMIT")
+        except BaseException:
+            with contextlib.suppress(Exception):
+                line.say("ROLLBACK")
+            raise
+        finally:
+            _joined.reset(mark)
+
+
+@contextlib.contextmanager
+def _leased() -> Iterator[Line]:
+    """A line for a while; it is ended if the database fails on it."""
+    pool = _pool()
+    line = pool.take()
     try:
-        with _engine_pair()[0].connect() as connection, connection.begin():
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            mark = _joined.set(connection)
-            try:
-                yield connection
-            finally:
-                _joined.reset(mark)
-    except (OperationalError, InterfaceError) as error:
+        yield line
+    except _FAILURES as error:
+        pool.drop(line)
         raise errors.Unavailable("The database is unavailable; try again.") from error
+    except BaseException:
+        pool.give_back(line)
+        raise
+    pool.give_back(line)
 
 
 @contextlib.contextmanager
 def startup_lock() -> Iterator[None]:
     """One starter at a time on one database: migrations, secret files, demo networks."""
     if not is_sqlite():
-        with _engine_pair()[1].connect() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK_NUMBER})")
+        with _leased() as line:
+            line.say(f"SELECT pg_advisory_lock({_LOCK_NUMBER})")
             try:
                 yield
             finally:
-                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK_NUMBER})")
+                line.say(f"SELECT pg_advisory_unlock({_LOCK_NUMBER})")
         return
     path = Path(settings().database.removeprefix("sqlite:///")).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)

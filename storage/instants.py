@@ -4,6 +4,7 @@ The canonical text has no fraction when it is zero and three digits otherwise, s
 not time order; every comparison goes through milliseconds. Spec: 2.1.1 types 1.2.
 """
 
+import functools
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -20,15 +21,22 @@ def now_ms() -> int:
 
 def now() -> str:
     """The present instant, canonical."""
-    return text(now_ms())
+    seconds, rest = divmod(now_ms(), 1000)
+    fraction = f".{rest:03d}" if rest else ""
+    return f"{_second(seconds)}{fraction}Z"
 
 
 def text(milliseconds: int) -> str:
     """The canonical text of an instant given in milliseconds since 1970."""
     seconds, rest = divmod(milliseconds, 1000)
-    moment = _EPOCH + timedelta(seconds=seconds)
     fraction = f".{rest:03d}" if rest else ""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{_second(seconds)}{fraction}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """A whole second as text; the present one is asked for again and again."""
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"
 
 
 def parse(value: str) -> int:

@@ -30,6 +30,7 @@ class LocationRow(ObjectColumns, table=True):
     __table_args__ = (
         UniqueConstraint("network_id", "country_code", "party_id", "id"),
         Index("ix_ocpi_locations_network_seq", "network_id", "seq"),
+        Index("ix_ocpi_locations_network_published", "network_id", "published", "seq"),
         Index("ix_ocpi_locations_network_updated", "network_id", "last_updated"),
     )
 

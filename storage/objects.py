@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 import sqlalchemy
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, Table, Update, bindparam
+from sqlalchemy import BigInteger, ColumnElement, Integer, Table, bindparam
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants
+from storage.database import Query
 
 Party = tuple[str, str]
 """Country code and party id, both upper case."""
@@ -26,8 +27,11 @@ Body = dict[str, Any]
 Change = Callable[[Body], Body | None]
 """From what is stored to what shall be stored; None leaves it as it is."""
 
-Shape = tuple[tuple[str, bool], ...]
-"""The columns of a scope, each with whether it has several values."""
+Scope = Mapping[str, Any]
+"""The value that a column must have, or a list of such values."""
+
+Shape = tuple[tuple[str, int], ...]
+"""The columns of a scope, each with how many values it has."""
 
 Sequence = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -93,13 +97,17 @@ class Shelf:
         columns = self.table.c
         where = [columns[name] == bindparam(f"k_{name}") for name in self.key]
         self._where = where
-        self._lock = sqlalchemy.select(columns.seq, columns.document).where(*where).with_for_update()
-        self._delete = sqlalchemy.delete(self.table).where(*where)
-        self._upsert = {name: self._build_upsert(i) for name, i in database.insert_into(self.table).items()}
-        self._add = {
-            name: insert.on_conflict_do_nothing(index_elements=self.key).returning(columns.seq)
-            for name, insert in database.insert_into(self.table).items()
-        }
+        self._lock = Query(sqlalchemy.select(columns.seq, columns.document).where(*where).with_for_update())
+        self._delete = Query(sqlalchemy.delete(self.table).where(*where))
+        given: Body = {c.name: bindparam(c.name) for c in self.table.c if c.name != "seq"}
+        inserts = {name: i.values(given) for name, i in database.insert_into(self.table).items()}
+        self._upsert = Query({name: self._build_upsert(insert) for name, insert in inserts.items()})
+        self._add = Query(
+            {
+                name: insert.on_conflict_do_nothing(index_elements=self.key).returning(columns.seq)
+                for name, insert in inserts.items()
+            }
+        )
 
     def _build_upsert(self, insert: Any) -> Any:
         """Insert, or replace what is not newer; `revision` 1 tells that it was inserted."""
@@ -114,48 +122,42 @@ class Shelf:
     def _keyed(self, network_id: int, party: Party, *key: str) -> dict[str, Any]:
         return dict(zip((f"k_{n}" for n in self.key), (network_id, *party, *key), strict=True))
 
-    def get(
-        self, network_id: int, party: Party, *key: str, scope: Mapping[str, Any] | None = None
-    ) -> Document | None:
+    def get(self, network_id: int, party: Party, *key: str, scope: Scope | None = None) -> Document | None:
         """The object, or None; *scope* as in `page`."""
         scope = scope or {}
         values = {**self._keyed(network_id, party, *key), **_named(scope)}
-        with database.statement() as connection:
-            text = connection.execute(self._get(_shape(scope)), values).scalar()
-        return None if text is None else Document(text)
+        row = self._get(_shape(scope)).first(values)
+        return None if row is None else Document(row[0])
 
     @functools.cache  # noqa: B019  (a Shelf lives as long as the program)
-    def _get(self, scope: Shape) -> Select[Any]:
-        return sqlalchemy.select(self.table.c.document).where(*self._where, *self._scoped(scope))
+    def _get(self, scope: Shape) -> Query:
+        return Query(sqlalchemy.select(self.table.c.document).where(*self._where, *self._scoped(scope)))
 
     def _scoped(self, scope: Shape) -> list[ColumnElement[bool]]:
         """The conditions of a scope."""
-        c, made = self.table.c, []
-        for name, several in scope:
+        c = self.table.c
+        made: list[ColumnElement[bool]] = []
+        for name, count in scope:
             column = c.country_code + "/" + c.party_id if name == "owner" else c[name]
-            value: Any = bindparam(f"s_{name}", expanding=several)
-            made.append(column.in_(value) if several else column == value)
+            made.append(column.in_([bindparam(f"s_{name}_{i}") for i in range(count)]))
         return made
 
     def put(self, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> Stored:
         """Store *body* over what is not newer, in one statement. *columns*: the key and the rest."""
         row = self.row(network_id, party, body, columns)
-        with database.statement() as connection:
-            revision = connection.execute(self._upsert[connection.dialect.name], row).scalar()
-        if revision is None:
+        kept = self._upsert.first(row)
+        if kept is None:
             return Stored.STALE
-        return Stored.CREATED if revision == 1 else Stored.UPDATED
+        return Stored.CREATED if kept[0] == 1 else Stored.UPDATED
 
     def add(self, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> bool:
         """Store *body* unless its key is taken; True if it was stored."""
-        row = self.row(network_id, party, body, columns)
-        with database.statement() as connection:
-            return connection.execute(self._add[connection.dialect.name], row).scalar() is not None
+        return self._add.first(self.row(network_id, party, body, columns)) is not None
 
-    @staticmethod
-    def row(network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> dict[str, Any]:
+    def row(self, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> dict[str, Any]:
         """The row that keeps *body*."""
         return {
+            **dict.fromkeys(self._kept),
             "network_id": network_id,
             "country_code": party[0],
             "party_id": party[1],
@@ -174,24 +176,25 @@ class Shelf:
         columns: Callable[[Body], Mapping[str, Any]] | None = None,
     ) -> bool:
         """Replace the object by `change(object)`, nobody else writing meanwhile; False if there is none."""
-        with database.transaction() as connection:
-            row = connection.execute(self._lock, self._keyed(network_id, party, *key)).first()
+        with database.transaction():
+            row = self._lock.first(self._keyed(network_id, party, *key))
             if row is None:
                 return False
-            body = change(orjson.loads(row.document))
+            seq, document = row
+            body = change(orjson.loads(document))
             if body is not None:
                 values = {
                     "last_updated": instants.parse(body["last_updated"]),
                     "document": encode(body),
                     **(columns(body) if columns else {}),
                 }
-                connection.execute(self._update(tuple(values)), {**values, "k_seq": row.seq})
+                self._update(tuple(values)).count({**values, "k_seq": seq})
         return True
 
     @functools.cache  # noqa: B019  (a Shelf lives as long as the program)
-    def _update(self, names: tuple[str, ...]) -> Update:
+    def _update(self, names: tuple[str, ...]) -> Query:
         values: dict[str, Any] = {name: bindparam(name) for name in names}
-        return (
+        return Query(
             sqlalchemy.update(self.table)
             .where(self.table.c.seq == bindparam("k_seq"))
             .values(**values, revision=self.table.c.revision + 1)
@@ -199,10 +202,9 @@ class Shelf:
 
     def delete(self, network_id: int, party: Party, *key: str) -> bool:
         """Delete the object; False if there was none."""
-        with database.statement() as connection:
-            return connection.execute(self._delete, self._keyed(network_id, party, *key)).rowcount > 0
+        return self._delete.count(self._keyed(network_id, party, *key)) > 0
 
-    def page(self, network_id: int, window: Window, scope: Mapping[str, Any] | None = None) -> Page:
+    def page(self, network_id: int, window: Window, scope: Scope | None = None) -> Page:
         """The objects of *window*, oldest first.
 
         *scope*: the value that a column must have, or a list of such values; `owner` stands for
@@ -222,12 +224,11 @@ class Shelf:
             "date_to": window.date_to,
         }
         place = {"cursor": window.cursor, "offset": window.offset, "limit": window.limit + 1}
-        with database.statement() as connection:
-            rows = connection.execute(statement, {**values, **place}).all()
-            total = rows[0].total if rows else connection.execute(count, values).scalar_one()
+        rows = statement.rows({**values, **place})
+        total = rows[0][2] if rows else count.rows(values)[0][0]
         here = rows[: window.limit]
-        onward = str(here[-1].seq) if len(rows) > len(here) else None
-        return Page([row.document for row in here], total, onward)
+        onward = str(here[-1][0]) if len(rows) > len(here) else None
+        return Page([document for _, document, _ in here], total, onward)
 
     @functools.cache  # noqa: B019  (a Shelf lives as long as the program)
     def _page(
@@ -236,7 +237,7 @@ class Shelf:
         date_from: bool,  # noqa: FBT001  (the flags are the cache's key)
         date_to: bool,  # noqa: FBT001
         cursor: bool,  # noqa: FBT001
-    ) -> tuple[Select[Any], Select[Any]]:
+    ) -> tuple[Query, Query]:
         """The statement of a page and of its count, for one combination of filters."""
         c = self.table.c
         where: list[ColumnElement[bool]] = [c.network_id == bindparam("network_id")]
@@ -254,17 +255,21 @@ class Shelf:
             .order_by(c.seq)
             .limit(bindparam("limit"))
         )
-        return (page if cursor else page.offset(bindparam("offset"))), count
+        return Query(page if cursor else page.offset(bindparam("offset"))), Query(count)
 
 
-def _shape(scope: Mapping[str, Any]) -> Shape:
-    """What of a scope decides the statement: the columns, and which have several values."""
-    return tuple((name, isinstance(value, list)) for name, value in scope.items())
+def _shape(scope: Scope) -> Shape:
+    """What of a scope decides the statement: the columns, and how many values each has."""
+    return tuple((name, len(value) if isinstance(value, list) else 1) for name, value in scope.items())
 
 
-def _named(scope: Mapping[str, Any]) -> dict[str, Any]:
+def _named(scope: Scope) -> dict[str, Any]:
     """A scope's values by the names of their parameters."""
-    return {f"s_{name}": value for name, value in scope.items()}
+    named = {}
+    for name, value in scope.items():
+        for i, each in enumerate(value if isinstance(value, list) else [value]):
+            named[f"s_{name}_{i}"] = each
+    return named
 
 
 def encode(body: Any) -> str:

@@ -4,19 +4,27 @@
         call("GET", peer.url("/slow/body"), "token")
 
 BEHAVIOURS lists the paths. What came in is in *requests*, what went out is counted in *sent*.
+At the end: a world of names and the fixtures for calls in it; a test file takes them over by name.
 """
 
 import contextlib
 import gzip
+import ipaddress
 import json
 import socket
 import socketserver
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
+
+import pytest
+
+from errors import PeerUnusable
+from settings import Settings
+from workflows import addresses, peer
 
 ENVELOPE = {
     "status_code": 1000,
@@ -317,3 +325,126 @@ def _behaviour(path: str) -> Behaviour:
     while path not in BEHAVIOURS and "/" in path:
         path = path.rpartition("/")[0]
     return BEHAVIOURS.get(path, BEHAVIOURS["/ok"])
+
+
+# Calls, and the world they are made in
+
+TOKEN = "ebf3b399-779f-4497-9b9d-ac6ad3cc44d2"
+SECONDS = 1.0
+PUBLIC = "93.184.216.34"
+
+NAMES = {
+    "localhost": ["::1", "127.0.0.1"],
+    "localhost.": ["127.0.0.1"],
+    "peer.example": [PUBLIC],
+    "six.example": ["2606:2800:220:1::1"],
+    "private.example": ["10.0.0.1"],
+    "loopback.example": ["127.0.0.1"],
+    "loopback6.example": ["::1"],
+    "mapped.example": ["::ffff:127.0.0.1"],
+    "zone.example": ["fe80::1%1"],
+    "zoned.example": ["2606:2800:220:1::1%1"],
+    "mixed.example": [PUBLIC, "10.0.0.1"],
+    "mixed-last.example": ["10.0.0.1", PUBLIC],
+    "metadata.example": ["169.254.169.254"],
+    "nothing.example": [],
+}
+
+
+def records(found: list[str], port: int) -> list[Any]:
+    """What getaddrinfo says of *found*: each three times, as without a socket type."""
+    return [
+        (socket.AF_INET6 if ":" in address else socket.AF_INET, kind, 0, "", (address, port))
+        for address in found
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW)
+    ]
+
+
+def resolve(host: str, port: int) -> list[Any]:
+    """The names above, and like glibc every spelling of an IPv4 address."""
+    if host in NAMES:
+        return records(NAMES[host], port)
+    try:
+        return records([socket.inet_ntoa(socket.inet_aton(host))], port)
+    except OSError:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
+
+
+@pytest.fixture(autouse=True)
+def stay_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        assert ipaddress.ip_address(address[0]).is_loopback, address
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(addresses, "resolver", resolve)
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts settings in force."""
+
+    def choose(**values: Any) -> None:
+        now = Settings(**{"allow_loopback_peers": False, "peer_timeout_seconds": SECONDS, **values})
+        monkeypatch.setattr(addresses, "settings", lambda: now)
+        monkeypatch.setattr(peer, "settings", lambda: now)
+
+    return choose
+
+
+@pytest.fixture
+def sandbox(chosen: Callable[..., None]) -> None:
+    """Peers may lie on loopback."""
+    chosen(allow_loopback_peers=True)
+
+
+@pytest.fixture
+def outside(chosen: Callable[..., None]) -> None:
+    """Peers may not lie on loopback."""
+    chosen()
+
+
+@pytest.fixture(scope="module")
+def bad() -> Iterator[BadPeer]:
+    with BadPeer() as server:
+        yield server
+
+
+@pytest.fixture
+def dialled(monkeypatch: pytest.MonkeyPatch, bad: BadPeer) -> list[tuple[str, int]]:
+    """Where connections would have gone; they go to the bad peer instead."""
+    return redirect(monkeypatch, bad)
+
+
+def redirect(monkeypatch: pytest.MonkeyPatch, server: BadPeer) -> list[tuple[str, int]]:
+    seen: list[tuple[str, int]] = []
+    dial = peer.dial
+
+    def hook(address: addresses.Address, port: int, deadline: float) -> socket.socket:
+        seen.append((str(address), port))
+        return dial(ipaddress.ip_address("127.0.0.1"), server.port, deadline)
+
+    monkeypatch.setattr(peer, "dial", hook)
+    return seen
+
+
+def refuses(url: str) -> None:
+    """The policy's one refusal, from each entrance, and nothing is connected to."""
+    for refused in (
+        lambda: peer.check(url),
+        lambda: peer.call("GET", url, TOKEN),
+        lambda: peer.call_unwrapped("POST", url, TOKEN, {}),
+    ):
+        with pytest.raises(PeerUnusable) as refusal:
+            refused()
+
+        assert "The address policy refuses this URL." == refusal.value.message
+        assert PeerUnusable is refusal.type
+        assert 3001 == refusal.value.status_code
+
+
+def sent(bad: BadPeer) -> Seen:
+    """The last request that came in."""
+    return bad.requests[-1]

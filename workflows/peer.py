@@ -1,7 +1,6 @@
-"""Peers: the one place that calls them, and the policy that says which addresses may be called.
+"""Peers: the one place that calls them, at addresses that workflows/addresses.py let through.
 
-A URL is read once and by one parser, its name is resolved once, every address is judged, and the
-socket goes to a judged address: what is connected to is what was checked. requests' own parsing,
+The socket goes to a judged address: what is connected to is what was checked. requests' own parsing,
 redirects, cookies, netrc and proxies have no part in it, so its adapter is used without a Session.
 
 Spec: 2.1.1 transport_and_format.
@@ -9,17 +8,14 @@ Spec: 2.1.1 transport_and_format.
 
 import contextlib
 import functools
-import ipaddress
 import os
 import re
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import requests
@@ -30,23 +26,15 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from errors import PeerUnusable
-from settings import Settings, settings
+from settings import settings
+from workflows.addresses import Address, Route, Target, left, route_to
 
 BODY_LIMIT = 2 * 1024 * 1024
 CONNECT_SECONDS = 3.0
-REFUSED = "The address policy refuses this URL."
 
 # What a connection may bring in all: a body in small chunks, its headers and its trailers.
 _WIRE_LIMIT = 4 * BODY_LIMIT
-_WEB_PORTS = frozenset({80, 443})
-_FIRST_FREE_PORT = 1024
-_LAST_PORT = 65535
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-#: Names to addresses; looked up at each call, so that a test can put its own here.
-resolver: Callable[[str, int], Any] = socket.getaddrinfo
 #: The file of the authorities that may sign a peer's certificate.
 authorities: str = DEFAULT_CA_BUNDLE_PATH
 
@@ -66,229 +54,11 @@ class Answer:
     headers: Mapping[str, str]
 
 
-# The policy
-
-
-def _networks(*texts: str) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(text) for text in texts)
-
-
-_LOOPBACK = _networks("127.0.0.0/8", "::1/128")
-_LINK_LOCAL = _networks("169.254.0.0/16", "fe80::/10")
-_DENIED = _networks(
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-    # All but 2000::/3, the only unicast in use: so ::1, fc00::/7, fe80::/10 and ff00::/8 too, and
-    # 64:ff9b:1::/48, in which only its own network knows where the IPv4 address stands.
-    "::/3",
-    "4000::/2",
-    "8000::/1",
-    "2001::/23",
-    "2001:db8::/32",
-    "3fff::/20",
-)
-_IPV4_IN_LAST_BITS = _networks("::/96", "::ffff:0:0/96", "64:ff9b::/96")
-
-
-def _meant(address: Address) -> tuple[Address, ...]:
-    """The addresses that traffic to *address* can end at: itself, or the IPv4 ones it carries."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return (address,)
-    if any(address in network for network in _IPV4_IN_LAST_BITS):
-        return (ipaddress.IPv4Address(address.packed[-4:]),)
-    if address.sixtofour is not None:
-        return (address.sixtofour,)
-    return address.teredo or (address,)
-
-
-def _within(address: Address, networks: tuple[Network, ...]) -> bool:
-    return any(address in network for network in networks)
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """One entry of PEER_ALLOW: an address and the ports on it."""
-
-    address: Address
-    ports: range
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """The entry that *text* spells: address:port-port, an IPv6 address in brackets.
-
-        Raises:
-            ValueError: it is spelt otherwise, or names a link-local address.
-        """
-        entry = re.fullmatch(r"(\[[^\]]+\]|[0-9.]+):([0-9]{1,5})-([0-9]{1,5})", text)
-        if entry is None:
-            raise ValueError(f"PEER_ALLOW: {text!r} is not address:port-port.")
-        address = ipaddress.ip_address(entry[1].strip("[]"))
-        first, last = int(entry[2]), int(entry[3])
-        if not 0 < first <= last <= _LAST_PORT:
-            raise ValueError(f"PEER_ALLOW: {text!r} has no ports.")
-        if _is_link_local(address):
-            raise ValueError(f"PEER_ALLOW: {text!r} is link-local, where metadata services are.")
-        return cls(address, range(first, last + 1))
-
-
-def _is_link_local(address: Address) -> bool:
-    return any(_within(meant, _LINK_LOCAL) for meant in _meant(address))
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Which addresses may be called. The default: public ones."""
-
-    loopback: bool = False
-    allowed: tuple[Allowed, ...] = ()
-
-    @classmethod
-    def of(cls, chosen: Settings) -> Self:
-        """The policy that the settings ask for.
-
-        Raises:
-            ValueError: an entry of PEER_ALLOW cannot be read.
-        """
-        entries = chosen.peer_allow.replace(" ", "").split(",")
-        return cls(chosen.loopback_peers, tuple(Allowed.read(entry) for entry in entries if entry))
-
-    def passes(self, host: str, address: Address, port: int) -> bool:
-        """May *address*, to which *host* resolved, be connected to on *port*?"""
-        if getattr(address, "scope_id", None) is not None or _is_link_local(address):
-            return False
-        if any(address == entry.address and port in entry.ports for entry in self.allowed):
-            return True
-        if _within(address, _LOOPBACK) and host in {"localhost", str(address)}:
-            return self.loopback and port >= _FIRST_FREE_PORT
-        if port not in _WEB_PORTS and port < _FIRST_FREE_PORT:
-            return False
-        return not any(_within(meant, _DENIED) for meant in _meant(address))
-
-
-def policy() -> Policy:
-    """The policy in force."""
-    return Policy.of(settings())
-
-
-# From a URL to addresses
-
-# Printable ASCII; no user, no fragment, no backslash, no empty host and no empty port.
-_URL = re.compile(
-    r"(?P<scheme>https?)://"
-    r"(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?)"
-    r"(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<path>/[!\"$->@-\[\]-~]*)?"
-    r"(?P<query>\?[!\"$-\[\]-~]*)?",
-    re.IGNORECASE | re.ASCII,
-)
-# WHATWG URL, "ends in a number": resolvers read such a host as an IPv4 address, whatever its form.
-_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
-_LONGEST_NAME = 253
-
-
-@dataclass(frozen=True)
-class _Target:
-    """A URL, read. *target* is the path and query as they were given."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-    target: str
-    literal: Address | None
-
-    @property
-    def shown(self) -> str:
-        """The URL without its query, for people."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = self.port == (443 if self.scheme == "https" else 80)
-        return f"{self.scheme}://{host}{'' if usual else f':{self.port}'}{self.path}"
-
-
-@dataclass(frozen=True)
-class _Route:
-    """Where a call goes: the target, the addresses that passed, until when; what it opened."""
-
-    target: _Target
-    addresses: tuple[Address, ...]
-    deadline: float
-    opened: list[socket.socket] = field(default_factory=list)
-
-
-def _parse(url: str) -> _Target:
-    """*url*, read; ValueError when it is not one that may be called."""
-    parts = _URL.fullmatch(url)
-    if parts is None:
-        raise ValueError("form")
-    scheme, host = parts["scheme"].lower(), parts["host"].lower()
-    port = int(parts["port"] or (443 if scheme == "https" else 80))
-    if not 0 < port <= _LAST_PORT or len(host) > _LONGEST_NAME:
-        raise ValueError("port or length")
-    literal: Address | None = None
-    if host.startswith("["):
-        host = host[1:-1]
-        literal = ipaddress.IPv6Address(host)
-    elif _NUMBER.fullmatch(host):
-        literal = ipaddress.IPv4Address(host)
-    path = parts["path"] or "/"
-    return _Target(scheme, host, port, path, path + (parts["query"] or ""), literal)
-
-
-def _resolve(host: str, port: int, deadline: float) -> list[Address]:
-    """The addresses of *host*, each once; in a thread, as getaddrinfo knows no deadline."""
-    found: Future[Any] = Future()
-
-    def look_up() -> None:
-        try:
-            found.set_result(resolver(host, port))
-        except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
-            found.set_exception(error)
-
-    threading.Thread(target=look_up, daemon=True, name="resolve-peer").start()
-    records = found.result(timeout=_left(deadline))
-    return list(dict.fromkeys(ipaddress.ip_address(record[4][0]) for record in records))
-
-
-def _route(url: str, deadline: float) -> _Route:
-    """The way to *url*, or the one refusal that tells nothing: not even whether a name exists."""
-    rules = policy()
-    try:
-        target = _parse(url)
-        addresses = (
-            _resolve(target.host, target.port, deadline) if target.literal is None else [target.literal]
-        )
-    except (ValueError, OSError):
-        raise PeerUnusable(REFUSED) from None
-    if not addresses or not all(rules.passes(target.host, address, target.port) for address in addresses):
-        raise PeerUnusable(REFUSED)
-    return _Route(target, tuple(addresses), deadline)
-
-
 # Connections that end in time
 
 
 class _TooMuchError(Exception):
     """The answer is longer than is read."""
-
-
-def _left(deadline: float) -> float:
-    """Seconds until *deadline*; TimeoutError after it."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
 
 
 class _Socket(socket.socket):
@@ -299,7 +69,7 @@ class _Socket(socket.socket):
 
     def _bound(self) -> None:
         if self.deadline is not None:
-            self.settimeout(_left(self.deadline))
+            self.settimeout(left(self.deadline))
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self._bound()
@@ -334,11 +104,11 @@ def dial(address: Address, port: int, deadline: float) -> socket.socket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
     sock = _Socket(family, socket.SOCK_STREAM)
     try:
-        sock.settimeout(min(CONNECT_SECONDS, _left(deadline)))
+        sock.settimeout(min(CONNECT_SECONDS, left(deadline)))
         sock.connect((str(address), port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.deadline = deadline
-        sock.settimeout(_left(deadline))  # a TLS handshake ends by this one
+        sock.settimeout(left(deadline))  # a TLS handshake ends by this one
     except BaseException:
         sock.close()
         raise
@@ -348,7 +118,7 @@ def dial(address: Address, port: int, deadline: float) -> socket.socket:
 class _Connection(HTTPConnection):
     """A connection to the checked addresses. *host* stays the name: for Host, SNI, certificate."""
 
-    def __init__(self, *args: Any, route: _Route, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, route: Route, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._route = route
 
@@ -389,7 +159,7 @@ class _TLSPool(urllib3.HTTPSConnectionPool):
 class _Adapter(HTTPAdapter):
     """requests' transport for one call on one route. No retry."""
 
-    def __init__(self, route: _Route) -> None:
+    def __init__(self, route: Route) -> None:
         super().__init__()
         host, port = route.target.host, route.target.port
         self._route = route
@@ -425,7 +195,7 @@ class _Adapter(HTTPAdapter):
 _TOKEN = re.compile(r"[!-~]+")
 
 
-def _request(method: str, target: _Target, token: str, body: object) -> requests.PreparedRequest:
+def _request(method: str, target: Target, token: str, body: object) -> requests.PreparedRequest:
     """The request; its URL is for requests' eyes only."""
     request = requests.PreparedRequest()
     request.method, request.url = method, target.shown
@@ -473,7 +243,7 @@ def _exchange(method: str, url: str, token: str, body: object) -> Iterator[tuple
     if not _TOKEN.fullmatch(token):
         raise ValueError("A token is printable ASCII without spaces.")
     seconds = settings().peer_timeout_seconds
-    route = _route(url, time.monotonic() + seconds)
+    route = route_to(url, time.monotonic() + seconds)
     request, name = _request(method, route.target, token, body), f"{method} {route.target.shown}"
     try:
         with (
@@ -529,7 +299,7 @@ def check(url: str) -> None:
     Raises:
         PeerUnusable: it does not; the message is the same whatever the reason.
     """
-    _route(url, time.monotonic() + settings().peer_timeout_seconds)
+    route_to(url, time.monotonic() + settings().peer_timeout_seconds)
 
 
 def call(method: str, url: str, token: str, body: object = None) -> Answer:

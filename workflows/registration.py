@@ -10,7 +10,7 @@ from typing import Any
 
 import errors
 from settings import settings
-from storage import access, connections, database, networks
+from storage import access, connections, database, failpoints, networks
 from storage.access import Caller, opens
 from storage.connections import REGISTERED, Link, Peer
 from storage.networks import Network
@@ -73,13 +73,17 @@ def register(caller: Caller, body: Credentials) -> Credentials:
             Token A stays usable.
         errors.Unauthorized: Token A was used meanwhile.
     """
+    failpoints.reach("post.asked")
     told = _look_up(body)
+    failpoints.reach("post.called_back")
     with database.transaction() as connection:
         connections.lock(connection, caller.network_id)
         access.spend(connection, caller.token)
         connection_id = connections.keep(connection, caller.network_id, told)
         access.end_all(connection, connection_id)
         token = access.mint(access.PEER, caller.network_id, connection_id)
+        failpoints.reach("post.written")
+    failpoints.reach("post.committed")
     return ours(caller, token)
 
 
@@ -94,12 +98,16 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
     """
     if (body["country_code"], body["party_id"]) != caller.peer:
         raise errors.RuleRefusal("party_id: a PUT cannot change country_code or party_id; register anew")
+    failpoints.reach("put.asked")
     told = _look_up(body)
+    failpoints.reach("put.called_back")
     with database.transaction() as connection:
         connections.lock(connection, caller.network_id)
         connection_id = connections.keep(connection, caller.network_id, told)
         access.supersede(connection, connection_id, settings().token_overlap_seconds * 1000)
         token = access.mint(access.PEER, caller.network_id, connection_id)
+        failpoints.reach("put.written")
+    failpoints.reach("put.committed")
     return ours(caller, token)
 
 
@@ -205,12 +213,14 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     peer.check(url)
     _, endpoints = _explore(url, token_a, report)
     callback = access.mint(access.CALLBACK, network.id, lives_ms=_CALLBACK_LIVES_MS)
+    failpoints.reach("join.minted")
     try:
         told = _exchange("POST", network, url, endpoints, token_a, callback, report)
     except (PeerRefused, peer.PeerUnauthorized):
         access.withdraw(callback)
         raise
-    link = _settle(network, told, callback, overlap_ms=0)
+    failpoints.reach("join.answered")
+    link = _settle("join", network, told, callback, overlap_ms=0)
     report(f"     registered with {'/'.join(told.party)}")
     return link
 
@@ -227,6 +237,7 @@ def rotate(network: Network, link: Link, report: Report = lambda _: None) -> Lin
     peer.check(link.versions_url)
     _, endpoints = with_fallback(link, lambda t: _explore(link.versions_url, t, report))
     callback = access.mint(access.CALLBACK, network.id, lives_ms=_CALLBACK_LIVES_MS)
+    failpoints.reach("rotate.minted")
     try:
         told = with_fallback(
             link,
@@ -239,7 +250,8 @@ def rotate(network: Network, link: Link, report: Report = lambda _: None) -> Lin
         with database.transaction() as connection:
             access.bind(connection, callback, link.id)
         raise
-    renewed = _settle(network, told, callback, overlap_ms=settings().token_overlap_seconds * 1000)
+    failpoints.reach("rotate.answered")
+    renewed = _settle("rotate", network, told, callback, overlap_ms=settings().token_overlap_seconds * 1000)
     report(f"     renewed with {'/'.join(told.party)}")
     return renewed
 
@@ -317,13 +329,15 @@ def _party(given: dict[str, Any]) -> Party:
     return country_code.upper(), party_id.upper()
 
 
-def _settle(network: Network, told: Peer, callback: str, *, overlap_ms: int) -> Link:
-    """Keep what the exchange gave; the callback token becomes the peer's Token C."""
+def _settle(step: str, network: Network, told: Peer, callback: str, *, overlap_ms: int) -> Link:
+    """Keep what the exchange of *step* gave; the callback token becomes the peer's Token C."""
     with database.transaction() as connection:
         connections.lock(connection, network.id)
         connection_id = connections.keep(connection, network.id, told)
         access.supersede(connection, connection_id, overlap_ms)
         access.bind(connection, callback, connection_id)
+        failpoints.reach(f"{step}.written")
+    failpoints.reach(f"{step}.committed")
     link = connections.of_party(network.id, told.party)
     if link is None:
         raise errors.ServerError("The connection vanished while it was stored.")

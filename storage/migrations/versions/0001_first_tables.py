@@ -58,6 +58,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('network_id', 'country_code', 'party_id', 'id')
     )
     with op.batch_alter_table('ocpi_locations', schema=None) as batch_op:
+        batch_op.create_index('ix_ocpi_locations_network_published', ['network_id', 'published', 'seq'], unique=False)
         batch_op.create_index('ix_ocpi_locations_network_seq', ['network_id', 'seq'], unique=False)
         batch_op.create_index('ix_ocpi_locations_network_updated', ['network_id', 'last_updated'], unique=False)
 
@@ -232,6 +233,7 @@ def downgrade() -> None:
     with op.batch_alter_table('ocpi_locations', schema=None) as batch_op:
         batch_op.drop_index('ix_ocpi_locations_network_updated')
         batch_op.drop_index('ix_ocpi_locations_network_seq')
+        batch_op.drop_index('ix_ocpi_locations_network_published')
 
     op.drop_table('ocpi_locations')
     with op.batch_alter_table('ocpi_cdrs', schema=None) as batch_op:

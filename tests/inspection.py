@@ -1,0 +1,53 @@
+"""What is in the database, whatever stored it there: for tests that ask that nothing changed, or leaked."""
+
+from typing import Any
+
+import sqlalchemy
+
+from storage import database
+
+Row = dict[str, Any]
+NOISE = {"ocpi_remarks": None, "ocpi_access": "used_at"}
+"""A whole table, or one column, that any request may move."""
+
+
+def tables() -> list[str]:
+    """The names of our tables."""
+    with database.statement() as connection:
+        names = sqlalchemy.inspect(connection).get_table_names()
+    return sorted(name for name in names if name.startswith(("gw_", "ocpi_")))
+
+
+def rows(table: str) -> list[Row]:
+    """Every row of *table*."""
+    with database.statement() as connection:
+        return [dict(row) for row in connection.execute(sqlalchemy.text(f"SELECT * FROM {table}")).mappings()]  # noqa: S608
+
+
+Contents = dict[tuple[Any, ...], Row]
+
+
+def contents() -> Contents:
+    """Every row but the noise, by what it holds."""
+    made: Contents = {}
+    for table in tables():
+        if NOISE.get(table, "") is None:
+            continue
+        for row in rows(table):
+            row.pop(NOISE.get(table, ""), None)
+            made[(table, *row.values())] = row
+    return made
+
+
+def moved(before: Contents, after: Contents) -> list[tuple[str, Row]]:
+    """The rows that came, went or changed, each with its table."""
+    differing = before.keys() ^ after.keys()
+    return [(key[0], before.get(key) or after[key]) for key in differing]
+
+
+def texts() -> str:
+    """Every text in every column of every table of the database, one a line."""
+    with database.statement() as connection:
+        names = sqlalchemy.inspect(connection).get_table_names()
+    every = (value for name in names for row in rows(name) for value in row.values())
+    return "\n".join(value for value in every if isinstance(value, str))

@@ -1,0 +1,415 @@
+"""What is left of security.md S1 to S24 and S40 to S53 beside test_bola, test_bad_input and test_transport."""
+
+import http.client
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import pytest
+import requests
+from examples import example
+from inspection import contents, moved, rows
+from nodes import Client, Network, Node, outcome, switch_to
+from peers import PeerServer, envelope
+from raw import exchange
+from surface import IDS, PARTY, PEER, Push, Stage
+
+from storage import access, connections
+
+SCHEMAS = ["Token", "Location", "EVSE", "Connector", "Session", "Tariff"]
+EVIL = [
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "'; DROP TABLE ocpi_tokens; --",
+    '" OR ""="',
+    "Robert'); DELETE FROM gw_networks WHERE ('1'='1",
+    "${jndi:ldap://x/a}",
+    "{{7*7}}",
+    "%s%n%x",
+    "line\r\nX-Evil: 1",
+    "tab\tnul-free",
+    "\u202egnp.exe",
+    "\u2028\u2029",
+    "\U0001f600" * 10,
+    "=cmd|' /C calc'!A0",
+    "../../../../etc/passwd",
+    "\\\\server\\share",
+]
+
+
+def test_the_session_of_another_peer_is_unknown_to_who_would_stop_it(node: Node) -> None:
+    """Security S3: the same answer for a foreign session and for none."""
+    network = node.network("CPO", PARTY)
+    owner, thief, operator = network.peer(PEER), network.peer(("NL", "XIN")), network.operator()
+    assert owner.put(owner.at("tokens", IDS["token_uid"]), example("Token")).ok
+    session = example("Session", status="ACTIVE", end_datetime=None)
+    assert operator.put(operator.at("sessions", session["id"], party=PARTY), session).ok
+
+    def stop(who: Client, session_id: str) -> dict[str, Any]:
+        body = example("StopSession", session_id=session_id, response_url="http://127.0.0.1:9/x")
+        told: dict[str, Any] = who.post("commands/STOP_SESSION", body).json()
+        return {name: value for name, value in told.items() if name != "timestamp"}
+
+    assert {"result": "UNKNOWN_SESSION"} == stop(thief, session["id"])["data"]
+    assert stop(thief, "NONE") == stop(thief, session["id"])
+    assert {"result": "NOT_SUPPORTED"} == stop(owner, session["id"])["data"]
+
+
+@pytest.mark.parametrize("name", ["START_SESSION", None])
+def test_the_result_of_another_peers_command_is_not_taken(
+    node: Node, peer: PeerServer, name: str | None
+) -> None:
+    """Security S4."""
+    stage = Stage(node, peer, "emsp", empty=True)
+    thief = stage.network.peer(("NL", "XIN"))
+    url = f"commands/{name}/{stage.uid}" if name else f"commands/{stage.uid}"
+    before = contents()
+
+    foreign = thief.post(url, {"result": "ACCEPTED"})
+    missing = thief.post(url.replace(stage.uid, "x" * 43), {"result": "ACCEPTED"})
+
+    assert (404, 2000) == outcome(foreign)
+    assert missing.json()["status_message"] == foreign.json()["status_message"]
+    assert [] == moved(before, contents())
+    assert (200, 1000) == outcome(stage.peer.post(url, {"result": "REJECTED"}))
+
+
+def test_authorize_does_not_tell_a_foreign_location_from_none(node: Node) -> None:
+    """Security S1: where another CPO pushed the location that is named."""
+    network = node.network("EMSP", PARTY)
+    owner, thief, operator = network.peer(PEER), network.peer(("NL", "XIN")), network.operator()
+    token = example("Token")
+    assert operator.put(operator.at("tokens", token["uid"], party=PARTY), token).ok
+    assert owner.put(owner.at("locations", "LOC1"), example("Location")).ok
+
+    def ask(who: Client, location_id: str) -> Any:
+        references = {"location_id": location_id, "evse_uids": ["3256"], "connector_ids": ["1"]}
+        return who.post(f"tokens/{token['uid']}/authorize", references).json()["data"]
+
+    assert "ALLOWED" == ask(owner, "LOC1")["allowed"]
+    assert "NOT_ALLOWED" == ask(thief, "LOC1")["allowed"]
+    assert ask(thief, "NONE") == ask(thief, "LOC1")
+
+
+def test_two_thousand_wrong_tokens_are_the_same_401_at_the_same_speed(cpo: Network) -> None:
+    """Security S8."""
+    times: list[float] = []
+    answers = set()
+    host = cpo.node.url.removeprefix("http://")
+    with closing(http.client.HTTPConnection(host, timeout=10)) as connection:
+        for number in range(2000):
+            began = time.perf_counter()
+            wrong = f"Token {number:043}"
+            connection.request("GET", "/ocpi/cpo/2.1.1/locations", headers={"Authorization": wrong})
+            answer = connection.getresponse()
+            body = json.loads(answer.read())
+            times.append(time.perf_counter() - began)
+            answers.add((answer.status, body["status_code"], body["status_message"]))
+
+    assert {(401, 2000, "Unknown token.")} == answers
+    assert statistics.median(times[-500:]) < 3 * statistics.median(times[:500]) + 0.002
+    assert (200, 1000) == outcome(cpo.peer().get("locations"))
+
+
+def test_a_token_is_looked_up_by_its_digest_alone() -> None:
+    """Security S9, in the structure: nothing that is compared has a first byte that a guess could share."""
+    assert {"digest"} == set(access._IDENTIFY.compile().params)
+    assert not {"token", "prefix"} & {column.name for column in access.ACCESS.columns}
+
+
+def test_a_token_that_is_nearly_right_takes_as_long_as_one_that_is_not(cpo: Network) -> None:
+    """Security S9, in time: Mann-Whitney over interleaved samples; |z| < 4 fails once in 15,000 runs."""
+    token = cpo.peer().token or ""
+    near = token[:-1] + ("A" if token[-1] != "A" else "B")
+    far = "".join(random.Random(9).sample(token[::-1], len(token)))
+    kinds = [near, far] * 300
+    random.Random(9).shuffle(kinds)
+    samples: list[tuple[float, bool]] = []
+    with closing(http.client.HTTPConnection(cpo.node.url.removeprefix("http://"), timeout=10)) as connection:
+        for guess in kinds:
+            began = time.perf_counter()
+            connection.request("GET", "/ocpi/cpo/versions", headers={"Authorization": f"Token {guess}"})
+            answer = connection.getresponse()
+            answer.read()
+            samples.append((time.perf_counter() - began, guess == near))
+            assert 401 == answer.status
+
+    ranks = sum(rank for rank, (_, is_near) in enumerate(sorted(samples), 1) if is_near)
+    half = len(kinds) // 2
+    u = ranks - half * (half + 1) / 2
+    z = (u - half * half / 2) / (half * half * (2 * half + 1) / 12) ** 0.5
+
+    assert abs(z) < 4
+
+
+def test_one_token_a_in_twenty_hands_registers_one_of_them(cpo: Network) -> None:
+    """Security S11: twenty parties at once; the others are told 401, and nothing of theirs stays."""
+    token = cpo.token_a()
+
+    def register(number: int) -> requests.Response:
+        with PeerServer(("NL", f"R{number:02}")) as foreign:
+            client = cpo.node.client(token, cpo.role)
+            return client.post("credentials", foreign.credentials())
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(register, range(20)))
+
+    assert [(200, 1000)] + [(401, 2000)] * 19 == sorted(outcome(answer) for answer in answers)
+    assert 1 == len(connections.of_network(cpo.id))
+    assert 1 == len([row for row in rows("ocpi_access") if row["network_id"] == cpo.id])
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_members_with_the_names_of_columns_change_no_column(node: Node, schema: str) -> None:
+    """Security S15: the row is the same but for its key, with them and without."""
+    extra = {
+        "owner_id": 1, "organization_id": "x", "party_id": "XIN", "country_code": "BE", "token_hash": "x",
+        "created_at": 1, "role": "CPO", "is_owner": True, "network_id": 1, "connection_id": 1, "seq": 1,
+        "revision": 99, "published": False, "publish": False, "reader": "NL/XIN", "folded_id": "x",
+        "standing": "ALLOWED", "restricted_to": "[]", "document": "{}", "digest": "x", "kind": "operator",
+        "user": {"kind": "operator"}, "body": {}, "owner": "BE/XIN", "also": "BE/XIN", "expires_at": 1,
+    }  # fmt: skip
+    made = []
+    for more in ({}, extra):
+        push = Push(node)
+        known = example(schema)
+        body = {**known, **{name: value for name, value in more.items() if name not in known}}
+        assert push(schema, body).ok
+        url, peer = push.path(schema, body), push.peer(schema)
+        assert (200, 1000) == outcome(peer.patch(url, {**more, "last_updated": "2027-01-01T00:00:00Z"}))
+        kept = [
+            {name: value for name, value in row.items() if name not in ("seq", "network_id")}
+            for table in ("locations", "tokens", "sessions", "tariffs")
+            for row in rows(f"ocpi_{table}")
+            if row["network_id"] == next(iter(push.networks.values())).id
+        ]
+        made.append(kept)
+
+    assert made[0] == made[1]
+    assert 1 == len(made[0])
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("value", ["OTHER", "", None, 7, ["x"], {"id": "x"}])
+def test_a_patch_cannot_change_what_names_the_object(node: Node, schema: str, value: object) -> None:
+    """Security S16."""
+    push = Push(node)
+    body = example(schema)
+    assert push(schema, body).ok
+    url, key = push.path(schema, body), "uid" if schema in ("Token", "EVSE") else "id"
+
+    response = push.peer(schema).patch(url, {key: value, "last_updated": "2027-01-01T00:00:00Z"})
+
+    assert outcome(response) in {(200, 2001), (400, 2001)}
+    assert body == push.stored(schema, body)
+
+
+@pytest.mark.parametrize("text", EVIL)
+def test_text_that_means_something_elsewhere_is_kept_as_text(node: Node, text: str) -> None:
+    """Security S42: byte by byte, as JSON that no browser takes for anything else."""
+    push = Push(node)
+    location = example("Location", name=text, directions=[{"language": "en", "text": text}])
+    before = len(rows("gw_networks"))
+
+    response = push("Location", location)
+    answer = push.peer("Location").get(push.path("Location", location))
+
+    if outcome(response) == (400, 2001):  # what the contract's own form of a text excludes
+        assert any(ord(letter) < 32 for letter in text)
+        assert 404 == answer.status_code
+        return
+    assert (201, 1000) == outcome(response)
+    assert [text, text] == [answer.json()["data"]["name"], answer.json()["data"]["directions"][0]["text"]]
+    assert ("application/json", "nosniff") == (
+        answer.headers["Content-Type"],
+        answer.headers["X-Content-Type-Options"],
+    )
+    assert "X-Evil" not in answer.headers
+    assert before <= len(rows("gw_networks"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *({"version": text, "url": "http://127.0.0.1:9/"} for text in EVIL),
+        {"version": "2.1.1", "url": "javascript:alert(1)"},
+        {"version": "2.1.1", "url": "x" * 1_000_000},
+        {"version": "x" * 1_000_000, "url": "http://127.0.0.1:9/"},
+        {"version": {"2.1.1": 1}, "url": ["http://127.0.0.1:9/"]},
+        None,
+        [],
+        "2.1.1",
+        2.11,
+    ],
+    ids=lambda value: str(value)[:30].encode("unicode_escape").decode(),
+)
+def test_a_peers_strange_versions_are_refused_in_one_short_line(
+    cpo: Network, peer: PeerServer, answer: object
+) -> None:
+    """Security S42, of what a peer answers."""
+    peer.answers["/versions"] = lambda _: (200, envelope([answer]))
+    before = contents()
+
+    response = cpo.registrant().post("credentials", peer.credentials())
+
+    assert 200 == response.status_code
+    assert response.json()["status_code"] in {3001, 3002}
+    assert len(response.text) < 600
+    changed = moved(before, contents())
+    assert [("ocpi_access", "registration")] == [(table, row["kind"]) for table, row in changed]
+
+
+def test_a_name_in_the_peers_credentials_that_is_code_or_too_long(cpo: Network, peer: PeerServer) -> None:
+    """Security S42."""
+    for text in EVIL:
+        details = {"name": text[:100], "website": "https://x.example.com"}
+        response = cpo.registrant().post("credentials", peer.credentials(business_details=details))
+        assert outcome(response) in {(200, 1000), (400, 2001)}, text
+    too_long = peer.credentials(business_details={"name": "x" * 1_000_000})
+    assert (400, 2001) == outcome(cpo.registrant().post("credentials", too_long))
+
+
+@pytest.mark.parametrize("year", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999Z", "1000-01-01T00:00:00Z"])
+def test_a_timestamp_at_the_end_of_time_poisons_nothing_but_its_own_object(node: Node, year: str) -> None:
+    """Security S44."""
+    push = Push(node)
+    peer = push.peer("Location")
+    poison, other = example("Location", id="POISON", last_updated=year), example("Location", id="OTHER")
+    assert (201, 1000) == outcome(push("Location", poison))
+    assert (201, 1000) == outcome(push("Location", other))
+
+    newer = peer.data("locations", date_from="2026-01-01T00:00:00Z", date_to="2999-01-01T00:00:00Z")
+    assert ["OTHER"] == [each["id"] for each in newer]
+    at = peer.at("locations", "POISON")
+    assert (200, 1000) == outcome(peer.patch(at, {"name": "new"}))
+    assert (200, 1000) == outcome(peer.patch(f"{at}/3256", {"status": "CHARGING"}))
+    assert (200, 1000) == outcome(peer.patch(f"{at}/3256/1", {"voltage": 400}))
+    stored = peer.data(at)
+    assert ["new", "CHARGING", 400] == [
+        stored["name"], stored["evses"][0]["status"], stored["evses"][0]["connectors"][0]["voltage"],
+    ]  # fmt: skip
+    assert outcome(peer.get("locations", date_from=year)) == (200, 1000)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/openapi/ocpi.json", "/openapi/ocpi.yaml",
+                                  "/docs/swagger-ui.css", "/docs/nothing", "/nothing", "/ocpi", "/ocpi/"])  # fmt: skip
+def test_a_forged_host_is_in_no_page(node: Node, path: str) -> None:
+    """Security S50, outside the modules; S36: and no page lets another origin in."""
+    evil = {name: "evil.example" for name in ("Host", "X-Forwarded-Host", "X-Original-URL", "Forwarded")}
+
+    response = requests.get(
+        f"{node.url}{path}", headers={**evil, "Origin": "https://evil.example"}, timeout=9
+    )
+
+    assert response.status_code in {200, 401, 404}
+    assert "evil.example" not in response.text + str(response.headers)
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert "nosniff" == response.headers["X-Content-Type-Options"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["..%2f..%2fsettings.py", "../../settings.py", "%2e%2e/%2e%2e/settings.py", "..%5c..%5csettings.py",
+     "/etc/passwd", "%2fetc%2fpasswd", "....//settings.py", "index.html%00.css", "%00", "a" * 5000, "con", "."],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["docs/", "openapi/"])
+def test_no_file_is_served_but_the_documents(node: Node, place: str, name: str) -> None:
+    """Security S47, where a path does become a file name."""
+    answer = exchange(node.url, f"GET /{place}{name} HTTP/1.1\r\n".encode())
+
+    assert 404 == answer.status
+    assert b"OCPI_GATEWAY_" not in answer.body
+    assert b"root:" not in answer.body
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'GET /ocpi/cpo/2.1.1/tokens/NL/TNM/x%0a{"what":"INJECTED"} HTTP/1.1\r\n',
+        b"GET /ocpi/cpo/2.1.1/tokens/NL/TNM/x%0d%0aINJECTED HTTP/1.1\r\n",
+        b"GET /x%0aINJECTED%1b[31m%e2%80%a8INJECTED HTTP/1.1\r\n",
+        b"GET /%c2%85INJECTED%ff%fe%00 HTTP/1.1\r\n",
+        b"GET /" + b"%0aINJECTED" * 1000 + b" HTTP/1.1\r\n",
+        b"INJECTED /ocpi/cpo/versions HTTP/1.1\r\n",
+        b"GET /ocpi/cpo/versions?x=%0aINJECTED HTTP/1.1\r\n",
+        b'GET /","level":"INJECTED","x":" HTTP/1.1\r\n',
+    ],
+)
+def test_a_line_break_in_a_request_makes_no_line_in_the_log(node: Node, head: bytes) -> None:
+    """Security S53: every line is one JSON object that the program wrote."""
+    before = len(node.log)
+
+    exchange(node.url, head)
+    marker = f"/marker-{random.Random().random()}"
+    requests.get(f"{node.url}{marker}", timeout=9)
+    deadline = time.monotonic() + 5
+    while marker not in node.log[before:] and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    lines = [json.loads(line) for line in node.log[before:].splitlines()]
+    assert marker == lines[-1]["path"]
+    for line in lines:
+        assert {"at", "level", "what"} <= line.keys()
+        assert "INJECTED" not in {line["what"], line["level"]}
+        assert len(json.dumps(line)) < 4000
+    assert all(ord(letter) >= 32 or letter == "\n" for letter in node.log[before:])
+
+
+def test_a_refused_body_does_not_break_the_connection_for_the_next_request(cpo: Network) -> None:
+    """What is refused before its body is read: the connection goes on, or the answer says that it does not."""
+    host = cpo.node.url.removeprefix("http://")
+    for method, path in [("PUT", "/ocpi/cpo/2.1.1/tokens/NL/TNM/1"), ("POST", "/nothing")] * 15:
+        with closing(http.client.HTTPConnection(host, timeout=10)) as connection:
+            for _ in range(4):
+                connection.request(method, path, b'{"uid":"1"}', {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status in {401, 404, 405}
+                if answer.getheader("Connection") == "close":
+                    break
+
+
+def test_a_hundred_connections_that_say_nothing_keep_nobody_waiting(cpo: Network) -> None:
+    """Security S26, in small: half a head on each, while others are served."""
+    client = cpo.peer()
+    held = []
+    try:
+        for _ in range(100):
+            connection = http.client.HTTPConnection(cpo.node.url.removeprefix("http://"), timeout=10)
+            connection.connect()
+            connection.sock.sendall(b"PUT /ocpi/cpo/2.1.1/tokens/NL/TNM/1 HTTP/1.1\r\nHost: x\r\nX-")
+            held.append(connection)
+        began = time.monotonic()
+        for _ in range(5):
+            assert (200, 1000) == outcome(client.get("tokens"))
+        assert time.monotonic() - began < 3
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_slow_bodies_on_every_thread_keep_nobody_waiting_for_good(another_node: Callable[..., Node]) -> None:
+    """Security S26: as many bodies that do not come as there are threads, and the next request is served."""
+    other = another_node(demo="0", threads="2")
+    with switch_to(other.environment):
+        client = other.network("CPO", PARTY).peer(PEER)
+    held = []
+    try:
+        for _ in range(8):
+            connection = http.client.HTTPConnection(other.url.removeprefix("http://"), timeout=10)
+            connection.putrequest("PUT", "/ocpi/cpo/2.1.1/tokens/NL/TNM/1")
+            connection.putheader("Authorization", f"Token {client.token}")
+            connection.putheader("Content-Length", "1000")
+            connection.endheaders(b'{"uid":')
+            held.append(connection)
+        time.sleep(0.3)
+        response = requests.get(f"{other.url}/health", timeout=8)
+        assert 200 == response.status_code
+    finally:
+        for connection in held:
+            connection.close()

@@ -1,0 +1,180 @@
+"""Hand-written bad values for every kind of object, list, command and URL: refused, nothing kept, told the same.
+
+Each input's answer is the same on both databases: status, code and message.
+"""
+
+import copy
+from typing import Any
+
+import pytest
+from examples import example
+from inspection import rows
+from nodes import Network, Node, outcome
+from surface import PARTY, PEER, Push, put_in
+
+TEXTS = [7, 1.5, True, [], {}, ["x"], {"text": "x"}, "\x00", "a\x00b"]
+LONG = "x" * 100_000
+NUMBERS = ["1", "", True, [], {}, "NaN", [1], {"value": 1}]
+INSTANTS = [
+    "", "now", "0", 0, 1_700_000_000, True, [], {}, "2026", "2026-11", "2026-11-20", "11/20/2026",
+    "2026-11-20 12:00", "20261120T120000Z", "2026-11-20T12:00Z", "2026-11-20T12Z", "2026-13-01T00:00:00Z",
+    "2026-00-10T00:00:00Z", "2026-01-00T00:00:00Z", "2026-02-29T00:00:00Z", "2026-02-30T00:00:00Z",
+    "2026-04-31T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T25:00:00Z", "2026-01-01T12:60:00Z",
+    "2026-01-01T12:00:61Z", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "-2026-01-01T00:00:00Z",
+    "2026-11-20T12:00:00+25:00", "2026-11-20T12:00:00+0100x", "2026-11-20T12:00:00ZZ", "2026-W47-5T12:00:00Z",
+    "2026-324T12:00:00Z", " 2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z\n", "2026-11-20T12:00:00.Z",
+    "２０２６-11-20T12:00:00Z", "2026-11-20T12:00:00Z\x00", "2026−11−20T12:00:00Z",
+]  # fmt: skip
+DEGREES = ["", "x", 52.37, 52, None, [], {}, "91.000000", "-91.000000", "90.000001", "1e1", "NaN", "+1.0", "--1.0",
+           "1.0.0", "1,5", " 1.5", "1.5 ", "５2.1", ".5", "5.", "0x1.8", "1.5\n", "9" * 1000]  # fmt: skip
+URLS = ["", 7, [], "x", "/x", "//x.example", "ftp://x.example/", "javascript:alert(1)", "http://", "http:///x",
+        "http://x y", "http://x.example/\r\n", "http://x.example/" + "x" * 255, "data:text/html,x"]  # fmt: skip
+IDS = ["", "x" * 40, "a/b", "/", "é", "\n", "a\x00", 7, True, [], {}, None, "\u202ex", "x" * 100_000]
+
+VALUES: list[tuple[str, str, list[Any]]] = [
+    ("Location", "last_updated", INSTANTS),
+    ("Session", "start_datetime", INSTANTS),
+    ("CDR", "stop_date_time", INSTANTS),
+    ("Location", "opening_times.exceptional_openings.0.period_begin", INSTANTS),
+    ("Location", "coordinates.latitude", DEGREES),
+    ("Location", "related_locations.0.longitude", ["", "x", 4.89, "181.000000", "-181.000000", "180.000001", "1e2"]),
+    ("Location", "type", ["", "on_street", "CASTLE", 7, None, [], ["ON_STREET"], "ON_STREET ", "ON_STREET\n"]),
+    ("Location", "country", ["", "NL", "NLDX", "nld\n", "N1D", 7, None, [], "éèà"]),
+    ("Location", "address", [*TEXTS, None, "x" * 46, LONG]),
+    ("Location", "city", ["x" * 46, None, 7, [], {}]),
+    ("Location", "postal_code", ["x" * 11, None, 7, ["1"], {}]),
+    ("Location", "name", ["x" * 256, 7, [], {}, "\x00"]),
+    ("Location", "time_zone", ["x" * 256, 7, [], {}]),
+    ("Location", "charging_when_closed", ["true", "yes", 1, 0, "", [], {}]),
+    ("Location", "evses", [{}, "x", 7, [7], ["x"], [[]], [{}], True]),
+    ("Location", "evses.0.uid", IDS),
+    ("Location", "evses.0.status", ["", "BROKEN", "available", 7, None, [], {}]),
+    ("Location", "evses.0.connectors", [None, [], {}, "x", [7], [{}], [None]]),
+    ("Location", "evses.0.connectors.0.voltage", [*NUMBERS, 230.5, 1e400, None]),
+    ("Location", "evses.0.connectors.0.format", ["", "PLUG", 7, None, [], "socket "]),
+    ("Location", "evses.0.connectors.0.power_type", ["", "DC_3_PHASE", 7, None, []]),
+    ("Location", "images.0.url", URLS),
+    ("Location", "images.0.category", ["", "SELFIE", 7, None, []]),
+    ("Location", "images.0.width", ["1", 1.5, True, 100_000, -1]),
+    ("Location", "operator.website", URLS),
+    ("Location", "directions.0.language", ["", "english", 7, None, [], "e\x00"]),
+    ("Location", "directions.0.text", ["x" * 513, 7, None, [], "<b>x</b>" * 100]),
+    ("Location", "opening_times.regular_hours.0.weekday", [0, 8, -1, "1", 1.5, True, None]),
+    ("Location", "opening_times.regular_hours.0.period_begin", ["", "24:00", "7:00", "07:60", "07.00", 700, None]),
+    ("Location", "energy_mix.energy_sources.0.percentage", ["62", 100.1, -0.1, True, None, [], 1e300]),
+    ("Location", "energy_mix.is_green_energy", ["yes", 1, None, []]),
+    ("EVSE", "uid", IDS),
+    ("EVSE", "floor_level", ["x" * 5, 7, [], {}]),
+    ("EVSE", "capabilities", ["RFID_READER", [7], [None], {}, [""], [[]]]),
+    ("Connector", "standard", ["", 7, None, [], "iec\n", "x" * 100_000]),
+    ("Connector", "amperage", [*NUMBERS, 1.5, None]),
+    ("Connector", "terms_and_conditions", URLS),
+    ("Session", "id", ["", "x" * 37, "a/b", "é", "\n", 7, True, [], {}, None]),
+    ("Session", "kwh", [*NUMBERS, None, -1, -0.0001]),
+    ("Session", "status", ["", "DONE", "active", 7, None, []]),
+    ("Session", "auth_method", ["", "GUESS", 7, None, []]),
+    ("Session", "auth_id", ["", "x" * 37, 7, None, [], {}]),
+    ("Session", "currency", ["", "EU", "EURO", "€€€", 7, None]),
+    ("Session", "location", [None, "LOC1", [], {}, 7]),
+    ("Session", "charging_periods", [{}, "x", [7], [{}], [None]]),
+    ("Session", "total_cost", ["6.65", True, [], {}]),
+    ("CDR", "id", ["", "x" * 37, "a/b", "é", "\n", 7, True, [], {}, None]),
+    ("CDR", "total_cost", [*NUMBERS, None]),
+    ("CDR", "total_energy", [*NUMBERS, None, -1]),
+    ("CDR", "total_time", [*NUMBERS, None, -1]),
+    ("CDR", "charging_periods", [None, [], {}, "x", [{}], [7]]),
+    ("CDR", "charging_periods.0.dimensions", [None, [], {}, [7], [{}]]),
+    ("CDR", "charging_periods.0.dimensions.0.type", ["", "WATT", "energy ", 7, None]),
+    ("CDR", "charging_periods.0.dimensions.0.volume", ["1", None, True, [], {}]),
+    ("CDR", "tariffs.0.elements", [None, [], {}, [7]]),
+    ("CDR", "remark", ["x" * 256, 7, [], {}]),
+    ("Tariff", "id", ["", "x" * 37, "a/b", "é", "\n", 7, True, [], {}, None]),
+    ("Tariff", "currency", ["", "EU", "EURO", 7, None]),
+    ("Tariff", "elements", [None, [], {}, "x", [7], [{}]]),
+    ("Tariff", "elements.0.price_components", [None, [], {}, [7], [{}]]),
+    ("Tariff", "elements.0.price_components.0.price", ["1", None, True, [], {}]),
+    ("Tariff", "elements.0.price_components.0.step_size", ["1", 1.5, None, True, -1]),
+    ("Tariff", "elements.0.price_components.0.type", ["", "WATT", 7, None]),
+    ("Tariff", "elements.0.restrictions.start_time", ["24:00", "7:00", "18:60", 1800, [], "18:00Z"]),
+    ("Tariff", "elements.0.restrictions.day_of_week", ["MONDAY", [1], ["monday "], [None], {}]),
+    ("Tariff", "tariff_alt_url", URLS),
+    ("Token", "uid", ["", "x" * 37, "a/b", "é", "\n", 7, True, [], {}, None]),
+    ("Token", "type", ["", "FACE", 7, None, [], "RFID "]),
+    ("Token", "auth_id", ["", "x" * 37, 7, None, [], {}]),
+    ("Token", "valid", ["true", 1, 0, None, "", [], {}]),
+    ("Token", "whitelist", ["", "SOMETIMES", 7, None, []]),
+    ("Token", "issuer", ["x" * 65, 7, None, [], {}]),
+    ("Token", "visual_number", ["x" * 65, 7, [], {}]),
+    ("Token", "language", ["", "dutch", 7, [], {}]),
+]  # fmt: skip
+QUERIES = [
+    "limit=", "limit=0", "limit=-1", "limit=1.0", "limit=1e2", "limit=%31x", "limit=null", "limit[]=1", "limit=+5",
+    "offset=-1", "offset=", "offset=1.5", "offset=0x10", "offset=99999999999999999999", "cursor=", "cursor=x",
+    "cursor=-1", "cursor=1.5", "cursor=9" + "9" * 30, "cursor=%27%20OR%201=1--", "date_from=", "date_from=now",
+    "date_from=2026-11-20", "date_from=2026-02-30T00:00:00Z", "date_from=%00", "date_from=1700000000",
+    "date_to=", "date_to=2026-13-01T00:00:00Z", "date_to=2026-01-00T00:00:00Z", "date_to=%27",
+    "date_from=2026-01-01T00:00:00Z&date_from=2026-01-02T00:00:00Z", "limit=1&limit=2", "offset=0&offset=0",
+]  # fmt: skip
+ACCEPTED = {"limit[]=1"}
+"""A parameter of another name, which is not looked at."""
+
+Told = tuple[int, int, str]
+TOLD: dict[tuple[str, str], Told] = {}
+"""What the first database's answer was, by the input."""
+CASES = [
+    pytest.param(schema, path, value, id=f"{schema}.{path}-{number}")
+    for schema, path, values in VALUES
+    for number, value in enumerate(values)
+]
+
+
+@pytest.fixture(scope="module")
+def push(node: Node) -> Push:
+    """One sender for all."""
+    return Push(node)
+
+
+def agree(key: tuple[str, str], response: Any) -> Told:
+    """The answer, which must be what the other database's was."""
+    told = (*outcome(response), response.json().get("status_message", ""))
+    assert TOLD.setdefault(key, told) == told
+    return told
+
+
+def kept(push: Push) -> list[Any]:
+    """Everything that is stored in the sender's networks."""
+    ids = {network.id for network in push.networks.values()}
+    tables = ("locations", "tokens", "sessions", "tariffs", "cdrs")
+    return [row for table in tables for row in rows(f"ocpi_{table}") if row["network_id"] in ids]
+
+
+def test_there_are_enough_inputs() -> None:
+    assert 300 <= len(CASES) + len(QUERIES)
+
+
+@pytest.mark.parametrize(("schema", "path", "value"), CASES)
+def test_a_bad_value_is_refused_and_nothing_is_kept(push: Push, schema: str, path: str, value: Any) -> None:
+    body = put_in(copy.deepcopy(example(schema)), path, value)
+    peer = push.peer(schema)
+    parents = schema in ("EVSE", "Connector")
+    where = push.path(schema, example(schema))
+    if parents:
+        push("Connector" if schema == "Connector" else "EVSE", example(schema))
+    before = kept(push)
+
+    response = peer.post("cdrs", body) if schema == "CDR" else peer.put(where, body)
+    told = agree((f"{schema}.{path}", repr(value)[:200]), response)
+
+    assert told[:2] in {(400, 2001), (200, 2001)}, told
+    assert len(told[2]) < 600
+    assert before == kept(push)
+
+
+@pytest.mark.parametrize("module", ["locations", "tokens"])
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_bad_query_is_refused(node: Node, module: str, query: str) -> None:
+    network: Network = node.network("CPO", PARTY)
+
+    told = agree((module, query), network.peer(PEER).get(f"{module}?{query}"))
+
+    assert ((200, 1000) if query in ACCEPTED else (400, 2001)) == told[:2], told

@@ -1,0 +1,203 @@
+"""No URL that a peer gives makes the program call what it must not. Security 3.2, through the API itself.
+
+The program runs with loopback closed; one port of it is allowed, which is the peer's. Every other
+vector leads to a trap that must never hear from the program.
+"""
+
+import json
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from examples import example
+from nodes import Client, Node, free_port, outcome, switch_to
+from peers import PeerServer, envelope
+from surface import PARTY, PEER
+
+HOSTS = [
+    "127.0.0.1:{trap}", "127.1:{trap}", "127.0.1:{trap}", "2130706433:{trap}", "0x7f.1:{trap}",
+    "0x7f000001:{trap}", "017700000001:{trap}", "0177.0.0.1:{trap}", "127.0.0.01:{trap}", "0:{trap}",
+    "0.0.0.0:{trap}", "127.255.255.254:{trap}", "[::1]:{trap}", "[::]:{trap}", "[::ffff:127.0.0.1]:{trap}",
+    "[::ffff:7f00:1]:{trap}", "[::127.0.0.1]:{trap}", "[64:ff9b::7f00:1]:{trap}", "[2002:7f00:1::]:{trap}",
+    "[64:ff9b:1::7f00:1]:{trap}", "[fe80::1]:{trap}", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]",
+    "[2001:db8::1]", "localhost:{trap}", "localhost.:{trap}", "LOCALHOST:{trap}", "169.254.169.254",
+    "[::ffff:169.254.169.254]", "100.100.100.200", "192.0.0.192", "10.0.0.1", "172.16.0.1", "192.168.1.1",
+    "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "127.0.0.1", "127.0.0.1:22",
+    "127.0.0.1:5432", "127.0.0.1:{own}", "127.1:{peer}", "[::ffff:127.0.0.1]:{peer}", "2130706433:{peer}",
+    "0x7f.1:{peer}", "127.0.0.2:{peer}", "nothing.invalid", "8.8.8.8:22", "8.8.8.8:1023",
+]  # fmt: skip
+MALFORMED = [
+    "http://①②⑦.⓪.⓪.①:{trap}/versions", "http://127。0。0。1:{trap}/versions",
+    "http://x@127.0.0.1:{trap}/versions", "http://x:y@127.0.0.1:{peer}/versions",
+    "http://a#@127.0.0.1:{trap}/versions", "http://127.0.0.1:{trap}\\@peer.example/versions",
+    "http://peer.example\\@127.0.0.1:{trap}/versions", "http://127.0.0.1:{trap}/ver sions",
+    "http://127.0.0.1:{peer}/versions\r\nX-Evil: 1", "http://127.0.0.1:{peer}/versions#part",
+    "file:///etc/passwd", "gopher://127.0.0.1:{trap}/_GET", "gopher:", "ftp://127.0.0.1:{trap}/", "http:///",
+    "http://", "http:127.0.0.1:{trap}", "//127.0.0.1:{trap}/versions", "/versions", "javascript:alert(1)",
+    "data:application/json,{{}}", "http://[::1", "http://127.0.0.1:{peer}:{trap}/", "http://127.0.0.1:0/",
+    "http://127.0.0.1:65536/", "http://127.0.0.1:-1/", "http://127.0.0.1:/versions",
+    " http://127.0.0.1:{peer}/versions", "http://127.0.0.1:{peer}/versions ", "\thttp://127.0.0.1:{peer}/",
+    "http://[fe80::1%25eth0]:{trap}/", "http://%31%32%37.0.0.1:{trap}/", "unix:///var/run/docker.sock",
+    "dict://127.0.0.1:{trap}/", "jar:http://127.0.0.1:{trap}!/", "http://127.0.0.1%00.example.com:{trap}/",
+]  # fmt: skip
+VECTORS = [f"http://{host}/versions" for host in HOSTS] + MALFORMED
+PLACES = ["credentials.url", "versions[].url", "endpoints[].url", "response_url"]
+
+
+@dataclass
+class Closed:
+    """A node with loopback closed, what is beside it, and everybody's clients."""
+
+    node: Node
+    foreign: PeerServer
+    ports: dict[str, int]
+    trapped: list[bytes]
+    registrant: Client
+    peer: Client
+
+    def stored(self) -> list[Any]:
+        """What a registration or a command would have left."""
+        with closing(
+            sqlite3.connect(Path(self.node.environment["OCPI_GATEWAY_DATA_DIR"]) / "node.sqlite")
+        ) as db:
+            tables = ("ocpi_connections", "ocpi_commands")
+            rows = [db.execute(f"SELECT * FROM {name}").fetchall() for name in tables]  # noqa: S608
+            return [*rows, db.execute("SELECT digest, kind, expires_at FROM ocpi_access").fetchall()]
+
+    def give(self, place: str, url: str) -> Any:
+        """Give *url* to the program in *place*; its answer."""
+        foreign = self.foreign
+        foreign.seen.clear()
+        foreign.answers.clear()
+        if place == "response_url":
+            body = example("StopSession", response_url=url)
+            return self.peer.post("commands/STOP_SESSION", body)
+        if place == "credentials.url":
+            return self.registrant.post("credentials", foreign.credentials(url=url))
+        if place == "versions[].url":
+            foreign.answers["/versions"] = lambda _: (200, envelope([{"version": "2.1.1", "url": url}]))
+        else:
+            own = {"identifier": "credentials", "url": f"{foreign.url}/2.1.1/credentials"}
+            details = {"version": "2.1.1", "endpoints": [own, {"identifier": "tokens", "url": url}]}
+            foreign.answers["/2.1.1"] = lambda _: (200, envelope(details))
+        return self.registrant.post("credentials", foreign.credentials())
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
+    """The program, its peer, and the trap."""
+    place = tmp_path_factory.mktemp("closed")
+    trapped: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as trap, PeerServer() as foreign:
+
+        def spring() -> None:
+            while True:
+                try:
+                    caught, _ = trap.accept()
+                except OSError:
+                    return
+                trapped.append(caught.recv(1000))
+                caught.close()
+
+        threading.Thread(target=spring, daemon=True).start()
+        ports = {"trap": trap.getsockname()[1], "peer": urlsplit(foreign.url).port or 0, "own": free_port()}
+        environment = {
+            "OCPI_GATEWAY_DATA_DIR": str(place),
+            "OCPI_GATEWAY_DATABASE_URL": f"sqlite:///{place / 'node.sqlite'}",
+            "OCPI_GATEWAY_PORT": str(ports["own"]),
+            "OCPI_GATEWAY_PEER_TIMEOUT_SECONDS": "3",
+            "OCPI_GATEWAY_DEMO": "0",
+            "OCPI_GATEWAY_ALLOW_LOOPBACK_PEERS": "false",
+            "OCPI_GATEWAY_PEER_ALLOW": f"127.0.0.1:{ports['peer']}-{ports['peer']}",
+        }
+        with Node(environment) as node:
+            with switch_to(environment):
+                network = node.network("CPO", PARTY)
+                registrant, peer = network.registrant(), network.peer(("NL", "OTH"))
+            yield Closed(node, foreign, ports, trapped, registrant, peer)
+
+
+def test_the_allowed_peer_is_reached_so_that_the_refusals_mean_something(closed: Closed) -> None:
+    url = closed.foreign.versions_url
+    with switch_to(closed.node.environment):
+        network = closed.node.network("CPO", ("NL", "ALL"))
+        response = network.registrant().post("credentials", closed.foreign.credentials())
+
+    assert (200, 1000) == outcome(response)
+    assert (200, 1000) == outcome(closed.give("response_url", url))
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("vector", VECTORS)
+def test_a_url_that_leads_inside_is_refused_and_nobody_is_called(
+    closed: Closed, place: str, vector: str
+) -> None:
+    before = closed.stored()
+
+    response = closed.give(place, vector.format(**closed.ports))
+    told = response.json()
+
+    if place == "response_url":
+        assert outcome(response) in {(400, 2001), (200, 2001)}
+    elif place == "credentials.url":
+        assert outcome(response) in {(400, 2001), (200, 3001)}
+    else:
+        # an entry whose `url` cannot be one is passed over like any other that is not understood
+        assert (200, 3001) == outcome(response)
+    assert "data" not in told
+    assert before == closed.stored()
+    assert [] == closed.trapped
+    assert {"credentials.url": 0, "versions[].url": 1, "endpoints[].url": 2, "response_url": 0}[place] == len(
+        closed.foreign.seen
+    )
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_refusal_says_the_same_whatever_lies_there(closed: Closed, place: str) -> None:
+    """Closed, open and filtered ports, known and unknown names, and addresses that exist or not."""
+    told = {closed.give(place, f"http://{h}/versions".format(**closed.ports)).text[:-45] for h in HOSTS}
+
+    assert 1 == len(told), told
+    assert [] == [port for port in closed.ports.values() if str(port) in str(told)]
+
+
+@pytest.mark.parametrize(
+    ("length", "place", "expected"),
+    [
+        (255, "credentials.url", {(200, 3001)}),
+        (256, "credentials.url", {(400, 2001)}),
+        (255, "response_url", {(200, 2001)}),
+        (256, "response_url", {(400, 2001)}),
+        (255, "versions[].url", {(200, 3001)}),
+        (256, "versions[].url", {(200, 3001), (200, 3002)}),
+    ],
+)
+def test_a_url_is_judged_by_its_length_before_its_address(
+    closed: Closed, length: int, place: str, expected: set[tuple[int, int]]
+) -> None:
+    url = f"http://127.0.0.1:{closed.ports['trap']}/".ljust(length, "x")
+
+    assert outcome(closed.give(place, url)) in expected
+    assert [] == closed.trapped
+
+
+def test_urls_in_objects_are_never_called(closed: Closed) -> None:
+    """Images, terms, websites and logos are data."""
+    trap = f"http://127.0.0.1:{closed.ports['trap']}/x.png"
+    with switch_to(closed.node.environment):
+        emsp = closed.node.network("EMSP", PARTY).peer(PEER)
+    text = json.dumps(example("Location")).replace("https://laadnet.example.com", trap)
+    body = json.loads(text)
+
+    assert (201, 1000) == outcome(emsp.put(emsp.at("locations", "LOC1"), body))
+    tariff = example("Tariff", tariff_alt_url=trap)
+    assert (201, 1000) == outcome(emsp.put(emsp.at("tariffs", tariff["id"]), tariff))
+    assert 1 == len(emsp.data("locations"))
+    assert [] == closed.trapped

@@ -1,0 +1,248 @@
+"""Which addresses may be called: the policy, and the way from a URL to addresses that it let through.
+
+A URL is read once and by one parser, its name is resolved once, and every address is judged. Nothing
+is connected to here; workflows/peer.py connects to what `route_to` found.
+"""
+
+import ipaddress
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from errors import PeerUnusable
+from settings import Settings, settings
+
+REFUSED = "The address policy refuses this URL."
+
+_WEB_PORTS = frozenset({80, 443})
+_FIRST_FREE_PORT = 1024
+_LAST_PORT = 65535
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+#: Names to addresses; looked up at each call, so that a test can put its own here.
+resolver: Callable[[str, int], Any] = socket.getaddrinfo
+
+
+# The policy
+
+
+def _networks(*texts: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+_LOOPBACK = _networks("127.0.0.0/8", "::1/128")
+_LINK_LOCAL = _networks("169.254.0.0/16", "fe80::/10")
+_DENIED = _networks(
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    # All but 2000::/3, the only unicast in use: so ::1, fc00::/7, fe80::/10 and ff00::/8 too, and
+    # 64:ff9b:1::/48, in which only its own network knows where the IPv4 address stands.
+    "::/3",
+    "4000::/2",
+    "8000::/1",
+    "2001::/23",
+    "2001:db8::/32",
+    "3fff::/20",
+)
+_IPV4_IN_LAST_BITS = _networks("::/96", "::ffff:0:0/96", "64:ff9b::/96")
+
+
+def _meant(address: Address) -> tuple[Address, ...]:
+    """The addresses that traffic to *address* can end at: itself, or the IPv4 ones it carries."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return (address,)
+    if any(address in network for network in _IPV4_IN_LAST_BITS):
+        return (ipaddress.IPv4Address(address.packed[-4:]),)
+    if address.sixtofour is not None:
+        return (address.sixtofour,)
+    return address.teredo or (address,)
+
+
+def _within(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address in network for network in networks)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """One entry of PEER_ALLOW: an address and the ports on it."""
+
+    address: Address
+    ports: range
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The entry that *text* spells: address:port-port, an IPv6 address in brackets.
+
+        Raises:
+            ValueError: it is spelt otherwise, or names a link-local address.
+        """
+        entry = re.fullmatch(r"(\[[^\]]+\]|[0-9.]+):([0-9]{1,5})-([0-9]{1,5})", text)
+        if entry is None:
+            raise ValueError(f"PEER_ALLOW: {text!r} is not address:port-port.")
+        address = ipaddress.ip_address(entry[1].strip("[]"))
+        first, last = int(entry[2]), int(entry[3])
+        if not 0 < first <= last <= _LAST_PORT:
+            raise ValueError(f"PEER_ALLOW: {text!r} has no ports.")
+        if _is_link_local(address):
+            raise ValueError(f"PEER_ALLOW: {text!r} is link-local, where metadata services are.")
+        return cls(address, range(first, last + 1))
+
+
+def _is_link_local(address: Address) -> bool:
+    return any(_within(meant, _LINK_LOCAL) for meant in _meant(address))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which addresses may be called. The default: public ones."""
+
+    loopback: bool = False
+    allowed: tuple[Allowed, ...] = ()
+
+    @classmethod
+    def of(cls, chosen: Settings) -> Self:
+        """The policy that the settings ask for.
+
+        Raises:
+            ValueError: an entry of PEER_ALLOW cannot be read.
+        """
+        entries = chosen.peer_allow.replace(" ", "").split(",")
+        return cls(chosen.loopback_peers, tuple(Allowed.read(entry) for entry in entries if entry))
+
+    def passes(self, host: str, address: Address, port: int) -> bool:
+        """May *address*, to which *host* resolved, be connected to on *port*?"""
+        if getattr(address, "scope_id", None) is not None or _is_link_local(address):
+            return False
+        if any(address == entry.address and port in entry.ports for entry in self.allowed):
+            return True
+        if _within(address, _LOOPBACK) and host in {"localhost", str(address)}:
+            return self.loopback and port >= _FIRST_FREE_PORT
+        if port not in _WEB_PORTS and port < _FIRST_FREE_PORT:
+            return False
+        return not any(_within(meant, _DENIED) for meant in _meant(address))
+
+
+def policy() -> Policy:
+    """The policy in force."""
+    return Policy.of(settings())
+
+
+# From a URL to addresses
+
+# Printable ASCII; no user, no fragment, no backslash, no empty host and no empty port.
+_URL = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?)"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/[!\"$->@-\[\]-~]*)?"
+    r"(?P<query>\?[!\"$-\[\]-~]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+# WHATWG URL, "ends in a number": resolvers read such a host as an IPv4 address, whatever its form.
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
+_LONGEST_NAME = 253
+
+
+@dataclass(frozen=True)
+class Target:
+    """A URL, read. *target* is the path and query as they were given."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    target: str
+    literal: Address | None
+
+    @property
+    def shown(self) -> str:
+        """The URL without its query, for people."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = self.port == (443 if self.scheme == "https" else 80)
+        return f"{self.scheme}://{host}{'' if usual else f':{self.port}'}{self.path}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a call goes: the target, the addresses that passed, until when; what it opened."""
+
+    target: Target
+    addresses: tuple[Address, ...]
+    deadline: float
+    opened: list[socket.socket] = field(default_factory=list)
+
+
+def _parse(url: str) -> Target:
+    """*url*, read; ValueError when it is not one that may be called."""
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        raise ValueError("form")
+    scheme, host = parts["scheme"].lower(), parts["host"].lower()
+    port = int(parts["port"] or (443 if scheme == "https" else 80))
+    if not 0 < port <= _LAST_PORT or len(host) > _LONGEST_NAME:
+        raise ValueError("port or length")
+    literal: Address | None = None
+    if host.startswith("["):
+        host = host[1:-1]
+        literal = ipaddress.IPv6Address(host)
+    elif _NUMBER.fullmatch(host):
+        literal = ipaddress.IPv4Address(host)
+    path = parts["path"] or "/"
+    return Target(scheme, host, port, path, path + (parts["query"] or ""), literal)
+
+
+def _resolve(host: str, port: int, deadline: float) -> list[Address]:
+    """The addresses of *host*, each once; in a thread, as getaddrinfo knows no deadline."""
+    found: Future[Any] = Future()
+
+    def look_up() -> None:
+        try:
+            found.set_result(resolver(host, port))
+        except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
+            found.set_exception(error)
+
+    threading.Thread(target=look_up, daemon=True, name="resolve-peer").start()
+    records = found.result(timeout=left(deadline))
+    return list(dict.fromkeys(ipaddress.ip_address(record[4][0]) for record in records))
+
+
+def route_to(url: str, deadline: float) -> Route:
+    """The way to *url*, or the one refusal that tells nothing: not even whether a name exists."""
+    rules = policy()
+    try:
+        target = _parse(url)
+        addresses = (
+            _resolve(target.host, target.port, deadline) if target.literal is None else [target.literal]
+        )
+    except (ValueError, OSError):
+        raise PeerUnusable(REFUSED) from None
+    if not addresses or not all(rules.passes(target.host, address, target.port) for address in addresses):
+        raise PeerUnusable(REFUSED)
+    return Route(target, tuple(addresses), deadline)
+
+
+def left(deadline: float) -> float:
+    """Seconds until *deadline*; TimeoutError after it."""
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds

@@ -93,6 +93,7 @@ class Shelf:
         """*key*: what tells two objects of one party apart; *kept*: columns that a PUT leaves alone."""
         self.table: Table = database.table(model)
         self._kept = kept
+        self._unset: Body = dict.fromkeys(kept)
         self.key = ("network_id", "country_code", "party_id", *key)
         columns = self.table.c
         where = [columns[name] == bindparam(f"k_{name}") for name in self.key]
@@ -144,7 +145,7 @@ class Shelf:
 
     def put(self, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> Stored:
         """Store *body* over what is not newer, in one statement. *columns*: the key and the rest."""
-        row = self.row(network_id, party, body, columns)
+        row = self._unset | self.row(network_id, party, body, columns)
         kept = self._upsert.first(row)
         if kept is None:
             return Stored.STALE
@@ -152,12 +153,13 @@ class Shelf:
 
     def add(self, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> bool:
         """Store *body* unless its key is taken; True if it was stored."""
-        return self._add.first(self.row(network_id, party, body, columns)) is not None
+        row = self._unset | self.row(network_id, party, body, columns)
+        return self._add.first(row) is not None
 
-    def row(self, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> dict[str, Any]:
+    @staticmethod
+    def row(network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> dict[str, Any]:
         """The row that keeps *body*."""
         return {
-            **dict.fromkeys(self._kept),
             "network_id": network_id,
             "country_code": party[0],
             "party_id": party[1],

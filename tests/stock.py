@@ -107,7 +107,9 @@ def _refuse_http(request: ConnexionRequest, error: HTTPException) -> ConnexionRe
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         return _refuse(request, errors.MethodNotAllowed(error.detail, allowed.split(", ")))
-    return _refuse(request, BY_STATUS.get(error.status_code, errors.ClientError)(error.detail or ""))
+    refusal = BY_STATUS.get(error.status_code, errors.ClientError)(error.detail or "")
+    refusal.http_status = error.status_code
+    return _refuse(request, refusal)
 
 
 def _refuse_crash(request: ConnexionRequest, _error: Exception) -> ConnexionResponse:

@@ -15,7 +15,7 @@ from peers import PeerServer, envelope
 from surface import PARTY, damage
 
 from errors import Refusal
-from storage import connections, database
+from storage import database
 from workflows import registration
 
 TOKEN = re.compile(r"(?<![A-Za-z0-9_-])(?:[ao]_)?[A-Za-z0-9_-]{43}(?![A-Za-z0-9_=-])")

@@ -17,6 +17,7 @@ MAX_DEPTH = 32
 _CHUNK = 65_536
 _BLANK_BEFORE_COLON = (b" :", b"\t:", b"\n:", b"\r:")
 _ESCAPED_QUOTE_OR_COLON = (b"\\u0022", b"\\u003")
+_NO_MARKS = bytes(set(range(256)) - set(b'{}[]"\\'))
 _DIGITS = bytes(48 if c in b"0123456789." else c if c in b"eE+-" else 32 for c in range(256))
 _LONG_NUMBERS = tuple(sign.join((b"0e", b"000")) for sign in (b"", b"+", b"-"))
 _INEXACT = "number with more digits than can be kept exactly"
@@ -79,11 +80,25 @@ def decode(raw: bytes) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise errors.Malformed(f"The body is not valid JSON: {str(error)[:200]}.") from None
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+    if not _is_shallow(raw):
         _refuse_depth(value, 1)
     if _may_repeat_members(raw, value):
         _refuse_repeated_members(raw)
     return _with_inexact_numbers_marked(raw) if _may_have_inexact_numbers(raw) else value
+
+
+def _is_shallow(raw: bytes) -> bool:
+    """Is *raw* surely no deeper than is allowed: its brackets cancel out level by level.
+
+    A pass may cancel two levels, so half as many passes are made; what is left needs a closer look,
+    as does a text with a bracket or an escape in it.
+    """
+    marks = raw.translate(None, _NO_MARKS).replace(b'""', b"")
+    for _ in range(MAX_DEPTH // 2):
+        if not marks:
+            return True
+        marks = marks.replace(b"{}", b"").replace(b"[]", b"")
+    return not marks
 
 
 def _refuse_depth(value: Any, depth: int) -> None:

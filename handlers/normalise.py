@@ -127,6 +127,8 @@ def _number(value: float | str) -> float:
 
 def _coordinate(longest: int, value: str) -> str:
     """Six decimals, half-even; what would grow over *longest* (99.9999999) is cut off instead."""
+    if value[-_DECIMALS - 1 : -_DECIMALS] == ".":
+        return value
     made = _six(value, ROUND_HALF_EVEN)
     if len(made) > longest - (not made.startswith("-")):
         made = _six(value, ROUND_DOWN)

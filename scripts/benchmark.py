@@ -10,20 +10,14 @@ import argparse
 import contextlib
 import itertools
 import os
-import platform
 import re
-import shlex
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +28,28 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
-from bench_parts.load import CORES, Failed, Sample, Server, fetch, request  # noqa: E402  (the path first)
+from bench_parts import report  # noqa: E402  (the path first)
+from bench_parts.load import CORES, Failed, Server, fetch, request  # noqa: E402
+from bench_parts.plan import (  # noqa: E402
+    DATED,
+    DEEP,
+    DEEP_OFFSET,
+    FEW,
+    FIRST,
+    FLOOR,
+    JUMP,
+    LIMIT,
+    LINKED,
+    MANY,
+    OPERATIONS,
+    PROGRAM,
+    THE_RIVAL,
+    Results,
+)
+from bench_parts.site import EPOCH, PEER_PARTY, Site, keys_of, own, written  # noqa: E402
 
-from storage import database, instants, networks  # noqa: E402
-from storage.locations import LocationRow  # noqa: E402
-from storage.objects import Shelf  # noqa: E402
+from storage import instants  # noqa: E402
 from tests import nodes  # noqa: E402
-from workflows import startup  # noqa: E402
 
 PARTS = ROOT / "scripts" / "bench_parts"
 RESULTS = ROOT / "docs" / "measurements"
@@ -48,33 +57,7 @@ RIVAL_HOME = ROOT / ".venv-rival"
 RIVAL = ("extrawest-ocpi==2025.7.16", "uvicorn==0.54.0", "h11==0.14.0", "starlette==0.27.0")
 RIVAL_TOKEN = "rival-token-c"  # noqa: S105  (of a server that lives for minutes on loopback)
 
-PROGRAM, FLOOR, THE_RIVAL = "program", "floor", "rival"
-OPERATIONS = ("page of 50", "GET location", "PUT location", "PATCH EVSE status")
-FIRST, LINKED, JUMP, DATED = DEEP = (
-    "first page",
-    "page 1801 by Link",
-    "page 1801 by offset",
-    "page by dates",
-)
-LIMIT, FEW, MANY, WRITTEN, DEEP_OFFSET = 50, 500, 100_000, 100, 90_000
-EPOCH = 1_760_000_000_000  # the first location's last_updated; each later one is a second younger
-CPO_PARTY, PEER_PARTY = ("NL", "DEM"), ("NL", "TNM")
-
-Row = dict[str, Sample]
 Requests = dict[str, Iterator[bytes]]
-
-
-@dataclass
-class Results:
-    """Every finished round: (place, operation) to one row a round."""
-
-    rows: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
-    versions: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-
-    def add(self, place: str, operation: str, row: Row) -> None:
-        """Keep a finished round of one operation."""
-        self.rows.setdefault((place, operation), []).append(row)
 
 
 # The servers
@@ -116,136 +99,6 @@ def make_rival_home() -> None:
     marker.write_text(wanted)
 
 
-# What is stored
-
-
-def location(key: str, number: int) -> dict[str, Any]:
-    """A realistic location in canonical form: two EVSEs with two connectors each, about 1.8 kB."""
-    stamp = instants.text(EPOCH + number * 1000)
-    connectors = [
-        {
-            "id": str(index),
-            "standard": "IEC_62196_T2_COMBO" if index == 1 else "CHADEMO",
-            "format": "CABLE",
-            "power_type": "DC",
-            "voltage": 500,
-            "amperage": 125,
-            "tariff_id": "DC-PUBLIC-1",
-            "terms_and_conditions": "https://charging.example.com/terms",
-            "last_updated": stamp,
-        }
-        for index in (1, 2)
-    ]
-    evses = [
-        {
-            "uid": f"{key}-{index}",
-            "evse_id": f"NL*DEM*E{key}*{index}",
-            "status": "AVAILABLE",
-            "capabilities": ["RFID_READER", "RESERVABLE", "REMOTE_START_STOP_CAPABLE"],
-            "connectors": connectors,
-            "floor_level": "-1",
-            "physical_reference": str(index),
-            "last_updated": stamp,
-        }
-        for index in (1, 2)
-    ]
-    return {
-        "id": key,
-        "type": "PARKING_LOT",
-        "name": f"Station {number}",
-        "address": f"Stationsplein {number % 999}",
-        "city": "Utrecht",
-        "postal_code": "3511 CE",
-        "country": "NLD",
-        "coordinates": {"latitude": f"52.{number % 10**6:06}", "longitude": f"5.{number % 10**6:06}"},
-        "evses": evses,
-        "operator": {"name": "Demo Charging", "website": "https://charging.example.com"},
-        "facilities": ["SUPERMARKET", "WIFI"],
-        "time_zone": "Europe/Amsterdam",
-        "opening_times": {"twentyfourseven": True},
-        "last_updated": stamp,
-    }
-
-
-def _keys(variant: str, operation: str) -> list[str]:
-    """The locations that one variant writes with one operation; nobody else touches them."""
-    return [f"{variant[0].upper()}{operation[:3]}{number:05}" for number in range(WRITTEN)]
-
-
-def _written(variant: str) -> list[dict[str, Any]]:
-    """What lies at those keys, and what a PUT sends again."""
-    keys = (key for operation in OPERATIONS[2:] for key in _keys(variant, operation))
-    return [location(key, number) for number, key in enumerate(keys)]
-
-
-def _own(count: int) -> Iterator[dict[str, Any]]:
-    return (location(f"DEM{number:06}", number) for number in range(count))
-
-
-def _insert(network: int, party: tuple[str, str], locations: Iterable[dict[str, Any]]) -> None:
-    """Store many locations at once, past the program."""
-    statement = sqlalchemy.insert(database.table(LocationRow))
-    rows = (
-        Shelf.row(network, party, body, {"id": body["id"], "published": True}) | {"revision": 2}
-        for body in locations
-    )
-    with database.transaction() as connection:
-        while some := list(itertools.islice(rows, 5000)):
-            connection.execute(statement, some)
-
-
-@dataclass(frozen=True)
-class Site:
-    """One database with its networks, and the tokens of a peer that is registered with each."""
-
-    name: str
-    url: str
-    settings: Mapping[str, str]
-    cpo: int
-    emsp: int
-    many: int
-    tokens: Mapping[int, str]
-
-    @classmethod
-    def make(cls, name: str, url: str, place: Path) -> "Site":
-        """An up-to-date database with a CPO of 500 locations, an eMSP, and a CPO that is empty yet."""
-        settings = {
-            "OCPI_GATEWAY_DATA_DIR": str(place),
-            "OCPI_GATEWAY_DATABASE_URL": url,
-            "OCPI_GATEWAY_DEMO": "0",
-            "OCPI_GATEWAY_LOG_LEVEL": "INFO",
-        }
-        with nodes.switch_to(settings):
-            startup.prepare()
-            made = []
-            for number, role in enumerate((networks.CPO, networks.EMSP, networks.CPO)):
-                owner = networks.organization(f"bench-{number}")
-                made.append(networks.create(owner, role, CPO_PARTY, "Bench"))
-            node = nodes.Node({"OCPI_GATEWAY_PORT": "9"})
-            tokens = {n.id: str(nodes.Network(node, n).peer(PEER_PARTY).token) for n in made}
-            cpo, emsp, many = (network.id for network in made)
-            _insert(cpo, CPO_PARTY, _own(FEW))
-            for variant in (PROGRAM, FLOOR):
-                _insert(emsp, PEER_PARTY, _written(variant))
-        return cls(name, url, settings, cpo, emsp, many, tokens)
-
-    def fill(self) -> None:
-        """Give the empty CPO its 100,000 locations."""
-        with nodes.switch_to(self.settings):
-            _insert(self.many, CPO_PARTY, _own(MANY))
-            if not database.is_sqlite():  # what autovacuum does within minutes
-                with database.statement() as connection:
-                    connection.exec_driver_sql("VACUUM ANALYZE ocpi_locations")
-
-    def kept(self, key: str) -> tuple[int, int, str]:
-        """A location as it is stored: revision, last_updated, and the document without its id."""
-        c = database.table(LocationRow).c
-        statement = sqlalchemy.select(c.revision, c.last_updated, c.document).where(c.id == key)
-        with nodes.switch_to(self.settings), database.statement() as connection:
-            row = connection.execute(statement).one()
-        return row.revision, row.last_updated, row.document.replace(key, "KEY")
-
-
 # The rounds
 
 
@@ -258,18 +111,18 @@ def questions(variant: str, cpo_token: str | None, emsp_token: str | None) -> Re
     changes = [
         orjson.dumps({"status": status, "last_updated": stamp}) for status in ("CHARGING", "AVAILABLE")
     ]
-    numbered = {body["id"]: orjson.dumps(body) for body in _written(variant)}
+    numbered = {body["id"]: orjson.dumps(body) for body in written(variant)}
     return {
         page: itertools.cycle([request("GET", f"{ours}{slash}?limit={LIMIT}", cpo_token)]),
         get: itertools.cycle([request("GET", f"{ours}/DEM{n:06}", cpo_token) for n in range(FEW)]),
         put: itertools.cycle(
-            [request("PUT", f"{theirs}/{k}", emsp_token, numbered[k]) for k in _keys(variant, put)]
+            [request("PUT", f"{theirs}/{k}", emsp_token, numbered[k]) for k in keys_of(variant, put)]
         ),
         patch: itertools.cycle(
             [
                 request("PATCH", f"{theirs}/{k}/{k}-1", emsp_token, change)
                 for change in changes
-                for k in _keys(variant, patch)
+                for k in keys_of(variant, patch)
             ]
         ),
     }
@@ -282,7 +135,7 @@ def compare(site: Site, servers: Mapping[str, Server], asked: Mapping[str, Reque
         Failed: they do not; then the comparison would mean nothing.
     """
     for operation in OPERATIONS:
-        keys = [_keys(variant, operation)[0] for variant in (PROGRAM, FLOOR)]
+        keys = [keys_of(variant, operation)[0] for variant in (PROGRAM, FLOOR)]
         writes = operation in OPERATIONS[2:]
         before = [site.kept(key)[0] for key in keys] if writes else []
         answers = [_essence(servers[v].port, next(asked[v][operation])) for v in (PROGRAM, FLOOR)]
@@ -384,7 +237,7 @@ def run(results: Results, given: argparse.Namespace) -> None:
             make_rival_home()
             results.versions += RIVAL[:2]
             seed = place / "rival.json"
-            seed.write_bytes(orjson.dumps({"CPO": list(_own(FEW)), "EMSP": _written(THE_RIVAL)}))
+            seed.write_bytes(orjson.dumps({"CPO": list(own(FEW)), "EMSP": written(THE_RIVAL)}))
         results.versions.append(f"SQLite {_sqlite_version()}")
         for name in ("SQLite",) if given.quick else ("SQLite", "PostgreSQL"):
             say(f"{name}: preparing")
@@ -411,207 +264,6 @@ def _postgres_version(url: str) -> str:
         found = str(connection.exec_driver_sql("SHOW server_version").scalar_one())
     engine.dispose()
     return found.split(maxsplit=1)[0]
-
-
-# The report
-
-
-def ratios(rows: Sequence[Row], below: str, of: Callable[[Sample], float]) -> list[float]:
-    """Program over *below*, round by round."""
-    return [of(row[PROGRAM]) / of(row[below]) for row in rows if below in row]
-
-
-def _cell(values: Sequence[float]) -> str:
-    """The median and what it lies between."""
-    if not values:
-        return "-"
-    return f"**{statistics.median(values):.2f}** ({min(values):.2f} to {max(values):.2f})"
-
-
-def _median(rows: Sequence[Row], name: str, of: Callable[[Sample], float], factor: float) -> str:
-    values = [of(row[name]) * factor for row in rows if name in row]
-    return f"{statistics.median(values):,.{0 if factor > 1e4 else 2}f}" if values else "-"  # noqa: PLR2004
-
-
-def cpu(sample: Sample) -> float:
-    """CPU seconds a request."""
-    return sample.cpu
-
-
-def wall(sample: Sample) -> float:
-    """Seconds a request."""
-    return sample.wall
-
-
-def rate(sample: Sample) -> float:
-    """Requests a second."""
-    return 1 / sample.wall
-
-
-_HEAD = """# Measurements
-
-Written by `scripts/bench`; nothing here is edited by hand.
-
-- command: `{command}` ({rounds} rounds, {seconds:g} s a batch)
-- date: {date}, commit {commit}
-- versions: Python {python}, {versions}
-- machine: {cores} cores, load average {before} before, {after} after
-- remarks: {remarks}
-
-**Program**: as it is served, authentication and validation on. **Floor**: the smallest Flask program that
-gives the same answers from the same database without either (`scripts/bench_parts/floor.py`). **Rival**:
-`extrawest-ocpi` under uvicorn with a dictionary as storage (`scripts/bench_parts/rival.py`).
-
-The servers have one core, the load generator and PostgreSQL the other. CPU is that of the server's own
-processes. A ratio is taken within a round; the table has the median, and in brackets the least and the
-greatest of all rounds. CPU ratios below 1 and rate ratios above 1 are in the program's favour.
-
-![CPU ratios](benchmark.svg)
-
-## Four operations ({few} locations)
-
-{operations}
-
-## Deep pages ({many:,} locations, pages of {limit}, one thread)
-
-`{linked}` begins at offset {offset:,} and is reached by the Link of the page before it, `{jump}` by asking
-for the offset; `{dated}` is the first page of a tenth of all locations. With SQLite the database's work is
-in the server's CPU, with PostgreSQL in the wall time only.
-
-{pages}
-"""
-
-
-def report(results: Results, given: argparse.Namespace, loads: Sequence[str]) -> str:
-    """The results as Markdown."""
-    return _HEAD.format(
-        command=shlex.join(["scripts/bench", *sys.argv[1:]]),
-        rounds=given.rounds,
-        seconds=given.seconds,
-        date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        commit=_commit(),
-        python=platform.python_version(),
-        versions=", ".join([*_versions(), *results.versions]),
-        cores=len(CORES),
-        before=loads[0],
-        after=loads[1],
-        remarks="; ".join(results.remarks) or "none",
-        few=FEW,
-        many=MANY,
-        limit=LIMIT,
-        offset=DEEP_OFFSET,
-        linked=LINKED,
-        jump=JUMP,
-        dated=DATED,
-        operations=_table(_OPERATION_COLUMNS, _operations(results)),
-        pages=_table(_PAGE_COLUMNS, _pages(results)),
-    )
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    rule = ["---:" if "µs" in name or "ms" in name else "---" for name in columns]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, rule, *rows))
-
-
-_OPERATION_COLUMNS = (
-    "database",
-    "operation",
-    "program µs",
-    "floor µs",
-    "rival µs",
-    "CPU program/floor",
-    "rate program/floor",
-    "CPU program/rival",
-    "rate program/rival",
-)
-_PAGE_COLUMNS = (
-    "database",
-    "page",
-    "program CPU ms",
-    "floor CPU ms",
-    "CPU program/floor",
-    "program wall ms",
-    "floor wall ms",
-    "CPU by first page",
-    "wall by first page",
-)
-
-
-def _operations(results: Results) -> Iterator[Sequence[str]]:
-    for (place, operation), rows in results.rows.items():
-        if operation in OPERATIONS:
-            microseconds = [_median(rows, name, cpu, 1e6) for name in (PROGRAM, FLOOR, THE_RIVAL)]
-            cells = [_cell(ratios(rows, name, of)) for name in (FLOOR, THE_RIVAL) for of in (cpu, rate)]
-            yield place, operation, *microseconds, *cells
-
-
-def _pages(results: Results) -> Iterator[Sequence[str]]:
-    for (place, operation), rows in results.rows.items():
-        if operation in DEEP:
-            firsts = results.rows[place, FIRST]
-            yield (
-                place.partition(",")[0],
-                operation,
-                _median(rows, PROGRAM, cpu, 1e3),
-                _median(rows, FLOOR, cpu, 1e3),
-                _cell(ratios(rows, FLOOR, cpu)),
-                _median(rows, PROGRAM, wall, 1e3),
-                _median(rows, FLOOR, wall, 1e3),
-                _by_first(rows, firsts, cpu),
-                _by_first(rows, firsts, wall),
-            )
-
-
-def _by_first(rows: Sequence[Row], firsts: Sequence[Row], of: Callable[[Sample], float]) -> str:
-    """The program's page over its own first page, round by round."""
-    pairs = zip(rows, firsts, strict=False)  # an interrupted round has a first page only
-    return _cell([of(row[PROGRAM]) / of(first[PROGRAM]) for row, first in pairs])
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=10)
-    return found.stdout.strip() or "unknown"
-
-
-def _versions() -> list[str]:
-    names = ("granian", "flask", "sqlalchemy", "psycopg", "orjson", "jsonschema-rs")
-    return [f"{name} {version(name)}" for name in names]
-
-
-def plot(results: Results) -> str:
-    """The CPU ratios as bars, each with a line from the least to the greatest; as SVG."""
-    panels = [(FLOOR, "#3b6ea8"), (THE_RIVAL, "#b5651d")]
-    width, left, bar = 860, 290, 18
-    parts: list[str] = []
-    y = 10
-    for below, colour in panels:
-        kept = [(*key, ratios(rows, below, cpu)) for key, rows in results.rows.items()]
-        bars = [(f"{place}: {operation}", values) for place, operation, values in kept if values]
-        if not bars:
-            continue
-        scale = (width - left - 60) / max(1.0, *(max(values) for _, values in bars))
-        y += 24
-        parts.append(f'<text x="10" y="{y - 6}" font-weight="bold">CPU a request, program / {below}</text>')
-        one, end = left + scale, y + len(bars) * bar
-        parts.append(f'<path d="M{one:.1f} {y}V{end}" stroke="#999" stroke-dasharray="3 3"/>')
-        parts.append(f'<text x="{one:.1f}" y="{end + 12}" text-anchor="middle" fill="#666">1</text>')
-        for label, values in bars:
-            middle, y = y + bar / 2, y + bar
-            median = statistics.median(values)
-            low, high = (left + scale * value for value in (min(values), max(values)))
-            parts += [
-                f'<text x="{left - 8}" y="{middle + 4}" text-anchor="end">{label}</text>',
-                f'<path d="M{left} {middle}h{scale * median:.1f}" stroke="{colour}" stroke-width="12"/>',
-                f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="#222" stroke-width="1.5"/>',
-                f'<text x="{max(high, left + scale * median) + 6:.1f}" y="{middle + 4}">{median:.2f}</text>',
-            ]
-        y += 30
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y}" viewBox="0 0 {width} {y}"'
-    style = ' font-family="sans-serif" font-size="11">'
-    return "\n".join(
-        [head + style, f'<rect width="{width}" height="{y}" fill="#fff"/>', *parts, "</svg>", ""]
-    )
 
 
 def say(text: str) -> None:
@@ -676,12 +328,12 @@ def _end(*_: object) -> None:
 
 def _keep(results: Results, given: argparse.Namespace, loads: Sequence[str]) -> None:
     """Print the report, and write it down if there is a folder for it."""
-    text = report(results, given, loads)
+    text = report.markdown(results, given, loads)
     print(text)
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
         (given.out / "benchmark.md").write_text(text)
-        (given.out / "benchmark.svg").write_text(plot(results))
+        (given.out / "benchmark.svg").write_text(report.svg(results))
 
 
 if __name__ == "__main__":

@@ -135,7 +135,9 @@ class Derivation:
 
     def item(self, stem: str) -> Node:
         """A partial object inside a list, told apart by its uid."""
-        return {**self.partial(stem), "required": ["uid"]}
+        schema = self.partial(stem)
+        example = {"uid": self.schemas[stem]["example"]["uid"], **schema["example"]}
+        return {**schema, "required": ["uid"], "example": example}
 
     def lax(self, strict: Node, required: set[str], *, partial: bool) -> Node:
         """*strict*'s properties in their lax form."""

@@ -28,16 +28,24 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
-from examples import example  # noqa: E402  (the path first)
-from nodes import Client, Network, Node, free_port, postgres, switch_to  # noqa: E402
-from surface import OPERATIONS  # noqa: E402
+from furnished import CREDENTIALS, PARTIES, furnish, paths  # noqa: E402  (the path first)
+from nodes import Node, free_port, postgres, switch_to  # noqa: E402
 
+WHAT = """\
+Schemathesis against the running program: all phases, no hooks, only the shipped `schemathesis.toml`.
+The program checks its answers against the contract as well (`VALIDATE_RESPONSES`). Peers and operators
+call every URL of their role but credentials, in networks in which an object of each kind is stored.
+Token A stays unspent, because no peer that is made up can be reached.
+"""
+HOW_TO_READ = """\
+2xx: share of the answers to data that the contract allows; the rest is mostly objects that do not
+exist, and methods that are for the other kind of token. 401: share of all answers; checks leave the
+token out or change it on purpose, and after a DELETE of credentials there is nothing else.
+"""
 RESULTS = ROOT / "docs" / "measurements" / "fuzz.md"
-PARTIES = {"cpo": ("NL", "DEM"), "emsp": ("NL", "DEP")}
-PEER = ("NL", "TNM")
-OBJECTS = ("Token", "Tariff", "Location", "Session", "CDR")
 NAMES = {"cpo": "CPO", "emsp": "eMSP"}
-CREDENTIALS = "/credentials$"
+ANOTHER = {False: ("NL", "TNC"), True: ("NL", "TND")}
+"""Peers whose Token C fuzzes credentials; the second's unregister."""
 LAST_LINES = 120
 _TICK = 15.0
 _UNAUTHORIZED = 401
@@ -69,8 +77,7 @@ class Run:
     def selection(self) -> list[str]:
         """The options of `st` that pick the operations."""
         if not self.credentials:
-            paths = f"^/({self.role}/|versions|2.1.1/)"
-            return ["--include-path-regex", paths, "--exclude-path-regex", CREDENTIALS]
+            return ["--include-path-regex", paths(self.role), "--exclude-path-regex", CREDENTIALS]
         chosen = ["--include-path-regex", f"^/{self.role}/2.1.1{CREDENTIALS}"]
         if self.token == "Token C":  # noqa: S105  (its kind)  a DELETE ends it, and the run with it
             chosen += ["--include-method" if self.delete else "--exclude-method", "DELETE"]
@@ -160,24 +167,6 @@ def server(place: Path, *, on_postgresql: bool) -> Iterator[Node]:
         yield stack.enter_context(Node(environment))
 
 
-def furnish(network: Network) -> dict[str, Client]:
-    """Everybody who may call the network, once its peer and its back office have stored an object each."""
-    clients = {"peer": network.peer(PEER), "operator": network.operator()}
-    stores = {o.schema: o for o in OPERATIONS if o.role == network.role and o.method in ("PUT", "POST")}
-    for name in OBJECTS:
-        operation = stores[f"{name}In"]
-        country, party = PARTIES[network.role] if operation.ours else PEER
-        ids = {"country_code": country, "party_id": party}
-        if "location_or_country" in operation.path:
-            ids = {"location_or_country": country, "evse_or_party": party}
-        client = clients["peer" if "peer" in operation.callers else "operator"]
-        response = client.request(operation.method, operation.url(**ids), json=example(name))
-        if response.status_code != 201:  # noqa: PLR2004  (created)
-            sys.exit(f"The example {name} is refused: {response.text}")
-    clients["Token A"] = network.registrant()
-    return clients
-
-
 # The runs
 
 
@@ -240,17 +229,12 @@ def render(outcomes: dict[Run, Outcome], options: argparse.Namespace, database: 
         [
             "# Fuzzing",
             "",
-            f"Made by `{_command(options)}` on {datetime.now(UTC):%Y-%m-%d}. Schemathesis against the running",
-            "program, all phases, no hooks, only the shipped `schemathesis.toml`; answers are checked against the",
-            "contract by the program as well (`VALIDATE_RESPONSES`). Peers and operators: every URL of their role",
-            "but credentials. Token A stays unspent because no peer that is made up can be reached.",
+            f"Made by `{_command(options)}` on {datetime.now(UTC):%Y-%m-%d}.",
             "",
+            WHAT,
             table(outcomes),
             "",
-            "2xx: of the answers to data that the contract allows; the rest is mostly objects that do not exist",
-            "and methods that are for the other kind of token. 401: of all answers; checks send requests without",
-            "a token or with a wrong one on purpose, and after a DELETE of credentials nothing else is possible.",
-            "",
+            HOW_TO_READ,
             f"{database}; {', '.join(packages)}; Python {platform.python_version()}, {os.cpu_count()} cores.",
             "",
         ]
@@ -306,8 +290,11 @@ def main() -> int:
                 clients = {role: furnish(network) for role, network in networks.items()}
                 for run in chosen:
                     print(f"{run.name} ...", flush=True)
-                    known = clients[run.role]
-                    client = known.get(run.token) or networks[run.role].peer(("NL", "TN" + "CD"[run.delete]))
+                    network = networks[run.role]
+                    if run.token == "Token A":  # noqa: S105  (its kind)
+                        client = network.registrant()
+                    else:
+                        client = clients[run.role].get(run.token) or network.peer(ANOTHER[run.delete])
                     outcomes[run] = fuzz(run, node, client.token or "", place, options)
                     print(outcomes[run].row(run), flush=True)
         except KeyboardInterrupt:

@@ -130,7 +130,7 @@ class _Pool:
         self.engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         self.idle: deque[Line] = deque()
         if self.engine.dialect.name == "sqlite":
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             event.listen(self.engine, "connect", _prepare_sqlite)
 
     def take(self) -> Line:
@@ -293,7 +293,7 @@ def startup_lock() -> Iterator[None]:
                 line.say(f"SELECT pg_advisory_unlock({_LOCK_NUMBER})")
         return
     path = Path(settings().database.removeprefix("sqlite:///")).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

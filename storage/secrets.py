@@ -64,7 +64,7 @@ def _cipher() -> Fernet:
 
 def _write_once(path: Path, content: bytes) -> None:
     """Write *content* to *path*, readable by us alone, unless somebody else was first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

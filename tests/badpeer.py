@@ -441,8 +441,7 @@ def refuses(url: str) -> None:
             refused()
 
         assert "The address policy refuses this URL." == refusal.value.message
-        assert PeerUnusable is refusal.type
-        assert 3001 == refusal.value.status_code
+        assert (PeerUnusable, 3001) == (refusal.type, refusal.value.status_code)
 
 
 def sent(bad: BadPeer) -> Seen:

@@ -31,7 +31,7 @@ class EnvelopeResolver(RelativeResolver):
     """Finds the handlers, and does around them what the compiler does around them."""
 
     def __init__(self, compiled: flask.Flask) -> None:
-        """*compiled*: our own application, whose compiled operations know who may call and how to normalise."""
+        """*compiled*: our own application, whose operations know who may call and how to normalise."""
         super().__init__("handlers")
         views = [view for view in compiled.view_functions.values() if isinstance(view, compile.PathView)]
         self.known = {f"handlers.{o.id}": (view, o) for view in views for o in view.operations.values()}

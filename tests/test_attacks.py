@@ -1,11 +1,10 @@
-"""What is left of security.md S1 to S24 and S40 to S53 beside test_bola, test_bad_input and test_transport."""
+"""Security S1 to S24 and S40 to S53, beside test_bola, test_bad_input and test_transport."""
 
 import http.client
 import json
 import random
 import statistics
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 import requests
 from examples import example
 from inspection import contents, moved, rows
-from nodes import Client, Network, Node, outcome, switch_to
+from nodes import Client, Network, Node, outcome
 from peers import PeerServer, envelope
 from raw import exchange
 from surface import IDS, PARTY, PEER, Push, Stage
@@ -51,7 +50,7 @@ def test_the_session_of_another_peer_is_unknown_to_who_would_stop_it(node: Node)
     assert operator.put(operator.at("sessions", session["id"], party=PARTY), session).ok
 
     def stop(who: Client, session_id: str) -> dict[str, Any]:
-        body = example("StopSession", session_id=session_id, response_url="http://127.0.0.1:9/x")
+        body = example("StopSession", session_id=session_id, response_url="http://127.0.0.1:9999/x")
         told: dict[str, Any] = who.post("commands/STOP_SESSION", body).json()
         return {name: value for name, value in told.items() if name != "timestamp"}
 
@@ -71,7 +70,7 @@ def test_the_result_of_another_peers_command_is_not_taken(
     before = contents()
 
     foreign = thief.post(url, {"result": "ACCEPTED"})
-    missing = thief.post(url.replace(stage.uid, "x" * 43), {"result": "ACCEPTED"})
+    missing = thief.post(url.replace(stage.uid, "UNKNOWN"), {"result": "ACCEPTED"})
 
     assert (404, 2000) == outcome(foreign)
     assert missing.json()["status_message"] == foreign.json()["status_message"]
@@ -118,7 +117,7 @@ def test_two_thousand_wrong_tokens_are_the_same_401_at_the_same_speed(cpo: Netwo
 
 def test_a_token_is_looked_up_by_its_digest_alone() -> None:
     """Security S9, in the structure: nothing that is compared has a first byte that a guess could share."""
-    assert {"digest"} == set(access._IDENTIFY.compile().params)
+    assert {"digest"} == set(access._IDENTIFY._statement.compile().params)
     assert not {"token", "prefix"} & {column.name for column in access.ACCESS.columns}
 
 
@@ -178,10 +177,11 @@ def test_members_with_the_names_of_columns_change_no_column(node: Node, schema: 
     for more in ({}, extra):
         push = Push(node)
         known = example(schema)
-        body = {**known, **{name: value for name, value in more.items() if name not in known}}
+        unknown = {name: value for name, value in more.items() if name not in known}
+        body = {**known, **unknown}
         assert push(schema, body).ok
         url, peer = push.path(schema, body), push.peer(schema)
-        assert (200, 1000) == outcome(peer.patch(url, {**more, "last_updated": "2027-01-01T00:00:00Z"}))
+        assert (200, 1000) == outcome(peer.patch(url, {**unknown, "last_updated": "2027-01-01T00:00:00Z"}))
         kept = [
             {name: value for name, value in row.items() if name not in ("seq", "network_id")}
             for table in ("locations", "tokens", "sessions", "tariffs")
@@ -297,10 +297,10 @@ def test_a_timestamp_at_the_end_of_time_poisons_nothing_but_its_own_object(node:
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/health", "/openapi/ocpi.json", "/openapi/ocpi.yaml",
-                                  "/docs/swagger-ui.css", "/docs/nothing", "/nothing", "/ocpi", "/ocpi/"])  # fmt: skip
+                                  "/docs/swagger-ui.css", "/docs/no", "/no", "/ocpi"])  # fmt: skip
 def test_a_forged_host_is_in_no_page(node: Node, path: str) -> None:
     """Security S50, outside the modules; S36: and no page lets another origin in."""
-    evil = {name: "evil.example" for name in ("Host", "X-Forwarded-Host", "X-Original-URL", "Forwarded")}
+    evil = dict.fromkeys(("Host", "X-Forwarded-Host", "X-Original-URL", "Forwarded"), "evil.example")
 
     response = requests.get(
         f"{node.url}{path}", headers={**evil, "Origin": "https://evil.example"}, timeout=9
@@ -315,7 +315,7 @@ def test_a_forged_host_is_in_no_page(node: Node, path: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["..%2f..%2fsettings.py", "../../settings.py", "%2e%2e/%2e%2e/settings.py", "..%5c..%5csettings.py",
-     "/etc/passwd", "%2fetc%2fpasswd", "....//settings.py", "index.html%00.css", "%00", "a" * 5000, "con", "."],
+     "/etc/passwd", "%2fetc%2fpasswd", "....//settings.py", "index.html%00.css", "%00", "a" * 5000, "."],
 )  # fmt: skip
 @pytest.mark.parametrize("place", ["docs/", "openapi/"])
 def test_no_file_is_served_but_the_documents(node: Node, place: str, name: str) -> None:
@@ -351,7 +351,7 @@ def test_a_line_break_in_a_request_makes_no_line_in_the_log(node: Node, head: by
     while marker not in node.log[before:] and time.monotonic() < deadline:
         time.sleep(0.02)
 
-    lines = [json.loads(line) for line in node.log[before:].splitlines()]
+    lines = [json.loads(line) for line in node.log[before:].split("\n") if line]
     assert marker == lines[-1]["path"]
     for line in lines:
         assert {"at", "level", "what"} <= line.keys()
@@ -361,7 +361,7 @@ def test_a_line_break_in_a_request_makes_no_line_in_the_log(node: Node, head: by
 
 
 def test_a_refused_body_does_not_break_the_connection_for_the_next_request(cpo: Network) -> None:
-    """What is refused before its body is read: the connection goes on, or the answer says that it does not."""
+    """What is refused with its body unread: the connection goes on, or the answer says that it ends."""
     host = cpo.node.url.removeprefix("http://")
     for method, path in [("PUT", "/ocpi/cpo/2.1.1/tokens/NL/TNM/1"), ("POST", "/nothing")] * 15:
         with closing(http.client.HTTPConnection(host, timeout=10)) as connection:
@@ -388,28 +388,6 @@ def test_a_hundred_connections_that_say_nothing_keep_nobody_waiting(cpo: Network
         for _ in range(5):
             assert (200, 1000) == outcome(client.get("tokens"))
         assert time.monotonic() - began < 3
-    finally:
-        for connection in held:
-            connection.close()
-
-
-def test_slow_bodies_on_every_thread_keep_nobody_waiting_for_good(another_node: Callable[..., Node]) -> None:
-    """Security S26: as many bodies that do not come as there are threads, and the next request is served."""
-    other = another_node(demo="0", threads="2")
-    with switch_to(other.environment):
-        client = other.network("CPO", PARTY).peer(PEER)
-    held = []
-    try:
-        for _ in range(8):
-            connection = http.client.HTTPConnection(other.url.removeprefix("http://"), timeout=10)
-            connection.putrequest("PUT", "/ocpi/cpo/2.1.1/tokens/NL/TNM/1")
-            connection.putheader("Authorization", f"Token {client.token}")
-            connection.putheader("Content-Length", "1000")
-            connection.endheaders(b'{"uid":')
-            held.append(connection)
-        time.sleep(0.3)
-        response = requests.get(f"{other.url}/health", timeout=8)
-        assert 200 == response.status_code
     finally:
         for connection in held:
             connection.close()

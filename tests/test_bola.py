@@ -1,4 +1,4 @@
-"""Every URL and every method of the router, for everybody whose business it is not. Security S1, S2, S5, S10, S13, S40."""
+"""Every URL and every method of the router, for whose business it is not. Security S1, S2, S5, S10, S40."""
 
 import contextlib
 import copy
@@ -28,7 +28,7 @@ COINCIDENTAL = ("date", "content-length", "connection")
 """Headers that depend on the moment: the time in the body has no fixed length."""
 NOWHERE = "http://169.254.169.254/versions"
 """A URL that the address policy refuses, so that a registration ends before it changes anything."""
-RESPONSE_URL = "http://127.0.0.1:9/result"
+RESPONSE_URL = "http://127.0.0.1:9999/result"
 STRANGERS = ("nobody", "unknown token", "Bearer", "gateway", "unregistered", "superseded")
 """Those whose credentials are good for nothing at all."""
 INSIDERS = ("other role", "callback", "registrant", "other peer", "namesake", "other operator",
@@ -129,11 +129,7 @@ class Told:
         for name, value in ids.items():
             text = text.replace(value, f"<{name}>")
         body = json.loads(text) if text else {}
-        headers = {
-            name: value
-            for name, value in self.headers.items()
-            if name.lower() not in ("date", "content-length")
-        }
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in COINCIDENTAL}
         return self.status, {k: v for k, v in body.items() if k != "timestamp"}, headers
 
 
@@ -172,45 +168,53 @@ class Intruder:
         return (row.get("network_id"), row.get("country_code"), row.get("party_id")) == mine
 
 
-def intruder(node: Node, victim: Victim, name: str) -> Intruder:
-    """The intruder of that name."""
+def stranger(victim: Victim, name: str) -> Intruder:
+    """Somebody with nothing, or with what is worth nothing."""
+    headers = {
+        "nobody": lambda: None,
+        "unknown token": lambda: f"Token {secrets.token_urlsafe(32)}",
+        "Bearer": lambda: f"Bearer {victim.peer.token}",
+        "gateway": lambda: f"Bearer gw_{secrets.token_urlsafe(32)}",
+        "unregistered": lambda: f"Token {unregistered(victim)}",
+        "superseded": lambda: f"Token {superseded(victim)}",
+    }
+    return Intruder(name, headers[name]())
+
+
+def unregistered(victim: Victim) -> str:
+    """The token of a peer that has left."""
+    gone = victim.network.peer(("NL", "GON"))
+    assert gone.delete("credentials").ok
+    return str(gone.token)
+
+
+def superseded(victim: Victim) -> str:
+    """A token whose successor has been used."""
+    peer = victim.network.peer(("NL", "OLD"))
+    old = str(peer.token)
+    with database.transaction() as connection:
+        access.supersede(connection, peer.connection_id, 60_000)
+    peer.token = access.mint(access.PEER, victim.network.id, peer.connection_id)
+    assert peer.get("credentials").ok
+    return old
+
+
+def insider(node: Node, victim: Victim, name: str) -> Intruder:
+    """Somebody with a token for something else."""
     role = victim.role
-    match name:
-        case "nobody":
-            return Intruder(name, None)
-        case "unknown token":
-            return Intruder(name, f"Token {secrets.token_urlsafe(32)}")
-        case "Bearer":
-            return Intruder(name, f"Bearer {victim.peer.token}")
-        case "gateway":
-            return Intruder(name, f"Bearer gw_{secrets.token_urlsafe(32)}")
-        case "unregistered":
-            gone = victim.network.peer(("NL", "GON"))
-            assert gone.delete("credentials").ok
-            return Intruder(name, f"Token {gone.token}")
-        case "superseded":
-            fresh = victim.network.peer(("NL", "OLD"))
-            old = fresh.token
-            with database.transaction() as connection:
-                access.supersede(connection, fresh.connection_id, 60_000)
-            fresh.token = access.mint(access.PEER, victim.network.id, fresh.connection_id)
-            assert fresh.get("credentials").ok  # its first use ends the old one
-            return Intruder(name, f"Token {old}")
-        case "callback":
-            token = access.mint(access.CALLBACK, victim.network.id, lives_ms=600_000)
-            return Intruder(name, f"Token {token}", "callback", role)
-        case "registrant":
-            return Intruder(name, f"Token {victim.network.token_a()}", access.REGISTRATION, role)
-        case "other role":
-            other = node.network("EMSP" if role == "cpo" else "CPO", PARTY)
-            return _as_peer(name, other.peer(PEER), other)
-        case "other peer":
-            made = _as_peer(name, victim.network.peer(("NL", "XIN")), victim.network)
-            made.sees = victim.shared
-            return made
-        case "namesake":
-            other = node.network(role.upper(), PARTY)
-            return _as_peer(name, other.peer(PEER), other)
+    if name == "callback":
+        token = access.mint(access.CALLBACK, victim.network.id, lives_ms=600_000)
+        return Intruder(name, f"Token {token}", "callback", role)
+    if name == "registrant":
+        return Intruder(name, f"Token {victim.network.token_a()}", access.REGISTRATION, role)
+    if name == "other peer":
+        made = _as_peer(name, victim.network.peer(("NL", "XIN")), victim.network)
+        made.sees = victim.shared
+        return made
+    if name in {"other role", "namesake"}:
+        swapped = {"cpo": "emsp", "emsp": "cpo"}[role] if name == "other role" else role
+        other = node.network(swapped.upper(), PARTY)
+        return _as_peer(name, other.peer(PEER), other)
     party = PARTY if name == "namesake operator" else ("NL", "EVL")
     other = node.network(role.upper(), party)
     token = f"Token {other.operator().token}"
@@ -363,7 +367,7 @@ def test_a_stranger_gets_401_everywhere_and_changes_nothing(
 ) -> None:
     """Security S10, S13: also with what was a token, or is one under another scheme."""
     victim = Victim(node, "cpo")
-    who = intruder(node, victim, name)
+    who = stranger(victim, name)
 
     assail(node, routes, victim, who)
 
@@ -374,7 +378,7 @@ def test_a_stranger_gets_401_everywhere_and_changes_nothing(
 def test_a_token_gets_at_nothing_that_is_somebody_elses(
     node: Node, routes: list[Route], victim: Victim, name: str
 ) -> None:
-    who = intruder(node, victim, name)
+    who = insider(node, victim, name)
 
     assail(node, routes, victim, who)
 
@@ -388,9 +392,9 @@ def test_what_is_somebody_elses_is_told_exactly_as_what_does_not_exist(
     node: Node, routes: list[Route], victim: Victim, name: str
 ) -> None:
     """Security S5: status, body but its time, and every header but Date."""
-    who = intruder(node, victim, name)
+    who = insider(node, victim, name)
     theirs = {**dict.fromkeys(("tariff_id", "token_uid"), victim.shared[0]), **victim.ids}
-    missing = {key: mark("V") if key != "uid" else secrets.token_urlsafe(32) for key in theirs}
+    missing = {key: mark("V") for key in theirs}
 
     for route in routes:
         named = route.names_an_object or "/commands/" in route.path

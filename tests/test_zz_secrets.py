@@ -187,12 +187,12 @@ def test_no_token_is_anywhere_but_where_it_is_handed_out(
         assert set() == {token for token in issued if token in text}, where
     for word in ("authorization", "bearer ", "token a_", "token o_", "the-key-of-the-loud-node"):
         assert word not in (loud.log + loud.banner).lower()
-    assert 30 < len(answers)
+    assert 30 <= len(answers)
     for answer in answers:
         giver = (answer.request.method, (answer.request.path_url).rpartition("/")[2]) in GIVERS
         held = {token for token in issued if token in answer.text + str(answer.headers)}
         handed = {answer.json()["data"]["token"]} if giver and "data" in answer.json() else set()
-        assert handed == held, (answer.request.method, answer.request.url)
+        assert handed == held, (answer.request.method, answer.request.url, answer.text)
         if giver and answer.request.method == "GET" and handed:
             assert answer.request.headers["Authorization"] == f"Token {handed.pop()}"
 

@@ -1,0 +1,54 @@
+"""What the tests with generated requests and scripts/fuzz share: networks in which reads find something."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from examples import example
+from nodes import Client, Network
+from surface import OPERATIONS, PEER, Operation
+
+PARTIES = {"cpo": ("NL", "DEM"), "emsp": ("NL", "DEP")}
+CREDENTIALS = "/credentials$"
+OBJECTS = ("Token", "Tariff", "Location", "Session", "CDR")
+
+
+def paths(role: str) -> str:
+    """The pattern of the URLs of *role* and of those of no role."""
+    return f"^/({role}/|versions|2.1.1/)"
+
+
+def stores(role: str, party: tuple[str, str]) -> Iterator[tuple[Operation, str, str, dict[str, Any]]]:
+    """Who stores the example of each kind of object where: operation, caller, URL, body."""
+    found = {o.schema: o for o in OPERATIONS if o.role == role and o.method in ("PUT", "POST")}
+    for name in OBJECTS:
+        operation = found[f"{name}In"]
+        country, owner = party if operation.ours else PEER
+        ids = {"country_code": country, "party_id": owner}
+        if "location_or_country" in operation.path:
+            ids = {"location_or_country": country, "evse_or_party": owner}
+        kind = "peer" if "peer" in operation.callers else "operator"
+        yield operation, kind, operation.url(**ids), example(name)
+
+
+def furnish(network: Network) -> dict[str, Client]:
+    """The peer and the back office of *network*, once they have stored an object of each kind."""
+    clients = {"peer": network.peer(PEER), "operator": network.operator()}
+    for operation, kind, url, body in stores(network.role, network.network.party):
+        response = clients[kind].request(operation.method, url, json=body)
+        if response.status_code != 201:
+            raise AssertionError(f"the example at {url} is refused: {response.text}")
+    return clients
+
+
+@contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Let the program configure logging in this process without taking pytest's away."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -1,0 +1,139 @@
+"""Schemathesis on the application in this process, with every kind of token; short. Long: scripts/fuzz.
+
+Only the shipped schemathesis.toml, no hooks. The program checks its answers against the closed
+contract as well (VALIDATE_RESPONSES), so a member that the contract does not name is a server error.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from furnished import CREDENTIALS, PARTIES, furnish, paths, quiet_logs
+from nodes import ROOT, Client, Node
+from peers import PeerServer
+from schemathesis.specs.openapi.checks import ignored_auth
+from surface import PEER
+
+from handlers.app import create_app
+from storage import access
+
+CALLERS = [(role, kind) for role in PARTIES for kind in ("peer", "operator")]
+EXAMPLES = 2
+"""Of good and of bad data, an operation."""
+
+SHORT: dict[str, Any] = {
+    "database": None,
+    "deadline": None,
+    "derandomize": True,
+    "phases": [hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    "suppress_health_check": list(hypothesis.HealthCheck),
+}
+
+
+@pytest.fixture(scope="module")
+def schema(node: Node) -> Iterator[schemathesis.BaseSchema]:
+    """The contract as the application in this process publishes it, on the database of `node`."""
+    with quiet_logs():
+        config = schemathesis.Config.from_path(ROOT / "schemathesis.toml")
+        application = create_app()
+        logging.getLogger().setLevel(logging.CRITICAL)
+        yield schemathesis.openapi.from_wsgi("/openapi/ocpi.json", application, config=config)
+    assert node.url  # it outlives the module: storage in this process is switched to it
+
+
+def of_role(schema: schemathesis.BaseSchema, role: str) -> schemathesis.BaseSchema:
+    """Every URL of *role*, and those of no role, but credentials."""
+    return schema.include(path_regex=paths(role)).exclude(path_regex=CREDENTIALS)
+
+
+def authorization(client: Client) -> dict[str, str]:
+    return {"Authorization": f"Token {client.token}"}
+
+
+def fuzz(operation: schemathesis.APIOperation, kind: str, headers: dict[str, str]) -> None:
+    """Send good and bad data to *operation*, or good data once if it is not for this kind of token.
+
+    Every check of Schemathesis holds.
+    """
+    good, bad = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
+    may = kind in operation.definition.raw["x-callers"]
+    for mode, count in ((good, EXAMPLES), (bad, EXAMPLES)) if may else ((good, 1),):
+
+        @hypothesis.settings(max_examples=count, **SHORT)
+        @hypothesis.given(operation.as_strategy(generation_mode=mode))
+        def call(case: schemathesis.Case) -> None:
+            case.call_and_validate(headers=headers)
+
+        call()
+
+
+def operations(schema: schemathesis.BaseSchema) -> list[schemathesis.APIOperation]:
+    return [found.ok() for found in schema.get_all_operations()]
+
+
+@pytest.mark.parametrize(("role", "kind"), CALLERS)
+def test_no_operation_breaks(node: Node, schema: schemathesis.BaseSchema, role: str, kind: str) -> None:
+    headers = authorization(furnish(node.network(role.upper(), PARTIES[role]))[kind])
+    chosen = operations(of_role(schema, role))
+
+    assert 20 <= len(chosen)
+    for operation in chosen:
+        fuzz(operation, kind, headers)
+
+
+@pytest.mark.parametrize(("role", "kind"), CALLERS)
+def test_no_sequence_of_calls_breaks(
+    node: Node, schema: schemathesis.BaseSchema, role: str, kind: str
+) -> None:
+    headers = authorization(furnish(node.network(role.upper(), PARTIES[role]))[kind])
+    machine = of_role(schema, role).as_state_machine()
+
+    class Sequence(machine):  # type: ignore[misc, valid-type]
+        def get_call_kwargs(self, _case: schemathesis.Case) -> dict[str, Any]:
+            return {"headers": headers}
+
+        def validate_response(
+            self, response: schemathesis.Response, case: schemathesis.Case, **_: Any
+        ) -> None:
+            # Or the checks take the token for one that Schemathesis has made up.
+            sent = {"headers": headers}
+            case.validate_response(response, headers=headers, transport_kwargs=sent, recorder=self.recorder)
+
+    Sequence.run(settings=hypothesis.settings(max_examples=3, stateful_step_count=6, **SHORT))
+
+
+def credentials(schema: schemathesis.BaseSchema, role: str) -> list[schemathesis.APIOperation]:
+    return operations(schema.include(path_regex=f"^/{role}/2.1.1{CREDENTIALS}"))
+
+
+@pytest.mark.parametrize("role", PARTIES)
+@pytest.mark.parametrize("kind", [access.REGISTRATION, access.PEER])
+def test_credentials_do_not_break(
+    node: Node, schema: schemathesis.BaseSchema, peer: PeerServer, role: str, kind: str
+) -> None:
+    network = node.network(role.upper(), PARTIES[role])
+
+    for operation in credentials(schema, role):
+        token = network.registrant() if kind == access.REGISTRATION else network.peer(PEER, peer.versions_url)
+        fuzz(operation, kind, authorization(token))
+
+
+@pytest.mark.parametrize("role", PARTIES)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_credentials_of_a_peer_that_answers_pass_every_check(
+    node: Node, schema: schemathesis.BaseSchema, peer: PeerServer, role: str, method: str
+) -> None:
+    network = node.network(role.upper(), PARTIES[role])
+    client = network.registrant() if method == "POST" else network.peer(peer.party, peer.versions_url)
+    operation = schema[f"/{role}/2.1.1/credentials"][method]
+
+    case = operation.Case(body=peer.credentials(), media_type="application/json")
+    response = case.call(headers=authorization(client))
+    case.validate_response(
+        response, excluded_checks=[ignored_auth]
+    )  # it would ask once more, with the spent token
+
+    assert 1000 == response.json()["status_code"]

@@ -1,0 +1,387 @@
+"""Random histories against a model in plain Python: after every step the node and the model agree.
+
+Two networks of ours, three peers that register, renew and leave, writes of every kind with early,
+equal and late times, and foreign eyes on everything.
+"""
+
+from typing import Any, ClassVar
+
+import hypothesis
+import pytest
+from examples import example
+from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+from model import (
+    ADDRESSED,
+    DONE,
+    NOT_FOR_YOU,
+    NOTHING,
+    OWN,
+    PUSHED,
+    UNKNOWN,
+    Body,
+    Model,
+    Outcome,
+    Party,
+    TokenC,
+)
+from nodes import Client, Network, Node, outcome
+from peers import PeerServer
+
+ROLES: dict[str, Party] = {"CPO": ("NL", "DEM"), "EMSP": ("NL", "DEP")}
+PEERS: list[Party] = [("NL", "ONE"), ("NL", "TWO"), ("BE", "ONE")]
+TIMES = [f"2027-01-0{day}T00:00:00Z" for day in range(1, 6)]
+CONTRACTS = ["NL-ONE-C1", "NL-TWO-C2"]
+SCHEMAS = {"locations": "Location", "sessions": "Session", "tariffs": "Tariff", "tokens": "Token"}
+
+WRITTEN = {
+    "CPO": ["locations", "sessions", "tariffs", "tokens", "tokens"],
+    "EMSP": ["locations", "locations", "locations", "sessions", "tariffs", "tokens"],
+}
+"""Modules to write in, some more often than others."""
+
+roles, parties, times = st.sampled_from(list(ROLES)), st.sampled_from(PEERS), st.sampled_from(TIMES)
+picks = st.integers(0, 5)
+names = st.sampled_from(["A", "B"])
+CHANGES: dict[str, st.SearchStrategy[Body]] = {
+    "Location": st.fixed_dictionaries({"name": st.sampled_from(["Here", "There"])}),
+    "EVSE": st.fixed_dictionaries({"status": st.sampled_from(["AVAILABLE", "CHARGING", "REMOVED"])}),
+    "Connector": st.fixed_dictionaries({"voltage": st.sampled_from([230, 400])}),
+    "Session": st.fixed_dictionaries({
+        "status": st.sampled_from(["ACTIVE", "ACTIVE", "COMPLETED"]),
+        "auth_id": st.sampled_from(CONTRACTS),
+        "kwh": st.sampled_from([1, 2.5]),
+    }),
+    "Tariff": st.fixed_dictionaries({"currency": st.sampled_from(["EUR", "GBP"])}),
+    "Token": st.fixed_dictionaries({
+        "valid": st.booleans(),
+        "auth_id": st.sampled_from(CONTRACTS),
+    }),
+}  # fmt: skip
+OPTIONAL = {
+    "Location": "time_zone", "EVSE": "floor_level", "Connector": "tariff_id",
+    "Session": "total_cost", "Tariff": "tariff_alt_url", "Token": "visual_number",
+}  # fmt: skip
+
+
+def evses(uids: str, time: str) -> list[Body]:
+    """An EVSE for every letter, each with a connector A."""
+    connectors = [example("Connector", id="A", last_updated=time)]
+    return [example("EVSE", uid=uid, connectors=connectors, last_updated=time) for uid in uids]
+
+
+class Machine(RuleBasedStateMachine):
+    """Drives the node and the model alike."""
+
+    node: ClassVar[Node]
+    peer: ClassVar[PeerServer]
+    model: ClassVar[type[Model]] = Model
+
+    @initialize()
+    def begin(self) -> None:
+        """Two fresh networks, two peers of each registered, one object in every module."""
+        self.networks: dict[str, Network] = {r: self.node.network(r, p) for r, p in ROLES.items()}
+        self.models = {role: self.model(role, party) for role, party in ROLES.items()}
+        self.operators = {role: network.operator() for role, network in self.networks.items()}
+        for role in ROLES:
+            for party in PEERS[:2]:
+                self.register(role, party)
+            for module in [name for name in SCHEMAS if name in self.models[role].shelves]:
+                writer, owner = self._writer(role, PEERS[0], module)
+                assert writer is not None
+                identity = {"uid" if module == "tokens" else "id": "A", "last_updated": TIMES[2]}
+                ids = ("A", "RFID") if module == "tokens" else ("A",)
+                known: Body = {"auth_id": CONTRACTS[0]} if module in ("tokens", "sessions") else {}
+                known |= {"evses": evses("A", TIMES[2])} if module == "locations" else {}
+                body = example(SCHEMAS[module], **identity, **known)
+                self._put(writer, role, module, owner, ids, body)
+
+    # Registration
+
+    @rule(role=roles, party=parties)
+    def register(self, role: str, party: Party) -> None:
+        """With a fresh Token A, whether registered already or not."""
+        response = self.networks[role].registrant().post("credentials", self._credentials(party))
+        self._same(DONE, response)
+        self.models[role].registered(party, response.json()["data"]["token"])
+        self._dead_are_dead(role, party)
+
+    @rule(role=roles, party=parties, pick=picks)
+    def renew(self, role: str, party: Party, pick: int) -> None:
+        """With any token that lives."""
+        token = self._live(role, party, pick)
+        if token is None:
+            return
+        client = self._client(role, party, token)
+        self._same(NOT_FOR_YOU, client.post("credentials", self._credentials(party)))
+        response = client.put("credentials", self._credentials(party))
+        self._same(DONE, response)
+        self.models[role].renewed(party, response.json()["data"]["token"])
+        self._dead_are_dead(role, party)
+
+    @rule(role=roles, party=parties, pick=picks)
+    def use(self, role: str, party: Party, pick: int) -> None:
+        """Any token that lives reads what is its due; the newest ends the others."""
+        token = self._live(role, party, pick)
+        if token is None:
+            return
+        client = self._client(role, party, token)
+        data = client.data("credentials")
+        assert (token.text, *ROLES[role]) == (data["token"], data["country_code"], data["party_id"])
+        self._dead_are_dead(role, party)
+
+    @rule(role=roles, party=parties, pick=picks)
+    def leave(self, role: str, party: Party, pick: int) -> None:
+        """Objects stay, tokens end."""
+        token = self._live(role, party, pick)
+        if token is None or pick:  # one in six, or hardly anybody would be there
+            return
+        self._same(DONE, self._client(role, party, token).delete("credentials"))
+        self.models[role].unregistered(party)
+        self._dead_are_dead(role, party)
+        self._agree(role, party)
+
+    # Objects
+
+    @rule(data=st.data(), party=parties)
+    def write_to_cpo(self, data: st.DataObject, party: Party) -> None:
+        """What a CPO has of its own, and what peers push to it."""
+        self._write(data, "CPO", party)
+
+    @rule(data=st.data(), party=parties)
+    def write_to_emsp(self, data: st.DataObject, party: Party) -> None:
+        """Likewise for an eMSP: locations in three levels."""
+        self._write(data, "EMSP", party)
+
+    def _write(self, data: st.DataObject, role: str, party: Party) -> None:
+        """Several writes of one place, one after the other, with times in any order."""
+        module = data.draw(st.sampled_from(WRITTEN[role]))
+        writer, owner = self._writer(role, party, module)
+        if writer is None:
+            return
+        ids, schema, identity = self._place(data, role, module, data.draw(names))
+        patched = (role, module) != ("CPO", "tariffs")
+        for whole in data.draw(st.lists(st.booleans(), min_size=2, max_size=4)):
+            change = data.draw(CHANGES[schema])
+            change |= {OPTIONAL[schema]: None} if data.draw(st.booleans()) else {}
+            change["last_updated"] = data.draw(times)
+            if whole or not patched:
+                self._put(writer, role, module, owner, ids, self._body(data, schema, {**change, **identity}))
+            else:
+                kept = data.draw(st.sets(st.sampled_from(list(change))))
+                body = {name: change[name] for name in sorted(kept | {"last_updated"} if kept else ())}
+                self._patch(writer, role, module, owner, ids, body)
+            self._agree_on(role, module, owner, ids)
+
+    @staticmethod
+    def _body(data: st.DataObject, schema: str, change: Body) -> Body:
+        body = example(schema, **change)
+        if schema == "Location":
+            body["evses"] = evses(data.draw(st.sampled_from(["", "A", "AB"])), body["last_updated"])
+        return body
+
+    def _put(
+        self, writer: Client, role: str, module: str, owner: Party, ids: tuple[str, ...], body: Body
+    ) -> None:
+        expected = self.models[role].put(module, owner, ids, body)
+        self._same(expected, writer.put(self._url(writer, module, owner, ids), body))
+
+    def _patch(
+        self, writer: Client, role: str, module: str, owner: Party, ids: tuple[str, ...], body: Body
+    ) -> None:
+        expected = self.models[role].patch(module, owner, ids, body)
+        kind = {"type": ids[1]} if module == "tokens" else {}
+        self._same(expected, writer.patch(self._url(writer, module, owner, ids), body, **kind))
+
+    @rule(role=roles, party=parties, name=names)
+    def delete(self, role: str, party: Party, name: str) -> None:
+        """A tariff."""
+        writer, owner = self._writer(role, party, "tariffs")
+        if writer is not None and "tariffs" in self.models[role].shelves:
+            expected = self.models[role].delete(owner, name)
+            self._same(expected, writer.delete(self._url(writer, "tariffs", owner, (name,))))
+            self._agree_on(role, "tariffs", owner, (name,))
+
+    @rule(
+        role=roles,
+        party=parties,
+        name=st.sampled_from(["A", "a", "B"]),
+        cost=st.sampled_from([1, 2]),
+        contract=st.sampled_from(CONTRACTS),
+    )
+    def bill(self, role: str, party: Party, name: str, cost: int, contract: str) -> None:
+        """A CDR: new, the same again, or another under the same id."""
+        writer, owner = self._writer(role, party, "cdrs")
+        body = example("CDR", id=name, total_cost=cost, auth_id=contract)
+        if writer is not None:
+            expected = self.models[role].post(owner, body)
+            response = writer.post("cdrs", body)
+            self._same(expected, response)
+            if expected[1] == DONE[1]:
+                kept = self.models[role].get(owner, "cdrs", owner, name) if role == "EMSP" else None
+                assert kept is None or kept == writer.data(response.headers["Location"])
+            self._agree_on(role, "cdrs", owner, (name,))
+
+    @rule(data=st.data(), role=roles, party=parties, name=names)
+    def trespass(self, data: st.DataObject, role: str, party: Party, name: str) -> None:
+        """A peer writes under another's name: nothing is there, nothing changes."""
+        module = data.draw(st.sampled_from([m for m in PUSHED[role] if m in SCHEMAS]))
+        intruder, _ = self._writer(role, party, module)
+        victim = PEERS[(PEERS.index(party) + 1) % len(PEERS)]
+        if intruder is None:
+            return
+        ids, schema, identity = self._place(data, role, module, name)
+        url = self._url(intruder, module, victim, ids)
+        self._same(NOTHING, intruder.put(url, example(schema, **identity, last_updated=TIMES[-1])))
+        self._same(NOTHING, intruder.patch(url, {"last_updated": TIMES[-1]}))
+        self._same(NOTHING, intruder.get(url))
+        self._agree_on(role, module, victim, ids)
+
+    @rule(role=roles, party=parties, pick=picks, begin=times, end=times)
+    def window(self, role: str, party: Party, pick: int, begin: str, end: str) -> None:
+        """A list between two times, the end not included."""
+        modules = list(self.models[role].shelves)
+        module = modules[pick % len(modules)]
+        reader = self._reader(role, party)
+        if reader is not None:
+            expected = self.models[role].listed(party, module, begin, end)
+            assert expected == reader.data(module, date_from=begin, date_to=end)
+
+    def teardown(self) -> None:
+        """At the end everything is compared once more."""
+        for role in getattr(self, "models", {}):
+            for party in PEERS:
+                self._agree(role, party)
+
+    # What the rules have in common
+
+    def _credentials(self, party: Party) -> Body:
+        return self.peer.credentials(country_code=party[0], party_id=party[1])
+
+    def _live(self, role: str, party: Party, pick: int) -> TokenC | None:
+        tokens = self.models[role].tokens.get(party)
+        return tokens[pick % len(tokens)] if tokens else None
+
+    def _client(self, role: str, party: Party, token: TokenC) -> Client:
+        """The peer with *token*, which counts as used from now on."""
+        self.models[role].used(party, token)
+        client = self.node.client(token.text, self.networks[role].role)
+        client.party = party
+        return client
+
+    def _reader(self, role: str, party: Party) -> Client | None:
+        """The peer, if it is registered and settled: reading must not end a renewal's overlap."""
+        tokens = self.models[role].tokens.get(party, [])
+        return self._client(role, party, tokens[0]) if len(tokens) == 1 else None
+
+    def _writer(self, role: str, party: Party, module: str) -> tuple[Client | None, Party]:
+        """Who may write a module, and under whose name."""
+        if module in OWN[role]:
+            return self.operators[role], ROLES[role]
+        return self._reader(role, party), party
+
+    def _place(
+        self, data: st.DataObject, role: str, module: str, name: str
+    ) -> tuple[tuple[str, ...], str, Body]:
+        """The ids of a URL, the schema of what lies there, and the members that name it."""
+        if module == "tokens":
+            kind = data.draw(st.sampled_from(["RFID", "OTHER"]))
+            return (name, kind), "Token", {"uid": name, "type": kind}
+        depth = data.draw(st.integers(1, 3)) if (role, module) == ("EMSP", "locations") else 1
+        ids = (name, *(data.draw(names) for _ in range(depth - 1)))
+        schema = SCHEMAS[module] if depth == 1 else ("EVSE", "Connector")[depth - 2]
+        return ids, schema, {"uid" if schema == "EVSE" else "id": ids[-1]}
+
+    @staticmethod
+    def _url(client: Client, module: str, owner: Party, ids: tuple[str, ...]) -> str:
+        return client.at(module, *(ids[:1] if module == "tokens" else ids), party=owner)
+
+    # Comparisons
+
+    @staticmethod
+    def _same(expected: Outcome, response: Any) -> None:
+        assert expected == outcome(response), response.text
+
+    def _dead_are_dead(self, role: str, party: Party) -> None:
+        for text in self.models[role].dead.get(party, [])[-3:]:
+            self._same(UNKNOWN, self.node.client(text, self.networks[role].role).get("credentials"))
+
+    def _agree_on(self, role: str, module: str, owner: Party, ids: tuple[str, ...]) -> None:
+        """One object and its list, as the back office and every peer see them."""
+        readers = {None: self.operators[role]} | {party: self._reader(role, party) for party in PEERS}
+        kind = {"type": ids[1]} if module == "tokens" else {}
+        for reader, client in readers.items():
+            if client is None:
+                continue
+            assert self.models[role].listed(reader, module) == client.data(module), (reader, module)
+            expected = self.models[role].get(reader, module, owner, *ids)
+            response = client.get(self._url(client, module, owner, ids), **kind)
+            self._same(DONE if expected else NOTHING, response)
+            assert expected == response.json().get("data")
+
+    def _agree(self, role: str, party: Party) -> None:
+        """Every list, as the back office and *party* see it."""
+        for reader, client in ((None, self.operators[role]), (party, self._reader(role, party))):
+            for module in self.models[role].shelves if client else ():
+                response = client.get(module)
+                assert self.models[role].listed(reader, module) == response.json()["data"], module
+                assert str(len(response.json()["data"])) == response.headers["X-Total-Count"]
+
+
+def run(node: Node, peer: PeerServer, model: type[Model], examples: int) -> None:
+    """Random histories of 25 steps, the same in every run."""
+    bound = type("Bound", (Machine,), {"node": node, "peer": peer, "model": model})
+    limits = hypothesis.settings(
+        max_examples=examples,
+        stateful_step_count=25,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(bound, settings=limits)
+
+
+@pytest.mark.ocpi(72, 73, 81, 105, 108, 111, 116, 150)
+def test_the_node_does_what_the_model_does(node: Node, peer: PeerServer) -> None:
+    run(node, peer, Model, examples=12)
+
+
+class LateWins(Model):
+    """Takes what is older than what is stored."""
+
+    def late(self, new: Body, old: Body) -> bool:  # noqa: ARG002  (never)
+        return False
+
+
+class ParentsStay(Model):
+    """Leaves the parents' times alone."""
+
+    def touched(self, parent: Body, child: Body) -> None: ...
+
+
+class EverybodySees(Model):
+    """Shows our sessions to every peer."""
+
+    def sees(self, reader: Party | None, module: str, kept: Any) -> bool:
+        return module in ADDRESSED or super().sees(reader, module, kept)
+
+
+class OldTokensLive(Model):
+    """Lets old tokens live after the new one was used."""
+
+    def used(self, party: Party, token: TokenC) -> None: ...
+
+
+@pytest.mark.parametrize("wrong", [LateWins, ParentsStay, EverybodySees, OldTokensLive])
+def test_a_wrong_model_is_found_out(node: Node, peer: PeerServer, wrong: type[Model]) -> None:
+    """The control: a comparison that agrees with everything proves nothing."""
+    with pytest.raises(AssertionError):
+        run(node, peer, wrong, examples=12)

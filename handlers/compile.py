@@ -165,7 +165,9 @@ class PathView:
         caller: Caller = flask.g.caller
         method = flask.request.method
         if method == "OPTIONS":
-            return flask.Response(status=204, headers={"Allow": ", ".join([*self.declared, "OPTIONS"])})
+            answer = flask.Response(status=204, headers={"Allow": ", ".join([*self.declared, "OPTIONS"])})
+            del answer.headers["Content-Type"]
+            return answer
         operation = self.operations.get("GET" if method == "HEAD" else method)
         if operation is None or caller.kind not in operation.callers:
             raise self.not_for(caller, method)

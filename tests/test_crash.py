@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,17 @@ from workflows import peer, registration
 
 RECEIVING = ("asked", "called_back", "written", "committed", "answered")
 INITIATING = ("minted", "answered", "written", "committed")
-NOT_ON_POSTGRESQL = ("asked", "called_back", "minted")
+
+
+def at_each(steps: Sequence[str]) -> pytest.MarkDecorator:
+    """Every step on SQLite; on PostgreSQL the last three, where something is asked of it."""
+    places = [("sqlite", step) for step in steps] + [("postgresql", step) for step in steps[-3:]]
+    return pytest.mark.parametrize(
+        ("database_url", "step"), places, indirect=["database_url"], scope="session"
+    )
+
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="module")
@@ -194,18 +204,11 @@ def dying(point: str, act: Callable[[], None]) -> None:
     assert -signal.SIGKILL == process.exitcode
 
 
-def skipped(step: str, database_url: str) -> bool:
-    """On PostgreSQL only the places where it is asked to keep something."""
-    return step in NOT_ON_POSTGRESQL and not database_url.startswith("sqlite")
-
-
 @pytest.mark.ocpi(83)
-@pytest.mark.parametrize("step", RECEIVING)
+@at_each(RECEIVING)
 def test_a_receiver_that_dies_while_it_is_registered_with_locks_nobody_out(
-    step: str, node: Node, victim: Victim, database_url: str
+    step: str, node: Node, victim: Victim
 ) -> None:
-    if skipped(step, database_url):
-        return
     dies = contextlib.nullcontext() if step == "answered" else pytest.raises(errors.PeerUnusable)
     victim.arm(f"post.{step}")
     one, two = Side.of(node, "EMSP", ("BE", "INI")), Side.of(victim, "CPO", ("NL", "REC"))
@@ -240,12 +243,10 @@ def test_a_receiver_that_dies_while_it_is_registered_with_locks_nobody_out(
 
 
 @pytest.mark.ocpi(83)
-@pytest.mark.parametrize("step", INITIATING)
+@at_each(INITIATING)
 def test_an_initiator_that_dies_while_it_registers_locks_nobody_out(
-    step: str, node: Node, victim: Victim, database_url: str
+    step: str, node: Node, victim: Victim
 ) -> None:
-    if skipped(step, database_url):
-        return
     victim.arm("")
     one, two = Side.of(victim, "CPO", ("BE", "INI")), Side.of(node, "EMSP", ("NL", "REC"))
     token_a = two.token_a()
@@ -272,6 +273,7 @@ def test_an_initiator_that_dies_while_it_registers_locks_nobody_out(
 
 
 @pytest.mark.ocpi(83)
+@on_sqlite
 def test_after_the_overlap_the_side_that_can_still_call_mends_a_rotation_that_broke_off(
     node: Node, another_node: Callable[..., Node]
 ) -> None:

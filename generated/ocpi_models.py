@@ -101,7 +101,7 @@ URL = TypeAliasType(
             description='Absolute http or https URL, at most 255 printable ASCII characters. Spec 2.1.1 types 1.6.',
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ],
 )
@@ -273,7 +273,7 @@ class StopSession(BaseModel):
             description="Where the charge point's result is posted, best with a part that is unique.",
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ]
     session_id: Annotated[
@@ -298,7 +298,7 @@ class UnlockConnector(BaseModel):
             description="Where the charge point's result is posted, best with a part that is unique.",
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ]
     location_id: Annotated[
@@ -1119,7 +1119,7 @@ class Connector(BaseModel):
             description='The terms of the operator.',
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ] = None
     last_updated: Annotated[
@@ -1138,10 +1138,7 @@ class EnergySource(BaseModel):
         extra='ignore',
     )
     source: Annotated[EnergySourceCategory, Field(description='Which source.')]
-    percentage: Annotated[
-        float,
-        Field(description='Its share in percent, 0 to 100.', examples=[15.342], ge=0.0, le=99999999999.9999),
-    ]
+    percentage: Annotated[float, Field(description='Its share in percent, 0 to 100.', ge=0.0, le=100.0)]
 
 
 class EnvironmentalImpact(BaseModel):
@@ -1185,7 +1182,7 @@ class Image(BaseModel):
             description='Where the picture is.',
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ]
     thumbnail: Annotated[
@@ -1194,7 +1191,7 @@ class Image(BaseModel):
             description='Where a small version of it is.',
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ] = None
     category: Annotated[ImageCategory, Field(description='What it shows.')]
@@ -1333,7 +1330,7 @@ class Version(BaseModel):
             description='Where the details of this version are found.',
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ]
 
@@ -1349,7 +1346,7 @@ class Endpoint(BaseModel):
             description='Base URL of the module.',
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ]
 
@@ -1364,7 +1361,7 @@ class ReserveNow(BaseModel):
             description="Where the charge point's result is posted, best with a part that is unique.",
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ]
     token: Annotated[Token, Field(description="The driver's token.")]
@@ -1418,7 +1415,7 @@ class StartSession(BaseModel):
             description="Where the charge point's result is posted, best with a part that is unique.",
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ]
     token: Annotated[Token, Field(description="The driver's token; the session runs on it.")]
@@ -1537,7 +1534,7 @@ class BusinessDetails(BaseModel):
             description='Its web site.',
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ] = None
     logo: Annotated[Image | None, Field(description='Its logo.')] = None
@@ -1609,7 +1606,7 @@ class Tariff(BaseModel):
             description='A web page about the tariff.',
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ] = None
     elements: Annotated[
@@ -1661,7 +1658,7 @@ class Credentials(BaseModel):
             description="The sender's versions URL.",
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!-\\[\\]-~]+$',
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ]
     business_details: Annotated[BusinessDetails, Field(description='Name, website and logo of the sender.')]

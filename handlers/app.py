@@ -13,7 +13,7 @@ import swagger_ui_bundle
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 import errors
-from handlers import auth, compile, contract, envelope, logs  # noqa: A004  (the room's own name)
+from handlers import auth, compile, contract, envelope, limits, logs  # noqa: A004  (the room's own name)
 from handlers.compile import PathView, respond
 from settings import settings
 from storage import database
@@ -141,6 +141,8 @@ def _finish_each_request(app: flask.Flask) -> None:
     @app.after_request
     def finish(response: flask.Response) -> flask.Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if limits.left_unread(flask.request.environ):
+            response.headers["Connection"] = "close"
         if wanted:
             seen = flask.g
             caller = seen.get("caller")

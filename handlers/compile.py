@@ -92,7 +92,7 @@ class Body:
         self.stem, self.partial = stem
         self.book = book
 
-    def read(self, environ: Mapping[str, Any]) -> Any:
+    def read(self, environ: dict[str, Any]) -> Any:
         """The body in its canonical form.
 
         Raises:

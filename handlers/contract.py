@@ -15,6 +15,7 @@ from storage import instants
 GENERATED = Path(__file__).parent.parent / "generated"
 _SCHEMAS = "#/components/schemas/"
 _LONGEST = 120
+_MASK = "the value"  # a message never repeats what was sent: it may be a token
 _KEYWORD_TEXTS = {
     "required": "is required",
     "enum": "is none of the values that are allowed",
@@ -41,7 +42,8 @@ class Contract:
         """A compiled validator; *close*: members that the schema does not name are refused."""
         components = self._closed if close else self._translated
         made = draft4(schema)
-        return jsonschema_rs.Draft4Validator({**(closed(made) if close else made), "components": components})
+        schema = {**(closed(made) if close else made), "components": components}
+        return jsonschema_rs.Draft4Validator(schema, mask=_MASK)
 
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
     def strict(self, name: str) -> jsonschema_rs.Draft4Validator:

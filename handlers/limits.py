@@ -22,11 +22,12 @@ _DIGITS = bytes(48 if c in b"0123456789." else c if c in b"eE+-" else 32 for c i
 _LONG_NUMBERS = tuple(sign.join((b"0e", b"000")) for sign in (b"", b"+", b"-"))
 _INEXACT = "number with more digits than can be kept exactly"
 _ABSENT = object()
+BODY_SEEN = "ocpi_gateway.body_seen"
 ABSENT: Any = _ABSENT
 """What a request without a body gives."""
 
 
-def read(environ: Mapping[str, Any]) -> Any:
+def read(environ: dict[str, Any]) -> Any:
     """The decoded body of a request, or `ABSENT`.
 
     Raises:
@@ -53,7 +54,7 @@ def _check_headers(environ: Mapping[str, Any]) -> None:
         raise errors.UnsupportedMedia(f"charset is {charset[:40]!r}; send UTF-8.")
 
 
-def _raw(environ: Mapping[str, Any]) -> bytes:
+def _raw(environ: dict[str, Any]) -> bytes:
     limit = settings().body_limit
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit() and int(length[:12]) > limit:
@@ -61,6 +62,7 @@ def _raw(environ: Mapping[str, Any]) -> bytes:
     if not length and "HTTP_TRANSFER_ENCODING" not in environ:
         return b""
     stream: IO[bytes] = environ["wsgi.input"]
+    environ[BODY_SEEN] = True
     chunks, size = [], 0
     while chunk := stream.read(_CHUNK):
         size += len(chunk)
@@ -68,6 +70,13 @@ def _raw(environ: Mapping[str, Any]) -> bytes:
             raise errors.TooLarge(f"The body is larger than {limit} bytes.")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def left_unread(environ: Mapping[str, Any]) -> bool:
+    """Did the request have a body that nobody looked at; its connection cannot be used again then."""
+    if BODY_SEEN in environ:
+        return False
+    return environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
 
 
 def decode(raw: bytes) -> Any:

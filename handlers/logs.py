@@ -26,14 +26,20 @@ class Lines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        return _one_line(orjson.dumps(line, default=str)).decode()
 
 
 def access(line: dict[str, Any]) -> None:
     """One request, in one write: a tenth of what a log record costs."""
-    os.write(
-        2, orjson.dumps({"at": round(time.time(), 3), "level": "INFO", "what": "request", **line}) + b"\n"
-    )
+    whole = {"at": round(time.time(), 3), "level": "INFO", "what": "request", **line}
+    os.write(2, _one_line(orjson.dumps(whole)) + b"\n")
+
+
+def _one_line(text: bytes) -> bytes:
+    """JSON escapes line feeds; three more characters end a line for some readers."""
+    for character in ("\x85", "\u2028", "\u2029"):
+        text = text.replace(character.encode(), f"\\u{ord(character):04x}".encode())
+    return text
 
 
 def configure() -> None:

@@ -38,9 +38,10 @@ call every URL of their role but credentials, in networks in which an object of 
 Token A stays unspent, because no peer that is made up can be reached.
 """
 HOW_TO_READ = """\
-2xx: share of the answers to data that the contract allows, those aside that are 405 because the method
-is for the other kind of token; the rest is mostly objects that do not exist. 401: share of all answers; checks leave the
-token out or change it on purpose, and after a DELETE of credentials there is nothing else.
+2xx: share of the answers to data that the contract allows, those aside that are 405 because the
+method is for the other kind of token; the rest is mostly objects that do not exist. 401: share of all
+answers; checks leave the token out or change it on purpose, and after a DELETE of credentials there is
+nothing else.
 """
 RESULTS = ROOT / "docs" / "measurements" / "fuzz.md"
 NAMES = {"cpo": "CPO", "emsp": "eMSP"}

@@ -88,9 +88,18 @@ class Shelf:
     """Reads and writes one table of objects."""
 
     def __init__(
-        self, model: type[SQLModel], *, key: tuple[str, ...] = ("id",), kept: tuple[str, ...] = ()
+        self,
+        model: type[SQLModel],
+        *,
+        key: tuple[str, ...] = ("id",),
+        kept: tuple[str, ...] = (),
+        since: Mapping[str, str] | None = None,
     ) -> None:
-        """*key*: what tells two objects of one party apart; *kept*: columns that a PUT leaves alone."""
+        """*key*: what tells two objects of one party apart; *kept*: columns that a PUT leaves alone.
+
+        *since*: columns that a PUT leaves alone as long as another column stays what it is.
+        """
+        self._since = since or {}
         self.table: Table = database.table(model)
         self._kept = kept
         self._unset: Body = dict.fromkeys(kept)
@@ -114,6 +123,9 @@ class Shelf:
         """Insert, or replace what is not newer; `revision` 1 tells that it was inserted."""
         kept = {"seq", "revision", *self.key, *self._kept}
         changed = {c.name: insert.excluded[c.name] for c in self.table.c if c.name not in kept}
+        for name, other in self._since.items():
+            same = insert.excluded[other] == self.table.c[other]
+            changed[name] = sqlalchemy.case((same, self.table.c[name]), else_=insert.excluded[name])
         return insert.on_conflict_do_update(
             index_elements=self.key,
             set_={**changed, "revision": self.table.c.revision + 1},

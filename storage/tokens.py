@@ -1,7 +1,9 @@
 """Drivers' tokens: who may charge. Spec: 2.1.1 mod_tokens.
 
-(uid, type) is the key. Our own tokens carry what OCPI has no field for: their standing (ALLOWED,
-BLOCKED, EXPIRED, NO_CREDIT) and the locations that they are restricted to.
+(uid, type) is the key. `auth_since` tells when a token got its `auth_id`: whoever names a contract
+first has its sessions and CDRs, and nobody can take them over by renaming an older token. Our own
+tokens carry what OCPI has no field for: their standing (ALLOWED, BLOCKED, EXPIRED, NO_CREDIT) and the
+locations that they are restricted to.
 """
 
 from collections.abc import Mapping
@@ -10,11 +12,11 @@ from typing import Any
 
 import orjson
 import sqlalchemy
-from sqlalchemy import Index, UniqueConstraint, bindparam
+from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam
 from sqlmodel import Field
 
 import errors
-from storage import database
+from storage import database, instants
 from storage.objects import (
     Body,
     Change,
@@ -38,11 +40,12 @@ class TokenRow(ObjectColumns, table=True):
         UniqueConstraint("network_id", "country_code", "party_id", "id", "type"),
         Index("ix_ocpi_tokens_network_seq", "network_id", "seq"),
         Index("ix_ocpi_tokens_network_updated", "network_id", "last_updated"),
-        Index("ix_ocpi_tokens_network_auth_id", "network_id", "auth_id", "seq"),
+        Index("ix_ocpi_tokens_network_auth_id", "network_id", "auth_id", "auth_since"),
     )
 
     type: str = Field(max_length=5)
     auth_id: str = Field(max_length=36)
+    auth_since: int = Field(sa_type=BigInteger)
     standing: str | None = Field(default=None, max_length=11)
     restricted_to: str | None = None
 
@@ -57,7 +60,9 @@ class Standing:
     language: str | None
 
 
-_SHELF = Shelf(TokenRow, key=("id", "type"), kept=("standing", "restricted_to"))
+_SHELF = Shelf(
+    TokenRow, key=("id", "type"), kept=("standing", "restricted_to"), since={"auth_since": "auth_id"}
+)
 _TABLE = database.table(TokenRow)
 _c = _TABLE.c
 _TYPES = sqlalchemy.select(_c.type).where(
@@ -69,7 +74,7 @@ _TYPES = sqlalchemy.select(_c.type).where(
 _ISSUER = (
     sqlalchemy.select(_c.country_code + "/" + _c.party_id)
     .where(_c.network_id == bindparam("network_id"), _c.auth_id == bindparam("auth_id"))
-    .order_by(_c.seq)
+    .order_by(_c.auth_since, _c.seq)
     .limit(1)
 )
 _STANDING = sqlalchemy.select(_c.document, _c.standing, _c.restricted_to).where(
@@ -126,22 +131,32 @@ def revise(network_id: int, party: Party, uid: str, wanted: str | None, change: 
     """
     kind = _type(network_id, party, uid, wanted)
 
+    before = ""
+
     def inside(old: Body) -> Body | None:
+        nonlocal before
+        before = old["auth_id"]
         new = change(old)
         if new is not None and new["type"] != kind:
             raise errors.RuleRefusal(f"type: {kind} is part of the token's key and cannot change")
         return new
 
-    if not _SHELF.revise(network_id, party, uid, kind, change=inside, columns=_columns):
+    def columns(new: Body) -> dict[str, Any]:
+        made = _columns(new)
+        if new["auth_id"] == before:
+            del made["auth_since"]
+        return made
+
+    if not _SHELF.revise(network_id, party, uid, kind, change=inside, columns=columns):
         raise errors.NotFound(errors.NOTHING_HERE)
 
 
 def _columns(body: Body) -> dict[str, Any]:
-    return {"type": body["type"], "auth_id": body["auth_id"]}
+    return {"type": body["type"], "auth_id": body["auth_id"], "auth_since": instants.now_ms()}
 
 
 def issuer(network_id: int, auth_id: str) -> str | None:
-    """The peer whose driver has the contract *auth_id*, as `NL/TNM`: the first that pushed it."""
+    """The peer whose driver has the contract *auth_id*, as `NL/TNM`: the first that named it so."""
     values = {"network_id": network_id, "auth_id": auth_id}
     with database.statement() as connection:
         return connection.execute(_ISSUER, values).scalar()

@@ -27,20 +27,21 @@ class Census:
     """Collects the outcome of every test that carries a number."""
 
     def __init__(self) -> None:
-        self.tests: dict[str, tuple[int, ...]] = {}
+        self.any = False
         self.failed: set[int] = set()
         self.passed: set[int] = set()
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Remember which test carries which numbers."""
+    @staticmethod
+    def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+        """Let each test's numbers travel with its report, from whatever process runs it."""
         for item in items:
             numbers = [n for mark in item.iter_markers("ocpi") for n in mark.args]
-            if numbers:
-                self.tests[item.nodeid] = tuple(numbers)
+            item.user_properties.append(("ocpi", numbers))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test that failed anywhere, or passed its call."""
-        numbers = self.tests.get(report.nodeid, ())
+        numbers = dict(report.user_properties).get("ocpi", [])
+        self.any = self.any or bool(numbers)
         if report.failed:
             self.failed.update(numbers)
         elif report.when == "call" and report.passed:
@@ -54,7 +55,7 @@ class Census:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the census."""
         say = terminalreporter.write_line
-        if not self.tests:
+        if not self.any:
             return
         terminalreporter.section("conformance")
         for name, numbers in CHAPTERS.items():

@@ -5,11 +5,12 @@ system has taken already, so it shows atomicity and what is acknowledged when, n
 """
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,18 +27,14 @@ from storage.connections import Link
 from workflows import peer, registration
 
 RECEIVING = ("asked", "called_back", "written", "committed", "answered")
+AFTERWARDS = {step: f"post.{after}" for step, after in itertools.pairwise(RECEIVING)} | {RECEIVING[-1]: ""}
+"""Where the next test wants it to die: to start once for both is half the time."""
 INITIATING = ("minted", "answered", "written", "committed")
 
 
-def at_each(steps: Sequence[str]) -> pytest.MarkDecorator:
-    """Every step on SQLite; on PostgreSQL the last three, where something is asked of it."""
-    places = [("sqlite", step) for step in steps] + [("postgresql", step) for step in steps[-3:]]
-    return pytest.mark.parametrize(
-        ("database_url", "step"), places, indirect=["database_url"], scope="session"
-    )
-
-
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
+def on(database: str) -> pytest.MarkDecorator:
+    """One kind of database only."""
+    return pytest.mark.parametrize("database_url", [database], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="module")
@@ -204,11 +201,8 @@ def dying(point: str, act: Callable[[], None]) -> None:
     assert -signal.SIGKILL == process.exitcode
 
 
-@pytest.mark.ocpi(83)
-@at_each(RECEIVING)
-def test_a_receiver_that_dies_while_it_is_registered_with_locks_nobody_out(
-    step: str, node: Node, victim: Victim
-) -> None:
+def receiver_dies(step: str, node: Node, victim: Victim) -> None:
+    """Registered with and rotated with, dead at *step* each time."""
     dies = contextlib.nullcontext() if step == "answered" else pytest.raises(errors.PeerUnusable)
     victim.arm(f"post.{step}")
     one, two = Side.of(node, "EMSP", ("BE", "INI")), Side.of(victim, "CPO", ("NL", "REC"))
@@ -233,7 +227,7 @@ def test_a_receiver_that_dies_while_it_is_registered_with_locks_nobody_out(
 
     assert step == "answered" or victim.died()
     victim.kill()
-    victim.arm(f"post.{RECEIVING[(RECEIVING.index(step) + 1) % len(RECEIVING)]}")
+    victim.arm(AFTERWARDS[step])
     between = one_pair_works(one, two, before)
     assert (step == "answered", spent) == (between[0] != before[0], between[1] != before[1])
     one.rotate(two)
@@ -243,10 +237,26 @@ def test_a_receiver_that_dies_while_it_is_registered_with_locks_nobody_out(
 
 
 @pytest.mark.ocpi(83)
-@at_each(INITIATING)
-def test_an_initiator_that_dies_while_it_registers_locks_nobody_out(
+@on("sqlite")
+@pytest.mark.parametrize("step", RECEIVING)
+def test_a_receiver_that_dies_while_it_is_registered_with_locks_nobody_out(
     step: str, node: Node, victim: Victim
 ) -> None:
+    receiver_dies(step, node, victim)
+
+
+@pytest.mark.ocpi(83)
+@on("postgresql")
+@pytest.mark.parametrize("step", RECEIVING[-3:])
+def test_a_receiver_that_dies_while_it_is_registered_with_on_postgresql_locks_nobody_out(
+    step: str, node: Node, victim: Victim
+) -> None:
+    """Where something is asked of the database."""
+    receiver_dies(step, node, victim)
+
+
+def initiator_dies(step: str, node: Node, victim: Victim) -> None:
+    """Registers and rotates, dead at *step* each time."""
     victim.arm("")
     one, two = Side.of(victim, "CPO", ("BE", "INI")), Side.of(node, "EMSP", ("NL", "REC"))
     token_a = two.token_a()
@@ -273,7 +283,26 @@ def test_an_initiator_that_dies_while_it_registers_locks_nobody_out(
 
 
 @pytest.mark.ocpi(83)
-@on_sqlite
+@on("sqlite")
+@pytest.mark.parametrize("step", INITIATING)
+def test_an_initiator_that_dies_while_it_registers_locks_nobody_out(
+    step: str, node: Node, victim: Victim
+) -> None:
+    initiator_dies(step, node, victim)
+
+
+@pytest.mark.ocpi(83)
+@on("postgresql")
+@pytest.mark.parametrize("step", INITIATING[-3:])
+def test_an_initiator_that_dies_while_it_registers_on_postgresql_locks_nobody_out(
+    step: str, node: Node, victim: Victim
+) -> None:
+    """Where something is asked of the database."""
+    initiator_dies(step, node, victim)
+
+
+@pytest.mark.ocpi(83)
+@on("sqlite")
 def test_after_the_overlap_the_side_that_can_still_call_mends_a_rotation_that_broke_off(
     node: Node, another_node: Callable[..., Node]
 ) -> None:

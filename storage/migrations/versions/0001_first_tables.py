@@ -117,13 +117,14 @@ def upgrade() -> None:
     sa.Column('document', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('type', sqlmodel.sql.sqltypes.AutoString(length=5), nullable=False),
     sa.Column('auth_id', sqlmodel.sql.sqltypes.AutoString(length=36), nullable=False),
+    sa.Column('auth_since', sa.BigInteger(), nullable=False),
     sa.Column('standing', sqlmodel.sql.sqltypes.AutoString(length=11), nullable=True),
     sa.Column('restricted_to', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.PrimaryKeyConstraint('seq'),
     sa.UniqueConstraint('network_id', 'country_code', 'party_id', 'id', 'type')
     )
     with op.batch_alter_table('ocpi_tokens', schema=None) as batch_op:
-        batch_op.create_index('ix_ocpi_tokens_network_auth_id', ['network_id', 'auth_id', 'seq'], unique=False)
+        batch_op.create_index('ix_ocpi_tokens_network_auth_id', ['network_id', 'auth_id', 'auth_since'], unique=False)
         batch_op.create_index('ix_ocpi_tokens_network_seq', ['network_id', 'seq'], unique=False)
         batch_op.create_index('ix_ocpi_tokens_network_updated', ['network_id', 'last_updated'], unique=False)
 

@@ -207,3 +207,27 @@ def test_dimensions_of_later_versions_are_refused(emsp: Network, kind: str) -> N
     period = example("ChargingPeriod", dimensions=[{"type": kind, "volume": 1.5}])
 
     assert (400, 2001) == outcome(emsp.peer().post("cdrs", example("CDR", charging_periods=[period])))
+
+
+@pytest.mark.ocpi(156)
+def test_an_emsp_lists_the_cdrs_of_its_own_drivers_by_their_last_change(cpo: Network) -> None:
+    operator, own, other = cpo.operator(), cpo.peer(("NL", "TNM")), cpo.peer(("DE", "OTH"))
+    for peer, uid, auth_id in ((own, "1", "NL-TNM-1"), (other, "2", "DE-OTH-2")):
+        country, party = peer.party
+        token = example("Token", uid=uid, auth_id=auth_id)
+        assert (201, 1000) == outcome(peer.put(f"tokens/{country}/{party}/{uid}", token))
+    for cdr_id, auth_id, day in (("A", "NL-TNM-1", 1), ("B", "NL-TNM-1", 2), ("C", "DE-OTH-2", 2)):
+        changed = f"2036-01-0{day}T00:00:00Z"
+        assert (201, 1000) == outcome(
+            operator.post("cdrs", example("CDR", id=cdr_id, auth_id=auth_id, last_updated=changed))
+        )
+
+    def listed(peer: Client, query: str = "") -> list[str]:
+        return [cdr["id"] for cdr in peer.data(f"cdrs{query}")]
+
+    assert ["A", "B"] == listed(own)
+    assert ["B"] == listed(own, "?date_from=2036-01-02T00:00:00Z")
+    assert ["A"] == listed(own, "?date_to=2036-01-02T00:00:00Z")
+    assert ["C"] == listed(other)
+    assert [] == listed(other, "?date_to=2036-01-02T00:00:00Z")
+    assert ["A", "B", "C"] == listed(operator)

@@ -3,12 +3,15 @@
 Refusal
 ├── ClientError            2000
 │   ├── Unauthorized       2000, HTTP 401
+│   ├── Forbidden          2000, HTTP 403
 │   ├── NotFound           2000, HTTP 404
 │   ├── MethodNotAllowed   2000, HTTP 405
+│   ├── Conflict           2000, HTTP 409
 │   ├── TooLarge           2000, HTTP 413
 │   ├── UnsupportedMedia   2000, HTTP 415
+│   ├── TooMany            2000, HTTP 429
 │   ├── Malformed          2001, HTTP 400: not JSON, or JSON that cannot be kept
-│   ├── SchemaRefusal      2001, HTTP as the setting says (400): the contract's schema refuses it
+│   ├── SchemaRefusal      2001, HTTP as the setting says (400); 422 at the gateway: the schema refuses it
 │   ├── RuleRefusal        2001, HTTP 200: well formed, but a rule refuses it
 │   ├── NotEnough          2002, HTTP 200
 │   └── UnknownLocation    2003, HTTP 200
@@ -18,9 +21,11 @@ Refusal
     ├── NoCommonVersion    3002, HTTP 200
     └── MissingEndpoints   3003, HTTP 200
 
-Spec: 2.1.1 status_codes; the HTTP statuses: DECISIONS.md.
+The OCPI codes are said by the peer API alone. Spec: 2.1.1 status_codes; the HTTP statuses: DECISIONS.md.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 NOTHING_HERE = "There is no such object, or it is not yours."
@@ -59,6 +64,12 @@ class Unauthorized(ClientError):
         return {"WWW-Authenticate": "Token"}
 
 
+class Forbidden(ClientError):
+    """Who asks is known, but may not: a role or an organization that is not theirs."""
+
+    http_status = 403
+
+
 class NotFound(ClientError):
     """No such object, or somebody else's: the two cannot be told apart."""
 
@@ -80,6 +91,27 @@ class MethodNotAllowed(ClientError):
         return {"Allow": ", ".join(self.allowed)}
 
 
+class Conflict(ClientError):
+    """What is asked for cannot stand beside what there is."""
+
+    http_status = 409
+
+
+class TooMany(ClientError):
+    """A quota is used up; *retry_after*: seconds until it may be worth asking again."""
+
+    http_status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to ask again. RFC 9110 10.2.3."""
+        return {"Retry-After": str(self.retry_after)}
+
+
 class TooLarge(ClientError):
     """The body is over the cap."""
 
@@ -99,11 +131,32 @@ class Malformed(ClientError):
     http_status = 400
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a request.
+
+    *loc*: where, beginning with body, query, path or header. *message*: what it should be. *kind*: a
+    name for programs, such as `missing`. *given*: the scalar that was sent, where it may be repeated.
+    """
+
+    loc: tuple[str | int, ...]
+    message: str
+    kind: str
+    given: str | float | bool | None = None
+
+
 class SchemaRefusal(ClientError):
-    """The contract's schema refuses the request. Settings may turn its HTTP status into 200."""
+    """The contract's schema refuses the request, for *problems* if they were told apart.
+
+    In the peer API settings may turn its HTTP status into 200.
+    """
 
     status_code = 2001
     http_status = 400
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class RuleRefusal(ClientError):

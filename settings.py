@@ -1,19 +1,24 @@
 """Settings, from the environment with the prefix OCPI_GATEWAY_, each with a default that serves a laptop."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_ADMIN_TOKEN_LENGTH = 16
+_JWT_SECRET_BYTES = 32
+_KEY_TEXT = re.compile(r"[!-~]*")
 
 
 class Settings(BaseSettings):
     """What a person may change without touching the code; the README's table is made from this."""
 
-    model_config = SettingsConfigDict(env_prefix="OCPI_GATEWAY_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="OCPI_GATEWAY_", frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
@@ -30,6 +35,23 @@ class Settings(BaseSettings):
     demo: bool = Field(True, description="Make two demo networks on an empty database.")
     secret_key: str = Field(
         "", description="Key for the peers' tokens at rest; a 0600 file in DATA_DIR when empty."
+    )
+    admin_token: str = Field(
+        "",
+        description="Gateway key of the administrator, 16 characters or more; "
+        "minted into DATA_DIR/admin.token when empty.",
+    )
+    jwt_secret: str = Field("", description="Key of gateway JWTs signed with HS256, 32 bytes or more.")
+    jwt_jwks_url: str = Field(
+        "", description="Where the public keys of gateway JWTs signed with RS256 or ES256 are."
+    )
+    jwt_issuer: str = Field("", description="The iss that a gateway JWT must have; any when empty.")
+    jwt_audience: str = Field("", description="The aud that a gateway JWT must have; any when empty.")
+    networks_per_organization: int = Field(
+        2000, ge=1, le=1_000_000, description="The most live networks an organization has."
+    )
+    jobs_per_organization: int = Field(
+        1000, ge=1, le=1_000_000, description="The most unfinished jobs an organization has."
     )
     page_limit: int = Field(100, ge=1, le=1000, description="The most objects a page holds.")
     body_limit: int = Field(1_048_576, ge=1024, le=16_777_216, description="The most bytes a body holds.")
@@ -69,6 +91,31 @@ class Settings(BaseSettings):
         False, description="Check every answer against the contract; an error answer is 500 + 3000."
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("admin_token")
+    @classmethod
+    def _is_a_key(cls, value: str) -> str:
+        if value and (len(value) < _ADMIN_TOKEN_LENGTH or not _KEY_TEXT.fullmatch(value)):
+            raise PydanticCustomError(
+                "admin_token", "must have 16 characters or more, printable ASCII without spaces"
+            )
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _is_long_enough(cls, value: str) -> str:
+        if value and len(value.encode()) < _JWT_SECRET_BYTES:
+            raise PydanticCustomError(
+                "jwt_secret", "must have 32 bytes or more (RFC 7518 3.2); a shorter one can be guessed"
+            )
+        return value
+
+    @field_validator("jwt_jwks_url")
+    @classmethod
+    def _is_fetched_by_http(cls, value: str) -> str:
+        if value and not value.lower().startswith(("https://", "http://")):
+            raise PydanticCustomError("jwt_jwks_url", "must begin with https:// or http://")
+        return value
 
     @property
     def base_url(self) -> str:

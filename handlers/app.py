@@ -1,9 +1,9 @@
-"""The program as a WSGI application: the contract's views, authentication, refusals, the documents."""
+"""The program as a WSGI application: the faces' views, authentication, refusals, the documents."""
 
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,18 @@ import swagger_ui_bundle
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 import errors
-from handlers import auth, compile, contract, envelope, limits, logs  # noqa: A004  (the room's own name)
+from handlers import compile, contract, limits, logs  # noqa: A004  (the room's own name)
 from handlers.compile import PathView, respond
+from handlers.face import Face
+from handlers.gateway import Gateway
+from handlers.ocpi import Ocpi
 from settings import settings
 from storage import database
 from workflows import startup
 
 log = logging.getLogger("ocpi_gateway")
 _SLASHES = re.compile("//+")
+_NOBODY = {"network": None}
 _DOCUMENTS = {"json": "application/json", "yaml": "application/yaml"}
 
 Environ = dict[str, Any]
@@ -31,14 +35,25 @@ def create_app() -> flask.Flask:
     """The application; brings the database up to date first."""
     logs.configure()
     startup.prepare()
+    return assemble(faces())
+
+
+def faces() -> list[Face]:
+    """What the program speaks: who owns a URL is asked in this order, the last one answers for all else."""
+    return [Gateway(contract.gateway()), Ocpi(contract.ocpi())]
+
+
+def assemble(spoken: Sequence[Face]) -> flask.Flask:
+    """The application of some faces, whose database is there."""
     app = flask.Flask("ocpi_gateway", static_folder=None)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    book = contract.ocpi()
-    authenticate = compile.install(app, book, check_responses=settings().validate_responses)
-    _authenticate_with(app, authenticate)
-    _refuse_in_the_envelope(app)
-    _publish(app)
+    for face in spoken:
+        compile.install(app, face, check_responses=settings().validate_responses)
+    _check_owners(app, spoken)
+    _authenticate_with(app, spoken)
+    _refuse_as_the_face_does(app, spoken[-1])
+    _publish(app, spoken)
     _finish_each_request(app)
     app.wsgi_app = tolerate_slashes(app.wsgi_app)  # type: ignore[assignment, method-assign]
     return app
@@ -56,43 +71,54 @@ def tolerate_slashes(application: Wsgi) -> Wsgi:
     return tolerant
 
 
-def _authenticate_with(app: flask.Flask, authenticate: compile.Authenticate) -> None:
-    """Authentication comes before everything else under /ocpi, unknown URLs included."""
+def _check_owners(app: flask.Flask, spoken: Sequence[Face]) -> None:
+    """Every view is behind its own face's authentication."""
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        if isinstance(view, PathView) and next(f for f in spoken if f.owns(rule.rule)) is not view.face:
+            raise compile.Unsupported(f"{rule.rule} is another face's URL")
+
+
+def _authenticate_with(app: flask.Flask, spoken: Sequence[Face]) -> None:
+    """Authentication comes before everything else at a face's URLs, unknown ones included."""
 
     @app.before_request
     def identify() -> None:
-        request = flask.request
         flask.g.began = time.perf_counter()
-        if not request.path.startswith("/ocpi"):
-            return
-        known = authenticate(request.environ.get("HTTP_AUTHORIZATION", ""))
-        if known is None:
-            raise errors.Unauthorized("Unknown token." if "HTTP_AUTHORIZATION" in request.environ
-                                      else "Send 'Authorization: Token ...'.")  # fmt: skip
-        auth.face(known["sub"], request.path)
-        flask.g.caller = known["sub"]
+        path = flask.request.path
+        for face in spoken:
+            if face.owns(path):
+                flask.g.face = face
+                flask.g.caller = face.admit(flask.request.environ, path)
+                return
 
 
-def _refuse_in_the_envelope(app: flask.Flask) -> None:
-    """Whatever goes wrong, the answer is an OCPI envelope."""
+def _refuse_as_the_face_does(app: flask.Flask, default: Face) -> None:
+    """Whatever goes wrong, the answer is of the face whose URL it is; *default*: where it is nobody's."""
+
+    def spoken_to() -> Face:
+        face: Face = flask.g.get("face", default)
+        return face
 
     @app.errorhandler(errors.Refusal)
     def refuse(refusal: errors.Refusal) -> flask.Response:
         if isinstance(refusal, errors.ServerError) and refusal.http_status >= 500:  # noqa: PLR2004
             log.error("refused", extra={"reason": refusal.message})
-        return respond(envelope.refused(refusal))
+        return respond(spoken_to().refuse(refusal))
 
     @app.errorhandler(HTTPException)
     def refuse_http(error: HTTPException) -> flask.Response:
-        return respond(envelope.refused(_translated(app, error)))
+        face = spoken_to()
+        return respond(face.refuse(_translated(app, error, face)))
 
     @app.errorhandler(Exception)
     def crash(error: Exception) -> flask.Response:
         log.error("crashed", exc_info=error)
-        return respond(envelope.refused(errors.ServerError("Unexpected failure; it has been logged.")))
+        failure = errors.ServerError("Unexpected failure; it has been logged.")
+        return respond(spoken_to().refuse(failure))
 
 
-def _translated(app: flask.Flask, error: HTTPException) -> errors.Refusal:
+def _translated(app: flask.Flask, error: HTTPException, face: Face) -> errors.Refusal:
     """A refusal of the framework as one of ours."""
     if isinstance(error, MethodNotAllowed):
         adapter = app.create_url_adapter(flask.request)
@@ -101,27 +127,30 @@ def _translated(app: flask.Flask, error: HTTPException) -> errors.Refusal:
         allowed = view.allowed(flask.g.caller) if isinstance(view, PathView) else ["GET"]
         return errors.MethodNotAllowed(f"{flask.request.method[:20]} is not known here.", allowed)
     if isinstance(error, NotFound):
-        return errors.NotFound("No such URL; the versions endpoint tells which there are.")
+        return errors.NotFound(face.no_such_url)
     refusal = errors.ClientError(error.description or "The request is refused.")
     refusal.http_status = error.code or 400  # type: ignore[misc]
     return refusal
 
 
-def _publish(app: flask.Flask) -> None:
-    """The contract as JSON, as YAML and as pages; and the state of the program."""
+def _publish(app: flask.Flask, spoken: Sequence[Face]) -> None:
+    """The documents as JSON, as YAML and as pages, the OCPI one first; and the state of the program."""
     pages = Path(swagger_ui_bundle.swagger_ui_path)
+    page = (Path(__file__).parent / "docs.html").read_text()
+    titles = {face.book.name: face.title for face in reversed(spoken)}
 
     @app.get("/openapi/<name>.<form>")
     def document(name: str, form: str) -> flask.Response:
+        if name not in titles or form not in _DOCUMENTS:
+            there = " and ".join(f"/openapi/{known}.json" for known in titles)
+            raise errors.NotFound(f"Published are {there}, and the same as .yaml.")
         path = contract.GENERATED / f"{name}.{form}"
-        if name != "ocpi" or form not in _DOCUMENTS:
-            raise errors.NotFound("Published are /openapi/ocpi.json and /openapi/ocpi.yaml.")
         return flask.Response(path.read_bytes(), content_type=_DOCUMENTS[form])
 
     @app.get("/")
     @app.get("/docs")
     def docs() -> str:
-        return flask.render_template_string((Path(__file__).parent / "docs.html").read_text())
+        return flask.render_template_string(page, titles=titles)
 
     @app.get("/docs/<path:name>")
     def asset(name: str) -> flask.Response:
@@ -152,7 +181,7 @@ def _finish_each_request(app: flask.Flask) -> None:
                     "path": flask.request.path[:300],
                     "http_status": response.status_code,
                     "status_code": seen.get("status_code"),
-                    "network": caller.network_id if caller else None,
+                    **(seen.face.owner(caller) if caller else _NOBODY),
                     "caller": caller.kind if caller else None,
                     "ms": round((time.perf_counter() - seen.get("began", 0)) * 1000, 2),
                 }

@@ -16,12 +16,12 @@ import flask
 import jsonschema_rs
 
 import errors
-from handlers import contract, envelope, limits
+from errors import Problem
+from handlers import contract, limits
 from handlers.contract import Contract
-from handlers.envelope import Reply, Request
+from handlers.face import Face, Reply
+from handlers.problems import MOST
 from settings import settings
-from storage import remarks
-from storage.access import REGISTRATION, Caller
 
 with warnings.catch_warnings():  # importing connexion 3.3 warns about starlette's test client
     warnings.simplefilter("ignore")
@@ -33,8 +33,10 @@ METHODS = ("get", "put", "post", "patch", "delete")
 ALL_METHODS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 
+_PARAMETER = frozenset({"name", "in", "description", "required", "schema", "example", "examples"})
+_BODY_LIMIT = "x-body-limit"
+
 Handler = Callable[..., Any]
-Authenticate = Callable[[str], dict[str, Any] | None]
 
 
 class Unsupported(Exception):
@@ -42,24 +44,32 @@ class Unsupported(Exception):
 
 
 class Parameters:
-    """The parameters of one operation in one place: path or query."""
+    """The parameters of one operation in one place: path, query or header."""
 
-    def __init__(self, book: Contract, where: str, parameters: list[dict[str, Any]]) -> None:
+    def __init__(self, face: Face, where: str, parameters: list[dict[str, Any]]) -> None:
         mine = [parameter for parameter in parameters if parameter["in"] == where]
+        self.face = face
         self.where = where
-        self.schemas = {parameter["name"]: _resolved(book, parameter["schema"]) for parameter in mine}
+        self.schemas = {parameter["name"]: face.book.followed(parameter["schema"]) for parameter in mine}
         for name, schema in self.schemas.items():
             if schema.get("type") not in ("string", "integer") and "enum" not in schema:
                 raise Unsupported(f"parameter {name}: only strings and integers are implemented")
         self.integers = {name for name, s in self.schemas.items() if s.get("type") == "integer"}
         self.upper = {name for name, s in self.schemas.items() if s.get("x-normalise") == "upper"}
-        self.validator = book.validator(
-            {
-                "type": "object",
-                "properties": self.schemas,
-                "required": [p["name"] for p in mine if p.get("required")],
-            }
-        )
+        self.defaults = {
+            name: s["default"] for name, s in self.schemas.items() if face.fills_defaults and "default" in s
+        }
+        self.schema = {
+            "type": "object",
+            "properties": self.schemas,
+            "required": [p["name"] for p in mine if p.get("required")],
+        }
+        self.validator = face.book.validator(self.schema)
+
+    @property
+    def arguments(self) -> list[str]:
+        """What a handler calls them."""
+        return [_argument(name) if self.where == "header" else name for name in self.schemas]
 
     def read(self, given: Mapping[str, str]) -> dict[str, Any]:
         """The values as the handler gets them.
@@ -72,25 +82,46 @@ class Parameters:
             if _INTEGER.fullmatch(values[name]):
                 values[name] = int(values[name])
         if not self.validator.is_valid(values):
-            raise errors.SchemaRefusal(contract.explain(self.validator, values))
+            raise self.face.misfit(self.where, values, self.schema, self.validator)
         for name in self.upper & values.keys():
             values[name] = values[name].upper()
-        return values
+        return {**self.defaults, **values} if self.defaults else values
+
+
+class Headers(Parameters):
+    """The header parameters of one operation."""
+
+    def __init__(self, face: Face, parameters: list[dict[str, Any]]) -> None:
+        super().__init__(face, "header", parameters)
+        self.keys = {name: f"HTTP_{_argument(name).upper()}" for name in self.schemas}
+
+    def take(self, environ: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a request, by the arguments' names.
+
+        Raises:
+            errors.SchemaRefusal: the message names the header.
+        """
+        values = self.read({name: environ[key] for name, key in self.keys.items() if key in environ})
+        return {_argument(name): value for name, value in values.items()}
 
 
 class Body:
-    """The request body of one operation."""
+    """The request body of one operation; *limit*: the most bytes that it holds, if not the usual."""
 
-    def __init__(self, book: Contract, definition: dict[str, Any]) -> None:
+    def __init__(self, face: Face, definition: dict[str, Any], limit: int | None) -> None:
         media = definition["content"]
         if list(media) != ["application/json"]:
             raise Unsupported(f"media types {sorted(media)}: only application/json is implemented")
-        schema = media["application/json"]["schema"]
+        self.schema = media["application/json"]["schema"]
+        if odd := face.supports(self.schema):
+            raise Unsupported(f"request body: {odd} are not implemented")
+        self.face = face
+        self.limit = limit
         self.required = definition.get("required", False)
-        self.validator = book.validator(schema)
-        stem: tuple[str | None, bool] = book.stem(schema) or (None, False)
+        self.validator = face.book.validator(self.schema)
+        stem: tuple[str | None, bool] = face.book.stem(self.schema) or (None, False)
         self.stem, self.partial = stem
-        self.book = book
+        self.book = face.book
 
     def read(self, environ: dict[str, Any]) -> Any:
         """The body in its canonical form.
@@ -98,15 +129,16 @@ class Body:
         Raises:
             errors.Refusal: as `limits.read`; SchemaRefusal names the field; RuleRefusal likewise.
         """
-        value = limits.read(environ)
+        value = limits.read(environ, self.limit)
         if value is limits.ABSENT:
             if self.required:
-                raise errors.SchemaRefusal("body: is required")
+                missing = Problem(("body",), "Field required", "missing")
+                raise errors.SchemaRefusal("body: is required", [missing])
             return None
         if self.stem is not None and not self.partial and self.book.strict(self.stem).is_valid(value):
             return self.book.normal(self.stem)(value)  # nothing in it is lax: the usual case
         if not self.validator.is_valid(value):
-            raise errors.SchemaRefusal(contract.explain(self.validator, value))
+            raise self.face.misfit("body", value, self.schema, self.validator)
         if self.stem is None or value is None:
             return value
         if self.partial:
@@ -117,52 +149,88 @@ class Body:
 class Operation:
     """One operation of the contract, ready to be called."""
 
-    def __init__(self, book: Contract, handler: Handler, raw: dict[str, Any], item: dict[str, Any]) -> None:
-        parameters = [_followed(book, p) for p in (*item.get("parameters", ()), *raw.get("parameters", ()))]
-        if odd := {p["in"] for p in parameters} - {"path", "query"}:
-            raise Unsupported(f"parameters in {sorted(odd)} are not implemented")
+    def __init__(self, face: Face, handler: Handler, raw: dict[str, Any], item: dict[str, Any]) -> None:
+        self.face = face
         self.id: str = raw["operationId"]
         self.handler = handler
         self.callers = _callers(raw)
-        self.path = Parameters(book, "path", parameters)
-        self.query = Parameters(book, "query", parameters)
-        self.body = Body(book, raw["requestBody"]) if "requestBody" in raw else None
+        parameters = _parameters(face.book, raw, item)
+        self.path = Parameters(face, "path", parameters)
+        self.query = Parameters(face, "query", parameters)
+        headers = Headers(face, parameters)
+        self.headers = headers if headers.schemas else None
+        self.body = _body(face, raw)
+        self.read = self._read_all if face.tells_all else self._read
         self.wants = _wants(handler)
-        self.responses = {status: _response(book, r) for status, r in raw["responses"].items()}
+        _check_arguments(
+            handler, [*self.path.arguments, *self.query.arguments, *headers.arguments], self.body
+        )
+        self.responses = {status: _response(face.book, r) for status, r in raw["responses"].items()}
+        self.success = _success(face, raw)
 
-    def call(self, caller: Caller, segments: Mapping[str, str]) -> Any:
+    def call(self, caller: Any, segments: Mapping[str, str]) -> Any:
         """Judge the request and hand it to the handler.
 
         Raises:
             errors.Refusal: the request is refused.
         """
-        remarks.begin()
-        arguments = {**self.path.read(segments), **self.query.read(_single(flask.request.args))}
-        if self.body is not None:
-            arguments["body"] = self.body.read(flask.request.environ)
+        self.face.begin()
+        arguments = self.read(segments)
         arguments["user"] = caller
         if self.wants is not None:
             arguments = {name: value for name, value in arguments.items() if name in self.wants}
         result = self.handler(**arguments)
-        remarks.keep(caller.network_id, caller.connection_id, self.id)
+        self.face.end(caller, self.id)
         return result
+
+    def _read(self, segments: Mapping[str, str]) -> dict[str, Any]:
+        """The arguments; the first refusal ends it."""
+        arguments = {**self.path.read(segments), **self.query.read(_single(flask.request.args))}
+        if self.headers is not None:
+            arguments.update(self.headers.take(flask.request.environ))
+        if self.body is not None:
+            arguments["body"] = self.body.read(flask.request.environ)
+        return arguments
+
+    def _read_all(self, segments: Mapping[str, str]) -> dict[str, Any]:
+        """The arguments, or one refusal for everything that the schemas refuse."""
+        environ, headers, body = flask.request.environ, self.headers, self.body
+        parts: list[Callable[[], dict[str, Any]]] = [
+            lambda: self.path.read(segments),
+            lambda: self.query.read(_single(flask.request.args)),
+        ]
+        if headers is not None:
+            parts.append(lambda: headers.take(environ))
+        if body is not None:
+            parts.append(lambda: {"body": body.read(environ)})
+        arguments: dict[str, Any] = {}
+        problems: list[Problem] = []
+        for part in parts:
+            try:
+                arguments.update(part())
+            except errors.SchemaRefusal as refusal:
+                problems += refusal.problems
+        if problems:
+            raise errors.SchemaRefusal(f"{len(problems)} problems", problems[:MOST])
+        return arguments
 
 
 class PathView:
     """Every method of one URL: one Flask view."""
 
-    def __init__(self, operations: dict[str, Operation], *, check_responses: bool) -> None:
+    def __init__(self, face: Face, operations: dict[str, Operation], *, check_responses: bool) -> None:
+        self.face = face
         self.operations = operations
         self.check_responses = check_responses
         self.declared = [method.upper() for method in METHODS if method.upper() in operations]
 
-    def allowed(self, caller: Caller) -> list[str]:
+    def allowed(self, caller: Any) -> list[str]:
         """The methods that *caller* may use here."""
         return [m for m in self.declared if caller.kind in self.operations[m].callers]
 
     def __call__(self, **segments: str) -> flask.Response:
         """Serve the request."""
-        caller: Caller = flask.g.caller
+        caller = flask.g.caller
         method = flask.request.method
         if method == "OPTIONS":
             answer = flask.Response(status=204, headers={"Allow": ", ".join([*self.declared, "OPTIONS"])})
@@ -171,46 +239,41 @@ class PathView:
         operation = self.operations.get("GET" if method == "HEAD" else method)
         if operation is None or caller.kind not in operation.callers:
             raise self.not_for(caller, method)
-        request = Request(flask.request.path, list(flask.request.args.items()))
-        reply = envelope.enveloped(operation.call(caller, segments), request)
+        result = operation.call(caller, segments)
+        reply = self.face.answer(result, operation.success, flask.request)
         if self.check_responses:
             check(operation, reply)
         return respond(reply)
 
-    def not_for(self, caller: Caller, method: str) -> errors.Refusal:
-        """The refusal of a method that is not for this token. Conformance 9, 27, 67 to 70."""
-        allowed = self.allowed(caller)
-        if not allowed and caller.kind in (REGISTRATION, "callback"):
-            return errors.Unauthorized("This token opens versions, details and credentials only.")
-        may = ", ".join(allowed) or "nothing"
-        return errors.MethodNotAllowed(f"{method} is not for this token; it may use {may} here.", allowed)
+    def not_for(self, caller: Any, method: str) -> errors.Refusal:
+        """The refusal of a method that is not for this token."""
+        return self.face.not_for(caller, method, self.allowed(caller))
 
 
-def install(app: flask.Flask, book: Contract, *, check_responses: bool) -> Authenticate:
-    """Add a view for every URL of *book* to *app*; the function that authenticates.
+def install(app: flask.Flask, face: Face, *, check_responses: bool) -> None:
+    """Add a view for every URL of *face* to *app*, and tell the face how it authenticates.
 
     Raises:
         Unsupported: the contract uses something that is not implemented; the operation is named.
     """
-    specification = Specification.from_dict(book.document)  # type: ignore[no-untyped-call]
+    specification = Specification.from_dict(face.book.document)  # type: ignore[no-untyped-call]
     resolver = RelativeResolver("handlers")  # type: ignore[no-untyped-call]
     authenticate: set[str] = set()
-    for path, item in book.document["paths"].items():
+    for path, item in face.book.document["paths"].items():
         operations = {}
         for method in item.keys() & set(METHODS):
             resolved = specification.operation_cls.from_spec(
                 specification, path=path, method=method, resolver=resolver
             )
             try:
-                operations[method.upper()] = Operation(book, resolved.function, item[method], item)
-                authenticate.add(_security(resolved))
+                operations[method.upper()] = Operation(face, resolved.function, item[method], item)
+                authenticate.add(_security(face, resolved, authenticate))
             except Unsupported as error:
                 raise Unsupported(f"{method.upper()} {path}: {error}") from None
         rule = specification.base_path + re.sub(r"{(\w+)}", r"<\1>", path)
-        view = PathView(operations, check_responses=check_responses)
+        view = PathView(face, operations, check_responses=check_responses)
         app.add_url_rule(rule, path, view, methods=ALL_METHODS, provide_automatic_options=False)
-    function: Authenticate = get_function_from_name(authenticate.pop())  # type: ignore[no-untyped-call]
-    return function
+    face.authenticate = get_function_from_name(authenticate.pop())  # type: ignore[no-untyped-call]
 
 
 def _callers(raw: dict[str, Any]) -> frozenset[str]:
@@ -219,15 +282,66 @@ def _callers(raw: dict[str, Any]) -> frozenset[str]:
     return frozenset(raw["x-callers"]).union(*also)
 
 
-def _security(operation: Any) -> str:
-    """The name of the function that authenticates *operation*."""
+def _security(face: Face, operation: Any, others: set[str]) -> str:
+    """The name of the function that authenticates *operation*, and all *others* as well."""
     requirements = operation.security
     if len(requirements) != 1 or len(requirements[0]) != 1:
         raise Unsupported(f"security {requirements}: exactly one scheme is implemented")
     scheme = operation.security_schemes[next(iter(requirements[0]))]
-    if (scheme["type"], scheme.get("in")) != ("apiKey", "header"):
+    wanted = face.scheme
+    if (scheme["type"], scheme.get("in"), scheme.get("scheme")) != (wanted.type, wanted.where, wanted.scheme):
         raise Unsupported(f"security scheme {scheme['type']} is not implemented")
-    return str(scheme["x-apikeyInfoFunc"])
+    function = str(scheme[wanted.function])
+    if others - {function}:
+        raise Unsupported(f"{function} beside {sorted(others)}: one way to authenticate is implemented")
+    return function
+
+
+def _parameters(book: Contract, raw: dict[str, Any], item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parameters of an operation, each with its $ref followed."""
+    parameters = [book.followed(p) for p in (*item.get("parameters", ()), *raw.get("parameters", ()))]
+    for parameter in parameters:
+        if odd := parameter.keys() - _PARAMETER:
+            raise Unsupported(f"parameter {parameter['name']}: {sorted(odd)} are not implemented")
+    if odd := {p["in"] for p in parameters} - {"path", "query", "header"}:
+        raise Unsupported(f"parameters in {sorted(odd)} are not implemented")
+    return parameters
+
+
+def _body(face: Face, raw: dict[str, Any]) -> Body | None:
+    if "requestBody" in raw:
+        return Body(face, face.book.followed(raw["requestBody"]), raw.get(_BODY_LIMIT))
+    if _BODY_LIMIT in raw:
+        raise Unsupported(f"{_BODY_LIMIT} without a body")
+    return None
+
+
+def _success(face: Face, raw: dict[str, Any]) -> int:
+    """The lowest success that an operation declares; the only one where the face asks for that."""
+    declared = sorted(int(status) for status in raw["responses"] if status.startswith("2"))
+    if not declared or (face.one_success and len(declared) > 1):
+        raise Unsupported(f"successes {declared}: exactly one is implemented")
+    return declared[0]
+
+
+def _argument(header: str) -> str:
+    """What a handler calls a header parameter."""
+    return header.lower().replace("-", "_")
+
+
+def _check_arguments(handler: Handler, names: list[str], body: Body | None) -> None:
+    """Refuse a contract that gives *handler* one argument twice, or not all that it needs."""
+    if len(names) != len({*names, "user", "body"}) - len(("user", "body")):
+        raise Unsupported(f"parameters {sorted(names)}: two would be the same argument")
+    given = {*names, "user", *(["body"] if body else [])}
+    needed = {
+        name
+        for name, parameter in inspect.signature(handler).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+    if missing := needed - given:
+        raise Unsupported(f"the handler needs {sorted(missing)}, which the contract does not give")
 
 
 def _wants(handler: Handler) -> frozenset[str] | None:
@@ -242,33 +356,19 @@ def _single(arguments: Any) -> dict[str, str]:
     """Query parameters, each given once."""
     for name, values in arguments.lists():
         if len(values) > 1:
-            raise errors.SchemaRefusal(f"{name[:80]}: is given more than once")
+            twice = Problem(("query", name[:80]), "Input should be given once", "given_twice")
+            raise errors.SchemaRefusal(f"{name[:80]}: is given more than once", [twice])
     return dict(arguments.items())
-
-
-def _followed(book: Contract, parameter: dict[str, Any]) -> dict[str, Any]:
-    """A parameter with its $ref followed."""
-    if "$ref" not in parameter:
-        return parameter
-    found: dict[str, Any] = book.document["components"]["parameters"][parameter["$ref"].split("/")[-1]]
-    return found
-
-
-def _resolved(book: Contract, schema: dict[str, Any]) -> dict[str, Any]:
-    """A scalar schema with its $ref followed."""
-    if "$ref" not in schema:
-        return schema
-    found: dict[str, Any] = book.document["components"]["schemas"][schema["$ref"].split("/")[-1]]
-    return found
 
 
 def _response(book: Contract, response: dict[str, Any]) -> jsonschema_rs.Draft4Validator | None:
     """The validator of a response's body, closed."""
-    if "$ref" in response:
-        response = book.document["components"]["responses"][response["$ref"].split("/")[-1]]
-    if "content" not in response:
+    media = book.followed(response).get("content")
+    if media is None:
         return None
-    return book.validator(response["content"]["application/json"]["schema"], close=True)
+    if list(media) != ["application/json"]:
+        raise Unsupported(f"media types {sorted(media)}: only application/json is implemented")
+    return book.validator(media["application/json"]["schema"], close=True)
 
 
 def check(operation: Operation, reply: Reply) -> None:
@@ -281,7 +381,7 @@ def check(operation: Operation, reply: Reply) -> None:
     if status not in operation.responses:
         raise errors.ServerError(f"{operation.id}: {status} is not in the contract")
     validator = operation.responses[status]
-    value = limits.decode(reply.body)
+    value = limits.decode(reply.body) if reply.body else None
     if validator is not None and not validator.is_valid(value):
         raise errors.ServerError(f"{operation.id}: {contract.explain(validator, value)}")
 
@@ -289,5 +389,7 @@ def check(operation: Operation, reply: Reply) -> None:
 def respond(reply: Reply) -> flask.Response:
     """*reply* as Flask sends it."""
     response = flask.Response(reply.body, reply.http_status, reply.headers, content_type="application/json")
+    if not reply.body:
+        del response.headers["Content-Type"]
     flask.g.status_code = reply.status_code
     return response

@@ -45,6 +45,13 @@ class Contract:
         schema = {**(closed(made) if close else made), "components": components}
         return jsonschema_rs.Draft4Validator(schema, mask=_MASK)
 
+    def followed(self, node: Schema) -> Schema:
+        """*node*, or what its $ref points to."""
+        while "$ref" in node:
+            kind, name = node["$ref"].split("/")[-2:]
+            node = self.document["components"][kind][name]
+        return node
+
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
     def strict(self, name: str) -> jsonschema_rs.Draft4Validator:
         """The validator of the strict schema *name*: what is stored and sent, and nothing else."""
@@ -91,6 +98,12 @@ class Contract:
 def ocpi() -> Contract:
     """The contract of the OCPI peer API."""
     return Contract("ocpi")
+
+
+@functools.cache
+def gateway() -> Contract:
+    """The contract of the gateway API."""
+    return Contract("gateway")
 
 
 def draft4(node: Any) -> Any:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 import errors
+from handlers.face import Reply
 from settings import settings
 from storage import instants, remarks
 from storage.objects import Document, Page, Stored
@@ -34,16 +35,6 @@ class Request:
 
     path: str
     query: list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A finished answer."""
-
-    body: bytes
-    http_status: int
-    headers: dict[str, str]
-    status_code: int
 
 
 def stored(outcome: Stored) -> Answer | None:

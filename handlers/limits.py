@@ -20,22 +20,23 @@ _ESCAPED_QUOTE_OR_COLON = (b"\\u0022", b"\\u003")
 _NO_MARKS = bytes(set(range(256)) - set(b'{}[]"\\'))
 _DIGITS = bytes(48 if c in b"0123456789." else c if c in b"eE+-" else 32 for c in range(256))
 _LONG_NUMBERS = tuple(sign.join((b"0e", b"000")) for sign in (b"", b"+", b"-"))
-_INEXACT = "number with more digits than can be kept exactly"
+INEXACT = "number with more digits than can be kept exactly"
+"""The member of the object that stands for such a number, which no schema takes for one."""
 _ABSENT = object()
 BODY_SEEN = "ocpi_gateway.body_seen"
 ABSENT: Any = _ABSENT
 """What a request without a body gives."""
 
 
-def read(environ: dict[str, Any]) -> Any:
-    """The decoded body of a request, or `ABSENT`.
+def read(environ: dict[str, Any], most: int | None = None) -> Any:
+    """The decoded body of a request, or `ABSENT`; *most*: how many bytes it may hold, if not the usual.
 
     Raises:
         errors.UnsupportedMedia: another media type than JSON, or a compressed body.
-        errors.TooLarge: more bytes than the setting allows; the rest is not read.
+        errors.TooLarge: more bytes than are allowed; the rest is not read.
         errors.Malformed: not JSON, or JSON that cannot be kept as it is.
     """
-    raw = _raw(environ)
+    raw = _raw(environ, most or settings().body_limit)
     if not raw.strip():
         return ABSENT
     _check_headers(environ)
@@ -54,8 +55,7 @@ def _check_headers(environ: Mapping[str, Any]) -> None:
         raise errors.UnsupportedMedia(f"charset is {charset[:40]!r}; send UTF-8.")
 
 
-def _raw(environ: dict[str, Any]) -> bytes:
-    limit = settings().body_limit
+def _raw(environ: dict[str, Any], limit: int) -> bytes:
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit() and int(length[:12]) > limit:
         raise errors.TooLarge(f"The body is larger than {limit} bytes.")
@@ -160,7 +160,7 @@ def _with_inexact_numbers_marked(raw: bytes) -> Any:
 
 def _exact(text: str) -> Any:
     number = float(text)
-    return number if Decimal(text) == Decimal(repr(number)) else {_INEXACT: text[:40]}
+    return number if Decimal(text) == Decimal(repr(number)) else {INEXACT: text[:40]}
 
 
 def _integer(text: str) -> float:

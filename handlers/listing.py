@@ -30,7 +30,7 @@ def window(asked: Asked) -> Window:
 
 
 def _instant(value: str | None) -> int | None:
-    return None if value is None else instants.parse(value)
+    return None if value is None else instants.bound(value)
 
 
 def require(asked: Asked, name: str) -> None:

@@ -93,11 +93,9 @@ def get_stored_location(user: Caller, country_code: str, party_id: str, location
     return _stored(user, country_code, party_id, Spot(location_id))
 
 
-def get_stored_evse(
-    user: Caller, country_code: str, party_id: str, location_id: str, evse_uid: str
-) -> Document:
+def get_stored_evse(user: Caller, country_code: str, party: str, location_id: str, evse_uid: str) -> Document:
     """An EVSE as it is stored here."""
-    return _stored(user, country_code, party_id, Spot(location_id, evse_uid))
+    return _stored(user, country_code, party, Spot(location_id, evse_uid))
 
 
 def get_stored_connector(
@@ -124,15 +122,15 @@ def put_stored_location(
 def put_stored_evse(
     user: Caller,
     country_code: str,
-    party_id: str,
+    party: str,
     location_id: str,
     evse_uid: str,
     body: dict[str, Any],
 ) -> Answer | None:
     """A peer pushes an EVSE of a location that is stored here."""
-    party = user.owner(country_code, party_id)
+    owner = user.owner(country_code, party)
     same(evse_uid, body["uid"], "uid")
-    return stored(locations.put_part(user.network_id, party, Spot(location_id, evse_uid), body))
+    return stored(locations.put_part(user.network_id, owner, Spot(location_id, evse_uid), body))
 
 
 def put_stored_connector(
@@ -162,14 +160,14 @@ def patch_stored_location(
 def patch_stored_evse(
     user: Caller,
     country_code: str,
-    party_id: str,
+    party: str,
     location_id: str,
     evse_uid: str,
     body: dict[str, Any],
 ) -> None:
     """A peer changes an EVSE."""
-    party = user.owner(country_code, party_id)
-    locations.revise(user.network_id, party, Spot(location_id, evse_uid), over(body, "EVSE"))
+    owner = user.owner(country_code, party)
+    locations.revise(user.network_id, owner, Spot(location_id, evse_uid), over(body, "EVSE"))
 
 
 def patch_stored_connector(

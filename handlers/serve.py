@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from granian import Granian
 from granian.constants import Interfaces
@@ -9,9 +10,11 @@ from pydantic import ValidationError
 
 import errors
 from handlers import logs
+from handlers.app import create_app
 from settings import Settings, settings
 from storage import database
-from workflows import addresses, startup
+from workflows import addresses, engine, startup
+from workflows.caretaker import Caretaker
 
 
 def main() -> None:
@@ -38,7 +41,7 @@ def main() -> None:
         sys.exit(f"{refusal.message} DATABASE_URL is {_without_password(given.database)}.")
     database.close()
     Granian(
-        "handlers.app:create_app",
+        "handlers.serve:worker",
         factory=True,
         address=given.host,
         port=given.port,
@@ -49,6 +52,14 @@ def main() -> None:
         log_enabled=False,
         respawn_failed_workers=True,
     ).serve()
+
+
+def worker() -> Any:
+    """The application of one server process, which also works at jobs and looks after networks."""
+    app = create_app()
+    engine.start()
+    Caretaker().start()
+    return app
 
 
 def _table() -> str:

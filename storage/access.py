@@ -122,12 +122,12 @@ _IDENTIFY = Query(
     sqlalchemy.select(
         _c.digest, _c.created_at, _c.used_at, _c.expires_at,
         _c.kind, _c.network_id, _n.role, _n.country_code, _n.party_id, _c.connection_id,
-        _p.country_code, _p.party_id, _p.also,
+        _p.country_code, _p.party_id, _p.also, _n.expires_at,
     )
     .select_from(
         ACCESS.join(NETWORKS, _c.network_id == _n.id).outerjoin(CONNECTIONS, _c.connection_id == _p.id)
     )
-    .where(_c.digest == bindparam("digest"))
+    .where(_c.digest == bindparam("digest"), _n.deleting.is_(False))
 )  # fmt: skip
 _CONFIRM = (
     sqlalchemy.update(ACCESS)
@@ -142,6 +142,13 @@ _END_OLDER = sqlalchemy.delete(ACCESS).where(
 )
 _END = sqlalchemy.delete(ACCESS).where(_c.digest == bindparam("d"), _c.kind == bindparam("kind"))
 _END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection"))
+_END_NETWORK = Query(sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("k_network")))
+_IS_OPEN = Query(sqlalchemy.select(_c.digest).where(_c.digest == bindparam("d")))
+_OF_NETWORK = Query(
+    sqlalchemy.select(_c.kind, _c.last4, _c.created_at)
+    .where(_c.network_id == bindparam("network_id"))
+    .order_by(_c.created_at)
+)
 _PURGE = sqlalchemy.delete(ACCESS).where(_c.expires_at <= bindparam("now"))
 _SUPERSEDE = (
     sqlalchemy.update(ACCESS)
@@ -163,7 +170,9 @@ def identify(token: str) -> Caller | None:
         return None
     created_at, used_at, expires_at = row[1:4]
     kind, network_id, role, country_code, party_id, connection_id = row[4:10]
-    peer_country, peer_party, also = row[10:]
+    peer_country, peer_party, also, network_ends = row[10:]
+    if network_ends is not None and network_ends <= instants.now_ms():
+        return None
     if expires_at is None:
         if kind == PEER and used_at is None:
             _confirm(digest, connection_id, created_at)
@@ -233,6 +242,22 @@ def supersede(connection: Connection, connection_id: int, overlap_ms: int) -> No
 def end_all(connection: Connection, connection_id: int) -> None:
     """End every token of a connection."""
     connection.execute(_END_ALL, {"connection": connection_id})
+
+
+def end_network(network_id: int) -> None:
+    """End every token of a network."""
+    _END_NETWORK.count({"k_network": network_id})
+
+
+def is_open(token: str) -> bool:
+    """Does the token still stand: a Token A that nobody has used."""
+    return _IS_OPEN.first({"d": secrets.digest(token)}) is not None
+
+
+def invitations(network_id: int) -> list[str]:
+    """The last four characters of each Token A that nobody has used."""
+    rows = _OF_NETWORK.rows({"network_id": network_id})
+    return [last4 for kind, last4, _ in rows if kind == REGISTRATION]
 
 
 def opens(role: str) -> str:

@@ -107,12 +107,7 @@ _FORGET_FORMER = (
     sqlalchemy.update(CONNECTIONS).where(_c.id == bindparam("k_id")).values(former_peer_token=None)
 )
 _ALLOW = sqlalchemy.update(CONNECTIONS).where(_c.id == bindparam("k_id")).values(also=bindparam("also"))
-_LOCK = {
-    "sqlite": sqlalchemy.select(NETWORKS.c.id).where(NETWORKS.c.id == bindparam("network_id")),
-    "postgresql": sqlalchemy.select(NETWORKS.c.id)
-    .where(NETWORKS.c.id == bindparam("network_id"))
-    .with_for_update(),
-}
+_LOCK = sqlalchemy.select(NETWORKS.c.id).where(NETWORKS.c.id == bindparam("network_id")).with_for_update()
 
 
 def keep(connection: Connection, network_id: int, peer: Peer) -> int:
@@ -136,7 +131,7 @@ def keep(connection: Connection, network_id: int, peer: Peer) -> int:
 
 def lock(connection: Connection, network_id: int) -> None:
     """Let nobody else register at this network until the transaction ends."""
-    connection.execute(_LOCK[connection.dialect.name], {"network_id": network_id})
+    connection.execute(_LOCK, {"network_id": network_id})
 
 
 def end(connection: Connection, connection_id: int) -> None:

@@ -44,6 +44,12 @@ Row = tuple[Any, ...]
 Compiled = tuple[str, list[str] | None, dict[str, Any]]
 """SQL, the order of its parameters where they have no names, and those that are constant."""
 
+Transaction = Connection
+"""A transaction that somebody else has open: handed on, never looked into."""
+
+Transactions = Engine
+"""Where such transactions come from: handed on, never looked into."""
+
 Outcome = tuple[list[Row], int]
 """The rows of a statement, and how many it changed."""
 
@@ -103,10 +109,10 @@ class Query:
 class Line:
     """One open connection: as the core sees it, and as its driver does."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.core: Connection = engine.connect()
-        self.driver: Any = self.core.connection.driver_connection
+    def __init__(self, core: Connection) -> None:
+        self.engine = core.engine
+        self.core = core
+        self.driver: Any = core.connection.driver_connection
 
     def execute(self, query: Query, values: Values) -> Outcome:
         """Run *query*; every row, and how many were changed."""
@@ -140,7 +146,7 @@ class _Pool:
         except IndexError:
             pass
         try:
-            return Line(self.engine)
+            return Line(self.engine.connect())
         except _FAILURES as error:
             raise errors.Unavailable("The database is unavailable; try again.") from error
 
@@ -263,6 +269,45 @@ def transaction() -> Iterator[Connection]:
             raise
         finally:
             _joined.reset(mark)
+
+
+def opened() -> Transaction:
+    """The transaction that is open."""
+    joined = _joined.get()
+    if joined is None:
+        raise errors.ServerError("No transaction is open.")
+    return joined.core
+
+
+@contextlib.contextmanager
+def joining(opened: Transaction) -> Iterator[None]:
+    """Let storage work inside a transaction that the engine of the jobs has open.
+
+    Raises:
+        errors.Unavailable: the database cannot be reached or stays locked.
+    """
+    mark = _joined.set(Line(opened))
+    try:
+        yield
+    except _FAILURES as error:
+        raise errors.Unavailable("The database is unavailable; try again.") from error
+    finally:
+        _joined.reset(mark)
+
+
+def engine_of_jobs() -> Transactions:
+    """Where the engine of the jobs opens its transactions: the same database, lines of its own."""
+    made = sqlalchemy.create_engine(
+        settings().database, pool_size=20, max_overflow=0, pool_pre_ping=not is_sqlite()
+    )
+    if is_sqlite():
+        event.listen(made, "connect", _prepare_sqlite_of_jobs)
+    return made
+
+
+def _prepare_sqlite_of_jobs(connection: Any, record: object) -> None:
+    connection.isolation_level = "IMMEDIATE"
+    _prepare_sqlite(connection, record)
 
 
 @contextlib.contextmanager

@@ -43,17 +43,26 @@ def parse(value: str) -> int:
     """Milliseconds since 1970 of any form that the contract accepts; finer digits are cut off.
 
     Raises:
-        errors.RuleRefusal: the day does not exist (30 February), or the instant is out of range.
+        errors.RuleRefusal: the day does not exist (30 February), or its offset leads out of the calendar.
     """
     try:
-        moment = datetime.fromisoformat(_with_milliseconds(value.replace(" ", "+")))
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        milliseconds = (moment - _EPOCH) // _MILLISECOND
+        milliseconds = bound(value)
         _EPOCH + timedelta(milliseconds=milliseconds)
     except (ValueError, OverflowError):
         raise errors.RuleRefusal(f"{value} is not an instant that exists") from None
     return milliseconds
+
+
+def bound(value: str) -> int:
+    """The same for an instant that is only compared with, so it may lie outside the calendar.
+
+    Raises:
+        ValueError: the contract does not accept it.
+    """
+    moment = datetime.fromisoformat(_with_milliseconds(value.replace(" ", "+")))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def canonical(value: str) -> str:

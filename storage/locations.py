@@ -69,6 +69,19 @@ def put(network_id: int, party: Party, body: Body) -> Stored:
     return _SHELF.put(network_id, party, body, {"id": body["id"], "published": True})
 
 
+def add(network_id: int, party: Party, body: Body, *, published: bool) -> bool:
+    """Store a location of ours unless its id is taken; True if it was stored."""
+    return _SHELF.add(network_id, party, body, {"id": body["id"], "published": published})
+
+
+def change(
+    network_id: int, party: Party, location_id: str, to: Callable[[Body], Body], *, published: bool | None
+) -> bool:
+    """Replace a location of ours by `to` of it; *published*: whether peers see it, None as before."""
+    columns = {} if published is None else {"published": published}
+    return _SHELF.revise(network_id, party, location_id, change=to, columns=lambda _: columns)
+
+
 def revise(network_id: int, party: Party, spot: Spot, change: Change, *, authoritative: bool = False) -> None:
     """Replace a location, EVSE or connector by `change` of it.
 

@@ -1,13 +1,20 @@
-"""Organizations, and the virtual networks that they own: one network is one of our parties in one role."""
+"""Organizations, and the virtual networks that they own: one network is one of our parties in one role.
+
+A network that is being deleted, or whose time is over, is no more: it is read nowhere, and its tokens
+open nothing, swept or not (design section 6).
+"""
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
+import orjson
 import sqlalchemy
-from sqlalchemy import BigInteger, UniqueConstraint, bindparam
+from sqlalchemy import BigInteger, UniqueConstraint, bindparam, or_
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants
+from storage.database import Query
 from storage.objects import Party, Sequence
 
 CPO = "CPO"
@@ -28,7 +35,10 @@ class NetworkRow(SQLModel, table=True):
     """A virtual charging network (CPO) or driver base (eMSP)."""
 
     __tablename__ = "gw_networks"
-    __table_args__ = (UniqueConstraint("organization_id", "country_code", "party_id"),)
+    __table_args__ = (
+        UniqueConstraint("organization_id", "country_code", "party_id"),
+        {"sqlite_autoincrement": True},  # an id is never used again
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
     organization_id: str = Field(max_length=36, foreign_key="gw_organizations.id")
@@ -37,12 +47,40 @@ class NetworkRow(SQLModel, table=True):
     party_id: str = Field(max_length=3)
     name: str = Field(max_length=100)
     website: str | None = Field(default=None, max_length=255)
+    template: str = Field(default="", max_length=64)
+    template_version: int = 1
+    seed: int = 0
+    overrides: str = "{}"
+    job_id: str | None = Field(default=None, max_length=36)
+    deleting: bool = False
+    expires_at: int | None = Field(default=None, sa_type=BigInteger, index=True)
     created_at: int = Field(sa_type=BigInteger)
+    updated_at: int = Field(default=0, sa_type=BigInteger)
+
+
+class TombstoneRow(SQLModel, table=True):
+    """What stays of a network that was deleted."""
+
+    __tablename__ = "gw_tombstones"
+
+    network_id: int = Field(primary_key=True, sa_type=BigInteger)
+    organization_id: str = Field(max_length=36)
+    ended_at: int = Field(sa_type=BigInteger, index=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a network is generated from; the same blueprint gives the same documents."""
+
+    template: str
+    version: int
+    seed: int
+    overrides: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One of our parties in one role."""
+    """One of our parties in one role. Instants in milliseconds."""
 
     id: int
     role: str
@@ -50,24 +88,91 @@ class Network:
     party_id: str
     name: str
     website: str | None
+    organization_id: str
+    template: str
+    template_version: int
+    seed: int
+    overrides: str
+    job_id: str | None
+    expires_at: int | None
+    created_at: int
+    updated_at: int
 
     @property
     def party(self) -> Party:
         """Country code and party id."""
         return self.country_code, self.party_id
 
+    @property
+    def blueprint(self) -> Blueprint:
+        """What its documents are generated from."""
+        return Blueprint(self.template, self.template_version, self.seed, orjson.loads(self.overrides))
+
 
 ORGANIZATIONS = database.table(OrganizationRow)
 NETWORKS = database.table(NetworkRow)
+TOMBSTONES = database.table(TombstoneRow)
 
-_COLUMNS = [NETWORKS.c[name] for name in Network.__slots__]
+_c = NETWORKS.c
+_COLUMNS = [_c[name] for name in Network.__slots__]
+_ALIVE = (_c.deleting.is_(False), or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")))
 _OF_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.name == bindparam("name"))
+_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id"))
 _BY_PARTY = sqlalchemy.select(*_COLUMNS).where(
-    NETWORKS.c.country_code == bindparam("country_code"),
-    NETWORKS.c.party_id == bindparam("party_id"),
+    _c.country_code == bindparam("country_code"),
+    _c.party_id == bindparam("party_id"),
+    *_ALIVE,
 )
-_BY_ID = sqlalchemy.select(*_COLUMNS).where(NETWORKS.c.id == bindparam("network_id"))
-_ANY = sqlalchemy.select(NETWORKS.c.id).limit(1)
+_BY_ID = sqlalchemy.select(*_COLUMNS).where(_c.id == bindparam("network_id"), *_ALIVE)
+_OWNED = Query(
+    sqlalchemy.select(*_COLUMNS).where(
+        _c.id == bindparam("network_id"), _c.organization_id == bindparam("organization_id"), *_ALIVE
+    )
+)
+_MINE = (_c.organization_id == bindparam("organization_id"), *_ALIVE)
+_COUNT = Query(sqlalchemy.select(sqlalchemy.func.count()).select_from(NETWORKS).where(*_MINE))
+_PAGE = Query(
+    sqlalchemy.select(*_COLUMNS)
+    .where(*_MINE)
+    .order_by(_c.id)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+_TAKEN = Query(
+    sqlalchemy.select(_c.party_id).where(
+        _c.organization_id == bindparam("organization_id"), _c.country_code == bindparam("country_code")
+    )
+)
+_ANY = sqlalchemy.select(_c.id).union_all(sqlalchemy.select(TOMBSTONES.c.network_id)).limit(1)
+_LOCK = Query(
+    sqlalchemy.update(NETWORKS)
+    .where(_c.id == bindparam("k_id"), _c.deleting.is_(False))
+    .values(updated_at=bindparam("now"))
+)
+_HOLD = Query(
+    sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id")).with_for_update()
+)
+_DOOM = Query(
+    sqlalchemy.update(NETWORKS)
+    .where(_c.id == bindparam("k_id"))
+    .values(deleting=True, updated_at=bindparam("now"))
+)
+_DOOMED = Query(
+    sqlalchemy.select(_c.id)
+    .where(or_(_c.deleting.is_(True), _c.expires_at <= bindparam("now")))
+    .order_by(_c.id)
+)
+_BURY = Query(sqlalchemy.insert(TOMBSTONES))
+_ERASE = Query(sqlalchemy.delete(NETWORKS).where(_c.id == bindparam("k_id")))
+_OWNER = Query(
+    sqlalchemy.select(_c.organization_id).where(_c.id == bindparam("network_id"))
+    .union_all(
+        sqlalchemy.select(TOMBSTONES.c.organization_id).where(
+            TOMBSTONES.c.network_id == bindparam("network_id")
+        )
+    )
+)  # fmt: skip
+_LATELY = Query(sqlalchemy.select(TOMBSTONES.c.network_id).where(TOMBSTONES.c.ended_at > bindparam("since")))
 
 
 def organization(name: str) -> str:
@@ -82,24 +187,54 @@ def organization(name: str) -> str:
         return fresh
 
 
-def create(organization_id: str, role: str, party: Party, name: str, website: str | None = None) -> Network:
-    """A new network of our party *party*."""
-    row = {
+def organization_exists(organization_id: str) -> bool:
+    """Is there an organization with this id."""
+    with database.statement() as connection:
+        return connection.execute(_ORGANIZATION, {"id": organization_id}).first() is not None
+
+
+def hold(organization_id: str) -> None:
+    """Let nobody else make a network of this organization until the transaction ends."""
+    _HOLD.rows({"id": organization_id})
+
+
+def create(
+    organization_id: str,
+    role: str,
+    party: Party,
+    name: str,
+    website: str | None = None,
+    *,
+    blueprint: Blueprint | None = None,
+    job_id: str | None = None,
+    expires_at: int | None = None,
+) -> Network:
+    """A new network of our party *party*; *expires_at* in milliseconds, None for never."""
+    now = instants.now_ms()
+    made = blueprint or Blueprint("", 1, 0, {})
+    row: dict[str, Any] = {
         "organization_id": organization_id,
         "role": role,
         "country_code": party[0],
         "party_id": party[1],
         "name": name,
         "website": website,
-        "created_at": instants.now_ms(),
+        "template": made.template,
+        "template_version": made.version,
+        "seed": made.seed,
+        "overrides": orjson.dumps(made.overrides).decode(),
+        "job_id": job_id,
+        "expires_at": expires_at,
+        "created_at": now,
+        "updated_at": now,
     }
     with database.transaction() as connection:
-        key = connection.execute(sqlalchemy.insert(NETWORKS).returning(NETWORKS.c.id), row).scalar_one()
-    return Network(int(key), role, *party, name, website)
+        key = connection.execute(sqlalchemy.insert(NETWORKS).returning(_c.id), row).scalar_one()
+    return Network(**{name: row[name] for name in Network.__slots__ if name != "id"}, id=int(key))
 
 
-def any_exists() -> bool:
-    """Is there any network at all."""
+def any_existed() -> bool:
+    """Is there any network, or was there ever one."""
     with database.statement() as connection:
         return connection.execute(_ANY).first() is not None
 
@@ -107,12 +242,75 @@ def any_exists() -> bool:
 def get(network_id: int) -> Network | None:
     """The network with this id, or None."""
     with database.statement() as connection:
-        row = connection.execute(_BY_ID, {"network_id": network_id}).first()
+        row = connection.execute(_BY_ID, {"network_id": network_id, "now": instants.now_ms()}).first()
     return Network(*row) if row else None
+
+
+def owned(organization_id: str, network_id: int) -> Network | None:
+    """The network with this id, if it is the organization's; else None."""
+    values = {"organization_id": organization_id, "network_id": network_id, "now": instants.now_ms()}
+    row = _OWNED.first(values)
+    return Network(*row) if row else None
+
+
+def page(organization_id: str, offset: int, limit: int) -> tuple[list[Network], int]:
+    """The organization's networks, oldest first, and how many there are."""
+    values = {"organization_id": organization_id, "now": instants.now_ms()}
+    rows = _PAGE.rows({**values, "offset": offset, "limit": limit})
+    return [Network(*row) for row in rows], count(organization_id)
+
+
+def count(organization_id: str) -> int:
+    """How many live networks the organization has."""
+    values = {"organization_id": organization_id, "now": instants.now_ms()}
+    return int(_COUNT.rows(values)[0][0])
+
+
+def taken(organization_id: str, country_code: str) -> set[str]:
+    """The party ids that the organization's networks hold in a country, those that are ending too."""
+    values = {"organization_id": organization_id, "country_code": country_code}
+    return {row[0] for row in _TAKEN.rows(values)}
 
 
 def of_party(party: Party) -> list[Network]:
     """Every network of our party *party*, in any role and organization."""
-    values = {"country_code": party[0], "party_id": party[1]}
+    values = {"country_code": party[0], "party_id": party[1], "now": instants.now_ms()}
     with database.statement() as connection:
         return [Network(*row) for row in connection.execute(_BY_PARTY, values)]
+
+
+def lock(network_id: int) -> bool:
+    """Hold the network until the transaction ends, for it changes; False if it is gone or is being deleted.
+
+    It is a write, so on both databases the transaction waits here for whoever holds the network.
+    """
+    return _LOCK.count({"k_id": network_id, "now": instants.now_ms()}) > 0
+
+
+def doom(network_id: int) -> None:
+    """From now on the network is being deleted."""
+    _DOOM.count({"k_id": network_id, "now": instants.now_ms()})
+
+
+def doomed() -> list[int]:
+    """Networks that are being deleted, or whose time is over."""
+    return [row[0] for row in _DOOMED.rows({"now": instants.now_ms()})]
+
+
+def bury(network_id: int) -> None:
+    """Put the tombstone in the network's place, inside the transaction that deletes what it had."""
+    owner = owner_of(network_id)
+    if owner is None or not _ERASE.count({"k_id": network_id}):
+        return
+    _BURY.count({"network_id": network_id, "organization_id": owner, "ended_at": instants.now_ms()})
+
+
+def owner_of(network_id: int) -> str | None:
+    """The organization that has, or had, the network; None if there never was one."""
+    row = _OWNER.first({"network_id": network_id})
+    return row[0] if row else None
+
+
+def buried_since(milliseconds: int) -> list[int]:
+    """The networks that were deleted since then."""
+    return [row[0] for row in _LATELY.rows({"since": milliseconds})]

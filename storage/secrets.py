@@ -1,7 +1,7 @@
 """Secrets at rest: our tokens as digests, the peers' tokens encrypted.
 
 The key comes from the setting SECRET_KEY or from a file `secret.key` (mode 0600) in DATA_DIR, made
-at first start. Spec of the scheme: security.md 3.3.
+at first start; the administrator's token likewise. Spec of the scheme: security.md 3.3.
 """
 
 import base64
@@ -49,6 +49,14 @@ def decrypt(ciphertext: str) -> str:
 def ensure_key() -> None:
     """Make the key file if neither it nor the setting exists."""
     _cipher()
+
+
+def kept_token(name: str) -> str:
+    """The token in the file *name* of DATA_DIR, minted there if it is not."""
+    path = settings().data_dir / name
+    if not path.exists():
+        _write_once(path, mint().encode())
+    return path.read_text().strip()
 
 
 @functools.lru_cache(maxsize=1)

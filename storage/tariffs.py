@@ -45,6 +45,11 @@ def put(network_id: int, party: Party, body: Body) -> Stored:
     return _SHELF.put(network_id, party, body, {"id": body["id"]})
 
 
+def add(network_id: int, party: Party, body: Body) -> bool:
+    """Store a tariff of ours unless its id is taken; True if it was stored."""
+    return _SHELF.add(network_id, party, body, {"id": body["id"]})
+
+
 def revise(network_id: int, party: Party, tariff_id: str, change: Change) -> None:
     """Replace a tariff by `change` of it.
 

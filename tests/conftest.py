@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conformance import Census
-from nodes import Network, Node, free_port, postgres, switch_to
+from nodes import Gateway, Network, Node, free_port, postgres, switch_to
 from peers import PeerServer
 
 import settings as settings_module
@@ -63,6 +63,24 @@ def cpo(node: Node) -> Network:
 def emsp(node: Node) -> Network:
     """A fresh eMSP network NL/DEP."""
     return node.network("EMSP", ("NL", "DEP"))
+
+
+@pytest.fixture
+def gateway(node: Node) -> Gateway:
+    """The gateway API with the user key of a fresh organization."""
+    return node.gateway()
+
+
+@pytest.fixture
+def stranger(node: Node) -> Gateway:
+    """The same with the user key of another organization."""
+    return node.gateway()
+
+
+@pytest.fixture
+def admin(node: Node) -> Gateway:
+    """The same with an admin key, at home in a third organization."""
+    return node.gateway("admin")
 
 
 @pytest.fixture

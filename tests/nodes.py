@@ -20,7 +20,7 @@ import requests
 import sqlalchemy
 
 import settings as settings_module
-from storage import access, connections, database, networks, secrets
+from storage import access, connections, database, keys, networks, secrets
 from storage.connections import Peer
 
 ROOT = Path(__file__).parent.parent
@@ -159,6 +159,11 @@ class Node:
         """A client with *token* for the URLs of *role*."""
         return Client(self.url, token, role)
 
+    def gateway(self, role: str = keys.USER, organization: str | None = None) -> "Gateway":
+        """A fresh key of *organization*, by its name, or of a fresh one (only as `network`)."""
+        minted = keys.mint(organization or f"test-{random_names.token_hex(6)}", role)
+        return Gateway(self, minted.key, minted.organization_id)
+
 
 class Network:
     """A network of the node, with what its operator knows."""
@@ -253,6 +258,90 @@ class Client:
         """`module/CC/PID/id...` for the client's own party: `at("sessions", "101")`."""
         module, *ids = segments
         return "/".join([module, *(party or self.party), *(requests.utils.quote(i, safe="") for i in ids)])
+
+
+class Gateway:
+    """Speaks to the gateway API with one key; URLs are relative to the node, as in its answers."""
+
+    def __init__(self, node: Node, key: str | None, organization_id: str = "") -> None:
+        self.node = node
+        self.key = key
+        self.organization_id = organization_id
+        self.session = requests.Session()
+        self.session.trust_env = False
+        if key is not None:
+            self.session.headers["Authorization"] = f"Bearer {key}"
+
+    def request(self, method: str, path: str, **more: Any) -> requests.Response:
+        """Send a request; the answer is empty, or JSON that says so."""
+        response = self.session.request(
+            method, self.node.url + path, timeout=30, allow_redirects=False, **more
+        )
+        assert response.status_code != 500, response.text
+        kind = "application/json" if response.content else None
+        assert response.headers.get("Content-Type") == kind, (method, path, response.headers)
+        return response
+
+    def get(self, path: str, **params: Any) -> requests.Response:
+        """GET with query parameters."""
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, body: Any, **headers: str) -> requests.Response:
+        """POST a JSON body; header names with _ for -."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request("POST", path, json=body, headers=named)
+
+    def patch(self, path: str, body: Any) -> requests.Response:
+        """PATCH with a JSON body."""
+        return self.request("PATCH", path, json=body)
+
+    def delete(self, path: str) -> requests.Response:
+        """DELETE."""
+        return self.request("DELETE", path)
+
+    def data(self, path: str, **params: Any) -> Any:
+        """The body of a successful GET."""
+        response = self.get(path, **params)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def create(self, path: str = "/ocpi/cpos", **body: Any) -> Any:
+        """The answer to an order that is taken; of a network, a small one unless told otherwise."""
+        if path == "/ocpi/cpos":
+            small = {"template": "small-urban-ac", "country_code": "FR", "party_id": "ABC"}
+            body = {**small, "name_prefix": "demo", "seed": 42, **body}
+        response = self.post(path, body)
+        assert response.status_code == 202, response.text
+        return response.json()
+
+    def wait_until_ready(self, status_url: str, seconds: float = 30) -> Any:
+        """The status of a job once it has ended."""
+        deadline = time.monotonic() + seconds
+        while (status := self.data(status_url))["status"] not in ("READY", "FAILED"):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+        return status
+
+    def ready(self, **body: Any) -> Any:
+        """The answer to the order of a network that is READY by now."""
+        accepted = self.create(**body)
+        assert self.wait_until_ready(accepted["status_url"])["status"] == "READY"
+        return accepted
+
+    def operator(self, accepted: Any) -> Client:
+        """The back office of the network that was ordered."""
+        party = accepted["party"]
+        client = self.node.client(accepted["operator_token"], party["role"].lower())
+        client.party = party["country_code"], party["party_id"]
+        return client
+
+
+def refusal(response: requests.Response) -> tuple[int, Any]:
+    """HTTP status and detail of a refusal of the gateway, which says nothing else."""
+    body = response.json()
+    assert body.keys() == {"detail"}, body
+    assert isinstance(body["detail"], list if response.status_code == 422 else str), body
+    return response.status_code, body["detail"]
 
 
 def outcome(response: requests.Response) -> tuple[int, int]:

@@ -1,8 +1,10 @@
 """A first start: the demo networks, what the banner prints, and that all of it works."""
 
+import json
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +94,25 @@ def test_the_printed_curl_answers_with_objects(first: Node, role: str) -> None:
 
     assert 0 == done.returncode, done.stderr
     assert '"status_code":1000' in done.stdout
-    assert {"cpo": "DEM-UTRECHT", "emsp": "DEP00001"}[role] in done.stdout
+    assert {"cpo": "NL*DEM*E", "emsp": "NL-DEP-"}[role] in done.stdout
+
+
+def test_the_printed_order_makes_a_network_in_which_locations_appear(first: Node) -> None:
+    (order,) = re.findall(
+        "^  (curl -X POST .*)$", first.banner.partition("OCPI 2.1.1 node")[2], re.MULTILINE
+    )[:1]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{order} --silent --fail"], capture_output=True, text=True, check=False
+    )
+
+    assert 0 == done.returncode, done.stderr
+    accepted = json.loads(done.stdout)
+    back_office = first.client(accepted["operator_token"])
+    deadline = time.monotonic() + 30
+    while len(back_office.data("locations")) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert 2 == len(back_office.data("locations"))
+    assert 200 == first.client(accepted["token_a"]).get(accepted["ocpi_peer_url"]).status_code
 
 
 @pytest.mark.parametrize("role", ["cpo", "emsp"])
@@ -103,7 +123,7 @@ def test_the_operator_token_reads_what_the_demo_has(first: Node, role: str) -> N
     listed = {m: len(operator.data(m)) for m in ("locations", "sessions", "cdrs", "tariffs", "tokens")}
 
     nothing = dict.fromkeys(listed, 0)
-    assert nothing | ({"locations": 2, "tariffs": 2} if role == "cpo" else {"tokens": 10}) == listed
+    assert nothing | ({"locations": 2, "tariffs": 1} if role == "cpo" else {"tokens": 25}) == listed
     assert demo.versions_url == operator.data("credentials")["url"]
 
 
@@ -122,7 +142,7 @@ def test_a_foreign_emsp_registers_with_the_printed_token_and_reads_three_levels(
     client = demo.client(response.json()["data"]["token"])
     tariffs = {each["id"] for each in client.data(endpoints["tariffs"])}
     locations = client.data(endpoints["locations"])
-    assert [4, 2] == [len(location["evses"]) for location in locations]
+    assert [3, 3] == [len(location["evses"]) for location in locations]
     for location in locations:
         assert location == client.data(f"{endpoints['locations']}/{location['id']}")
         for evse in location["evses"]:
@@ -144,7 +164,7 @@ def test_a_foreign_cpo_registers_with_the_printed_token_and_authorises_a_driver(
     assert (200, 1000) == outcome(response)
     client = demo.client(response.json()["data"]["token"])
     drivers = client.data("tokens")
-    assert 10 == len(drivers)
+    assert 25 == len(drivers)
     authorised = client.post(f"tokens/{drivers[0]['uid']}/authorize")
     assert (200, 1000) == outcome(authorised)
     assert "ALLOWED" == authorised.json()["data"]["allowed"]

@@ -219,15 +219,29 @@ def test_the_peers_old_token_is_kept_until_its_new_one_answered(network: Network
 
 @pytest.mark.ocpi(83)
 def test_once_the_peers_new_token_answered_the_old_one_is_forgotten(cpo: Network, peer: PeerServer) -> None:
-    join(cpo, peer)
+    link = join(cpo, peer)
+    first = link.token
     peer.token = "c2"
-    registration.rotate(cpo.network, stored(cpo, peer))
+    registration.rotate(cpo.network, link)
+    assert ("c2", first) == (stored(cpo, peer).token, stored(cpo, peer).former_token)
+
+    assert "c2" == registration.with_fallback(stored(cpo, peer), lambda token: token)
+
+    assert ("c2", None) == (stored(cpo, peer).token, stored(cpo, peer).former_token)
+
+
+def test_reading_versions_does_not_forget_the_old_token(cpo: Network, peer: PeerServer) -> None:
+    """The peer's answer to a rotation was lost on our side, and so is its own next one: two faults in a row."""
+    link = join(cpo, peer)
+    first = link.token
+    peer.token = "c2"
+    registration.rotate(cpo.network, link)
     peer.answers[CREDENTIALS] = reply(200, 2000)
 
     with pytest.raises(errors.PeerUnusable):
         registration.rotate(cpo.network, stored(cpo, peer))
 
-    assert ("c2", None) == (stored(cpo, peer).token, stored(cpo, peer).former_token)
+    assert ("c2", first) == (stored(cpo, peer).token, stored(cpo, peer).former_token)
 
 
 @pytest.mark.ocpi(83)

@@ -235,7 +235,7 @@ def rotate(network: Network, link: Link, report: Report = lambda _: None) -> Lin
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as in `join`.
     """
     peer.check(link.versions_url)
-    _, endpoints = with_fallback(link, lambda t: _explore(link.versions_url, t, report))
+    _, endpoints = with_fallback(link, lambda t: _explore(link.versions_url, t, report), proves=False)
     callback = access.mint(access.CALLBACK, network.id, lives_ms=_CALLBACK_LIVES_MS)
     failpoints.reach("rotate.minted")
     try:
@@ -269,8 +269,12 @@ def leave(link: Link, report: Report = lambda _: None) -> None:
         report("     forgotten here")
 
 
-def with_fallback(link: Link, call: Callable[[str], Any]) -> Any:
-    """Call the peer with its new token, or on 401 with the one before. Design section 10, Connections."""
+def with_fallback(link: Link, call: Callable[[str], Any], *, proves: bool = True) -> Any:
+    """Call the peer with its new token, or on 401 with the one before. Design section 10, Connections.
+
+    *proves*: an answer tells that the peer took the new token, so the one before is forgotten. Versions
+    and details prove nothing: a token that a rotation has not settled yet opens them as well.
+    """
     token = _usable(link)
     try:
         result = call(token)
@@ -278,7 +282,7 @@ def with_fallback(link: Link, call: Callable[[str], Any]) -> Any:
         if link.former_token is None:
             raise
         return call(link.former_token)
-    if link.former_token is not None:
+    if proves and link.former_token is not None:
         connections.forget_former_token(link.id)
     return result
 

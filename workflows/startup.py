@@ -1,14 +1,17 @@
-"""Start-up: secret files, migrations, the demo networks. One starter at a time."""
+"""Start-up: secret files, migrations, the admin's key, the demo networks. One starter at a time."""
 
 from dataclasses import dataclass
 
 from settings import settings
-from storage import access, database, networks, schema, secrets
-from storage.networks import CPO, EMSP, Network
-from workflows import demo
+from storage import database, keys, networks, schema, secrets
+from storage.networks import CPO, EMSP, Blueprint, Network
+from workflows import engine, orders, provisioning, templates
+from workflows.orders import Tokens
 from workflows.registration import versions_url
 
 DEMO_ORGANIZATION = "demo"
+_DEMO = ((CPO, ("NL", "DEM"), "small-urban-ac"), (EMSP, ("NL", "DEP"), "emsp-drivers"))
+_DEMO_SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +19,7 @@ class Invitation:
     """What a partner and the back office are given for one network; shown once."""
 
     network: Network
-    versions_url: str
-    token_a: str
-    operator_token: str
+    tokens: Tokens
 
 
 def prepare() -> list[Invitation]:
@@ -29,43 +30,60 @@ def prepare() -> list[Invitation]:
     """
     with database.startup_lock():
         schema.migrate()
+        engine.migrate()
         secrets.ensure_key()
-        organization = networks.organization(DEMO_ORGANIZATION)
-        if not settings().demo or networks.any_exists():
-            return []
         with database.transaction():
-            return [
-                _invite(demo.charging_network(organization)),
-                _invite(demo.driver_network(organization)),
-            ]
+            organization = networks.organization(DEMO_ORGANIZATION)
+            keys.ensure_admin(organization, admin_token())
+            if not settings().demo or networks.any_existed():
+                return []
+            return [_demo(organization, *each) for each in _DEMO]
 
 
-def _invite(network: Network) -> Invitation:
-    return Invitation(
-        network,
-        versions_url(network.role),
-        access.mint(access.REGISTRATION, network.id),
-        access.mint(access.OPERATOR, network.id),
-    )
+def admin_token() -> str:
+    """The administrator's key: the setting, or the one that is minted into DATA_DIR at first start."""
+    return settings().admin_token or secrets.kept_token("admin.token")
+
+
+def _demo(organization: str, role: str, party: tuple[str, str], slug: str) -> Invitation:
+    template = templates.network_template(slug, role)
+    if template is None:
+        raise LookupError(slug)
+    blueprint = Blueprint(template.slug, template.version, _DEMO_SEED, {})
+    network = orders.establish(organization, role, party, "demo", blueprint, None)
+    provisioning.provision_now(str(network.job_id))
+    return Invitation(network, orders.mint(network))
 
 
 def banner(invitations: list[Invitation]) -> str:
-    """What a person sees once, at the first start."""
+    """What a person sees: always where things are, and once the tokens of a first start."""
     base = settings().base_url
     lines = [f"OCPI 2.1.1 node on {base}    contract: {base}/docs    state: {base}/health"]
     for invitation in invitations:
-        network = invitation.network
+        network, tokens = invitation.network, invitation.tokens
         lines += [
             "",
-            f"{_ROLES[network.role]} {network.country_code}/{network.party_id} ({network.name})",
-            f"  versions URL    {invitation.versions_url}",
-            f"  Token A         {invitation.token_a}    (a peer registers with it, once)",
-            f"  operator token  {invitation.operator_token}    (its back office: reads all, writes its own)",
-            f"  curl -H 'Authorization: Token {invitation.operator_token}' '{_sight(network)}'",
+            f"{_ROLES[network.role]} {network.country_code}/{network.party_id} ({network.template})",
+            f"  versions URL    {versions_url(network.role)}",
+            f"  Token A         {tokens.token_a}    (a peer registers with it, once)",
+            f"  operator token  {tokens.operator_token}    (its back office: reads all, writes its own)",
+            f"  curl -H 'Authorization: Token {tokens.operator_token}' '{_sight(network)}'",
         ]
     if invitations:
         lines += ["", "These tokens are shown this once; scripts/invite makes another Token A."]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_order()])
+
+
+def _order() -> list[str]:
+    """A curl that makes a network of one's own."""
+    path = settings().data_dir.resolve() / "admin.token"
+    key = "$OCPI_GATEWAY_ADMIN_TOKEN" if settings().admin_token else f"$(cat '{path}')"
+    body = '{"template":"small-urban-ac","country_code":"NL","party_id":"ABC","name_prefix":"mine"}'
+    curl = (
+        f'  curl -X POST {settings().base_url}/ocpi/cpos -H "Authorization: Bearer {key}"'
+        f" -H 'Content-Type: application/json' -d '{body}'"
+    )
+    return ["Make a network of your own; the answer has all that a partner needs to register at it:", curl]
 
 
 _ROLES = {CPO: "CPO", EMSP: "eMSP"}

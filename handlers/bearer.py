@@ -1,0 +1,103 @@
+"""Who is calling the gateway, and for which organization. The contract's security scheme names `member`.
+
+A bearer token is one of our own opaque keys, or a JWT of an issuer that the settings name. What a JWT
+must have to be believed (signature, exp, iss, aud) is 401 when it is wrong; what it must say of its
+bearer (org_id, role) is 403. Design section 6; RFC 8725.
+"""
+
+import functools
+import re
+from typing import Any
+
+import jwt
+
+import errors
+from handlers import jwks
+from settings import settings
+from storage import keys, networks
+from storage.keys import ADMIN, USER, Member
+
+_JWT = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*", re.ASCII)
+_ORGANIZATION = re.compile(r"[!-~]{1,36}")
+_SHARED = "HS256"
+
+
+def member(token: str) -> dict[str, Any] | None:
+    """Who presents *token*, as Connexion wants it, or None.
+
+    Raises:
+        errors.Forbidden: a good JWT that does not say for whom it acts.
+        errors.Unavailable: the keys of the JWT's issuer cannot be fetched.
+    """
+    claims = _claims(token) if _JWT.fullmatch(token) else None
+    known = keys.identify(token) if claims is None else _bearer(claims)
+    return None if known is None else {"sub": known}
+
+
+def within(known: Member, organization_header: str | None) -> Member:
+    """The member in the organization that the request acts in: an admin picks it, a user has one.
+
+    *organization_header*: X-Organization-Id as it was sent.
+
+    Raises:
+        errors.Forbidden: it is not theirs, or does not exist.
+    """
+    if organization_header is None or organization_header == known.organization_id:
+        return known
+    if known.kind != ADMIN or not _exists(organization_header):
+        raise errors.Forbidden("X-Organization-Id names no organization that this token may act in.")
+    return Member(known.kind, organization_header)
+
+
+def _exists(organization_id: str) -> bool:
+    return bool(_ORGANIZATION.fullmatch(organization_id)) and networks.organization_exists(organization_id)
+
+
+def _bearer(claims: dict[str, Any]) -> Member:
+    role, organization = claims.get("role"), claims.get("org_id")
+    if role not in (USER, ADMIN):
+        raise errors.Forbidden("The token's claim role must be user or admin.")
+    if not isinstance(organization, str) or not _exists(organization):
+        raise errors.Forbidden("The token's claim org_id names no organization.")
+    return Member(role, organization)
+
+
+def _claims(token: str) -> dict[str, Any] | None:
+    """What a JWT says, if it is to be believed. Its header never decides how it is verified."""
+    given = settings()
+    required = ["exp", *(["iss"] if given.jwt_issuer else []), *(["aud"] if given.jwt_audience else [])]
+    try:
+        key, algorithms = _key(jwt.get_unverified_header(token))
+        if key is None:
+            return None
+        return jwt.decode(
+            token,
+            key,
+            algorithms=algorithms,
+            issuer=given.jwt_issuer or None,
+            audience=given.jwt_audience or None,
+            options={
+                "require": required,
+                "verify_aud": bool(given.jwt_audience),
+                "verify_iat": False,  # clocks differ, and nothing follows from it
+                "enforce_minimum_key_length": True,
+            },
+        )
+    except jwt.PyJWTError:
+        return None
+
+
+def _key(header: dict[str, Any]) -> tuple[jwt.PyJWK | str | None, list[str]]:
+    """The key that may have signed a token, with the one kind of signature that it makes."""
+    given, algorithm = settings(), header.get("alg")
+    if algorithm == _SHARED and given.jwt_secret:
+        return given.jwt_secret, [_SHARED]
+    if algorithm in jwks.ALGORITHMS and given.jwt_jwks_url:
+        key = _key_set(given.jwt_jwks_url).find(header.get("kid"))
+        return key, [key.algorithm_name] if key else []
+    return None, []
+
+
+@functools.lru_cache(maxsize=4)
+def _key_set(url: str) -> jwks.KeySet:
+    return jwks.KeySet(url)

@@ -1,0 +1,109 @@
+"""Idempotency keys of the gateway's creates: one key, one effect. Design section 6.
+
+The answer is kept encrypted, for it holds tokens. A key is kept for a day, and is forgotten with what
+it made; a request that was refused stores none.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy
+from sqlalchemy import BigInteger, bindparam
+from sqlmodel import Field, SQLModel
+
+from storage import database, instants, secrets
+from storage.database import Query
+
+KEPT_MS = 24 * 3600 * 1000
+
+
+class IdempotencyRow(SQLModel, table=True):
+    """One key that was used."""
+
+    __tablename__ = "gw_idempotency"
+
+    organization_id: str = Field(primary_key=True, max_length=36)
+    operation: str = Field(primary_key=True, max_length=64)
+    key: str = Field(primary_key=True, max_length=255)
+    fingerprint: str = Field(max_length=64)
+    answer: str
+    network_id: int = Field(sa_type=BigInteger, index=True)
+    created_at: int = Field(sa_type=BigInteger, index=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A key as a request names it: for which operation of which organization, with which body."""
+
+    organization_id: str
+    operation: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What the key's first request was and was answered."""
+
+    same: bool
+    network_id: int
+    answer: dict[str, Any]
+
+
+TABLE = database.table(IdempotencyRow)
+_c = TABLE.c
+_GET = Query(
+    sqlalchemy.select(_c.fingerprint, _c.network_id, _c.answer).where(
+        _c.organization_id == bindparam("organization_id"),
+        _c.operation == bindparam("operation"),
+        _c.key == bindparam("key"),
+        _c.created_at > bindparam("since"),
+    )
+)
+_FORGET = Query(
+    sqlalchemy.delete(TABLE).where(
+        _c.organization_id == bindparam("organization_id"),
+        _c.operation == bindparam("operation"),
+        _c.key == bindparam("key"),
+    )
+)
+_ADD = Query(sqlalchemy.insert(TABLE))
+_PURGE = Query(sqlalchemy.delete(TABLE).where(_c.created_at <= bindparam("since")))
+
+
+def fingerprint(body: Any) -> str:
+    """What tells two bodies apart; the order of members does not count."""
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def earlier(use: Use) -> Earlier | None:
+    """What the key was used for within a day, or None."""
+    row = _GET.first({**_key(use), "since": instants.now_ms() - KEPT_MS})
+    if row is None:
+        return None
+    return Earlier(row[0] == use.fingerprint, row[1], orjson.loads(secrets.decrypt(row[2])))
+
+
+def keep(use: Use, network_id: int, answer: dict[str, Any]) -> None:
+    """Remember the answer, inside the transaction that it tells of."""
+    _FORGET.count(_key(use))
+    _ADD.count(
+        {
+            **_key(use),
+            "fingerprint": use.fingerprint,
+            "answer": secrets.encrypt(orjson.dumps(answer).decode()),
+            "network_id": network_id,
+            "created_at": instants.now_ms(),
+        }
+    )
+
+
+def purge() -> None:
+    """Forget the keys that are older than a day."""
+    _PURGE.count({"since": instants.now_ms() - KEPT_MS})
+
+
+def _key(use: Use) -> dict[str, str]:
+    return {"organization_id": use.organization_id, "operation": use.operation, "key": use.key}

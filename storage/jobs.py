@@ -1,0 +1,368 @@
+"""Durable jobs: what is to be provisioned, item by item, and what became of each. Design sections 6, 7, 10.
+
+An item is done once: the transaction that stores its effect settles its row, so this table, not the
+engine that runs the job, says what is left to do.
+"""
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy
+from sqlalchemy import BigInteger, Index, bindparam
+from sqlmodel import Field, SQLModel
+
+from storage import database, instants
+from storage.database import Query
+
+PENDING = "PENDING"
+PROVISIONING = "PROVISIONING"
+READY = "READY"
+FAILED = "FAILED"
+ENDED = (READY, FAILED)
+
+NETWORK = "network"
+SITES = "locations"
+
+OPEN, CREATED, REFUSED = 0, 1, 2
+
+CANCELLED = {"code": "cancelled", "message": "The network was deleted.", "retryable": False}
+
+Detail = dict[str, Any]
+"""A provisioning error: code, message, and where it helps param, step, retryable."""
+
+
+class JobRow(SQLModel, table=True):
+    """One job; `total` items."""
+
+    __tablename__ = "gw_jobs"
+    __table_args__ = (Index("ix_gw_jobs_organization_status", "organization_id", "status"),)
+
+    id: str = Field(primary_key=True, max_length=36)
+    organization_id: str = Field(max_length=36)
+    network_id: int = Field(sa_type=BigInteger, index=True)
+    kind: str = Field(max_length=10)
+    status: str = Field(max_length=12)
+    step: str | None = Field(default=None, max_length=64)
+    total: int
+    error: str | None = None
+    created_at: int = Field(sa_type=BigInteger)
+    updated_at: int = Field(sa_type=BigInteger)
+    provisioned_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class JobItemRow(SQLModel, table=True):
+    """One item of a job; `began` counts how often the job came back to it after a crash."""
+
+    __tablename__ = "gw_job_items"
+    __table_args__ = (Index("ix_gw_job_items_open", "job_id", "state", "position"),)
+
+    job_id: str = Field(primary_key=True, max_length=36)
+    position: int = Field(primary_key=True)
+    request: str | None = None
+    state: int = OPEN
+    began: int = 0
+    location_id: str | None = Field(default=None, max_length=39)
+    name: str | None = Field(default=None, max_length=255)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it stands. Instants in milliseconds."""
+
+    id: str
+    organization_id: str
+    network_id: int
+    kind: str
+    status: str
+    step: str | None
+    total: int
+    error: str | None
+    created_at: int
+    updated_at: int
+    provisioned_at: int | None
+
+    @property
+    def ended(self) -> bool:
+        """Is it READY or FAILED."""
+        return self.status in ENDED
+
+    @property
+    def failure(self) -> Detail | None:
+        """Why it failed, if it did."""
+        return None if self.error is None else orjson.loads(self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a job."""
+
+    position: int
+    state: int
+    request: Any
+    began: int
+    location_id: str | None
+    name: str | None
+    error: Detail | None
+
+
+JOBS = database.table(JobRow)
+ITEMS = database.table(JobItemRow)
+
+_j, _i = JOBS.c, ITEMS.c
+_COLUMNS = [_j[name] for name in Job.__slots__]
+_GET = Query(sqlalchemy.select(*_COLUMNS).where(_j.id == bindparam("id")))
+_OWNED = Query(
+    sqlalchemy.select(*_COLUMNS).where(_j.id == bindparam("id"), _j.network_id == bindparam("network_id"))
+)
+_UNFINISHED = Query(
+    sqlalchemy.select(*_COLUMNS).where(_j.status.not_in([bindparam("ready"), bindparam("failed")]))
+)
+_COUNT_UNFINISHED = Query(
+    sqlalchemy.select(sqlalchemy.func.count())
+    .select_from(JOBS)
+    .where(
+        _j.organization_id == bindparam("organization_id"),
+        _j.status.in_([bindparam("pending"), bindparam("provisioning")]),
+    )
+)
+_OF_NETWORK = Query(sqlalchemy.select(*_COLUMNS).where(_j.network_id == bindparam("network_id")))
+_BEGIN = Query(
+    sqlalchemy.update(JOBS)
+    .where(_j.id == bindparam("k_id"), _j.status == bindparam("k_status"))
+    .values(status=bindparam("status"), step=bindparam("step"), updated_at=bindparam("now"))
+)
+_STEP = Query(
+    sqlalchemy.update(JOBS)
+    .where(_j.id == bindparam("k_id"))
+    .values(step=bindparam("step"), updated_at=bindparam("now"))
+)
+_END = Query(
+    sqlalchemy.update(JOBS)
+    .where(_j.id == bindparam("k_id"), _j.status.not_in([bindparam("ready"), bindparam("failed")]))
+    .values(
+        status=bindparam("status"),
+        step=bindparam("step"),
+        error=bindparam("error"),
+        updated_at=bindparam("now"),
+        provisioned_at=bindparam("provisioned_at"),
+    )
+)
+_ITEM = Query(
+    sqlalchemy.select(
+        _i.position, _i.state, _i.request, _i.began, _i.location_id, _i.name, _i.error
+    ).where(_i.job_id == bindparam("job_id"), _i.position == bindparam("position"))
+)  # fmt: skip
+_LEFT = Query(
+    sqlalchemy.select(_i.position)
+    .where(_i.job_id == bindparam("job_id"), _i.state == bindparam("state"))
+    .order_by(_i.position)
+    .limit(bindparam("limit"))
+)
+_TALLY = Query(
+    sqlalchemy.select(_i.state, sqlalchemy.func.count())
+    .where(_i.job_id == bindparam("job_id"))
+    .group_by(_i.state)
+)
+_DONE = Query(
+    sqlalchemy.select(_i.position, _i.location_id, _i.name, _i.error)
+    .where(_i.job_id == bindparam("job_id"), _i.state == bindparam("state"))
+    .order_by(_i.position)
+)
+_SETTLE = Query(
+    sqlalchemy.update(ITEMS)
+    .where(
+        _i.job_id == bindparam("k_id"),
+        _i.position == bindparam("k_position"),
+        _i.state == bindparam("k_state"),
+    )
+    .values(
+        state=bindparam("state"),
+        location_id=bindparam("location_id"),
+        name=bindparam("name"),
+        error=bindparam("error"),
+        request=None,
+    )
+)
+_SUSPECT = Query(
+    sqlalchemy.update(ITEMS)
+    .where(_i.job_id == bindparam("k_id"), _i.position == bindparam("k_position"))
+    .values(began=_i.began + 1)
+)
+_PURGE_ITEMS = Query(sqlalchemy.delete(ITEMS).where(_i.job_id == bindparam("k_id")))
+_PURGE = Query(sqlalchemy.delete(JOBS).where(_j.id == bindparam("k_id")))
+_ORPHANS = Query(
+    sqlalchemy.select(_j.id).where(
+        _j.updated_at < bindparam("before"), _j.status == bindparam("failed"), _j.error == bindparam("error")
+    )
+)
+
+
+def create(
+    organization_id: str, network_id: int, kind: str, requests: Many[Any], status: str, job_id: str
+) -> None:
+    """A new job with one item a request."""
+    now = instants.now_ms()
+    row = {
+        "id": job_id,
+        "organization_id": organization_id,
+        "network_id": network_id,
+        "kind": kind,
+        "status": status,
+        "total": len(requests),
+        "created_at": now,
+        "updated_at": now,
+    }
+    items = [
+        {"job_id": job_id, "position": position, "request": orjson.dumps(request).decode()}
+        for position, request in enumerate(requests)
+    ]
+    with database.transaction() as connection:
+        connection.execute(sqlalchemy.insert(JOBS), row)
+        if items:
+            connection.execute(sqlalchemy.insert(ITEMS), items)
+
+
+def get(job_id: str) -> Job | None:
+    """The job, or None."""
+    row = _GET.first({"id": job_id})
+    return Job(*row) if row else None
+
+
+def of(network_id: int, job_id: str, kind: str) -> Job | None:
+    """The job of *kind* with this id, if it is the network's; else None."""
+    row = _OWNED.first({"id": job_id, "network_id": network_id})
+    job = Job(*row) if row else None
+    return job if job is not None and job.kind == kind else None
+
+
+def of_network(network_id: int) -> list[Job]:
+    """Every job of the network."""
+    return [Job(*row) for row in _OF_NETWORK.rows({"network_id": network_id})]
+
+
+def unfinished() -> list[Job]:
+    """Every job that has not ended."""
+    return [Job(*row) for row in _UNFINISHED.rows({"ready": READY, "failed": FAILED})]
+
+
+def count_unfinished(organization_id: str) -> int:
+    """How many jobs of the organization have not ended."""
+    values = {"organization_id": organization_id, "pending": PENDING, "provisioning": PROVISIONING}
+    return int(_COUNT_UNFINISHED.rows(values)[0][0])
+
+
+def begin(job_id: str, step: str) -> None:
+    """The job is being worked at."""
+    values = {"k_id": job_id, "k_status": PENDING, "status": PROVISIONING, "step": step}
+    _BEGIN.count({**values, "now": instants.now_ms()})
+
+
+def at(job_id: str, step: str) -> None:
+    """The job has come to *step*."""
+    _STEP.count({"k_id": job_id, "step": step, "now": instants.now_ms()})
+
+
+def end(job_id: str, status: str, error: Detail | None = None) -> bool:
+    """The job has ended as *status*; False if it had ended before. READY and FAILED are for good."""
+    now = instants.now_ms()
+    values = {
+        "k_id": job_id,
+        "ready": READY,
+        "failed": FAILED,
+        "status": status,
+        "step": "done" if status == READY else (error or {}).get("step"),
+        "error": None if error is None else orjson.dumps(error).decode(),
+        "now": now,
+        "provisioned_at": now if status == READY else None,
+    }
+    return _END.count(values) > 0
+
+
+def left(job_id: str, most: int = 1_000_000) -> list[int]:
+    """The positions of the items that are not done."""
+    return [row[0] for row in _LEFT.rows({"job_id": job_id, "state": OPEN, "limit": most})]
+
+
+def item(job_id: str, position: int) -> Item | None:
+    """One item, or None."""
+    row = _ITEM.first({"job_id": job_id, "position": position})
+    if row is None:
+        return None
+    request = None if row[2] is None else orjson.loads(row[2])
+    error = None if row[6] is None else orjson.loads(row[6])
+    return Item(row[0], row[1], request, row[3], row[4], row[5], error)
+
+
+def suspect(job_id: str, position: int) -> None:
+    """The job has come back to this item after a crash; if it kills us again and again, it is skipped."""
+    _SUSPECT.count({"k_id": job_id, "k_position": position})
+
+
+def settle(job_id: str, position: int, location_id: str, name: str) -> bool:
+    """The item was created; False if it had been done before, and then nothing may be stored for it."""
+    return _settle(job_id, position, CREATED, location_id, name, None)
+
+
+def refuse(job_id: str, position: int, name: str | None, error: Detail) -> bool:
+    """The item cannot be created; False if it had been done before."""
+    return _settle(job_id, position, REFUSED, None, name, error)
+
+
+def _settle(
+    job_id: str, position: int, state: int, location_id: str | None, name: str | None, error: Detail | None
+) -> bool:
+    values = {
+        "k_id": job_id,
+        "k_position": position,
+        "k_state": OPEN,
+        "state": state,
+        "location_id": location_id,
+        "name": name,
+        "error": None if error is None else orjson.dumps(error).decode(),
+        "request": None,
+    }
+    return _SETTLE.count(values) > 0
+
+
+def tally(job_id: str) -> dict[int, int]:
+    """How many items are OPEN, CREATED, REFUSED."""
+    return {OPEN: 0, CREATED: 0, REFUSED: 0, **dict(_TALLY.rows({"job_id": job_id}))}
+
+
+def results(job_id: str) -> Detail:
+    """What became of the items, in the order of the request. Design section 6, bulk results."""
+    created = [
+        {"index": position, "id": location_id, "name": name}
+        for position, location_id, name, _ in _DONE.rows({"job_id": job_id, "state": CREATED})
+    ]
+    failed = [
+        {"index": position, **({"name": name} if name else {}), "error": orjson.loads(error)}
+        for position, _, name, error in _DONE.rows({"job_id": job_id, "state": REFUSED})
+    ]
+    return {
+        "created_count": len(created),
+        "failed_count": len(failed),
+        "created": created,
+        "failed": failed,
+    }
+
+
+def forget(job_id: str) -> None:
+    """Delete the job and its items."""
+    with database.transaction():
+        _PURGE_ITEMS.count({"k_id": job_id})
+        _PURGE.count({"k_id": job_id})
+
+
+def forget_items(job_id: str) -> None:
+    """Delete the job's items, and keep the job."""
+    _PURGE_ITEMS.count({"k_id": job_id})
+
+
+def cancelled_before(milliseconds: int) -> list[str]:
+    """The jobs that ended with their network before then."""
+    values = {"before": milliseconds, "failed": FAILED, "error": orjson.dumps(CANCELLED).decode()}
+    return [row[0] for row in _ORPHANS.rows(values)]

@@ -1,0 +1,128 @@
+"""Keys of the gateway API: who may provision networks, and for which organization. Design section 6.
+
+A key is `ogk_` and 43 characters; only its digest is stored. The one that the setting ADMIN_TOKEN
+names has the id `admin` and is replaced when the setting changes.
+"""
+
+import hmac
+import uuid
+from dataclasses import dataclass
+
+import sqlalchemy
+from sqlalchemy import BigInteger, bindparam
+from sqlmodel import Field, SQLModel
+
+from storage import database, instants, networks, secrets
+from storage.database import Query
+from storage.networks import ORGANIZATIONS
+
+USER = "user"
+ADMIN = "admin"
+_PREFIX = "ogk_"
+_SETTING = "admin"
+
+
+class KeyRow(SQLModel, table=True):
+    """One key."""
+
+    __tablename__ = "gw_keys"
+
+    id: str = Field(primary_key=True, max_length=36)
+    organization_id: str = Field(max_length=36, foreign_key="gw_organizations.id")
+    role: str = Field(max_length=5)
+    digest: str = Field(max_length=64, unique=True)
+    last4: str = Field(max_length=4)
+    created_at: int = Field(sa_type=BigInteger)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who sent a gateway request: the role, and the organization that the request acts in."""
+
+    kind: str
+    organization_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A fresh key; it is shown once."""
+
+    id: str
+    organization_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What may be shown of a key later."""
+
+    id: str
+    organization: str
+    organization_id: str
+    role: str
+    last4: str
+    created_at: int
+
+
+KEYS = database.table(KeyRow)
+_c = KEYS.c
+_IDENTIFY = Query(
+    sqlalchemy.select(_c.digest, _c.role, _c.organization_id).where(_c.digest == bindparam("digest"))
+)
+_LISTED = (
+    sqlalchemy.select(_c.id, ORGANIZATIONS.c.name, _c.organization_id, _c.role, _c.last4, _c.created_at)
+    .select_from(KEYS.join(ORGANIZATIONS, _c.organization_id == ORGANIZATIONS.c.id))
+    .order_by(_c.created_at, _c.id)
+)
+_REVOKE = sqlalchemy.delete(KEYS).where(_c.id == bindparam("k_id"))
+
+
+def identify(key: str) -> Member | None:
+    """Who presents *key*, or None."""
+    digest = secrets.digest(key)
+    row = _IDENTIFY.first({"digest": digest})
+    if row is None or not hmac.compare_digest(row[0], digest):
+        return None
+    return Member(row[1], row[2])
+
+
+def mint(organization: str, role: str) -> Minted:
+    """A new key for *organization*, which is made if it is new; only its digest stays."""
+    key = secrets.mint(_PREFIX)
+    with database.transaction():
+        owner = networks.organization(organization)
+        made = Minted(str(uuid.uuid4()), owner, key)
+        _add(made.id, owner, role, key)
+    return made
+
+
+def ensure_admin(organization_id: str, token: str) -> None:
+    """Let *token* be the one that the setting names, at home in the organization."""
+    with database.transaction() as connection:
+        connection.execute(_REVOKE, {"k_id": _SETTING})
+        _add(_SETTING, organization_id, ADMIN, token)
+
+
+def _add(key_id: str, organization_id: str, role: str, key: str) -> None:
+    row = {
+        "id": key_id,
+        "organization_id": organization_id,
+        "role": role,
+        "digest": secrets.digest(key),
+        "last4": key[-4:],
+        "created_at": instants.now_ms(),
+    }
+    with database.statement() as connection:
+        connection.execute(sqlalchemy.insert(KEYS), row)
+
+
+def listed() -> list[Known]:
+    """Every key, oldest first."""
+    with database.statement() as connection:
+        return [Known(*row) for row in connection.execute(_LISTED)]
+
+
+def revoke(key_id: str) -> bool:
+    """End the key; False if there is none with this id."""
+    with database.statement() as connection:
+        return connection.execute(_REVOKE, {"k_id": key_id}).rowcount > 0

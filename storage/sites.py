@@ -1,0 +1,384 @@
+"""Sites: our own locations as the gateway sees them, with their charge points. Design sections 6 and 10.
+
+A site is the OCPI document that peers read (storage/locations.py), and beside it what OCPI has no
+field for: its slug, its charge points, and which EVSE each of their plugs is. A site that is deleted
+stays a document with every EVSE REMOVED; here it is gone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy
+from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam
+from sqlmodel import Field, SQLModel
+
+from storage import database, instants, locations, networks, tariffs
+from storage.database import Query
+from storage.locations import LocationRow
+from storage.networks import Network
+from storage.objects import Party, Sequence
+
+Body = dict[str, Any]
+
+
+class SiteRow(SQLModel, table=True):
+    """What the gateway knows of a location of ours."""
+
+    __tablename__ = "gw_sites"
+
+    network_id: int = Field(primary_key=True, sa_type=BigInteger)
+    location_id: str = Field(primary_key=True, max_length=39)
+    slug: str = Field(max_length=300)
+    created_at: int = Field(sa_type=BigInteger)
+    deleted_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class ChargePointRow(SQLModel, table=True):
+    """A virtual charge point."""
+
+    __tablename__ = "gw_charge_points"
+    __table_args__ = (
+        UniqueConstraint("network_id", "identity"),
+        Index("ix_gw_charge_points_location", "network_id", "location_id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
+    network_id: int = Field(sa_type=BigInteger)
+    location_id: str = Field(max_length=39)
+    identity: str = Field(max_length=34)
+    brand_slug: str = Field(max_length=64)
+    model_slug: str = Field(max_length=64)
+    name: str | None = Field(default=None, max_length=255)
+    connector_type: str = Field(max_length=16)
+    ocpp_version: str = Field(max_length=9)
+    ws_url: str | None = Field(default=None, max_length=255)
+
+
+class RoutingRow(SQLModel, table=True):
+    """Which EVSE and connector of the OCPI document one plug of a charge point is."""
+
+    __tablename__ = "gw_routing"
+    __table_args__ = (
+        UniqueConstraint("charge_point_id", "position"),
+        Index("ix_gw_routing_network", "network_id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
+    network_id: int = Field(sa_type=BigInteger)
+    charge_point_id: int = Field(sa_type=BigInteger)
+    position: int
+    evse_uid: str = Field(max_length=39)
+    evse_id: str = Field(max_length=48)
+    connector_id: str = Field(max_length=36)
+
+
+@dataclass(frozen=True, slots=True)
+class EvsePlan:
+    """Which EVSE and connector of the OCPI document one plug of a charge point is."""
+
+    uid: str
+    evse_id: str
+    connector_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChargePointPlan:
+    """A virtual charge point to be."""
+
+    identity: str
+    brand_slug: str
+    model_slug: str
+    name: str | None
+    connector_type: str
+    ocpp_version: str
+    ws_url: str | None
+    evses: tuple[EvsePlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SitePlan:
+    """A site to be: its OCPI document and tariffs, both without `last_updated`, and its charge points."""
+
+    id: str
+    slug: str
+    public: bool
+    document: Body
+    tariffs: tuple[Body, ...]
+    charge_points: tuple[ChargePointPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """One plug of a charge point, as it is stored."""
+
+    id: int
+    uid: str
+    evse_id: str
+    connector_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChargePoint:
+    """A virtual charge point, as it is stored."""
+
+    id: int
+    identity: str
+    brand_slug: str
+    model_slug: str
+    name: str | None
+    connector_type: str
+    ocpp_version: str
+    ws_url: str | None
+    routing: tuple[Routing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site, as it is stored; instants in milliseconds. Without slug: the back office made it by OCPI."""
+
+    id: str
+    document: Body
+    public: bool
+    slug: str | None
+    created_at: int | None
+    updated_at: int
+    charge_points: tuple[ChargePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """How many rows a network has now."""
+
+    locations: int = 0
+    chargers: int = 0
+    evses: int = 0
+    connectors: int = 0
+
+
+LOCATIONS = database.table(LocationRow)
+SITES = database.table(SiteRow)
+CHARGE_POINTS = database.table(ChargePointRow)
+ROUTING = database.table(RoutingRow)
+
+
+def _given(table: sqlalchemy.Table) -> Body:
+    """Every column but the id, which the database gives."""
+    return {column.name: bindparam(column.name) for column in table.c if column.name != "id"}
+
+
+_l, _s, _p, _r = LOCATIONS.c, SITES.c, CHARGE_POINTS.c, ROUTING.c
+_JOINED = LOCATIONS.outerjoin(SITES, (_s.network_id == _l.network_id) & (_s.location_id == _l.id))
+_LIVE = (
+    _l.network_id == bindparam("network_id"),
+    _l.country_code == bindparam("country_code"),
+    _l.party_id == bindparam("party_id"),
+    _s.deleted_at.is_(None),
+)
+_SEEN = (_l.id, _l.document, _l.published, _s.slug, _s.created_at, _l.last_updated)
+_PAGE = Query(
+    sqlalchemy.select(*_SEEN)
+    .select_from(_JOINED)
+    .where(*_LIVE)
+    .order_by(_l.seq)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+_ONE = Query(sqlalchemy.select(*_SEEN).select_from(_JOINED).where(*_LIVE, _l.id == bindparam("id")))
+_COUNT = Query(sqlalchemy.select(sqlalchemy.func.count()).select_from(_JOINED).where(*_LIVE))
+_CHARGE_POINTS = (
+    sqlalchemy.select(CHARGE_POINTS)
+    .where(_p.network_id == bindparam("network_id"), _p.location_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_p.id)
+)
+_ROUTING = (
+    sqlalchemy.select(ROUTING)
+    .where(_r.charge_point_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_r.charge_point_id, _r.position)
+)
+_ADD_SITE = Query(sqlalchemy.insert(SITES))
+_ADD_CHARGE_POINT = Query(sqlalchemy.insert(CHARGE_POINTS).values(_given(CHARGE_POINTS)).returning(_p.id))
+_ADD_ROUTING = Query(sqlalchemy.insert(ROUTING).values(_given(ROUTING)))
+_IDENTITIES = sqlalchemy.select(_p.identity).where(
+    _p.network_id == bindparam("network_id"), _p.identity.in_(bindparam("ids", expanding=True))
+)
+_DELETE = {
+    name: insert.values(
+        network_id=bindparam("network_id"),
+        location_id=bindparam("location_id"),
+        slug=bindparam("slug"),
+        created_at=bindparam("now"),
+        deleted_at=bindparam("deleted_at"),
+    ).on_conflict_do_update(
+        index_elements=["network_id", "location_id"], set_={"deleted_at": insert.excluded.deleted_at}
+    )
+    for name, insert in database.insert_into(SITES).items()
+}
+_DELETE_SITE = Query(_DELETE)
+_DELETE_ROUTING = sqlalchemy.delete(ROUTING).where(
+    _r.charge_point_id.in_(
+        sqlalchemy.select(_p.id).where(
+            _p.network_id == bindparam("network_id"), _p.location_id == bindparam("location_id")
+        )
+    )
+)
+_DELETE_CHARGE_POINTS = sqlalchemy.delete(CHARGE_POINTS).where(
+    _p.network_id == bindparam("network_id"), _p.location_id == bindparam("location_id")
+)
+_TALLIES = tuple(
+    sqlalchemy.select(table.c.network_id, sqlalchemy.func.count())
+    .where(table.c.network_id.in_(bindparam("ids", expanding=True)))
+    .group_by(table.c.network_id)
+    for table in (CHARGE_POINTS, ROUTING)
+)
+_SITE_TALLY = (
+    sqlalchemy.select(_l.network_id, sqlalchemy.func.count())
+    .select_from(_JOINED.join(networks.NETWORKS, networks.NETWORKS.c.id == _l.network_id))
+    .where(
+        _l.network_id.in_(bindparam("ids", expanding=True)),
+        networks.NETWORKS.c.role == networks.CPO,
+        _s.deleted_at.is_(None),
+    )
+    .group_by(_l.network_id)
+)
+
+
+def taken(network_id: int, identities: list[str]) -> set[str]:
+    """Which of *identities* charge points of the network have already."""
+    values = {"network_id": network_id, "ids": identities}
+    with database.statement() as connection:
+        return set(connection.execute(_IDENTITIES, values).scalars())
+
+
+def exists(network_id: int, party: Party, location_id: str) -> bool:
+    """Is there a location of ours with this id, deleted ones included."""
+    return locations.get(network_id, party, locations.Spot(location_id)) is not None
+
+
+def add(network_id: int, party: Party, plan: SitePlan) -> None:
+    """Store the whole of *plan*, every row of it; call it inside a transaction that holds the network."""
+    now = instants.now()
+    for tariff in plan.tariffs:
+        tariffs.add(network_id, party, {**tariff, "last_updated": now})
+    locations.add(network_id, party, stamped(plan.document, now), published=plan.public)
+    site = {"network_id": network_id, "location_id": plan.id, "slug": plan.slug, "deleted_at": None}
+    _ADD_SITE.count({**site, "created_at": instants.parse(now)})
+    for charge_point in plan.charge_points:
+        _add_charge_point(network_id, plan.id, charge_point)
+
+
+def _add_charge_point(network_id: int, location_id: str, plan: ChargePointPlan) -> None:
+    row = {name: getattr(plan, name) for name in ChargePointPlan.__slots__ if name != "evses"}
+    key = _ADD_CHARGE_POINT.rows({**row, "network_id": network_id, "location_id": location_id})[0][0]
+    for position, evse in enumerate(plan.evses, 1):
+        _ADD_ROUTING.count(
+            {
+                "network_id": network_id,
+                "charge_point_id": key,
+                "position": position,
+                "evse_uid": evse.uid,
+                "evse_id": evse.evse_id,
+                "connector_id": evse.connector_id,
+            }
+        )
+
+
+def stamped(document: Body, now: str) -> Body:
+    """A location with `last_updated` at every level."""
+    evses = [
+        {**evse, "connectors": [{**connector, "last_updated": now} for connector in evse["connectors"]],
+         "last_updated": now}
+        for evse in document.get("evses", ())
+    ]  # fmt: skip
+    return {**document, **({"evses": evses} if evses else {}), "last_updated": now}
+
+
+def page(network: Network, offset: int, limit: int) -> tuple[list[Site], int]:
+    """The network's sites, oldest first, and how many there are."""
+    values = _live(network)
+    rows = _PAGE.rows({**values, "offset": offset, "limit": limit})
+    return _sites(network.id, rows), int(_COUNT.rows(values)[0][0])
+
+
+def get(network: Network, location_id: str) -> Site | None:
+    """One site, or None."""
+    found = _sites(network.id, _ONE.rows({**_live(network), "id": location_id}))
+    return found[0] if found else None
+
+
+def _live(network: Network) -> Body:
+    return {"network_id": network.id, "country_code": network.country_code, "party_id": network.party_id}
+
+
+def _sites(network_id: int, rows: list[Any]) -> list[Site]:
+    equipped = _equipped(network_id, [row[0] for row in rows])
+    return [
+        Site(row[0], orjson.loads(row[1]), bool(row[2]), row[3], row[4], row[5], equipped.get(row[0], ()))
+        for row in rows
+    ]
+
+
+def _equipped(network_id: int, location_ids: list[str]) -> dict[str, tuple[ChargePoint, ...]]:
+    """The charge points of each location."""
+    with database.statement() as connection:
+        found = connection.execute(_CHARGE_POINTS, {"network_id": network_id, "ids": location_ids}).all()
+        plugs = connection.execute(_ROUTING, {"ids": [row.id for row in found]}).all()
+    routing: dict[int, list[Routing]] = {}
+    for plug in plugs:
+        made = Routing(plug.id, plug.evse_uid, plug.evse_id, plug.connector_id)
+        routing.setdefault(plug.charge_point_id, []).append(made)
+    equipped: dict[str, tuple[ChargePoint, ...]] = {}
+    for row in found:
+        told = {name: getattr(row, name) for name in ChargePoint.__slots__ if name != "routing"}
+        made_of = ChargePoint(**told, routing=tuple(routing.get(row.id, ())))
+        equipped[row.location_id] = (*equipped.get(row.location_id, ()), made_of)
+    return equipped
+
+
+def revise(network: Network, location_id: str, change: Callable[[Body], Body], public: bool | None) -> bool:  # noqa: FBT001  (what the gateway may change beside the document)
+    """Change a site's document, and whether peers see it; False if there is no such site.
+
+    Raises:
+        errors.Refusal: as *change* does; nothing is changed then.
+    """
+    with database.transaction():
+        networks.lock(network.id)
+        if get(network, location_id) is None:
+            return False
+        locations.change(network.id, network.party, location_id, change, published=public)
+    return True
+
+
+def delete(network: Network, location_id: str) -> bool:
+    """Take a site away: its charge points go, its EVSEs are REMOVED; False if there is no such site."""
+    with database.transaction() as connection:
+        networks.lock(network.id)
+        site = get(network, location_id)
+        if site is None:
+            return False
+        key = {"network_id": network.id, "location_id": location_id}
+        now = instants.now_ms()
+        connection.execute(_DELETE_ROUTING, key)
+        connection.execute(_DELETE_CHARGE_POINTS, key)
+        _DELETE_SITE.count({**key, "slug": site.slug or location_id, "now": now, "deleted_at": now})
+        locations.change(network.id, network.party, location_id, _removed, published=None)
+    return True
+
+
+def _removed(document: Body) -> Body:
+    now = instants.now()
+    evses = [{**evse, "status": "REMOVED", "last_updated": now} for evse in document.get("evses", ())]
+    return {**document, **({"evses": evses} if evses else {}), "last_updated": now}
+
+
+def topologies(network_ids: list[int]) -> dict[int, Topology]:
+    """What each of the networks has now."""
+    with database.statement() as connection:
+        sites, charge_points, plugs = (
+            dict(connection.execute(tally, {"ids": network_ids}).all()) for tally in (_SITE_TALLY, *_TALLIES)
+        )
+    return {
+        key: Topology(sites.get(key, 0), charge_points.get(key, 0), plugs.get(key, 0), plugs.get(key, 0))
+        for key in network_ids
+    }

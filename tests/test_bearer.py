@@ -1,0 +1,223 @@
+"""Bearer tokens of the gateway: keys, JWTs, attacks on them, the organization acted in. Design section 6."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from jwts import (
+    AUDIENCE,
+    HOME,
+    ISSUER,
+    KEYS,
+    OTHER,
+    RSA_KEY,
+    SECRET,
+    UNKNOWN,
+    Configure,
+    claims,
+    configurable,
+    forged,
+    known,
+    signed,
+    with_hmac,
+)
+from pydantic import ValidationError
+
+import errors
+import settings as settings_module
+from handlers import bearer
+from storage.keys import Member
+
+
+@pytest.fixture
+def configure() -> Iterator[Configure]:
+    """Sets settings."""
+    with configurable() as change:
+        yield change
+
+
+# Keys
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_known_as_it_is(configure: Configure, key: str) -> None:
+    configure(jwt_secret=SECRET)
+
+    assert KEYS[key] == known(key)
+
+
+@pytest.mark.parametrize("key", ["ogk_", "OGK_USER", "", "eyJ.eyJ.x", "a.b.c", "ogk_user ", "\x80"])
+def test_an_unknown_key_is_nobody(configure: Configure, key: str) -> None:
+    configure(jwt_secret=SECRET)
+
+    assert None is known(key)
+
+
+# Shared secret
+
+
+@pytest.mark.parametrize("role", ["user", "admin"])
+def test_a_jwt_says_whom_it_acts_for(configure: Configure, role: str) -> None:
+    configure(jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
+
+    assert Member(role, OTHER) == known(signed(role=role, org_id=OTHER))
+    assert Member(role, HOME) == known(signed(role=role, aud=["else", AUDIENCE]))
+
+
+def test_issuer_and_audience_are_asked_for_only_where_they_are_set(configure: Configure) -> None:
+    configure(jwt_secret=SECRET)
+
+    assert Member("user", HOME) == known(signed(iss=..., aud=...))
+    assert Member("user", HOME) == known(signed(iss="anybody", aud="anything"))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(lambda: signed(exp=int(time.time()) - 1), id="expired"),
+        pytest.param(lambda: signed(exp=...), id="without end"),
+        pytest.param(lambda: signed(exp="never"), id="end is no number"),
+        pytest.param(lambda: forged({"alg": "HS256"}, b'{"exp":1e999}'), id="endless end"),
+        pytest.param(lambda: signed(nbf=int(time.time()) + 60), id="not yet"),
+        pytest.param(lambda: signed("t" * 32), id="another secret"),
+        pytest.param(lambda: signed()[:-2], id="signature cut"),
+        pytest.param(lambda: signed().rpartition(".")[0] + ".", id="signature taken off"),
+        pytest.param(lambda: signed("s" * 64, "HS512"), id="HS512"),
+        pytest.param(lambda: signed(SECRET * 2, "HS384"), id="HS384"),
+        pytest.param(lambda: forged({"alg": "none"}, claims()), id="none"),
+        pytest.param(lambda: forged({"alg": "None"}, claims(), b"x"), id="None"),
+        pytest.param(lambda: forged({"alg": ["HS256"]}, claims()), id="algorithm is a list"),
+        pytest.param(lambda: forged({}, claims()), id="no algorithm"),
+        pytest.param(lambda: forged({"alg": "HS256", "kid": {}}, claims()), id="key id is an object"),
+        pytest.param(lambda: forged({"alg": "HS256", "crit": ["x"]}, claims()), id="critical extension"),
+        pytest.param(lambda: forged(b"{", claims()), id="header is not JSON"),
+        pytest.param(lambda: forged(b'{"alg":"HS256"' * 9000, claims()), id="header is long"),
+        pytest.param(lambda: forged(b'{"a":' * 5000, claims()), id="header is deep"),
+        pytest.param(lambda: signed(iss="https://evil.example"), id="another issuer"),
+        pytest.param(lambda: signed(iss=...), id="no issuer"),
+        pytest.param(lambda: signed(aud="another"), id="another audience"),
+        pytest.param(lambda: signed(aud=...), id="no audience"),
+        pytest.param(lambda: signed(aud=[]), id="empty audience"),
+    ],
+)
+def test_a_jwt_that_is_not_to_be_believed_is_nobody(configure: Configure, token: Callable[[], str]) -> None:
+    configure(jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
+
+    assert None is known(token())
+
+
+def test_a_changed_payload_is_nobody(configure: Configure) -> None:
+    configure(jwt_secret=SECRET)
+    header, _, signature = signed().split(".")
+    payload = forged({}, claims(role="admin")).split(".")[1]
+
+    assert None is known(f"{header}.{payload}.{signature}")
+
+
+def test_a_jwt_is_nobody_while_no_issuer_is_set(configure: Configure) -> None:
+    configure()
+
+    assert None is known(signed())
+    assert None is known(with_hmac(b""))
+    assert None is known(signed(RSA_KEY, "RS256", "rsa"))
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        {"org_id": ...},
+        {"role": ...},
+        {"role": "root"},
+        {"role": ["admin"]},
+        {"role": "Admin"},
+        {"org_id": UNKNOWN},
+        {"org_id": 1},
+        {"org_id": [HOME]},
+        {"org_id": ""},
+        {"org_id": f"{HOME}\n"},
+        {"org_id": "\x00"},
+        {"org_id": "x" * 5000},
+    ],
+    ids=str,
+)
+def test_a_good_jwt_that_does_not_say_for_whom_is_forbidden(
+    configure: Configure, lacking: dict[str, Any]
+) -> None:
+    configure(jwt_secret=SECRET)
+
+    with pytest.raises(errors.Forbidden):
+        known(signed(**lacking))
+
+
+# The organization acted in
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "acts_in"),
+    [
+        ("user", None, HOME),
+        ("user", HOME, HOME),
+        ("admin", None, HOME),
+        ("admin", HOME, HOME),
+        ("admin", OTHER, OTHER),
+    ],
+)
+def test_an_admin_picks_the_organization_and_a_user_has_one(
+    configure: Configure, kind: str, header: str | None, acts_in: str
+) -> None:
+    configure()
+
+    assert Member(kind, acts_in) == bearer.within(Member(kind, HOME), header)
+
+
+@pytest.mark.parametrize(
+    ("kind", "header"),
+    [
+        ("user", OTHER),
+        ("user", UNKNOWN),
+        ("user", ""),
+        *(("admin", header) for header in (UNKNOWN, "", f"{OTHER},{OTHER}", f" {OTHER}", "\x80", "x" * 9000)),
+    ],
+)
+def test_any_other_organization_is_forbidden(configure: Configure, kind: str, header: str) -> None:
+    configure()
+
+    with pytest.raises(errors.Forbidden):
+        bearer.within(Member(kind, HOME), header)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("jwt_secret", "s" * 31, "32 bytes"),
+        ("admin_token", "a" * 15, "16 characters"),
+        ("admin_token", "a secret with blanks", "without spaces"),
+        ("jwt_jwks_url", "file:///etc/passwd", "https://"),
+        ("networks_per_organization", "0", "greater than or equal to 1"),
+        ("jobs_per_organization", "many", "valid integer"),
+    ],
+)
+def test_a_setting_that_is_of_no_use_is_refused_without_being_repeated(
+    configure: Configure, name: str, value: str, told: str
+) -> None:
+    configure(**{name: value})
+
+    with pytest.raises(ValidationError) as refused:
+        settings_module.settings()
+
+    assert told in str(refused.value)
+    assert value not in str(refused.value)
+    assert (name,) == refused.value.errors()[0]["loc"]
+
+
+def test_settings_that_suffice_are_taken(configure: Configure) -> None:
+    configure(jwt_secret="é" * 16, admin_token="a" * 16, jwt_jwks_url="HTTPS://id.example/keys")
+
+    assert (2000, 1000) == (
+        settings_module.settings().networks_per_organization,
+        settings_module.settings().jobs_per_organization,
+    )

@@ -1,0 +1,216 @@
+"""JWTs signed with an issuer's published keys; issuers that are slow, away or broken. RFC 7517, 8725."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import jwt
+import pytest
+from jwts import (
+    AUDIENCE,
+    EC_KEY,
+    HOME,
+    ISSUER,
+    KEYS,
+    OTHER,
+    OTHER_RSA_KEY,
+    PEM,
+    RSA_KEY,
+    SECRET,
+    WEAK_RSA_KEY,
+    Configure,
+    Issuer,
+    as_jwk,
+    claims,
+    configurable,
+    forged,
+    known,
+    signed,
+    with_hmac,
+)
+from nodes import free_port
+
+import errors
+from handlers import jwks
+from storage.keys import Member
+
+
+@pytest.fixture
+def configure() -> Iterator[Configure]:
+    """Sets settings."""
+    with configurable() as change:
+        yield change
+
+
+@pytest.fixture
+def issuer(configure: Configure) -> Iterator[Issuer]:
+    """An issuer that the settings name."""
+    with Issuer() as made:
+        configure(jwt_jwks_url=f"{made.url}/jwks.json", jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
+        yield made
+
+
+@pytest.mark.parametrize(("key", "algorithm", "kid"), [(RSA_KEY, "RS256", "rsa"), (EC_KEY, "ES256", "ec")])
+def test_a_jwt_signed_with_a_published_key_is_known(
+    issuer: Issuer, key: Any, algorithm: str, kid: str
+) -> None:
+    assert Member("admin", OTHER) == known(signed(key, algorithm, kid, role="admin", org_id=OTHER))
+    assert 1 == issuer.fetched
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(lambda: with_hmac(PEM), id="public key as secret"),
+        pytest.param(lambda: with_hmac(PEM.strip()), id="public key as secret, stripped"),
+        pytest.param(lambda: with_hmac(b""), id="empty secret"),
+        pytest.param(lambda: signed(OTHER_RSA_KEY, "RS256", "rsa"), id="another key of that name"),
+        pytest.param(lambda: signed(RSA_KEY, "RS256", "ec"), id="key of another kind"),
+        pytest.param(lambda: signed(RSA_KEY, "RS512", "rsa"), id="RS512"),
+        pytest.param(lambda: signed(RSA_KEY, "PS256", "rsa"), id="PS256"),
+        pytest.param(lambda: signed(RSA_KEY, "RS256", "nobody's"), id="unknown key"),
+        pytest.param(lambda: signed(RSA_KEY, "RS256"), id="which of two keys"),
+        pytest.param(lambda: signed(WEAK_RSA_KEY, "RS256", "weak"), id="1024 bits"),
+        pytest.param(lambda: signed(OTHER_RSA_KEY, "RS256", "enc"), id="key for encryption"),
+        pytest.param(lambda: signed(SECRET, "HS256", "oct"), id="published secret"),
+        pytest.param(lambda: forged({"alg": "none", "kid": "rsa"}, claims()), id="none"),
+        pytest.param(lambda: forged({"alg": "RS256", "kid": "rsa"}, claims()), id="no signature"),
+        pytest.param(
+            lambda: jwt.encode(
+                claims(), OTHER_RSA_KEY, "RS256", {"jwk": as_jwk(OTHER_RSA_KEY, "rsa"), "kid": "mine"}
+            ),
+            id="brings its own key",
+        ),
+    ],
+)
+@pytest.mark.parametrize("secret", ["", "x" * 32], ids=["without secret", "with secret"])
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+def test_no_other_signature_is_believed(
+    issuer: Issuer, configure: Configure, token: Callable[[], str], secret: str
+) -> None:
+    configure(jwt_secret=secret)
+    octets = {"kty": "oct", "k": base64.urlsafe_b64encode(SECRET.encode()).decode(), "kid": "oct"}
+    more = [octets, as_jwk(WEAK_RSA_KEY, "weak"), {**as_jwk(OTHER_RSA_KEY, "enc"), "use": "enc"}, 1, {}]
+    published = [*(as_jwk(key, kid) for kid, key in issuer.keys.items()), *more]
+    issuer.behave = lambda request: issuer.send(request, json.dumps({"keys": published}).encode())
+
+    assert None is known(token())
+    assert Member("user", HOME) == known(signed(RSA_KEY, "RS256", "rsa"))
+
+
+def test_the_only_key_needs_no_name(issuer: Issuer) -> None:
+    del issuer.keys["ec"]
+
+    assert Member("user", HOME) == known(signed(RSA_KEY, "RS256"))
+
+
+def test_keys_are_fetched_once_and_for_an_unknown_name_once_in_a_while(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        assert known(signed(RSA_KEY, "RS256", "rsa"))
+    for number in range(5):
+        assert None is known(signed(RSA_KEY, "RS256", f"made up {number}"))
+    assert 1 == issuer.fetched
+
+    issuer.keys["new"] = OTHER_RSA_KEY
+    assert None is known(signed(OTHER_RSA_KEY, "RS256", "new"))
+    monkeypatch.setattr(jwks, "COOLING_SECONDS", 0)
+    assert Member("user", HOME) == known(signed(OTHER_RSA_KEY, "RS256", "new"))
+    assert 2 == issuer.fetched
+
+
+def test_a_key_that_was_taken_back_is_soon_unknown(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(jwks, "RETRY_SECONDS", 0)
+    assert known(signed(RSA_KEY, "RS256", "rsa"))
+    del issuer.keys["rsa"]
+
+    assert None is known(signed(RSA_KEY, "RS256", "rsa"))
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        pytest.param(lambda issuer, request: issuer.send(request, b"{}", 500), id="500"),
+        pytest.param(lambda issuer, request: issuer.send(request, b"", 302), id="redirect"),
+        pytest.param(lambda issuer, request: issuer.send(request, b"<html>"), id="not JSON"),
+        pytest.param(lambda issuer, request: issuer.send(request, b"[]"), id="a list"),
+        pytest.param(lambda issuer, request: issuer.send(request, b'{"keys":[]}'), id="no keys"),
+        pytest.param(lambda issuer, request: issuer.send(request, b"[" * 100_000), id="deep"),
+        pytest.param(lambda _, request: request.wfile.write(b"nonsense\r\n\r\n"), id="not HTTP"),
+    ],
+)
+def test_an_issuer_that_does_not_tell_its_keys_is_unavailable_until_it_does(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, behave: Callable[..., None]
+) -> None:
+    token = signed(RSA_KEY, "RS256", "rsa")
+    issuer.behave = lambda request: behave(issuer, request)
+    for _ in range(3):
+        with pytest.raises(errors.Unavailable):
+            known(token)
+    assert 1 == issuer.fetched
+
+    issuer.behave = issuer.publish
+    monkeypatch.setattr(jwks, "RETRY_SECONDS", 0)
+    assert Member("user", HOME) == known(token)
+
+
+def test_an_issuer_that_is_not_there_is_unavailable(configure: Configure) -> None:
+    configure(jwt_jwks_url=f"http://127.0.0.1:{free_port()}/jwks.json", jwt_secret=SECRET)
+
+    with pytest.raises(errors.Unavailable):
+        known(signed(RSA_KEY, "RS256", "rsa"))
+    assert Member("user", HOME) == known(signed())
+    assert KEYS["ogk_user"] == known("ogk_user")
+
+
+def test_known_keys_outlast_an_issuer_that_is_away(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = signed(RSA_KEY, "RS256", "rsa")
+    assert known(token)
+    issuer.behave = lambda request: issuer.send(request, b"", 503)
+    monkeypatch.setattr(jwks, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(jwks, "RETRY_SECONDS", 0)
+
+    assert Member("user", HOME) == known(token)
+    with pytest.raises(errors.Unavailable):
+        known(signed(RSA_KEY, "RS256", "new"))
+    monkeypatch.setattr(jwks, "STALE_SECONDS", 0)
+    with pytest.raises(errors.Unavailable):
+        known(token)
+
+
+def _hang(issuer: Issuer, request: BaseHTTPRequestHandler) -> None:
+    del request
+    issuer.over.wait(20)
+
+
+def _drip(issuer: Issuer, request: BaseHTTPRequestHandler) -> None:
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drops: ")
+    while not issuer.over.wait(0.05):
+        request.wfile.write(b"x")
+
+
+@pytest.mark.parametrize("behave", [_hang, _drip])
+def test_nobody_waits_long_for_an_issuer(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, behave: Callable[..., None]
+) -> None:
+    """Eight at once wait for one fetch together; who comes later does not wait at all."""
+    monkeypatch.setattr(jwks, "WAIT_SECONDS", 0.5)
+    issuer.behave = lambda request: behave(issuer, request)
+    token = signed(RSA_KEY, "RS256", "rsa")
+
+    def seconds(_number: int) -> float:
+        began = time.monotonic()
+        with pytest.raises(errors.Unavailable):
+            known(token)
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as pool:
+        assert max(pool.map(seconds, range(8))) < 3
+    assert seconds(9) < 0.3
+    assert 1 == issuer.fetched

@@ -1,0 +1,191 @@
+"""The engine of durable jobs: DBOS, embedded, in the same database as everything else. Design section 7.
+
+A job is put on the queue by the transaction that stores it. A process that serves runs the queue; it
+holds a slot (storage/slots.py) whose name is the engine's executor id, so that the jobs of a process
+that died are found, and those of one that lives are left alone.
+"""
+
+import contextlib
+import functools
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SQLAlchemyDatasource
+from dbos import error as dbos_errors
+
+from settings import settings
+from storage import database, slots
+from storage.database import Transaction
+
+log = logging.getLogger("ocpi_gateway")
+
+JOBS = "jobs"
+_NAME = "ocpi-gateway"
+_VERSION = "1"
+"""Fixed: with the engine's own default, a hash of the source, a new release would strand running jobs."""
+
+_AT_ONCE = 4
+_POLL_SECONDS = 0.25
+_SLOT = "slot"
+_PENDING = "PENDING"
+_LOST = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "SUCCESS"})
+
+
+class _Running:
+    """What this process needs while the engine runs."""
+
+    def __init__(self) -> None:
+        self.slot = slots.take()
+        engine = database.engine_of_jobs()
+        url = settings().database
+        config: Any = {
+            "name": _NAME,
+            "system_database_url": url,
+            "system_database_engine": engine,
+            "application_version": _VERSION,
+            "executor_id": f"{_SLOT}{self.slot.number}",
+            "serializer": DBOSPortableJSONSerializer(),
+            "run_migrations": False,
+            "log_level": "ERROR",
+            "notification_listener_polling_interval_sec": 0.5,
+            "use_listen_notify": False,
+        }
+        DBOS(config=config)
+        self.datasource = SQLAlchemyDatasource.create(
+            url, engine=engine, serializer=DBOSPortableJSONSerializer(), run_migrations=False
+        )
+        self.isolation: Any = "SERIALIZABLE" if database.is_sqlite() else "READ COMMITTED"
+
+
+_running: list[_Running] = []
+
+
+def _log_as_ours() -> None:
+    """The engine's log goes where ours goes; that a job was cancelled is no error."""
+    theirs = logging.getLogger("dbos")
+    theirs.setLevel(logging.ERROR)
+    theirs.handlers.clear()
+    theirs.propagate = True
+    if _is_news not in theirs.filters:
+        theirs.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, dbos_errors.DBOSAwaitedWorkflowCancelledError)
+
+
+def migrate() -> None:
+    """Bring the engine's own tables up to date. Call it under `database.startup_lock()`."""
+    _log_as_ours()
+    url = settings().database
+    DBOS.migrate(url)
+    SQLAlchemyDatasource.migrate(url)
+
+
+def start() -> None:
+    """Work at jobs from now on, in this process; never before a fork."""
+    with database.startup_lock():
+        _running.append(_Running())
+        _log_as_ours()
+        DBOS.launch()
+        DBOS.register_queue(JOBS, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
+
+
+def stop() -> None:
+    """Work at no more jobs; what was begun goes on at the next start."""
+    while _running:
+        DBOS.destroy(workflow_completion_timeout_sec=0)
+        _running.pop().slot.release()
+
+
+def step(effect: Callable[..., None], *arguments: Any) -> None:
+    """Run *effect* and record that it ran, in one transaction: both are there afterwards, or neither."""
+    running = _running[0]
+
+    def joined() -> None:
+        with database.joining(running.datasource.sql_session().connection()):
+            effect(*arguments)
+
+    running.datasource.run_tx_step({"name": "step", "isolation_level": running.isolation}, joined)
+
+
+@functools.cache
+def _client() -> DBOSClient:
+    """What puts jobs on the queue, in processes too that do not work at them."""
+    return DBOSClient(
+        system_database_engine=database.engine_of_jobs(),
+        serializer=DBOSPortableJSONSerializer(),
+        application_name=_NAME,
+        lazy=True,
+        retry_connection_errors=False,
+    )
+
+
+def forget_client() -> None:
+    """The settings have changed, and with them the database."""
+    if _client.cache_info().currsize:
+        _client().destroy()
+        _client.cache_clear()
+
+
+def enqueue(transaction: Transaction, workflow: str, job_id: str) -> None:
+    """Put a job on the queue, inside the transaction that stores it."""
+    options: Any = {
+        "queue_name": JOBS,
+        "workflow_name": workflow,
+        "workflow_id": job_id,
+        "app_version": _VERSION,
+    }
+    _client().enqueue_in_transaction(transaction, options, job_id)
+
+
+def cancel(job_id: str) -> None:
+    """Let the job end before its next step."""
+    _client().cancel_workflow(job_id)
+
+
+def lost(job_id: str) -> bool:
+    """Is nobody going to work at the job any more, without an error of ours or with it."""
+    status = _client().retrieve_workflow(job_id).get_status() if _known(job_id) else None
+    return status is None or status.status in _LOST
+
+
+def _known(job_id: str) -> bool:
+    return bool(_client().list_workflows(workflow_ids=[job_id], load_input=False, load_output=False))
+
+
+def purge(job_ids_before_ms: int) -> None:
+    """Delete what the engine remembers of workflows that ended before then."""
+    ended = _client().list_workflows(
+        status=["SUCCESS", "ERROR", "CANCELLED"], load_input=False, load_output=False, limit=500
+    )
+    old = [w.workflow_id for w in ended if (w.updated_at or 0) < job_ids_before_ms]
+    if old:
+        _client().delete_workflows(old)
+
+
+def reap(suspects: set[str]) -> set[str]:
+    """Take over the jobs of processes that died; the executors that look dead now.
+
+    Only those that looked dead the time before as well (*suspects*): a restart of PostgreSQL ends
+    every lock for a moment.
+    """
+    running = _running[0]
+    if not running.slot.still_held():
+        log.warning("slot_lost", extra={"slot": running.slot.number})
+    mine = f"{_SLOT}{running.slot.number}"
+    working = DBOS.list_workflows(status=_PENDING, load_input=False, load_output=False)
+    seen = set()
+    for executor in {w.executor_id for w in working if w.executor_id} - {mine}:
+        with slots.dead(int(executor.removeprefix(_SLOT))) as is_dead:
+            if not is_dead:
+                continue
+            seen.add(executor)
+            if executor in suspects:
+                log.info("takes_over", extra={"executor": executor})
+                with warnings.catch_warnings(), contextlib.suppress(KeyError):
+                    DBOS._recover_pending_workflows([executor])  # noqa: SLF001  (3.4 has no public name for it)
+    return seen

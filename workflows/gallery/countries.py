@@ -1,0 +1,66 @@
+"""Countries: their codes, how they write an address, what they speak and pay with."""
+
+import functools
+from pathlib import Path
+
+import orjson
+
+_CONTRACT = Path(__file__).parent.parent.parent / "generated" / "ocpi.json"
+
+_NUMBER_FIRST = frozenset({"FR", "GB", "IE", "LU"})
+_LANGUAGES = {
+    "AT": "de", "BE": "nl", "CH": "de", "CZ": "cs", "DE": "de", "DK": "da", "ES": "es", "FI": "fi",
+    "FR": "fr", "HR": "hr", "HU": "hu", "IT": "it", "LU": "fr", "NL": "nl", "NO": "no", "PL": "pl",
+    "PT": "pt", "SE": "sv", "SI": "sl", "SK": "sk",
+}  # fmt: skip
+_CURRENCIES = {
+    "AE": "AED", "AL": "ALL", "AU": "AUD", "BA": "BAM", "BR": "BRL", "CA": "CAD", "CH": "CHF", "CL": "CLP",
+    "CN": "CNY", "CZ": "CZK", "DK": "DKK", "FO": "DKK", "GB": "GBP", "GE": "GEL", "GG": "GBP", "GI": "GBP",
+    "GL": "DKK", "HK": "HKD", "HU": "HUF", "IL": "ILS", "IM": "GBP", "IN": "INR", "IS": "ISK", "JE": "GBP",
+    "JP": "JPY", "KR": "KRW", "LI": "CHF", "MA": "MAD", "MD": "MDL", "MK": "MKD", "MX": "MXN", "NO": "NOK",
+    "NZ": "NZD", "PL": "PLN", "PR": "USD", "RO": "RON", "RS": "RSD", "SA": "SAR", "SE": "SEK", "SG": "SGD",
+    "SJ": "NOK", "TH": "THB", "TR": "TRY", "TW": "TWD", "UA": "UAH", "US": "USD", "ZA": "ZAR",
+}  # fmt: skip
+
+
+@functools.cache
+def _alpha3s() -> dict[str, str]:
+    """ISO 3166-1 alpha-2 to alpha-3, as the contract has it."""
+    schemas = orjson.loads(_CONTRACT.read_bytes())["components"]["schemas"]
+    table: dict[str, str] = schemas["CountryAlpha3"]["x-alpha-2"]
+    return table
+
+
+@functools.cache
+def _alpha2s() -> dict[str, str]:
+    return {three: two for two, three in _alpha3s().items()}
+
+
+def alpha3(alpha2: str) -> str:
+    """The alpha-3 code of an upper-case alpha-2 code; KeyError when there is no such country."""
+    return _alpha3s()[alpha2]
+
+
+def alpha2(alpha3: str) -> str:
+    """The alpha-2 code of an upper-case alpha-3 code; what is no country's code comes back as it is."""
+    return _alpha2s().get(alpha3, alpha3)
+
+
+def is_known(alpha2: object) -> bool:
+    """Is it the upper-case alpha-2 code of a country?"""
+    return isinstance(alpha2, str) and alpha2 in _alpha3s()
+
+
+def language(alpha2: str) -> str:
+    """The ISO 639-1 code of the language on the signs; English where the gallery speaks none of them."""
+    return _LANGUAGES.get(alpha2, "en")
+
+
+def currency(alpha2: str) -> str:
+    """The ISO 4217 code in which drivers pay; where the price book has no local prices, euro."""
+    return _CURRENCIES.get(alpha2, "EUR")
+
+
+def address(alpha2: str, street: str, number: int) -> str:
+    """Street and house number in the order of the country."""
+    return f"{number} {street}" if alpha2 in _NUMBER_FIRST else f"{street} {number}"

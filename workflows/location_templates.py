@@ -1,0 +1,184 @@
+"""Location templates: single sites to be stamped by a bulk request. gateway-api.md 8.2."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from workflows import catalogue
+from workflows.catalogue import CCS_2, CHADEMO, OCPP_1_6, OCPP_2_0_1, TYPE_2
+from workflows.gallery import surroundings
+
+Body = dict[str, Any]
+
+_TYPES = {frozenset({"ac"}): "AC", frozenset({"dc"}): "DC", frozenset({"ac", "dc"}): "AC-DC"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerGroup:
+    """Equal charge points; `kw` is the rating of each of their connectors."""
+
+    brand_slug: str
+    model_slug: str
+    connector_type: str
+    ocpp_version: str
+    count: int
+    kw: float
+
+    @property
+    def model(self) -> catalogue.Model:
+        """The model; LookupError when the catalogue has it no more."""
+        found = catalogue.model(self.brand_slug, self.model_slug)
+        if found is None:
+            raise LookupError(f"The catalogue has no {self.brand_slug}/{self.model_slug}.")
+        return found
+
+    def summary(self) -> Body:
+        """Its entry in the gallery."""
+        names = {brand.slug: brand.name for brand in catalogue.brands()}
+        return {
+            "brand_slug": self.brand_slug,
+            "brand_name": names[self.brand_slug],
+            "model_slug": self.model_slug,
+            "model_name": self.model.name,
+            "connector_type": self.connector_type,
+            "ocpp_version": self.ocpp_version,
+            "count": self.count,
+            "nominal_kw": self.kw,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LocationTemplate:
+    """A preset: `location` has the gateway's members, `kind` names what surrounds the site."""
+
+    slug: str
+    version: int
+    description: str
+    location: Body
+    kind: str
+    groups: tuple[ChargerGroup, ...]
+
+    @property
+    def type(self) -> str:
+        """AC, DC or AC-DC, as its connectors are."""
+        return _TYPES[frozenset(group.model.current_type for group in self.groups)]
+
+    @property
+    def chargers(self) -> int:
+        """How many charge points it has."""
+        return sum(group.count for group in self.groups)
+
+    def summary(self) -> Body:
+        """Its entry in the gallery."""
+        return {
+            "slug": self.slug,
+            "version": self.version,
+            "description": self.description,
+            "type": self.type,
+            **self.location,
+            "chargers": self.chargers,
+            "charger_groups": [group.summary() for group in self.groups],
+        }
+
+
+def _location(
+    name: str, address: str, city: str, postal_code: str, country: str, zone: str,
+    latitude: float, longitude: float, parking_type: str,
+) -> Body:  # fmt: skip
+    return {
+        "name": name,
+        "address": address,
+        "city": city,
+        "postal_code": postal_code,
+        "country": country,
+        "coordinates": {"latitude": latitude, "longitude": longitude},
+        "timezone": zone,
+        "public": True,
+        "parking_type": parking_type,
+    }
+
+
+_ALL = (
+    LocationTemplate(
+        "urban-ac-hub", 1, "A kerbside hub in town: six AC chargers, two of them with two sockets, OCPP 1.6.",
+        _location(
+            "Hub Magenta", "12 Boulevard de Magenta", "Paris", "75010", "FR", "Europe/Paris",
+            48.8691, 2.3602, surroundings.ON_STREET,
+        ),
+        surroundings.ON_STREET,
+        (
+            ChargerGroup("schneider", "evlink-pro-ac-22kw", TYPE_2, OCPP_1_6, 4, 22.0),
+            ChargerGroup("alfen", "eve-double-pro-line", TYPE_2, OCPP_1_6, 2, 22.0),
+        ),
+    ),
+    LocationTemplate(
+        "highway-dc-station", 1, "A motorway station: four fast chargers and one with CHAdeMO, OCPP 1.6.",
+        _location(
+            "Rasthof Geiselwind (A3)", "Scheinfelder Straße 15", "Geiselwind", "96160", "DE", "Europe/Berlin",
+            49.7696, 10.4702, surroundings.ALONG_MOTORWAY,
+        ),
+        surroundings.ALONG_MOTORWAY,
+        (
+            ChargerGroup("abb", "terra-184", CCS_2, OCPP_1_6, 4, 180.0),
+            ChargerGroup("kempower", "satellite-double", CHADEMO, OCPP_1_6, 1, 50.0),
+        ),
+    ),
+    LocationTemplate(
+        "residential-ac-single", 1, "One wall box on a driveway, OCPP 1.6.",
+        _location(
+            "Nachtegaalstraat", "Nachtegaalstraat 48", "Utrecht", "3581 AN", "NL", "Europe/Amsterdam",
+            52.0893, 5.1302, surroundings.ON_DRIVEWAY,
+        ),
+        surroundings.ON_DRIVEWAY,
+        (ChargerGroup("wallbox", "wallbox-pulsar-plus", TYPE_2, OCPP_1_6, 1, 7.4),),
+    ),
+    LocationTemplate(
+        "retail-park-mixed", 1, "A retail park: four AC chargers with OCPP 1.6 and two DC ones with 2.0.1.",
+        _location(
+            "Parcheggio Buenos Aires", "Corso Buenos Aires 36", "Milano", "20124", "IT", "Europe/Rome",
+            45.4790, 9.2086, surroundings.PARKING_LOT,
+        ),
+        surroundings.PARKING_LOT,
+        (
+            ChargerGroup("wallbox", "wallbox-copper-sb", TYPE_2, OCPP_1_6, 4, 22.0),
+            ChargerGroup("alpitronic", "hyc150", CCS_2, OCPP_2_0_1, 2, 150.0),
+        ),
+    ),
+    LocationTemplate(
+        "city-ultra-fast", 1, "A hub for those in a hurry: six 400 kW chargers, OCPP 2.0.1.",
+        _location(
+            "Ladepark Invalidenstraße", "Invalidenstraße 50", "Berlin", "10557", "DE", "Europe/Berlin",
+            52.5290, 13.3690, surroundings.PARKING_LOT,
+        ),
+        surroundings.PARKING_LOT,
+        (ChargerGroup("alpitronic", "hyc400", CCS_2, OCPP_2_0_1, 6, 400.0),),
+    ),
+    LocationTemplate(
+        "fleet-depot-ac", 1, "A depot where vans charge at night: eight AC chargers, OCPP 2.0.1.",
+        _location(
+            "Zajezdnia Prosta", "ul. Prosta 70", "Warszawa", "00-838", "PL", "Europe/Warsaw",
+            52.2300, 20.9880, surroundings.PARKING_LOT,
+        ),
+        surroundings.DEPOT,
+        (ChargerGroup("zaptec", "zaptec-pro", TYPE_2, OCPP_2_0_1, 8, 22.0),),
+    ),
+)  # fmt: skip
+_BY_SLUG = {template.slug: template for template in _ALL}
+
+
+def location_template(slug: str) -> LocationTemplate | None:
+    """The template, or None."""
+    return _BY_SLUG.get(slug)
+
+
+def location_templates(type: str | None = None, ocpp_version: str | None = None) -> list[Body]:  # noqa: A002  (the parameter's public name)
+    """The gallery's entries: of that type, with that OCPP version; one of several versions matches each."""
+    return [
+        template.summary()
+        for template in _ALL
+        if type in {None, template.type} and _has(template, ocpp_version)
+    ]
+
+
+def _has(template: LocationTemplate, ocpp_version: str | None) -> bool:
+    versions = {group.ocpp_version for group in template.groups}
+    return ocpp_version is None or ocpp_version in versions or len(versions) > 1

@@ -1,0 +1,272 @@
+"""Network templates: what a network is stamped from. Design section 10, "Templates"; gateway-api.md 8.1.
+
+A plan is a pure function of seed, template and version, overrides, name prefix, role and party. Each site
+draws from dice of its own, so any of them can be made alone, in any order, as often as a retry needs.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from storage.sites import SitePlan
+from workflows import catalogue, drivers, gallery, identities, site_plans
+from workflows.catalogue import OCPP_1_6, OCPP_2_0_1
+from workflows.charge_points import Post
+from workflows.drivers import TokenPlan
+from workflows.gallery import countries, place, surroundings
+from workflows.gallery.place import City, ServiceArea
+from workflows.identities import Party
+
+Body = dict[str, Any]
+
+CPO, EMSP = "cpo", "emsp"
+OVERRIDES = ("locations", "chargers_per_location")
+"""What a request may ask for that differs from the template; other keys have no effect."""
+
+_CITIES, _MOTORWAYS = "cities", "motorways"
+_BAYS_KM = 0.05  # charging bays lie that close to the middle of a service area
+_HOUSES = 120
+
+
+class Choice(NamedTuple):
+    """A charge point that a template may put up: brand, model, plug, OCPP version, kW at one connector."""
+
+    brand_slug: str
+    model_slug: str
+    connector_type: str
+    ocpp_version: str
+    kw: float
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkTemplate:
+    """A preset. `direct` says how many of the charge points of site *index* are DC, given how many it has."""
+
+    slug: str
+    version: int
+    description: str
+    role: str
+    locations: int = 0
+    chargers_per_location: int = 0
+    where: str = _CITIES
+    kinds: tuple[str, ...] = ()
+    ac: tuple[Choice, ...] = ()
+    dc: tuple[Choice, ...] = ()
+    direct: Callable[[int, int], int] = lambda _index, _count: 0
+
+    @property
+    def chargers(self) -> int:
+        """Charge points of the whole network."""
+        return self.locations * self.chargers_per_location
+
+    def summary(self) -> Body:
+        """Its entry in the gallery."""
+        return {
+            "slug": self.slug,
+            "version": self.version,
+            "description": self.description,
+            "locations": self.locations,
+            "chargers": self.chargers,
+            "role": self.role,
+        }
+
+
+_STREET_AC = (
+    Choice("schneider", "evlink-pro-ac-22kw", catalogue.TYPE_2, OCPP_1_6, 22.0),
+    Choice("alfen", "eve-single-pro-line", catalogue.TYPE_2, OCPP_1_6, 22.0),
+    Choice("zaptec", "zaptec-pro", catalogue.TYPE_2, OCPP_1_6, 22.0),
+)
+_TWIN_AC = Choice("alfen", "eve-double-pro-line", catalogue.TYPE_2, OCPP_2_0_1, 22.0)
+_FAST = (
+    Choice("abb", "terra-184", catalogue.CCS_2, OCPP_1_6, 180.0),
+    Choice("alpitronic", "hyc300", catalogue.CCS_2, OCPP_1_6, 300.0),
+    Choice("kempower", "satellite-double", catalogue.CCS_2, OCPP_1_6, 200.0),
+)
+_DEPOT_DC = (
+    Choice("alpitronic", "hyc150", catalogue.CCS_2, OCPP_2_0_1, 150.0),
+    Choice("schneider", "evlink-pro-dc-180kw", catalogue.CCS_2, OCPP_2_0_1, 120.0),
+)
+_IN_TOWN = (
+    surroundings.ON_STREET,
+    surroundings.ON_STREET,
+    surroundings.PARKING_LOT,
+    surroundings.PARKING_GARAGE,
+    surroundings.UNDERGROUND_GARAGE,
+)
+_EVERY_FIFTH = 5
+
+_TEMPLATES = (
+    NetworkTemplate(
+        "small-urban-ac", 1, "Two urban locations with three AC chargers each, OCPP 1.6.", CPO,
+        locations=2, chargers_per_location=3, kinds=_IN_TOWN, ac=_STREET_AC,
+    ),
+    NetworkTemplate(
+        "highway-dc", 1, "Three highway sites with two DC fast chargers each, OCPP 1.6.", CPO,
+        locations=3, chargers_per_location=2, where=_MOTORWAYS, kinds=(surroundings.ALONG_MOTORWAY,),
+        dc=_FAST, direct=lambda _index, count: count,
+    ),
+    NetworkTemplate(
+        "mixed-depot", 1, "One depot with four AC and two DC chargers, mixed OCPP versions.", CPO,
+        locations=1, chargers_per_location=6, kinds=(surroundings.DEPOT,),
+        ac=_STREET_AC, dc=_DEPOT_DC, direct=lambda _index, count: count // 3,
+    ),
+    NetworkTemplate(
+        "city-network", 1, "Fifty city locations with four chargers each; every fifth one is a DC hub.", CPO,
+        locations=50, chargers_per_location=4, kinds=_IN_TOWN, ac=(*_STREET_AC, _TWIN_AC),
+        dc=(*_FAST, *_DEPOT_DC), direct=lambda index, count: 0 if (index + 1) % _EVERY_FIFTH else count,
+    ),
+    NetworkTemplate(
+        "emsp-drivers", 1,
+        f"An eMSP with {drivers.COUNT} tokens: valid, blocked, expired, without credit, restricted.", EMSP,
+    ),
+)  # fmt: skip
+
+
+def network_templates() -> list[Body]:
+    """The gallery: slug, version, description, locations, chargers and role of each template."""
+    return [template.summary() for template in _TEMPLATES]
+
+
+def network_template(slug: str, role: str) -> NetworkTemplate | None:
+    """The template; None when there is no such one, or not for *role* (`cpo` or `emsp`, in either case)."""
+    return next((t for t in _TEMPLATES if (t.slug, t.role) == (slug, role.lower())), None)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPlan:
+    """A network to be: `locations` sites with `chargers_per_location` charge points each, and its tokens."""
+
+    template: NetworkTemplate
+    locations: int
+    chargers_per_location: int
+    name_prefix: str
+    role: str
+    party: Party
+    seed: int
+
+    @property
+    def chargers(self) -> int:
+        """Charge points of the whole network."""
+        return self.locations * self.chargers_per_location
+
+    def site(self, index: int) -> SitePlan:
+        """The site of that index, from 0; IndexError past the end."""
+        if not 0 <= index < self.locations:
+            raise IndexError(index)
+        of = self._of("site", index)
+        dice = _dice(of)
+        kind = dice.choice(self.template.kinds)
+        stop, visit = self._stop(index)
+        location = {
+            **(self._in_town(stop, visit, dice) if isinstance(stop, City) else _bays(stop, visit, dice)),
+            "owner_name": self.name_prefix,
+            "parking_type": surroundings.PARKING_LOT if kind == surroundings.DEPOT else kind,
+        }
+        return site_plans.furnished(of, location, self._posts(index, location, dice), self.party, kind)
+
+    def tariffs(self) -> tuple[Body, ...]:
+        """Every tariff that a connector of the network points to, once."""
+        sites = (self.site(index) for index in range(self.locations))
+        return tuple({tariff["id"]: tariff for site in sites for tariff in site.tariffs}.values())
+
+    def tokens(self) -> list[TokenPlan]:
+        """The drivers of an eMSP network; none for a CPO."""
+        if self.role != EMSP:
+            return []
+        return drivers.tokens(_dice(self._of("tokens")), self.party, self.name_prefix)
+
+    def _of(self, *what: object) -> str:
+        """A text that no other seed, template, override, name, role, party or *what* has."""
+        template = (self.seed, self.template.slug, self.template.version)
+        size = (self.locations, self.chargers_per_location)
+        return orjson.dumps([*template, *size, self.name_prefix, self.role, self.party, *what]).decode()
+
+    def _stop(self, index: int) -> tuple[City | ServiceArea, int]:
+        """Where site *index* goes, and how often the network was there before: first at home, then abroad."""
+        places: tuple[City | ServiceArea, ...] = gallery.CITIES
+        if self.template.where == _MOTORWAYS:
+            places = gallery.SERVICE_AREAS
+        shuffled = _dice(self._of("route")).sample(places, len(places))
+        route = sorted(shuffled, key=lambda stop: stop.country != self.party[0])
+        return route[index % len(route)], index // len(route)
+
+    def _in_town(self, city: City, visit: int, dice: random.Random) -> Body:
+        streets = _dice(self._of("streets", city.name)).sample(city.streets, len(city.streets))
+        street = streets[visit % len(streets)]
+        *centre, reach = city.dry
+        latitude, longitude = place.scatter(dice, (centre[0], centre[1]), reach)
+        return {
+            "name": f"{city.name} {street.removeprefix('ul. ')}",
+            "address": countries.address(city.country, street, dice.randint(1, _HOUSES)),
+            "city": city.name,
+            "postal_code": place.postal_code(dice, dice.choice(city.postal_codes)),
+            "country": city.country,
+            "coordinates": {"latitude": latitude, "longitude": longitude},
+            "timezone": city.zone,
+        }
+
+    def _posts(self, index: int, location: Body, dice: random.Random) -> list[Post]:
+        """Its charge points, AC first; all AC ones of a site are of one model, all DC ones too."""
+        count = self.chargers_per_location
+        direct = self.template.direct(index, count)
+        chosen = [dice.choice(pool) if pool else None for pool in (self.template.ac, self.template.dc)]
+        town = identities.slug(location["city"]).replace("-", "")[:3].upper()
+        start = f"{identities.generated_prefix(self.name_prefix)}{town}{index + 1:03d}"
+        return [_post(f"{start}-{n:02d}", chosen[n > count - direct], str(n)) for n in range(1, count + 1)]
+
+
+def plan_network(
+    template: NetworkTemplate,
+    seed: int,
+    overrides: Mapping[str, Any] | None,
+    name_prefix: str,
+    role: str,
+    party: Party,
+) -> NetworkPlan:
+    """The network that *template* makes; absent and null overrides leave the template's value.
+
+    *role* is the template's, in either case; *party* is the one actually taken. An eMSP template has no
+    locations and heeds no overrides.
+    """
+    given = overrides or {} if role.lower() == CPO else {}
+    locations, chargers = (given.get(name) for name in OVERRIDES)
+    return NetworkPlan(
+        template,
+        template.locations if locations is None else locations,
+        template.chargers_per_location if chargers is None else chargers,
+        name_prefix,
+        role.lower(),
+        party,
+        seed,
+    )
+
+
+def _dice(of: str) -> random.Random:
+    return random.Random(of)  # noqa: S311  (the same for the same seed is the whole point)
+
+
+def _bays(area: ServiceArea, visit: int, dice: random.Random) -> Body:
+    latitude, longitude = place.scatter(dice, (area.latitude, area.longitude), _BAYS_KM)
+    again = f", {visit + 1}" if visit else ""
+    return {
+        "name": f"{area.name} ({area.motorway}){again}",
+        "address": f"{area.motorway}, {area.name}",
+        "city": area.city,
+        "postal_code": area.postal_code,
+        "country": area.country,
+        "coordinates": {"latitude": latitude, "longitude": longitude},
+        "timezone": area.zone,
+    }
+
+
+def _post(identity: str, choice: Choice | None, reference: str) -> Post:
+    if choice is None:
+        raise LookupError("The template puts up a kind of charge point of which it has none.")
+    model = catalogue.model(choice.brand_slug, choice.model_slug)
+    if model is None:
+        raise LookupError(f"The catalogue has no {choice.brand_slug}/{choice.model_slug}.")
+    name = f"{model.name} {reference}"
+    return Post(identity, model, choice.connector_type, choice.ocpp_version, choice.kw, reference, name)

@@ -1,0 +1,266 @@
+"""What the gateway is asked to make and to end: networks, sites, and their end. Design sections 6 and 10."""
+
+import secrets
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import errors
+from settings import settings
+from storage import access, database, erasure, idempotency, instants, jobs, networks
+from storage.idempotency import Use
+from storage.jobs import Job
+from storage.keys import Member
+from storage.networks import CPO, Blueprint, Network
+from storage.objects import Party
+from workflows import engine, provisioning, templates
+from workflows.invitation import helper
+from workflows.registration import versions_url
+
+Body = dict[str, Any]
+
+_TTL_SECONDS = 3600
+_SEEDS = 2**31
+_RETRY_SECONDS = 60
+_SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+CREATE_NETWORK, CREATE_SITES = "create_cpo", "create_sites"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What is shown once of a new network."""
+
+    token_a: str
+    operator_token: str
+
+
+def create_network(user: Member, body: Body, key: str | None) -> Body:
+    """Take the order for a network; the answer, with its tokens.
+
+    Raises:
+        errors.NotFound: no such template, or none for this role.
+        errors.Conflict: every party id of the country is taken; or the key was used with another body.
+        errors.TooMany: the organization has as many networks or jobs as it may have.
+    """
+    role = body.get("role", "cpo").upper()
+    template = templates.network_template(body["template"], role)
+    if template is None:
+        raise errors.NotFound(f"template: there is no {role} template {body['template'][:64]}")
+    use = _use(user, CREATE_NETWORK, key, body)
+    with database.transaction():
+        networks.hold(user.organization_id)
+        if use is not None and (earlier := _replayed(use)):
+            return earlier
+        _check_quotas(user.organization_id)
+        country = body["country_code"].upper()
+        party = country, free_party(user.organization_id, country, body["party_id"].upper())
+        given = {k: v for k, v in (body.get("overrides") or {}).items() if k in templates.OVERRIDES}
+        seed = body.get("seed")
+        blueprint = Blueprint(
+            template.slug,
+            template.version,
+            secrets.randbelow(_SEEDS) if seed is None else seed,
+            {name: value for name, value in given.items() if value is not None},
+        )
+        network = establish(user.organization_id, role, party, body["name_prefix"], blueprint, _expiry(body))
+        engine.enqueue(database.opened(), provisioning.WORKFLOW, str(network.job_id))
+        answer = accepted(network, mint(network))
+        if use is not None:
+            idempotency.keep(use, network.id, answer)
+    return answer
+
+
+def establish(
+    organization_id: str, role: str, party: Party, name: str, blueprint: Blueprint, expires_at: int | None
+) -> Network:
+    """Store a network and the job that will fill it; nobody works at it yet."""
+    job_id = str(uuid.uuid4())
+    network = networks.create(
+        organization_id, role, party, name, blueprint=blueprint, job_id=job_id, expires_at=expires_at
+    )
+    count = provisioning.plan_of(network).locations if role == CPO else 1
+    jobs.create(organization_id, network.id, jobs.NETWORK, [None] * count, jobs.PENDING, job_id)
+    return network
+
+
+def mint(network: Network) -> Tokens:
+    """A Token A and an operator token."""
+    return Tokens(access.mint(access.REGISTRATION, network.id), access.mint(access.OPERATOR, network.id))
+
+
+def create_sites(user: Member, network: Network, items: list[Body], key: str | None) -> Body:
+    """Take the order for sites; the answer.
+
+    Raises:
+        errors.NotFound: an item names a template that does not exist; or the network is gone.
+        errors.Conflict: the key was used with another body.
+        errors.TooMany: the organization has as many jobs as it may have.
+    """
+    unknown = templates.unknown_template(items)
+    if unknown is not None:
+        index, slug = unknown
+        raise errors.NotFound(f"locations.{index}.template: there is no location template {slug[:64]}")
+    use = _use(user, f"{CREATE_SITES}/{network.id}", key, items)
+    with database.transaction():
+        networks.hold(user.organization_id)
+        if use is not None and (earlier := _replayed(use)):
+            return earlier
+        _check_jobs(user.organization_id)
+        if not networks.lock(network.id):
+            raise errors.NotFound(errors.NOTHING_HERE)
+        prefixes = templates.automatic_prefixes(items)
+        requests = [{"item": i, "prefix": p} for i, p in zip(items, prefixes, strict=True)]
+        job_id = str(uuid.uuid4())
+        jobs.create(user.organization_id, network.id, jobs.SITES, requests, jobs.PROVISIONING, job_id)
+        engine.enqueue(database.opened(), provisioning.WORKFLOW, job_id)
+        answer = {
+            "job_id": job_id,
+            "status": jobs.PROVISIONING,
+            "status_url": f"/ocpi/cpos/{network.id}/locations/jobs/{job_id}",
+            "workflow_run_id": job_id,
+        }
+        if use is not None:
+            idempotency.keep(use, network.id, answer)
+    return answer
+
+
+def delete_network(organization_id: str, network_id: int) -> None:
+    """End a network at once; of one that is gone already, nothing. Design section 10, Deleting.
+
+    Raises:
+        errors.NotFound: the organization never had it.
+    """
+    if networks.owner_of(network_id) != organization_id:
+        raise errors.NotFound(errors.NOTHING_HERE)
+    end(network_id)
+
+
+def end(network_id: int) -> None:
+    """End a network: first its tokens, then its jobs, then its rows."""
+    with database.transaction():
+        networks.doom(network_id)
+        access.end_network(network_id)
+    for job in jobs.of_network(network_id):
+        if not job.ended:
+            engine.cancel(job.id)
+    erasure.erase(network_id)
+
+
+def free_party(organization_id: str, country: str, wanted: str) -> str:
+    """The party id itself, or the first that is free: the last character changed, then the last two.
+
+    Raises:
+        errors.Conflict: all are taken.
+    """
+    taken = networks.taken(organization_id, country)
+    free = next((p for p in _alternatives(wanted) if p not in taken), None)
+    if free is None:
+        raise errors.Conflict(
+            f"party_id: party_space_exhausted, every id like {wanted[0]}** is taken in {country}"
+        )
+    return free
+
+
+def _alternatives(wanted: str) -> Iterator[str]:
+    yield wanted
+    yield from (wanted[:2] + last for last in _SIGNS)
+    yield from (wanted[0] + middle + last for middle in _SIGNS for last in _SIGNS)
+
+
+def _use(user: Member, operation: str, key: str | None, body: Any) -> Use | None:
+    if key is None:
+        return None
+    return Use(user.organization_id, operation, key, idempotency.fingerprint(body))
+
+
+def _replayed(use: Use) -> Body | None:
+    """The answer that the key had the first time. Design section 6, Idempotency-Key.
+
+    Raises:
+        errors.Conflict: the body was another one.
+    """
+    earlier = idempotency.earlier(use)
+    if earlier is None:
+        return None
+    if not earlier.same:
+        raise errors.Conflict("Idempotency-Key: was used with another body; nothing was done.")
+    answer = earlier.answer
+    if not answer.get("token_a") or access.is_open(answer["token_a"]):
+        return answer
+    shown = {name: value for name, value in answer.items() if name not in ("operator_token", "roam_helper")}
+    return {**shown, "token_a": ""}
+
+
+def _check_quotas(organization_id: str) -> None:
+    most = settings().networks_per_organization
+    if networks.count(organization_id) >= most:
+        raise errors.TooMany(f"The organization has {most} networks; delete one.", _RETRY_SECONDS)
+    _check_jobs(organization_id)
+
+
+def _check_jobs(organization_id: str) -> None:
+    most = settings().jobs_per_organization
+    if jobs.count_unfinished(organization_id) >= most:
+        raise errors.TooMany(f"The organization has {most} jobs that are not finished.", _RETRY_SECONDS)
+
+
+def _expiry(body: Body) -> int | None:
+    """When the network ends, in milliseconds; null means never, absent an hour."""
+    seconds = body.get("ttl_seconds", _TTL_SECONDS)
+    return None if seconds is None else instants.now_ms() + seconds * 1000
+
+
+def accepted(network: Network, shown: Tokens) -> Body:
+    """The answer to the order of a network. gateway-api.md 4.2."""
+    path = f"/ocpi/cpos/{network.id}"
+    ends = {} if network.expires_at is None else {"expires_at": second(network.expires_at)}
+    return {
+        "cpo_id": str(network.id),
+        "party": scope(network),
+        "name_prefix": network.name,
+        "template": network.template,
+        "template_version": network.template_version,
+        "token_a": shown.token_a,
+        "operator_token": shown.operator_token,
+        "ocpi_peer_url": versions_url(network.role),
+        "roam_helper": helper(network.role, shown.token_a),
+        "workflow_run_id": network.job_id,
+        "status": jobs.PENDING,
+        "status_url": f"{path}/status",
+        "destroy_url": path,
+        **ends,
+    }
+
+
+def scope(network: Network) -> Body:
+    """The party that the network occupies."""
+    return {"country_code": network.country_code, "party_id": network.party_id, "role": network.role}
+
+
+def second(milliseconds: int) -> str:
+    """An instant as the gateway writes it: to the second."""
+    return instants.text(milliseconds - milliseconds % 1000)
+
+
+def network_of(user: Member, cpo_id: str) -> Network:
+    """The network, if it is the organization's.
+
+    Raises:
+        errors.NotFound: it is not, or it has ended.
+    """
+    network = networks.owned(user.organization_id, int(cpo_id))
+    if network is None:
+        raise errors.NotFound(errors.NOTHING_HERE)
+    return network
+
+
+def outcome(job: Job) -> Body:
+    """When a job was done, or why it was not."""
+    error = {} if job.failure is None else {"error": job.failure}
+    return error | ({} if job.provisioned_at is None else {"provisioned_at": second(job.provisioned_at)})
+
+
+def job_of(network: Network) -> Job | None:
+    """The job that filled, or fills, the network."""
+    return jobs.get(network.job_id) if network.job_id else None

@@ -1,0 +1,93 @@
+"""What charging costs at the sites that we make: one tariff a kind of charge point and currency.
+
+A tariff follows from its id alone, so every site, made today or in a year, points to the same prices.
+Prices are without VAT, in the currency of the tariff. Spec: 2.1.1 mod_tariffs.
+"""
+
+from typing import Any
+
+from workflows.gallery import countries
+
+Body = dict[str, Any]
+
+AC, DC, HPC = "AC", "DC", "HPC"
+"""Alternating current; direct current; direct current of 150 kW and more at one connector."""
+
+_HIGH_POWER = 150
+_CENTS, _WHOLE, _COARSE = (
+    2,
+    0,
+    30,
+)  # decimals of a price; a currency at more than _COARSE to the euro has none
+_WHOLE_FROM = 50  # from here on a price list has no cents
+_STEP_WH, _STEP_SECONDS = 1, 60
+_BLOCKING = {"start_time": "07:00", "end_time": "22:00"}
+
+# Prices in euro: a kWh, the start, an hour of standing there without charging.
+_EURO = {AC: (0.45, 0.0, 1.2), DC: (0.59, 0.5, 6.0), HPC: (0.69, 0.5, 12.0)}
+
+# What a euro is in the money that a driver knows, roughly, as price lists are rounded anyway.
+_TO_THE_EURO = {
+    "AED": 4, "ALL": 100, "AUD": 1.7, "BAM": 2, "BRL": 6, "CAD": 1.5, "CHF": 1, "CLP": 1000, "CNY": 8,
+    "CZK": 25, "DKK": 7.5, "EUR": 1, "GBP": 0.9, "GEL": 3, "HKD": 9, "HUF": 400, "ILS": 4, "INR": 90,
+    "ISK": 150, "JPY": 160, "KRW": 1500, "MAD": 11, "MDL": 20, "MKD": 60, "MXN": 20, "NOK": 11, "NZD": 2,
+    "PLN": 4.5, "RON": 5, "RSD": 117, "SAR": 4, "SEK": 11, "SGD": 1.5, "THB": 38, "TRY": 40, "TWD": 35,
+    "UAH": 45, "USD": 1.1, "ZAR": 20,
+}  # fmt: skip
+
+
+def tariff_id(power_type: str, kw: float, country: str) -> str:
+    """The id of the tariff at a connector: OCPI PowerType, rating in kW, alpha-2 country."""
+    kind = DC if power_type == "DC" else AC
+    return f"{HPC if kind == DC and kw >= _HIGH_POWER else kind}-{countries.currency(country)}"
+
+
+def tariff(tariff_id: str) -> Body:
+    """The canonical Tariff of that id, without `last_updated`."""
+    kind, _, currency = tariff_id.partition("-")
+    prices = tuple(_rounded(price * _TO_THE_EURO[currency]) for price in _EURO[kind])
+    text, elements = _street(currency, *prices) if kind == AC else _fast(currency, *prices)
+    return {
+        "id": tariff_id,
+        "currency": currency,
+        "tariff_alt_text": [{"language": "en", "text": text}],
+        "elements": elements,
+    }
+
+
+def _rounded(price: float) -> float:
+    return round(price, 2) if price < _WHOLE_FROM else round(price)
+
+
+def _street(currency: str, energy: float, _start: float, blocking: float) -> tuple[str, list[Body]]:
+    """By the kWh; whoever stands there without charging pays by day and sleeps for free."""
+    text = (
+        f"{currency} {_said(energy)} per kWh; from {_BLOCKING['start_time']} to {_BLOCKING['end_time']} "
+        f"{currency} {_said(blocking)} per hour once charging has ended"
+    )
+    by_day = [_by_kwh(energy), _by_hour(blocking)]
+    return text, [
+        {"price_components": by_day, "restrictions": dict(_BLOCKING)},
+        {"price_components": [_by_kwh(energy)]},
+    ]
+
+
+def _fast(currency: str, energy: float, start: float, blocking: float) -> tuple[str, list[Body]]:
+    text = (
+        f"{currency} {_said(start)} to start and {_said(energy)} per kWh; "
+        f"{currency} {_said(blocking)} per hour once charging has ended"
+    )
+    flat = {"type": "FLAT", "price": start, "step_size": 1}
+    return text, [{"price_components": [flat, _by_kwh(energy), _by_hour(blocking)]}]
+
+
+def _said(price: float) -> str:
+    return f"{price:.2f}" if price < _WHOLE_FROM else f"{price}"
+
+
+def _by_kwh(price: float) -> Body:
+    return {"type": "ENERGY", "price": price, "step_size": _STEP_WH}
+
+
+def _by_hour(price: float) -> Body:
+    return {"type": "PARKING_TIME", "price": price, "step_size": _STEP_SECONDS}

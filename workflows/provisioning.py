@@ -1,0 +1,260 @@
+"""The durable job: item by item, each with all its rows in one transaction. Design sections 7 and 10.
+
+What is left to do is told by the job's own items, which are settled in the transaction that stores
+their effect; the engine runs the job, takes it up again after a crash, and ends it when it is cancelled.
+So whatever the engine replays, nothing is lost and nothing is done twice.
+"""
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from dbos import DBOS
+
+import errors
+from storage import failpoints, instants, jobs, networks, sites, tokens
+from storage.jobs import Item, Job
+from storage.networks import EMSP, Network
+from storage.sites import SitePlan
+from workflows import engine, templates
+from workflows.templates import ItemRefused, NetworkPlan
+
+log = logging.getLogger("ocpi_gateway")
+
+T = TypeVar("T")
+
+WORKFLOW = "provision"
+STEP = "locations"
+"""What `progress.current_step` says while items are stored."""
+
+DRIVERS = "drivers"
+"""The one item of an eMSP network's job: all its tokens."""
+
+_STARTS = 10_000
+"""The engine counts starts, restarts of the program included; poison is detected here."""
+
+_POISON = 3
+_NAME_LENGTH = 255
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
+_BUDGET_SECONDS = 300.0
+_TRANSIENT = frozenset({"Unavailable", "OperationalError", "InterfaceError", "IntegrityError", "DBAPIError"})
+"""Errors of the database, by name: a replayed error is not of its class."""
+
+_GONE = "NetworkGone"
+
+
+class NetworkGone(Exception):
+    """The network is being deleted; nothing more is stored for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A job and the network that it provisions."""
+
+    job: Job
+    network: Network
+
+
+@DBOS.workflow(name=WORKFLOW, max_recovery_attempts=_STARTS)
+def provision(job_id: str) -> None:
+    """Do what is left of the job."""
+    try:
+        assignment = _surely(_assigned, job_id)
+        if assignment is not None:
+            _work(assignment)
+    except Exception as error:
+        if _name(error) != _GONE:
+            log.error("job_failed", extra={"job": job_id}, exc_info=error)  # noqa: TRY400  (as above)
+            jobs.end(job_id, jobs.FAILED, _failure(error))
+
+
+def _assigned(job_id: str) -> Assignment | None:
+    """The job with its network, unless it has ended or its network is gone."""
+    job = jobs.get(job_id)
+    network = networks.get(job.network_id) if job is not None else None
+    if job is None or network is None or job.ended:
+        return None
+    jobs.begin(job_id, STEP)
+    return Assignment(job, network)
+
+
+def _work(assignment: Assignment) -> None:
+    job = assignment.job
+    first = next(iter(_surely(jobs.left, job.id, 1)), None)
+    for position in range(job.total):
+        effect = _surely(_come_back_to, job, position) if position == first else place
+        _surely(engine.step, effect, assignment, position)
+        failpoints.reach("provision.placed")
+    for position in _surely(jobs.left, job.id):  # after a failure that the engine could not record
+        _surely(engine.step, place, assignment, position)
+    _surely(_finish, job)
+
+
+def _come_back_to(job: Job, position: int) -> Callable[[Assignment, int], None]:
+    """What to do with the item at which the job starts, or starts again: an item that was begun three
+    times, each at the end of a process, and never ended is given up.
+    """  # noqa: D205  (one sentence)
+    item = jobs.item(job.id, position)
+    if item is not None and item.began >= _POISON:
+        return give_up
+    jobs.suspect(job.id, position)
+    return place
+
+
+def _surely(call: Callable[..., T], *arguments: Any) -> T:
+    """Call it again and again while the database fails. Design section 10, Failures of a step."""
+    deadline, wait = time.monotonic() + _BUDGET_SECONDS, _FIRST_WAIT
+    while True:
+        try:
+            return call(*arguments)
+        except Exception as error:
+            if _name(error) not in _TRANSIENT or time.monotonic() > deadline:
+                raise
+            time.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+
+def place(assignment: Assignment, position: int) -> None:
+    """Store one item with all its rows, and settle it; call it inside a transaction.
+
+    Raises:
+        NetworkGone: the network is being deleted.
+    """
+    job, network = assignment.job, assignment.network
+    item = _open_item(assignment, position)
+    if item is None:
+        return
+    if network.role == EMSP:
+        _enrol(network)
+        jobs.settle(job.id, position, DRIVERS, DRIVERS)
+        return
+    try:
+        plan = _planned(assignment, item)
+        _check_identities(network, plan)
+    except ItemRefused as refusal:
+        jobs.refuse(job.id, position, _asked_name(item), _told(refusal))
+        return
+    sites.add(network.id, network.party, plan)
+    failpoints.reach("provision.stored")
+    jobs.settle(job.id, position, plan.id, str(plan.document.get("name", plan.id)))
+
+
+def give_up(assignment: Assignment, position: int) -> None:
+    """Give an item up that ends the program again and again; call it inside a transaction.
+
+    Raises:
+        NetworkGone: the network is being deleted.
+    """
+    item = _open_item(assignment, position)
+    if item is not None:
+        told = ItemRefused("unknown_error", "It was begun three times and never ended; it is skipped.")
+        jobs.refuse(assignment.job.id, position, _asked_name(item), _told(told))
+
+
+def _open_item(assignment: Assignment, position: int) -> Item | None:
+    """The item, held with its network; None if it is done already.
+
+    Raises:
+        NetworkGone: the network is being deleted.
+    """
+    if not networks.lock(assignment.network.id):
+        raise NetworkGone
+    item = jobs.item(assignment.job.id, position)
+    return item if item is not None and item.state == jobs.OPEN else None
+
+
+def _planned(assignment: Assignment, item: Item) -> SitePlan:
+    job, network = assignment.job, assignment.network
+    if job.kind == jobs.NETWORK:
+        return plan_of(network).site(item.position)
+    asked, prefix = item.request["item"], item.request["prefix"]
+    return templates.plan_site(asked, job.id, item.position, network.name, network.party, prefix)
+
+
+@functools.lru_cache(maxsize=16)
+def plan_of(network: Network) -> NetworkPlan:
+    """What the network is generated from."""
+    blueprint = network.blueprint
+    template = templates.network_template(blueprint.template, network.role)
+    if template is None:
+        raise ItemRefused("template_not_found", f"There is no template {blueprint.template}.", "template")
+    return templates.plan_network(
+        template, blueprint.seed, blueprint.overrides, network.name, network.role, network.party
+    )
+
+
+def _check_identities(network: Network, plan: SitePlan) -> None:
+    """Refuse a plan whose charge points, or whose location, the network has already.
+
+    Raises:
+        ItemRefused: an identity is taken.
+    """
+    identities = [charge_point.identity for charge_point in plan.charge_points]
+    twice = sites.taken(network.id, identities) | {i for i in identities if identities.count(i) > 1}
+    if twice:
+        raise ItemRefused(
+            "duplicate_identity", f"The network has a charge point {min(twice)} already.", "identity"
+        )
+    if sites.exists(network.id, network.party, plan.id):
+        raise ItemRefused("duplicate_identity", f"The network has a location {plan.id} already.", "id")
+
+
+def _enrol(network: Network) -> None:
+    """Store the tokens of an eMSP network."""
+    now = instants.now()
+    for token in plan_of(network).tokens():
+        tokens.put(network.id, network.party, {**token.body, "last_updated": now})
+        if token.standing or token.location_ids is not None:
+            body = token.body
+            tokens.judge(
+                network.id, network.party, body["uid"], body["type"], token.standing, token.location_ids
+            )
+
+
+def _finish(job: Job) -> None:
+    """READY when something was made, else FAILED. Design section 6, bulk results."""
+    tally = jobs.tally(job.id)
+    if tally[jobs.CREATED] or not job.total:
+        jobs.end(job.id, jobs.READY)
+        return
+    first = jobs.item(job.id, 0)
+    told = (first.error if first else None) or {}
+    jobs.end(job.id, jobs.FAILED, {"code": "location_invalid", "retryable": False, **told})
+
+
+def _asked_name(item: Item) -> str | None:
+    if item.request is None:
+        return None
+    asked = item.request["item"]
+    name = (asked.get("overrides") or {}).get("name") or asked.get("name") or asked.get("template")
+    return None if name is None else str(name)[:_NAME_LENGTH]
+
+
+def _told(refusal: ItemRefused) -> jobs.Detail:
+    param = {} if refusal.param is None else {"param": refusal.param}
+    return {"code": refusal.code, "message": refusal.message[:2000], **param, "retryable": False}
+
+
+def _failure(error: Exception) -> jobs.Detail:
+    if _name(error) in _TRANSIENT:
+        message = "The database could not be reached for five minutes."
+        return {"code": "storage_unavailable", "message": message, "retryable": True}
+    return {"code": "unknown_error", "message": f"{_name(error)}; it has been logged.", "retryable": True}
+
+
+def _name(error: Exception) -> str:
+    return str(getattr(error, "name", None) or type(error).__name__)
+
+
+def provision_now(job_id: str) -> None:
+    """Do the whole job at once, without the engine: for the networks of a first start."""
+    job = jobs.get(job_id)
+    network = networks.get(job.network_id) if job is not None else None
+    if job is None or network is None:
+        raise errors.ServerError("The job is gone.")
+    for position in range(job.total):
+        place(Assignment(job, network), position)
+    _finish(job)

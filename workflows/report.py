@@ -1,0 +1,39 @@
+"""A network on one page, in Markdown. gateway-api.md 6.3."""
+
+from storage import access, sites
+from storage.networks import EMSP, Network
+from storage.sites import Site
+from workflows.registration import versions_url
+
+_MOST = 10_000
+
+
+def of(network: Network) -> str:
+    """The page: party, locations, and Token A by its last four characters."""
+    country, party = network.party
+    lines = [
+        f"# CPO {network.id} — {network.name} ({network.template})",
+        "",
+        "## Party",
+        f"{country} / {party} / {network.role}",
+        "",
+        "## Versions URL",
+        versions_url(network.role),
+        "",
+    ]
+    if network.role != EMSP:
+        seen, total = sites.page(network, 0, _MOST)
+        lines += [f"## Locations ({total})", *(_line(site) for site in seen), ""]
+    return "\n".join([*lines, "## Token A", _token_a(network)]) + "\n"
+
+
+def _line(site: Site) -> str:
+    count = len(site.charge_points)
+    name = " ".join(str(site.document.get("name", site.id)).split())
+    return f"- {site.id} · {name} · {site.document['city']} ({count} charger{'' if count == 1 else 's'})"
+
+
+def _token_a(network: Network) -> str:
+    """It was shown once; here stands how it ends, and whether it still opens the door."""
+    unused = access.invitations(network.id)
+    return "\n".join(f"`…{last4}` (not used yet)" for last4 in unused) or "used"

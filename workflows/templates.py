@@ -1,0 +1,40 @@
+"""Templates: what networks and sites are made from. The front door to the modules that do it.
+
+`network_templates` stamps networks, `location_templates` and `items` make the sites of a bulk request,
+`projection` turns the gateway's view of a location into the OCPI one.
+"""
+
+from workflows.drivers import TokenPlan
+from workflows.gallery.countries import alpha2, alpha3
+from workflows.items import ItemRefused, automatic_prefixes, plan_site, unknown_template
+from workflows.location_templates import LocationTemplate, location_template, location_templates
+from workflows.network_templates import (
+    OVERRIDES,
+    NetworkPlan,
+    NetworkTemplate,
+    network_template,
+    network_templates,
+    plan_network,
+)
+from workflows.projection import CHANGEABLE, update_document
+
+__all__ = [
+    "CHANGEABLE",
+    "OVERRIDES",
+    "ItemRefused",
+    "LocationTemplate",
+    "NetworkPlan",
+    "NetworkTemplate",
+    "TokenPlan",
+    "alpha2",
+    "alpha3",
+    "automatic_prefixes",
+    "location_template",
+    "location_templates",
+    "network_template",
+    "network_templates",
+    "plan_network",
+    "plan_site",
+    "unknown_template",
+    "update_document",
+]

@@ -93,6 +93,7 @@ def _shown(network: Network, site: Site) -> Body:
         "name": document.get("name"),
         "address": document["address"],
         "city": document["city"],
+        "postal_code": templates.postal_code(document),
         "country": templates.alpha2(document["country"]),
         "coordinates": {"latitude": float(place["latitude"]), "longitude": float(place["longitude"])},
         "timezone": document.get("time_zone"),

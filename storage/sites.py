@@ -6,6 +6,7 @@ stays a document with every EVSE REMOVED; here it is gone.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,8 @@ class RoutingRow(SQLModel, table=True):
     __tablename__ = "gw_routing"
     __table_args__ = (
         UniqueConstraint("charge_point_id", "position"),
-        Index("ix_gw_routing_network", "network_id"),
+        UniqueConstraint("network_id", "evse_uid"),
+        UniqueConstraint("network_id", "evse_id"),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
@@ -200,8 +202,11 @@ _ROUTING = (
 _ADD_SITE = Query(sqlalchemy.insert(SITES))
 _ADD_CHARGE_POINT = Query(sqlalchemy.insert(CHARGE_POINTS).values(_given(CHARGE_POINTS)).returning(_p.id))
 _ADD_ROUTING = Query(sqlalchemy.insert(ROUTING).values(_given(ROUTING)))
-_IDENTITIES = sqlalchemy.select(_p.identity).where(
-    _p.network_id == bindparam("network_id"), _p.identity.in_(bindparam("ids", expanding=True))
+_IDENTITIES = tuple(
+    sqlalchemy.select(column).where(
+        column.table.c.network_id == bindparam("network_id"), column.in_(bindparam("ids", expanding=True))
+    )
+    for column in (_p.identity, _r.evse_uid, _r.evse_id)
 )
 _DELETE = {
     name: insert.values(
@@ -244,11 +249,17 @@ _SITE_TALLY = (
 )
 
 
-def taken(network_id: int, identities: list[str]) -> set[str]:
-    """Which of *identities* charge points of the network have already."""
-    values = {"network_id": network_id, "ids": identities}
+def taken(network_id: int, charge_points: Many[ChargePointPlan]) -> set[str]:
+    """Which identities, EVSE uids and EVSE ids of *charge_points* the network has already."""
+    plugs = [evse for charge_point in charge_points for evse in charge_point.evses]
+    names = ([c.identity for c in charge_points], [e.uid for e in plugs], [e.evse_id for e in plugs])
+    found: set[str] = set()
     with database.statement() as connection:
-        return set(connection.execute(_IDENTITIES, values).scalars())
+        for statement, wanted in zip(_IDENTITIES, names, strict=True):
+            if wanted:
+                values = {"network_id": network_id, "ids": wanted}
+                found.update(connection.execute(statement, values).scalars())
+    return found
 
 
 def exists(network_id: int, party: Party, location_id: str) -> bool:

@@ -54,6 +54,12 @@ def update_document(document: Body, change: Body) -> Body:
     return {member: made[member] for member in _ORDER if member in made}
 
 
+def postal_code(document: Body) -> str | None:
+    """The postal code, if the location has one."""
+    code = document.get("postal_code", NO_POSTAL_CODE)
+    return None if code == NO_POSTAL_CODE else str(code)
+
+
 def _copied(member: str) -> Callable[[Body, Any], None]:
     def write(made: Body, value: Any) -> None:
         if value is not None:

@@ -192,12 +192,8 @@ def _check_identities(network: Network, plan: SitePlan) -> None:
     Raises:
         ItemRefused: an identity is taken.
     """
-    identities = [charge_point.identity for charge_point in plan.charge_points]
-    twice = sites.taken(network.id, identities) | {i for i in identities if identities.count(i) > 1}
-    if twice:
-        raise ItemRefused(
-            "duplicate_identity", f"The network has a charge point {min(twice)} already.", "identity"
-        )
+    if twice := sites.taken(network.id, plan.charge_points):
+        raise ItemRefused("duplicate_identity", f"The network has {min(twice)} already.", "identity")
     if sites.exists(network.id, network.party, plan.id):
         raise ItemRefused("duplicate_identity", f"The network has a location {plan.id} already.", "id")
 

@@ -16,7 +16,7 @@ from workflows.network_templates import (
     network_templates,
     plan_network,
 )
-from workflows.projection import CHANGEABLE, update_document
+from workflows.projection import CHANGEABLE, postal_code, update_document
 
 __all__ = [
     "CHANGEABLE",
@@ -35,6 +35,7 @@ __all__ = [
     "network_templates",
     "plan_network",
     "plan_site",
+    "postal_code",
     "unknown_template",
     "update_document",
 ]

@@ -1,7 +1,7 @@
-"""What a person does at a terminal: register at a peer, renew, leave; invite another peer.
+"""What a person does at a terminal: register at a peer, renew, leave; invite another peer; keys and jobs.
 
-Behind scripts/register and scripts/invite. Works on the same database as a running server, which
-must be up: the peer calls back.
+Behind scripts/register, scripts/invite, scripts/keys and scripts/jobs. Works on the same database as a
+running server, which must be up to register: the peer calls back.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 
 import errors
 from settings import settings
-from storage import access, connections, networks
+from storage import access, connections, instants, jobs, keys, networks
 from storage.connections import Link
 from storage.networks import Network
 from storage.objects import Party
@@ -19,9 +19,10 @@ from workflows import registration, startup
 def main(arguments: list[str]) -> None:
     """Run one command; exits 1 with a sentence when it fails."""
     command, *rest = arguments or [""]
-    run = {"register": register, "invite": invite}.get(command)
+    commands = {"register": register, "invite": invite, "keys": keys_command, "jobs": jobs_command}
+    run = commands.get(command)
     if run is None:
-        sys.exit("say register or invite")
+        sys.exit(f"say one of {', '.join(commands)}")
     try:
         startup.prepare()
         run(rest)
@@ -67,6 +68,68 @@ def invite(arguments: list[str]) -> None:
     network = _network(parser.parse_args(arguments).ours)
     print(f"versions URL    {registration.versions_url(network.role)}")  # noqa: T201  (for a person)
     print(f"Token A         {access.mint(access.REGISTRATION, network.id)}")  # noqa: T201  (likewise)
+
+
+def keys_command(arguments: list[str]) -> None:
+    """List the keys of the gateway API, mint one, revoke one."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/keys",
+        description="Keys of the gateway API. A user key acts in its own organization, an admin key in any "
+        "(X-Organization-Id). Only a digest is kept: a key is shown once.",
+    )
+    act = parser.add_subparsers(dest="act", metavar="list | mint | revoke", required=True)
+    act.add_parser("list", help="every key, without its secret")
+    mint = act.add_parser("mint", help="a new key; the organization is made if it is new")
+    mint.add_argument("--organization", required=True, metavar="NAME", type=_name)
+    mint.add_argument("--role", choices=(keys.USER, keys.ADMIN), default=keys.USER)
+    act.add_parser("revoke", help="end a key").add_argument("id")
+    given = parser.parse_args(arguments)
+    if given.act == "list":
+        for known in keys.listed():
+            made = instants.text(known.created_at)[:10]
+            _say(f"{known.id:36}  {known.role:5}  ...{known.last4}  {made}  {known.organization}")
+    elif given.act == "mint":
+        minted = keys.mint(given.organization, given.role)
+        _say(f"id            {minted.id}")
+        _say(f"organization  {minted.organization_id}    ({given.organization})")
+        _say(f"key           {minted.key}    (shown this once)")
+    elif not keys.revoke(given.id):
+        sys.exit(f"there is no key {given.id}; scripts/keys list tells which there are")
+
+
+def jobs_command(arguments: list[str]) -> None:
+    """Show one job, also of a network that is gone."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/jobs", description="A durable job: its state, what is done, why it failed."
+    )
+    parser.add_argument("job_id", help="as the answer to the order said: job_id or workflow_run_id")
+    job = jobs.get(parser.parse_args(arguments).job_id)
+    if job is None:
+        sys.exit("there is no such job; those of deleted networks are kept for a day if they were running")
+    tally = jobs.tally(job.id)
+    shown = {
+        "job": job.id,
+        "what": f"{job.kind} of network {job.network_id}",
+        "status": job.status,
+        "created": f"{tally[jobs.CREATED]} of {job.total}",
+        "failed": str(tally[jobs.REFUSED]),
+        "ordered at": instants.text(job.created_at),
+        "changed at": instants.text(job.updated_at),
+        **(
+            {}
+            if job.failure is None
+            else {"error": f"{job.failure['code']}: {job.failure.get('message', '')}"}
+        ),
+    }
+    for name, value in shown.items():
+        _say(f"{name:11} {value}")
+
+
+def _name(text: str) -> str:
+    name = " ".join(text.split())
+    if not 1 <= len(name) <= 255:  # noqa: PLR2004  (as wide as its column)
+        raise argparse.ArgumentTypeError("an organization's name has 1 to 255 characters")
+    return name
 
 
 def _party(text: str) -> Party:

@@ -97,11 +97,10 @@ def upgrade() -> None:
     sa.Column('evse_id', sqlmodel.sql.sqltypes.AutoString(length=48), nullable=False),
     sa.Column('connector_id', sqlmodel.sql.sqltypes.AutoString(length=36), nullable=False),
     sa.PrimaryKeyConstraint('id'),
-    sa.UniqueConstraint('charge_point_id', 'position')
+    sa.UniqueConstraint('charge_point_id', 'position'),
+    sa.UniqueConstraint('network_id', 'evse_id'),
+    sa.UniqueConstraint('network_id', 'evse_uid')
     )
-    with op.batch_alter_table('gw_routing', schema=None) as batch_op:
-        batch_op.create_index('ix_gw_routing_network', ['network_id'], unique=False)
-
     op.create_table('gw_sites',
     sa.Column('network_id', sa.BigInteger(), nullable=False),
     sa.Column('location_id', sqlmodel.sql.sqltypes.AutoString(length=39), nullable=False),
@@ -369,9 +368,6 @@ def downgrade() -> None:
 
     op.drop_table('gw_tombstones')
     op.drop_table('gw_sites')
-    with op.batch_alter_table('gw_routing', schema=None) as batch_op:
-        batch_op.drop_index('ix_gw_routing_network')
-
     op.drop_table('gw_routing')
     op.drop_table('gw_organizations')
     with op.batch_alter_table('gw_jobs', schema=None) as batch_op:

@@ -38,6 +38,7 @@ _FAILURES = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
 )
+_TWINS = (sqlalchemy.exc.IntegrityError, sqlite3.IntegrityError, psycopg.IntegrityError)
 
 Values = Mapping[str, Any]
 Row = tuple[Any, ...]
@@ -285,12 +286,15 @@ def joining(opened: Transaction) -> Iterator[None]:
 
     Raises:
         errors.Unavailable: the database cannot be reached or stays locked.
+        errors.Conflict: what is stored is there already.
     """
     mark = _joined.set(Line(opened))
     try:
         yield
     except _FAILURES as error:
         raise errors.Unavailable("The database is unavailable; try again.") from error
+    except _TWINS as error:
+        raise errors.Conflict("It is there already.") from error
     finally:
         _joined.reset(mark)
 

@@ -15,6 +15,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam
 from sqlmodel import Field, SQLModel
 
+import errors
 from storage import database, instants, locations, networks, tariffs
 from storage.database import Query
 from storage.locations import LocationRow
@@ -262,17 +263,18 @@ def taken(network_id: int, charge_points: Many[ChargePointPlan]) -> set[str]:
     return found
 
 
-def exists(network_id: int, party: Party, location_id: str) -> bool:
-    """Is there a location of ours with this id, deleted ones included."""
-    return locations.get(network_id, party, locations.Spot(location_id)) is not None
-
-
 def add(network_id: int, party: Party, plan: SitePlan) -> None:
-    """Store the whole of *plan*, every row of it; call it inside a transaction that holds the network."""
+    """Store the whole of *plan*, every row of it; call it inside a transaction that holds the network.
+
+    Raises:
+        errors.Conflict: the network has such a location already. Charge points that it has already are
+            refused by the database, which ends the transaction.
+    """
     now = instants.now()
     for tariff in plan.tariffs:
         tariffs.add(network_id, party, {**tariff, "last_updated": now})
-    locations.add(network_id, party, stamped(plan.document, now), published=plan.public)
+    if not locations.add(network_id, party, stamped(plan.document, now), published=plan.public):
+        raise errors.Conflict(plan.id)
     site = {"network_id": network_id, "location_id": plan.id, "slug": plan.slug, "deleted_at": None}
     _ADD_SITE.count({**site, "created_at": instants.parse(now)})
     for charge_point in plan.charge_points:

@@ -40,10 +40,11 @@ _POISON = 3
 _NAME_LENGTH = 255
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
 _BUDGET_SECONDS = 300.0
-_TRANSIENT = frozenset({"Unavailable", "OperationalError", "InterfaceError", "IntegrityError", "DBAPIError"})
+_TRANSIENT = frozenset({"Unavailable", "OperationalError", "InterfaceError", "DBAPIError"})
 """Errors of the database, by name: a replayed error is not of its class."""
 
 _GONE = "NetworkGone"
+_TWIN = "Conflict"
 
 
 class NetworkGone(Exception):
@@ -56,6 +57,10 @@ class Assignment:
 
     job: Job
     network: Network
+
+
+Effect = Callable[[Assignment, int], None]
+"""What a step stores for one item."""
 
 
 @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=_STARTS)
@@ -86,14 +91,23 @@ def _work(assignment: Assignment) -> None:
     first = next(iter(_surely(jobs.left, job.id, 1)), None)
     for position in range(job.total):
         effect = _surely(_come_back_to, job, position) if position == first else place
-        _surely(engine.step, effect, assignment, position)
+        _settle(effect, assignment, position)
         failpoints.reach("provision.placed")
     for position in _surely(jobs.left, job.id):  # after a failure that the engine could not record
-        _surely(engine.step, place, assignment, position)
+        _settle(place, assignment, position)
     _surely(_finish, job)
 
 
-def _come_back_to(job: Job, position: int) -> Callable[[Assignment, int], None]:
+def _settle(effect: Effect, assignment: Assignment, position: int) -> None:
+    try:
+        _surely(engine.step, effect, assignment, position)
+    except Exception as error:
+        if _name(error) != _TWIN:
+            raise
+        _surely(engine.step, refuse_twin, assignment, position)
+
+
+def _come_back_to(job: Job, position: int) -> Effect:
     """What to do with the item at which the job starts, or starts again: an item that was begun three
     times, each at the end of a process, and never ended is given up.
     """  # noqa: D205  (one sentence)
@@ -133,7 +147,6 @@ def place(assignment: Assignment, position: int) -> None:
         return
     try:
         plan = _planned(assignment, item)
-        _check_identities(network, plan)
     except ItemRefused as refusal:
         jobs.refuse(job.id, position, _asked_name(item), _told(refusal))
         return
@@ -151,6 +164,21 @@ def give_up(assignment: Assignment, position: int) -> None:
     item = _open_item(assignment, position)
     if item is not None:
         told = ItemRefused("unknown_error", "It was begun three times and never ended; it is skipped.")
+        jobs.refuse(assignment.job.id, position, _asked_name(item), _told(told))
+
+
+def refuse_twin(assignment: Assignment, position: int) -> None:
+    """Refuse an item of which the network has something already; call it inside a transaction.
+
+    Raises:
+        NetworkGone: the network is being deleted.
+    """
+    item = _open_item(assignment, position)
+    if item is not None:
+        plan = _planned(assignment, item)
+        twins = sites.taken(assignment.network.id, plan.charge_points)
+        what, param = (min(twins), "identity") if twins else (plan.id, "id")
+        told = ItemRefused("duplicate_identity", f"The network has {what} already.", param)
         jobs.refuse(assignment.job.id, position, _asked_name(item), _told(told))
 
 
@@ -184,18 +212,6 @@ def plan_of(network: Network) -> NetworkPlan:
     return templates.plan_network(
         template, blueprint.seed, blueprint.overrides, network.name, network.role, network.party
     )
-
-
-def _check_identities(network: Network, plan: SitePlan) -> None:
-    """Refuse a plan whose charge points, or whose location, the network has already.
-
-    Raises:
-        ItemRefused: an identity is taken.
-    """
-    if twice := sites.taken(network.id, plan.charge_points):
-        raise ItemRefused("duplicate_identity", f"The network has {min(twice)} already.", "identity")
-    if sites.exists(network.id, network.party, plan.id):
-        raise ItemRefused("duplicate_identity", f"The network has a location {plan.id} already.", "id")
 
 
 def _enrol(network: Network) -> None:

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 import errors
 from handlers import logs
-from handlers.app import create_app
 from settings import Settings, settings
 from storage import database
 from workflows import addresses, engine, startup
@@ -56,6 +55,8 @@ def main() -> None:
 
 def worker() -> Any:
     """The application of one server process, which also works at jobs and looks after networks."""
+    from handlers.app import create_app  # noqa: PLC0415  (the parent process does not need it: 1.5 s)
+
     app = create_app()
     engine.start()
     Caretaker().start()

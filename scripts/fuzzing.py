@@ -29,13 +29,18 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
 from furnished import CREDENTIALS, PARTIES, furnish, paths  # noqa: E402  (the path first)
-from nodes import Node, free_port, postgres, switch_to  # noqa: E402
+from nodes import Client, Network, Node, free_port, postgres, switch_to  # noqa: E402
+
+from storage import keys  # noqa: E402
+
+ORGANIZATION = "fuzz"
 
 WHAT = """\
 Schemathesis against the running program: all phases, no hooks, only the shipped `schemathesis.toml`.
 The program checks its answers against the contract as well (`VALIDATE_RESPONSES`). Peers and operators
 call every URL of their role but credentials, in networks in which an object of each kind is stored.
-Token A stays unspent, because no peer that is made up can be reached.
+Token A stays unspent, because no peer that is made up can be reached. The gateway API is called with
+a user's and an admin's key, its bulk jobs really run.
 """
 HOW_TO_READ = """\
 2xx: share of the answers to data that the contract allows, those aside that are 405 because the
@@ -44,7 +49,8 @@ answers; checks leave the token out or change it on purpose, and after a DELETE 
 nothing else.
 """
 RESULTS = ROOT / "docs" / "measurements" / "fuzz.md"
-NAMES = {"cpo": "CPO", "emsp": "eMSP"}
+NAMES = {"cpo": "CPO", "emsp": "eMSP", "gateway": "Gateway"}
+KEYS = ("user key", "admin key")
 ANOTHER = {False: ("NL", "TNC"), True: ("NL", "TND")}
 """Peers whose Token C fuzzes credentials; the second's unregister."""
 LAST_LINES = 120
@@ -76,8 +82,15 @@ class Run:
         return "".join(c if c.isalnum() else "-" for c in self.name.lower())
 
     @property
+    def document(self) -> str:
+        """The contract."""
+        return "gateway" if self.role == "gateway" else "ocpi"
+
+    @property
     def selection(self) -> list[str]:
         """The options of `st` that pick the operations."""
+        if self.role == "gateway":
+            return []
         if not self.credentials:
             return ["--include-path-regex", paths(self.role), "--exclude-path-regex", CREDENTIALS]
         chosen = ["--include-path-regex", f"^/{self.role}/2.1.1{CREDENTIALS}"]
@@ -90,6 +103,7 @@ RUNS = [
     *(Run(role, token) for role in PARTIES for token in ("peer", "operator")),
     *(Run(role, token, credentials=True) for role in PARTIES for token in ("Token A", "Token C")),
     *(Run(role, "Token C", credentials=True, delete=True) for role in PARTIES),
+    *(Run("gateway", key) for key in KEYS),
 ]
 
 
@@ -177,7 +191,7 @@ def fuzz(run: Run, node: Node, token: str, place: Path, options: argparse.Namesp
     report, log = place / f"{run.label}.ndjson", place / f"{run.label}.log"
     command = [
         *(str(Path(sys.executable).with_name("st")), "--config-file", str(ROOT / "schemathesis.toml")),
-        *("run", f"{node.url}/openapi/ocpi.json", "-H", f"Authorization: Token {token}"),
+        *("run", f"{node.url}/openapi/{run.document}.json", "-H", f"Authorization: {token}"),
         *("-n", str(options.examples), "--seed", str(options.seed), "--generation-database", "none"),
         *("--report", "ndjson", "--report-ndjson-path", str(report), "--no-color", *run.selection),
     ]
@@ -219,6 +233,17 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(10)
+
+
+def _authorization(run: Run, networks: dict[str, Network], clients: dict[str, dict[str, Client]]) -> str:
+    """The header of a run's token."""
+    if run.role == "gateway":
+        return f"Bearer {keys.mint(ORGANIZATION, run.token.partition(' ')[0]).key}"
+    network = networks[run.role]
+    if run.token == "Token A":  # noqa: S105  (its kind)
+        return f"Token {network.registrant().token}"
+    client = clients[run.role].get(run.token) or network.peer(ANOTHER[run.delete])
+    return f"Token {client.token}"
 
 
 # The report
@@ -292,12 +317,7 @@ def main() -> int:
                 clients = {role: furnish(network) for role, network in networks.items()}
                 for run in chosen:
                     print(f"{run.name} ...", flush=True)
-                    network = networks[run.role]
-                    if run.token == "Token A":  # noqa: S105  (its kind)
-                        client = network.registrant()
-                    else:
-                        client = clients[run.role].get(run.token) or network.peer(ANOTHER[run.delete])
-                    outcomes[run] = fuzz(run, node, client.token or "", place, options)
+                    outcomes[run] = fuzz(run, node, _authorization(run, networks, clients), place, options)
                     print(outcomes[run].row(run), flush=True)
         except KeyboardInterrupt:
             print("\nInterrupted; the server and the run have been ended.\n" + table(outcomes))

@@ -359,7 +359,9 @@ def revise(network: Network, location_id: str, change: Callable[[Body], Body], p
         networks.lock(network.id)
         if get(network, location_id) is None:
             return False
-        locations.change(network.id, network.party, location_id, change, published=public)
+        locations.change(
+            network.id, network.party, location_id, lambda body: _touched(change(body)), published=public
+        )
     return True
 
 
@@ -379,10 +381,17 @@ def delete(network: Network, location_id: str) -> bool:
     return True
 
 
+def _touched(document: Body) -> Body:
+    """*document* as changed now, and later than ever before, so that whoever asks for changes gets it."""
+    moved = max(instants.now_ms(), instants.parse(document["last_updated"]) + 1)
+    return {**document, "last_updated": instants.text(moved)}
+
+
 def _removed(document: Body) -> Body:
-    now = instants.now()
+    document = _touched(document)
+    now = document["last_updated"]
     evses = [{**evse, "status": "REMOVED", "last_updated": now} for evse in document.get("evses", ())]
-    return {**document, **({"evses": evses} if evses else {}), "last_updated": now}
+    return {**document, **({"evses": evses} if evses else {})}
 
 
 def topologies(network_ids: list[int]) -> dict[int, Topology]:

@@ -16,7 +16,7 @@ Refusal
 │   ├── NotEnough          2002, HTTP 200
 │   └── UnknownLocation    2003, HTTP 200
 └── ServerError            3000, HTTP 500
-    ├── Unavailable        3000, HTTP 503: the database cannot be reached
+    ├── Unavailable        3000, HTTP 503: the database, or the issuer of a JWT, cannot be reached
     ├── PeerUnusable       3001, HTTP 200
     ├── NoCommonVersion    3002, HTTP 200
     └── MissingEndpoints   3003, HTTP 200
@@ -185,7 +185,7 @@ class ServerError(Refusal):
 
 
 class Unavailable(ServerError):
-    """The database cannot be reached."""
+    """The database, or the issuer of a JWT, cannot be reached."""
 
     http_status = 503
 

@@ -15,6 +15,7 @@ from sqlmodel import Field, SQLModel
 
 from storage import database, instants, secrets
 from storage.database import Query
+from storage.networks import ALIVE, NETWORKS
 
 KEPT_MS = 24 * 3600 * 1000
 
@@ -55,7 +56,10 @@ class Earlier:
 TABLE = database.table(IdempotencyRow)
 _c = TABLE.c
 _GET = Query(
-    sqlalchemy.select(_c.fingerprint, _c.network_id, _c.answer).where(
+    sqlalchemy.select(_c.fingerprint, _c.network_id, _c.answer)
+    .select_from(TABLE.join(NETWORKS, NETWORKS.c.id == _c.network_id))
+    .where(
+        *ALIVE,
         _c.organization_id == bindparam("organization_id"),
         _c.operation == bindparam("operation"),
         _c.key == bindparam("key"),
@@ -80,7 +84,7 @@ def fingerprint(body: Any) -> str:
 
 def earlier(use: Use) -> Earlier | None:
     """What the key was used for within a day, or None."""
-    row = _GET.first({**_key(use), "since": instants.now_ms() - KEPT_MS})
+    row = _GET.first({**_key(use), **_since()})
     if row is None:
         return None
     return Earlier(row[0] == use.fingerprint, row[1], orjson.loads(secrets.decrypt(row[2])))
@@ -98,6 +102,11 @@ def keep(use: Use, network_id: int, answer: dict[str, Any]) -> None:
             "created_at": instants.now_ms(),
         }
     )
+
+
+def _since() -> dict[str, int]:
+    now = instants.now_ms()
+    return {"now": now, "since": now - KEPT_MS}
 
 
 def purge() -> None:

@@ -45,10 +45,10 @@ def parse(value: str) -> int:
     Raises:
         errors.RuleRefusal: the day does not exist (30 February), or its offset leads out of the calendar.
     """
+    milliseconds = bound(value)
     try:
-        milliseconds = bound(value)
         _EPOCH + timedelta(milliseconds=milliseconds)
-    except (ValueError, OverflowError):
+    except OverflowError:
         raise errors.RuleRefusal(f"{value} is not an instant that exists") from None
     return milliseconds
 
@@ -57,9 +57,12 @@ def bound(value: str) -> int:
     """The same for an instant that is only compared with, so it may lie outside the calendar.
 
     Raises:
-        ValueError: the contract does not accept it.
+        errors.RuleRefusal: the day does not exist.
     """
-    moment = datetime.fromisoformat(_with_milliseconds(value.replace(" ", "+")))
+    try:
+        moment = datetime.fromisoformat(_with_milliseconds(value.replace(" ", "+")))
+    except ValueError:
+        raise errors.RuleRefusal(f"{value} is not an instant that exists") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // _MILLISECOND

@@ -115,21 +115,21 @@ TOMBSTONES = database.table(TombstoneRow)
 
 _c = NETWORKS.c
 _COLUMNS = [_c[name] for name in Network.__slots__]
-_ALIVE = (_c.deleting.is_(False), or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")))
+ALIVE = (_c.deleting.is_(False), or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")))
 _OF_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.name == bindparam("name"))
 _ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id"))
 _BY_PARTY = sqlalchemy.select(*_COLUMNS).where(
     _c.country_code == bindparam("country_code"),
     _c.party_id == bindparam("party_id"),
-    *_ALIVE,
+    *ALIVE,
 )
-_BY_ID = sqlalchemy.select(*_COLUMNS).where(_c.id == bindparam("network_id"), *_ALIVE)
+_BY_ID = sqlalchemy.select(*_COLUMNS).where(_c.id == bindparam("network_id"), *ALIVE)
 _OWNED = Query(
     sqlalchemy.select(*_COLUMNS).where(
-        _c.id == bindparam("network_id"), _c.organization_id == bindparam("organization_id"), *_ALIVE
+        _c.id == bindparam("network_id"), _c.organization_id == bindparam("organization_id"), *ALIVE
     )
 )
-_MINE = (_c.organization_id == bindparam("organization_id"), *_ALIVE)
+_MINE = (_c.organization_id == bindparam("organization_id"), *ALIVE)
 _COUNT = Query(sqlalchemy.select(sqlalchemy.func.count()).select_from(NETWORKS).where(*_MINE))
 _PAGE = Query(
     sqlalchemy.select(*_COLUMNS)

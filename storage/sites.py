@@ -349,36 +349,48 @@ def _equipped(network_id: int, location_ids: list[str]) -> dict[str, tuple[Charg
     return equipped
 
 
-def revise(network: Network, location_id: str, change: Callable[[Body], Body], public: bool | None) -> bool:  # noqa: FBT001  (what the gateway may change beside the document)
-    """Change a site's document, and whether peers see it; False if there is no such site.
+def revise(
+    network: Network, location_id: str, change: Callable[[Body], Body], *, public: bool | None
+) -> None:
+    """Change a site's document, and whether peers see it.
 
     Raises:
-        errors.Refusal: as *change* does; nothing is changed then.
+        errors.NotFound: there is no such site.
+        errors.Refusal: as *change* does. Nothing is changed then.
     """
     with database.transaction():
-        networks.lock(network.id)
-        if get(network, location_id) is None:
-            return False
+        _held(network, location_id)
         locations.change(
             network.id, network.party, location_id, lambda body: _touched(change(body)), published=public
         )
-    return True
 
 
-def delete(network: Network, location_id: str) -> bool:
-    """Take a site away: its charge points go, its EVSEs are REMOVED; False if there is no such site."""
+def delete(network: Network, location_id: str) -> None:
+    """Take a site away: its charge points go, its EVSEs are REMOVED.
+
+    Raises:
+        errors.NotFound: there is no such site.
+    """
     with database.transaction() as connection:
-        networks.lock(network.id)
-        site = get(network, location_id)
-        if site is None:
-            return False
+        site = _held(network, location_id)
         key = {"network_id": network.id, "location_id": location_id}
         now = instants.now_ms()
         connection.execute(_DELETE_ROUTING, key)
         connection.execute(_DELETE_CHARGE_POINTS, key)
         _DELETE_SITE.count({**key, "slug": site.slug or location_id, "now": now, "deleted_at": now})
         locations.change(network.id, network.party, location_id, _removed, published=None)
-    return True
+
+
+def _held(network: Network, location_id: str) -> Site:
+    """The site, with its network held until the transaction ends.
+
+    Raises:
+        errors.NotFound: there is no such site.
+    """
+    site = get(network, location_id) if networks.lock(network.id) else None
+    if site is None:
+        raise errors.NotFound(errors.NOTHING_HERE)
+    return site
 
 
 def _touched(document: Body) -> Body:

@@ -5,6 +5,7 @@ import copy
 import http.client
 import itertools
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from surface import OPERATIONS, PARTY, PEER, Operation
 
 from handlers.app import create_app
 from handlers.compile import ALL_METHODS, PathView
+from handlers.gateway import Gateway
 from storage import access, commands, database
 
 METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "TRACE", "PROPFIND", "DELETE")
@@ -236,9 +238,11 @@ class Route:
 
     @property
     def face(self) -> str:
-        """Whose URL it is: `cpo`, `emsp`, `both`, or nobody's outside /ocpi."""
+        """Whose URL it is: `cpo`, `emsp`, `both`, `gateway`, or nobody's outside the contracts."""
         if not isinstance(self.view, PathView):
             return ""
+        if isinstance(self.view.face, Gateway):
+            return "gateway"
         segment = self.path.split("/")[2]
         return segment if segment in ROLES else "both"
 
@@ -254,6 +258,8 @@ class Route:
 
     def urls(self, ids: dict[str, str]) -> list[str]:
         """The URL with *ids*; in each of its meanings where it has two."""
+        if self.face == "gateway":
+            return [re.sub("<[a-z_]+>", "1", self.path)]
         if self.operation is None:
             return [self.path.replace("<name>", "ocpi").replace("<form>", "json").replace("<path:name>", "x")]
         made = [self.operation.url(**ids)]

@@ -89,7 +89,7 @@ def mint(network: Network) -> Tokens:
     return Tokens(access.mint(access.REGISTRATION, network.id), access.mint(access.OPERATOR, network.id))
 
 
-def create_sites(user: Member, network: Network, items: list[Body], key: str | None) -> Body:
+def create_sites(user: Member, network: Network, body: Body, key: str | None) -> Body:
     """Take the order for sites; the answer.
 
     Raises:
@@ -97,11 +97,12 @@ def create_sites(user: Member, network: Network, items: list[Body], key: str | N
         errors.Conflict: the key was used with another body.
         errors.TooMany: the organization has as many jobs as it may have.
     """
+    items: list[Body] = body["locations"]
     unknown = templates.unknown_template(items)
     if unknown is not None:
         index, slug = unknown
         raise errors.NotFound(f"locations.{index}.template: there is no location template {slug[:64]}")
-    use = _use(user, f"{CREATE_SITES}/{network.id}", key, items)
+    use = _use(user, f"{CREATE_SITES}/{network.id}", key, body)
     with database.transaction():
         networks.hold(user.organization_id)
         if use is not None and (earlier := _replayed(use)):
@@ -253,12 +254,6 @@ def network_of(user: Member, cpo_id: str) -> Network:
     if network is None:
         raise errors.NotFound(errors.NOTHING_HERE)
     return network
-
-
-def outcome(job: Job) -> Body:
-    """When a job was done, or why it was not."""
-    error = {} if job.failure is None else {"error": job.failure}
-    return error | ({} if job.provisioned_at is None else {"provisioned_at": second(job.provisioned_at)})
 
 
 def job_of(network: Network) -> Job | None:

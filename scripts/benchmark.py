@@ -245,7 +245,7 @@ def run(results: Results, given: argparse.Namespace) -> None:
             home.mkdir()
             url = f"sqlite:///{home / 'bench.sqlite'}"
             if name == "PostgreSQL":
-                url = stack.enter_context(nodes.postgres(home / "server"))
+                url = stack.enter_context(nodes.postgres())
                 results.versions.append(f"PostgreSQL {_postgres_version(url)}")
             site = Site.make(name, url, home)
             four_operations(results, site, seed, given)

@@ -169,7 +169,7 @@ def server(place: Path, *, on_postgresql: bool) -> Iterator[Node]:
     with contextlib.ExitStack() as stack:
         url = f"sqlite:///{place / 'node.sqlite'}"
         if on_postgresql:
-            url = stack.enter_context(postgres(place / "postgresql"))
+            url = stack.enter_context(postgres())
         environment = {
             "OCPI_GATEWAY_DATABASE_URL": url,
             "OCPI_GATEWAY_DATA_DIR": str(place / "data"),

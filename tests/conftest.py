@@ -34,7 +34,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'node.sqlite'}"
         return
-    with postgres(tmp_path_factory.mktemp("postgresql")) as url:
+    with postgres() as url:
         yield url
 
 

@@ -36,7 +36,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def postgres(_place: Path | None = None) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A real PostgreSQL from PyPI, on a socket of its own; the URL of an empty database.
 
     Not below pytest's folder: each run of pytest closes that to others, and started by root the
@@ -110,6 +110,13 @@ class Node:
                 break
             time.sleep(0.1)
         raise AssertionError(f"the node did not start:\n{self._log.read_text()[-3000:]}")
+
+    @property
+    def pid(self) -> int:
+        """Its process, which leads a group of its own."""
+        if self._process is None:
+            raise AssertionError("the node is not running")
+        return self._process.pid
 
     @property
     def log(self) -> str:

@@ -263,6 +263,11 @@ def taken(network_id: int, charge_points: Many[ChargePointPlan]) -> set[str]:
     return found
 
 
+def exists(network_id: int, party: Party, location_id: str) -> bool:
+    """Is there a location of ours with this id, deleted ones included."""
+    return locations.get(network_id, party, locations.Spot(location_id)) is not None
+
+
 def add(network_id: int, party: Party, plan: SitePlan) -> None:
     """Store the whole of *plan*, every row of it; call it inside a transaction that holds the network.
 

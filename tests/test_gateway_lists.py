@@ -1,8 +1,9 @@
-"""Pages and ids of the gateway. gateway-api.md 2.3 and 5. Conformance 210, 211."""
+"""Pages, ids and bodies of the gateway, whatever they are about. gateway-api.md 2. Conformance 210, 211."""
 
 import itertools
 
 import pytest
+from gateway_orders import example, misfit
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
@@ -16,6 +17,9 @@ IDS = (
     "0", "007", "-1", "+1", "1.0", "1e3", "0x2A", "42%0A", "%0A42", "42%00", "42%20", "٤٢", "４２", "²", "१",  # noqa: RUF001  (digits that are not ours)
     "9" * 19, "9" * 30, "9" * 5000, "None", "templates%20",
 )  # fmt: skip
+
+
+PLACE = example("OcpiCreateLocationRequest")
 
 
 @pytest.fixture
@@ -91,6 +95,22 @@ def test_a_page_past_the_end_is_empty(gateway: Gateway, page: int) -> None:
         )
 
 
+@pytest.mark.ocpi(210)
+def test_locations_have_pages_in_the_order_of_the_request(gateway: Gateway) -> None:
+    accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
+    url = f"{accepted['destroy_url']}/locations"
+    order = [{**PLACE, "name": f"Place {n}"} for n in range(22)]
+    gateway.wait_until_ready(gateway.create(url, locations=order)["status_url"])
+
+    pages = [gateway.data(url, page=n, limit=5) for n in range(1, 7)]
+
+    names = [site["name"] for page in pages for site in page["data"]]
+    assert [f"Place {n}" for n in range(22)] == names[1:]
+    assert [5, 5, 5, 5, 3, 0] == [len(page["data"]) for page in pages]
+    assert {(23, 5)} == {(page["total"], page["limit"]) for page in pages}
+    assert "" == misfit("OcpiLocationListResponse", pages[0])
+
+
 def test_only_the_own_networks_are_counted(gateway: Gateway, stranger: Gateway) -> None:
     networks.create(stranger.organization_id, "CPO", ("FR", "ABC"), "x")
 
@@ -126,3 +146,46 @@ def test_nor_does_it_name_a_network_to_delete(gateway: Gateway, cpo_id: str) -> 
 def test_the_largest_id_is_merely_unknown(gateway: Gateway) -> None:
     assert 404 == gateway.get(f"/ocpi/cpos/{'9' * 18}").status_code
     assert 404 == gateway.delete(f"/ocpi/cpos/{'9' * 18}").status_code
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("method", "tail"), [("POST", ""), ("POST", "/{}/locations"), ("PATCH", "/{}/locations/x")]
+)
+def test_a_body_is_json_that_says_so(gateway: Gateway, method: str, tail: str) -> None:
+    network = networks.create(gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+
+    def sent(raw: bytes, **headers: str) -> tuple[int, str]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        response = gateway.request(method, f"/ocpi/cpos{tail.format(network.id)}", data=raw, headers=named)
+        return refusal(response)[0], response.text
+
+    json_type = "application/json"
+    for wrong in (b"{", b"\xff", b"nothing", b'{"a":1,"a":2}', b"[" * 100_000, b'{"a":NaN}'):
+        status, told = sent(wrong, Content_Type=json_type)
+        assert (400, True) == (status, len(told) < 1000), wrong[:20]
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        assert 415 == sent(b"{}", Content_Type=kind)[0]
+    assert 415 == sent(b"{}", Content_Type=json_type, Content_Encoding="gzip")[0]
+    assert 422 == sent(b"[]", Content_Type=json_type)[0]
+    assert 1 == gateway.data("/ocpi/cpos")["total"]
+
+
+@pytest.mark.parametrize(
+    ("method", "tail", "limit"),
+    [("POST", "", 1_048_576), ("POST", "/{}/locations", 16_777_216), ("PATCH", "/{}/locations/x", 1_048_576)],
+)
+def test_a_bulk_order_alone_may_have_16_mib(gateway: Gateway, method: str, tail: str, limit: int) -> None:
+    network = networks.create(gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    path = f"/ocpi/cpos{tail.format(network.id)}"
+
+    def status(size: int) -> int:
+        start, end = b'{"padding":"', b'"}'
+        raw = start + b"x" * (size - len(start) - len(end)) + end
+        headers = {"Content-Type": "application/json"}
+        return refusal(gateway.request(method, path, data=raw, headers=headers))[0]
+
+    assert status(limit) in {404, 422}
+    assert 413 == status(limit + 1)

@@ -170,13 +170,20 @@ def give_up(assignment: Assignment, position: int) -> None:
 def refuse_twin(assignment: Assignment, position: int) -> None:
     """Refuse an item of which the network has something already; call it inside a transaction.
 
+    It looks for itself: the failure that led here may be one that the engine replays for another item.
+
     Raises:
         NetworkGone: the network is being deleted.
     """
-    item = _open_item(assignment, position)
-    if item is not None:
+    item, network = _open_item(assignment, position), assignment.network
+    if item is None:
+        return
+    try:
         plan = _planned(assignment, item)
-        twins = sites.taken(assignment.network.id, plan.charge_points)
+    except ItemRefused:
+        return  # not this item's failure
+    twins = sites.taken(network.id, plan.charge_points)
+    if twins or sites.exists(network.id, network.party, plan.id):
         what, param = (min(twins), "identity") if twins else (plan.id, "id")
         told = ItemRefused("duplicate_identity", f"The network has {what} already.", param)
         jobs.refuse(assignment.job.id, position, _asked_name(item), _told(told))

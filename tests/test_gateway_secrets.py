@@ -1,0 +1,167 @@
+"""What is shown once is nowhere else: answers, report, log, rows, files. Design 6. Conformance 209."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from gateway_orders import example
+from nodes import Gateway, Node, free_port, outcome, switch_to
+from peers import PeerServer
+
+from storage import database
+
+SHOWN_ONCE = ("token_a", "operator_token")
+
+
+@pytest.fixture(scope="module")
+def loud(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """Another instance on the same database that logs all it can."""
+    environment = {
+        **node.environment,
+        "OCPI_GATEWAY_DATA_DIR": str(tmp_path_factory.mktemp("loud")),
+        "OCPI_GATEWAY_PORT": str(free_port()),
+        "OCPI_GATEWAY_LOG_LEVEL": "DEBUG",
+        "OCPI_GATEWAY_SECRET_KEY": "the-key-of-the-loud-node",
+    }
+    with switch_to(environment), Node(environment) as running:
+        yield running
+
+
+def stored() -> str:
+    """Every text and every byte in every table, the engine's too."""
+    found = sqlalchemy.MetaData()
+    texts = []
+    with database.statement() as connection:
+        names = set(sqlalchemy.inspect(connection).get_schema_names())
+        for schema in (None, *({"dbos"} & names)):
+            found.reflect(connection, schema=schema)
+        assert {"gw_jobs", "workflow_status"} <= {table.name for table in found.tables.values()}
+        for table in found.tables.values():
+            for row in connection.execute(sqlalchemy.text(f"SELECT * FROM {table.fullname}")):  # noqa: S608  (names of tables)
+                texts += [str(value) for value in row]
+    return "\n".join(texts)
+
+
+def files(node: Node) -> str:
+    """The database's files, the log beside it."""
+    url = node.environment["OCPI_GATEWAY_DATABASE_URL"]
+    if not url.startswith("sqlite"):
+        return ""
+    path = Path(url.removeprefix("sqlite:///"))
+    return "".join(each.read_bytes().decode("latin-1") for each in path.parent.glob(f"{path.name}*"))
+
+
+def assert_nowhere(secrets: set[str], places: dict[str, str]) -> None:
+    """None of the secrets is in any of the places."""
+    for place, text in places.items():
+        assert set() == {secret for secret in secrets if secret in text}, place
+
+
+@pytest.mark.ocpi(209)
+def test_token_a_is_in_the_202_and_in_no_other_answer(gateway: Gateway, peer: PeerServer) -> None:
+    accepted = gateway.create()
+    url = accepted["destroy_url"]
+    operator = gateway.operator(accepted)
+
+    def answers() -> dict[str, str]:
+        paths = ("/ocpi/cpos", url, f"{url}/status", f"{url}/report", f"{url}/locations")
+        told = {path: gateway.get(path).text for path in paths}
+        other = {path: operator.get(path).text for path in ("", "locations", "tariffs")}
+        return told | other
+
+    gateway.data(url)
+    assert_nowhere({accepted[name] for name in SHOWN_ONCE}, answers())
+    gateway.wait_until_ready(accepted["status_url"])
+    assert None is gateway.data(url).get("token_a")
+    assert None is gateway.data(url).get("roam_helper")
+    registered = gateway.node.client(accepted["token_a"], "cpo").post("credentials", peer.credentials())
+    token_c = registered.json()["data"]["token"]
+    assert_nowhere({token_c, peer.token, *(accepted[name] for name in SHOWN_ONCE)}, answers())
+    assert 204 == gateway.delete(url).status_code
+
+
+@pytest.mark.ocpi(209)
+def test_the_report_shows_the_last_four_signs_of_token_a_and_whether_it_was_used(
+    gateway: Gateway, peer: PeerServer
+) -> None:
+    accepted = gateway.ready(name_prefix="demo")
+    url = f"{accepted['destroy_url']}/report"
+    sites = gateway.data(f"{accepted['destroy_url']}/locations")["data"]
+
+    answer = gateway.data(url)
+    page = answer["markdown"]
+    assert accepted["cpo_id"] == answer["cpo_id"]
+    assert page.startswith(f"# CPO {accepted['cpo_id']} — demo (small-urban-ac)\n")
+    assert "\n## Party\nFR / ABC / CPO\n" in page
+    assert "\n## Locations (2)\n" in page
+    for site in sites:
+        count = len(site["chargers"])
+        assert f"\n- {site['id']} · {site['name']} · {site['city']} ({count} chargers)\n" in page
+    assert f"…{accepted['token_a'][-4:]}`" in page.partition("## Token A\n")[2]
+    assert accepted["token_a"][2:-4] not in page
+
+    gateway.node.client(accepted["token_a"], "cpo").post("credentials", peer.credentials())
+
+    assert "used" == gateway.data(url)["markdown"].partition("## Token A\n")[2].strip()
+
+
+def life(gateway: Gateway, peer: PeerServer) -> set[str]:
+    """Everything that one does with a network, right and wrong; the secrets that were in it."""
+    key = "a-key-to-ask-again-" + "k" * 12
+    order = {**example("CpoCreateRequest"), "seed": None}
+    accepted = gateway.post("/ocpi/cpos", order, Idempotency_Key=key).json()
+    gateway.wait_until_ready(accepted["status_url"])
+    secrets = {str(gateway.key), *(accepted[name] for name in SHOWN_ONCE)}
+    gateway.post("/ocpi/cpos", order, Idempotency_Key=key)
+    gateway.post("/ocpi/cpos", {**order, "seed": 1}, Idempotency_Key=key)
+    for token in sorted(secrets):  # where each of them does not belong
+        Gateway(gateway.node, token).get(accepted["destroy_url"])
+        Gateway(gateway.node, token).post("/ocpi/cpos", {"template": token})
+        gateway.node.client(token, "cpo").get("locations")
+        gateway.get(f"/ocpi/cpos/{token}")
+        gateway.get("/ocpi/cpos", page=token)
+        gateway.post("/ocpi/cpos", order, X_Organization_Id=token)
+    url = f"{accepted['destroy_url']}/locations"
+    bulk = {"locations": [example("OcpiCreateLocationRequest")]}
+    job = gateway.post(url, bulk, Idempotency_Key=key).json()
+    gateway.wait_until_ready(job["status_url"])
+    registrant = gateway.node.client(accepted["token_a"], "cpo")
+    registered = registrant.post("credentials", peer.credentials())
+    assert (200, 1000) == outcome(registered)
+    gateway.post("/ocpi/cpos", order, Idempotency_Key=key)
+    return {*secrets, registered.json()["data"]["token"], peer.token}
+
+
+@pytest.mark.ocpi(209)
+def test_no_secret_is_in_the_log_the_rows_or_the_files(loud: Node, peer: PeerServer) -> None:
+    """At DEBUG; also once the network is gone."""
+    gateway = loud.gateway()
+    boss = loud.gateway("admin")
+    boss.get("/ocpi/cpos")
+
+    secrets = life(gateway, peer) | {str(boss.key)}
+
+    def places() -> dict[str, Any]:
+        return {
+            "log": log_without_paths(loud),
+            "console": loud.banner,
+            "rows": stored(),
+            "files": files(loud),
+        }
+
+    assert 6 == len(secrets)
+    assert_nowhere(secrets, places())
+    for network in gateway.data("/ocpi/cpos")["data"]:
+        gateway.delete(network["destroy_url"])
+    assert_nowhere(secrets, places())
+    for word in ("authorization", "bearer ", "the-key-of-the-loud-node"):
+        assert word not in loud.log.lower()
+
+
+def log_without_paths(node: Node) -> str:
+    """The log but for the URLs of requests: who writes a secret into a URL has written it down."""
+    return "\n".join(
+        line.partition('"path":')[0] + line.partition('"http_status":')[2] for line in node.log.splitlines()
+    )

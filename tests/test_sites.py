@@ -1,0 +1,381 @@
+"""Locations are ordered in bulk, each made or refused by itself. gateway-api.md 7.2, 7.3.
+
+Conformance 207, 208, 215.
+"""
+
+import time
+from typing import Any
+
+import pytest
+from gateway_orders import example, misfit
+from nodes import Gateway, Node, refusal
+
+PLACE = example("OcpiCreateLocationRequest")
+GROUP = example("OcpiChargerGroup")
+URBAN = {"template": "urban-ac-hub"}
+UNKNOWN_JOB = "4f6b5e0e-7d1a-4b0a-9c2e-abc123456789"
+
+
+def network_with_one(gateway: Gateway) -> str:
+    """The URL of the locations of a network that has one of its own."""
+    accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
+    return f"{accepted['destroy_url']}/locations"
+
+
+@pytest.fixture
+def url(gateway: Gateway) -> str:
+    """The URL of locations that a test may add to."""
+    return network_with_one(gateway)
+
+
+@pytest.fixture(scope="module")
+def still(node: Node) -> tuple[Gateway, str]:
+    """The same for requests that change nothing."""
+    gateway = node.gateway()
+    return gateway, network_with_one(gateway)
+
+
+def place(number: int = 0, **changes: Any) -> dict[str, Any]:
+    """A location written out."""
+    return {**PLACE, "name": f"Place {number}", **changes}
+
+
+def charged(*ids: str, prefix: str = "P_", **changes: Any) -> dict[str, Any]:
+    """A location written out with charge points; *changes* are of their template."""
+    template = {**GROUP["template"], "identity_prefix": prefix, **changes}
+    return place(charges=[{"template": template, "charger_ids": list(ids)}])
+
+
+def ended(gateway: Gateway, url: str, *items: dict[str, Any]) -> Any:
+    """The job that made *items*, at its end."""
+    return gateway.wait_until_ready(gateway.create(url, locations=list(items))["status_url"])
+
+
+def made(gateway: Gateway, url: str, *items: dict[str, Any]) -> list[Any]:
+    """The locations that were made of *items*, all of them."""
+    job = ended(gateway, url, *items)
+    assert (len(items), 0) == (job["results"]["created_count"], job["results"]["failed_count"]), job
+    return [gateway.data(f"{url}/{created['id']}") for created in job["results"]["created"]]
+
+
+# Accepted, and done
+
+
+@pytest.mark.ocpi(207)
+def test_a_bulk_order_is_accepted_within_a_second(gateway: Gateway, url: str) -> None:
+    began = time.monotonic()
+
+    response = gateway.post(url, {"locations": [place(n) for n in range(1000)]})
+
+    assert time.monotonic() - began < 1
+    accepted = response.json()
+    assert (202, "") == (response.status_code, misfit("LocationBulkAcceptedResponse", accepted))
+    assert "PROVISIONING" == accepted["status"]
+    assert f"{url}/jobs/{accepted['job_id']}" == accepted["status_url"]
+    assert isinstance(accepted["workflow_run_id"], str)
+
+
+@pytest.mark.ocpi(208)
+def test_a_finished_job_lists_the_ids_that_were_made(gateway: Gateway, url: str) -> None:
+    accepted = gateway.create(url, locations=[place(0), {**URBAN, "overrides": {"name": "Hub"}}, place(2)])
+    seen = [accepted]
+    while seen[-1]["status"] not in ("READY", "FAILED"):
+        seen.append(gateway.data(accepted["status_url"]))
+        assert "" == misfit("LocationBulkStatusResponse", seen[-1])
+
+    assert {"PROVISIONING"} == {status["status"] for status in seen[:-1]}
+    assert {None} == {status.get("results") for status in seen[:-1]}
+    last = seen[-1]
+    results = last["results"]
+    assert ("READY", accepted["job_id"], accepted["workflow_run_id"], "locations") == (
+        last["status"],
+        last["job_id"],
+        last["workflow_run_id"],
+        last["job_type"],
+    )
+    assert (3, 0, []) == (results["created_count"], results["failed_count"], results["failed"])
+    assert [(0, "Place 0"), (1, "Hub"), (2, "Place 2")] == [
+        (r["index"], r["name"]) for r in results["created"]
+    ]
+    listed = gateway.data(url)["data"]
+    assert [r["id"] for r in results["created"]] == [site["id"] for site in listed[1:]]
+    assert isinstance(last["provisioned_at"], str)
+    assert None is last.get("error")
+    assert last == gateway.data(accepted["status_url"])
+
+
+def test_a_location_is_shown_as_documented(gateway: Gateway, url: str) -> None:
+    order = place(
+        7,
+        timezone="Europe/Brussels",
+        owner_name="Bornes du Midi",
+        postal_code="1060",
+        parking_type="PARKING_LOT",
+        charges=[GROUP],
+    )
+
+    [site] = made(gateway, url, order)
+
+    assert "" == misfit("OcpiLocationResponse", site)
+    same = ("name", "address", "city", "country", "coordinates", "timezone", "owner_name", "public")
+    assert {name: order[name] for name in same} == {name: site[name] for name in same}
+    assert gateway.organization_id == site["organization_id"]
+    assert site["slug"].startswith("place-7-")
+    assert "parking_type" not in site
+    assert [("NORD_001", "Type2", "OCPP1.6"), ("NORD_002", "Type2", "OCPP1.6")] == [
+        (c["identity"], c["connector_type"], c["ocpp_version"]) for c in site["chargers"]
+    ]
+    assert [[("NORD_001", "FR*ABC*ENORD001", "1")], [("NORD_002", "FR*ABC*ENORD002", "1")]] == [
+        [(e["evse_uid"], e["ocpi_evse_id"], e["ocpi_connector_id"]) for e in c["evses"]]
+        for c in site["chargers"]
+    ]
+    assert [True, False] == ["topology_default_id" in c for c in site["chargers"]]
+    assert site["created_at"] == site["updated_at"]
+    assert [site] == [each for each in gateway.data(url)["data"] if each["id"] == site["id"]]
+
+
+def test_the_postal_code_is_shown_where_there_is_one(gateway: Gateway, url: str) -> None:
+    with_code, without = made(gateway, url, place(1, postal_code="1060"), place(2))
+
+    assert ("1060", None) == (with_code.get("postal_code"), without.get("postal_code"))
+
+
+def test_what_was_left_out_has_its_default(gateway: Gateway, url: str) -> None:
+    [site] = made(gateway, url, {name: value for name, value in place().items() if name != "public"})
+
+    assert (True, []) == (site["public"], site["chargers"])
+    assert None is site.get("timezone")
+
+
+def test_a_template_may_be_changed_in_every_member(gateway: Gateway, url: str) -> None:
+    overrides = {
+        "name": "Elsewhere",
+        "address": "Rue 1",
+        "city": "Lyon",
+        "country": "FR",
+        "coordinates": {"latitude": 45.5, "longitude": 4.5},
+        "timezone": "Europe/Paris",
+        "owner_name": "Somebody",
+        "public": False,
+    }
+    more = {"parking_type": "ON_STREET", "ocpp_version": "OCPP2.0.1", "identity_prefix": "LYON_", "moons": 2}
+
+    [site] = made(gateway, url, {**URBAN, "overrides": {**overrides, **more}})
+
+    assert overrides == {name: site[name] for name in overrides}
+    assert {("LYON_", "OCPP2.0.1")} == {(c["identity"][:5], c["ocpp_version"]) for c in site["chargers"]}
+
+
+def test_one_template_used_several_times_gets_prefixes(gateway: Gateway, url: str) -> None:
+    own = {**URBAN, "overrides": {"identity_prefix": "OWN_"}}
+    single = {"template": "residential-ac-single"}
+
+    sites = made(gateway, url, URBAN, own, URBAN, single)
+
+    first, second, third, fourth = ([c["identity"] for c in site["chargers"]] for site in sites)
+    assert all(identity.startswith("L01_") for identity in first)
+    assert all(identity.startswith("OWN_") for identity in second)
+    assert all(identity.startswith("L02_") for identity in third)
+    assert not any(identity.startswith("L0") for identity in fourth)
+
+
+def test_generated_identities_are_alike_in_no_two_jobs(gateway: Gateway, url: str) -> None:
+    for _ in range(2):
+        made(gateway, url, URBAN, URBAN)
+
+
+# What fails one item
+
+
+FAULTS = [
+    (charged("1", brand_slug="no-such-brand"), "unknown_catalog_model", "brand_slug"),
+    (charged("1", model_slug="no-such-model"), "unknown_catalog_model", "model_slug"),
+    (charged("1", connector_type="CHAdeMO"), "unknown_catalog_model", "connector_type"),
+    (charged("1", connector_type="Schuko"), "unknown_catalog_model", "connector_type"),
+    (charged("1", ocpp_version="OCPP1.5"), "location_invalid", "ocpp_version"),
+    (charged("1", "1"), "duplicate_identity", "identity"),
+    (charged("A-1", "A_1"), "duplicate_identity", "identity"),
+    (charged("x" * 33, prefix="P_"), "location_invalid", "identity"),
+    (
+        place(charges=[{**GROUP, "charger_ids": [f"{g}{n:02}" for n in range(26)]} for g in "AB"]),
+        "location_invalid",
+        "charges",
+    ),
+    ({**URBAN, "overrides": {"ocpp_version": "OCPP3"}}, "location_invalid", "ocpp_version"),
+    ({**URBAN, "overrides": {"identity_prefix": "P" * 33}}, "location_invalid", "identity"),
+]
+
+
+@pytest.mark.parametrize(("item", "code", "param"), FAULTS, ids=lambda value: str(value)[-40:])
+def test_what_a_rule_refuses_fails_that_item_alone(
+    gateway: Gateway, url: str, item: dict[str, Any], code: str, param: str
+) -> None:
+    job = ended(gateway, url, place(0), item, place(2))
+    results = job["results"]
+
+    assert ("READY", 2, 1) == (job["status"], results["created_count"], results["failed_count"])
+    assert [0, 2] == [each["index"] for each in results["created"]]
+    [failed] = results["failed"]
+    assert (1, code, param, False) == (
+        failed["index"],
+        failed["error"]["code"],
+        failed["error"]["param"],
+        failed["error"]["retryable"],
+    )
+    assert item.get("name", item.get("template")) == failed["name"]
+    assert 3 == gateway.data(url)["total"]
+
+
+def test_an_identity_is_taken_by_the_network_another_item_or_an_earlier_job(
+    gateway: Gateway, url: str
+) -> None:
+    own = gateway.data(url)["data"][0]["chargers"][0]["identity"]
+
+    first = ended(gateway, url, charged("1"), charged("2", "1"), charged(own, prefix=""), charged("2"))
+    second = ended(gateway, url, charged("3"), charged("1"))
+
+    told = [(f["index"], f["error"]["code"], f["error"]["param"]) for f in first["results"]["failed"]]
+    assert [(1, "duplicate_identity", "identity"), (2, "duplicate_identity", "identity")] == told
+    assert [0, 3] == [each["index"] for each in first["results"]["created"]]
+    assert ["duplicate_identity"] == [f["error"]["code"] for f in second["results"]["failed"]]
+    identities = [c["identity"] for site in gateway.data(url)["data"] for c in site["chargers"]]
+    assert sorted([own, "P_1", "P_2", "P_3"]) == sorted(identities)
+
+
+def test_evse_ids_stay_apart_in_the_whole_network(gateway: Gateway, url: str) -> None:
+    """A-1 and A_1 are two identities of one EVSE id: they cannot both be in a network."""
+    job = ended(gateway, url, charged("A-1"), charged("A_1"))
+    evse_ids = [
+        evse["ocpi_evse_id"]
+        for site in gateway.data(url)["data"]
+        for charger in site["chargers"]
+        for evse in charger["evses"]
+    ]
+
+    assert len(set(evse_ids)) == len(evse_ids), job
+
+
+def test_a_location_has_up_to_20_groups_of_50_charge_points(gateway: Gateway, url: str) -> None:
+    groups = [{**GROUP, "charger_ids": [f"{n}A", f"{n}B"]} for n in range(20)]
+
+    many, whole = made(
+        gateway, url, place(charges=groups), charged(*(f"{n:02}" for n in range(50)), prefix="X")
+    )
+
+    assert (40, 50) == (len(many["chargers"]), len(whole["chargers"]))
+
+
+def test_networks_do_not_share_identities(gateway: Gateway, url: str) -> None:
+    other = f"{gateway.create()['destroy_url']}/locations"
+
+    for each in (url, other):
+        made(gateway, each, charged("1"))
+
+
+def test_a_job_that_made_nothing_has_failed(gateway: Gateway, url: str) -> None:
+    job = ended(gateway, url, charged("1", brand_slug="nobody"), charged("1", model_slug="nothing"))
+
+    assert ("FAILED", 0, 2) == (
+        job["status"],
+        job["results"]["created_count"],
+        job["results"]["failed_count"],
+    )
+    assert ("unknown_catalog_model", False) == (job["error"]["code"], job["error"]["retryable"])
+    assert None is job.get("provisioned_at")
+    assert "" == misfit("LocationBulkStatusResponse", job)
+    assert 1 == gateway.data(url)["total"]
+
+
+# What refuses the whole order
+
+
+@pytest.mark.ocpi(215)
+@pytest.mark.parametrize(
+    ("item", "loc"),
+    [
+        ({**place(), "city": ...}, ["city"]),
+        ({**place(), "city": 5}, ["city"]),
+        ({**place(), "city": "x" * 46}, ["city"]),
+        ({**place(), "country": "BEL"}, ["country"]),
+        ({**place(), "country": "be"}, ["country"]),
+        ({**place(), "timezone": "Mars/Olympus"}, ["timezone"]),
+        ({**place(), "coordinates": {"latitude": 91, "longitude": 0}}, ["coordinates", "latitude"]),
+        ({**place(), "charges": [{**GROUP, "charger_ids": ["1", "a/b"]}]}, ["charges", 0, "charger_ids", 1]),
+        ({**place(), "charges": [GROUP, {"charger_ids": ["1"]}]}, ["charges", 1, "template"]),
+        ({**place(), "public": None}, ["public"]),
+        ({**URBAN, "overrides": {"city": 5}}, ["overrides", "city"]),
+        ({**URBAN, "overrides": {"country": "FRA"}}, ["overrides", "country"]),
+        ({**URBAN, "overrides": {"coordinates": {"latitude": 1}}}, ["overrides", "coordinates", "longitude"]),
+        ({**URBAN, "overrides": []}, ["overrides"]),
+        ({"template": 5}, ["template"]),
+        ({"template": None}, ["template"]),
+        (5, []),
+        ({}, ["name"]),
+    ],
+    ids=lambda value: str(value)[-60:],
+)
+def test_a_wrong_item_is_named_by_its_place_and_nothing_is_made(
+    still: tuple[Gateway, str], item: Any, loc: list[Any]
+) -> None:
+    """Item 7 of 50, in the shape that it chose."""
+    gateway, url = still
+    if isinstance(item, dict):
+        item = {name: value for name, value in item.items() if value is not ...}
+    items = [place(n) for n in range(50)]
+    items[7] = item
+
+    status, detail = refusal(gateway.post(url, {"locations": items}))
+
+    assert 422 == status
+    assert ["body", "locations", 7, *loc] in [problem["loc"] for problem in detail]
+    assert {7} == {problem["loc"][2] for problem in detail}
+    assert (1, 1) == (
+        gateway.data(url)["total"],
+        gateway.data(url[: -len("/locations")])["topology"]["locations"],
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"locations": []}, {"locations": None}, {"locations": {}}, {"locations": [place()] * 10_001}],
+    ids=lambda body: str(body)[:40],
+)  # fmt: skip
+def test_an_order_holds_1_to_10_000_items(still: tuple[Gateway, str], body: dict[str, Any]) -> None:
+    gateway, url = still
+    status, detail = refusal(gateway.post(url, body))
+
+    assert (422, ["body", "locations"]) == (status, detail[0]["loc"])
+
+
+def test_an_unknown_location_template_is_404_and_named_by_its_place(still: tuple[Gateway, str]) -> None:
+    gateway, url = still
+    status, detail = refusal(gateway.post(url, {"locations": [place(), URBAN, {"template": "no-such-hub"}]}))
+
+    assert (404, True, True) == (status, "locations.2" in detail, "no-such-hub" in detail)
+    assert 1 == gateway.data(url)["total"]
+
+
+def test_an_emsp_network_has_no_locations_of_its_own(gateway: Gateway) -> None:
+    accepted = gateway.create(template="emsp-drivers", role="emsp")
+
+    assert 404 == refusal(gateway.post(f"{accepted['destroy_url']}/locations", {"locations": [place()]}))[0]
+    assert [] == gateway.data(f"{accepted['destroy_url']}/locations")["data"]
+
+
+# Jobs
+
+
+@pytest.mark.parametrize("job", [UNKNOWN_JOB, "x", "1", "..%2Fx", "4f6b5e0e%20"])
+def test_an_unknown_job_is_404(still: tuple[Gateway, str], job: str) -> None:
+    gateway, url = still
+    assert gateway.get(f"{url}/jobs/{job}").status_code in {404, 422}
+
+
+def test_a_job_is_read_at_its_own_network_only(gateway: Gateway, url: str) -> None:
+    other = gateway.create()
+    accepted = gateway.create(url, locations=[place()])
+    job = accepted["job_id"]
+
+    assert 404 == refusal(gateway.get(f"{other['destroy_url']}/locations/jobs/{job}"))[0]
+    assert 404 == refusal(gateway.get(f"{url}/jobs/{other['workflow_run_id']}"))[0]
+    assert 200 == gateway.get(accepted["status_url"]).status_code

@@ -40,10 +40,15 @@ class Contract:
 
     def validator(self, schema: Schema, *, close: bool = False) -> jsonschema_rs.Draft4Validator:
         """A compiled validator; *close*: members that the schema does not name are refused."""
+        return self._compiled(orjson.dumps(schema), close)
+
+    @functools.cache  # noqa: B019  (a Contract lives as long as the program)
+    def _compiled(self, schema: bytes, close: bool) -> jsonschema_rs.Draft4Validator:  # noqa: FBT001  (the cache's key)
+        """One validator for all that ask for the same: most operations share their refusals."""
         components = self._closed if close else self._translated
-        made = draft4(schema)
-        schema = {**(closed(made) if close else made), "components": components}
-        return jsonschema_rs.Draft4Validator(schema, mask=_MASK)
+        made = draft4(orjson.loads(schema))
+        whole = {**(closed(made) if close else made), "components": components}
+        return jsonschema_rs.Draft4Validator(whole, mask=_MASK)
 
     def followed(self, node: Schema) -> Schema:
         """*node*, or what its $ref points to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from re import compile
 from typing import Annotated, Any, Dict
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -894,7 +895,7 @@ class LocationBulkAcceptedResponse(BaseModel):
             examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
             max_length=64,
             min_length=1,
-            pattern='^[!-.0-~]+$',
+            pattern='^[A-Za-z0-9-]+$',
         ),
     ]
     status: Annotated[ProvisioningStatus, Field(description='How far it is.')]
@@ -922,6 +923,7 @@ class LocationBulkAcceptedResponse(BaseModel):
 class LocationBulkCreated(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     index: Annotated[
         int, Field(description='Its place in the request, counted from 0.', examples=[7], ge=0, le=9999)
@@ -933,7 +935,7 @@ class LocationBulkCreated(BaseModel):
             examples=['loc-3f1c9a7e52d0'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     name: Annotated[
@@ -997,7 +999,7 @@ LocationId = TypeAliasType(
             examples=['loc-3f1c9a7e52d0'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern=compile('^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$'),
         ),
     ],
 )
@@ -1012,7 +1014,7 @@ JobId = TypeAliasType(
             examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
             max_length=64,
             min_length=1,
-            pattern='^[!-.0-~]+$',
+            pattern='^[A-Za-z0-9-]+$',
         ),
     ],
 )
@@ -2481,6 +2483,7 @@ class OcpiCreateLocationRequest(BaseModel):
 class OcpiLocationResponse(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -2489,7 +2492,7 @@ class OcpiLocationResponse(BaseModel):
             examples=['loc-3f1c9a7e52d0'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     ocpp_location_id: Annotated[
@@ -2627,7 +2630,7 @@ class LocationBulkStatusResponse(BaseModel):
             examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
             max_length=64,
             min_length=1,
-            pattern='^[!-.0-~]+$',
+            pattern='^[A-Za-z0-9-]+$',
         ),
     ]
     job_type: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from re import compile
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -172,11 +173,11 @@ Id36 = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='An identifier of printable ASCII characters without `/`.',
+            description='An identifier of printable ASCII characters without `/`. `%` may not begin what decodes to something else, as in `%1F` or `%C3`, so that a URL with the id means the same to whoever decodes it twice.',
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern=compile('^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$'),
         ),
     ],
 )
@@ -187,11 +188,11 @@ Id39 = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='An identifier of printable ASCII characters without `/`.',
+            description='An identifier of printable ASCII characters without `/`. `%` may not begin what decodes to something else, as in `%1F` or `%C3`, so that a URL with the id means the same to whoever decodes it twice.',
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern=compile('^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$'),
         ),
     ],
 )
@@ -266,6 +267,7 @@ class CdrDimensionType(StrEnum):
 class StopSession(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     response_url: Annotated[
         str,
@@ -283,7 +285,7 @@ class StopSession(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
 
@@ -291,6 +293,7 @@ class StopSession(BaseModel):
 class UnlockConnector(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     response_url: Annotated[
         str,
@@ -308,7 +311,7 @@ class UnlockConnector(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     evse_uid: Annotated[
@@ -318,7 +321,7 @@ class UnlockConnector(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     connector_id: Annotated[
@@ -328,7 +331,7 @@ class UnlockConnector(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
 
@@ -912,6 +915,7 @@ Seconds = TypeAliasType(
 class LocationReferences(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     location_id: Annotated[
         str,
@@ -920,7 +924,7 @@ class LocationReferences(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     evse_uids: Annotated[
@@ -934,6 +938,7 @@ class LocationReferences(BaseModel):
 class LocationReferencesOrNull(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     location_id: Annotated[
         str,
@@ -942,7 +947,7 @@ class LocationReferencesOrNull(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     evse_uids: Annotated[
@@ -1079,6 +1084,7 @@ class UnknownLocationRefusal(BaseModel):
 class Connector(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1087,7 +1093,7 @@ class Connector(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     standard: Annotated[ConnectorType, Field(description='Which plug fits.')]
@@ -1110,7 +1116,7 @@ class Connector(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ] = None
     terms_and_conditions: Annotated[
@@ -1261,6 +1267,7 @@ class AuthorizationInfo(BaseModel):
 class Token(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     uid: Annotated[
         str,
@@ -1269,7 +1276,7 @@ class Token(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     type: Annotated[TokenType, Field(description='Kind of token.')]
@@ -1280,7 +1287,7 @@ class Token(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     visual_number: Annotated[
@@ -1354,6 +1361,7 @@ class Endpoint(BaseModel):
 class ReserveNow(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     response_url: Annotated[
         str,
@@ -1390,7 +1398,7 @@ class ReserveNow(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     evse_uid: Annotated[
@@ -1400,7 +1408,7 @@ class ReserveNow(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ] = None
 
@@ -1408,6 +1416,7 @@ class ReserveNow(BaseModel):
 class StartSession(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     response_url: Annotated[
         str,
@@ -1426,7 +1435,7 @@ class StartSession(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     evse_uid: Annotated[
@@ -1436,7 +1445,7 @@ class StartSession(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ] = None
 
@@ -1456,6 +1465,7 @@ CommandResult = TypeAliasType(
 class EVSE(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     uid: Annotated[
         str,
@@ -1464,7 +1474,7 @@ class EVSE(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     evse_id: Annotated[
@@ -1575,6 +1585,7 @@ class EnergyMix(BaseModel):
 class Tariff(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1583,7 +1594,7 @@ class Tariff(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     currency: Annotated[
@@ -1687,6 +1698,7 @@ class Credentials(BaseModel):
 class Location(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1695,7 +1707,7 @@ class Location(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     type: Annotated[LocationType, Field(description='What kind of place it is.')]
@@ -1790,6 +1802,7 @@ class Location(BaseModel):
 class Session(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1798,7 +1811,7 @@ class Session(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     start_datetime: Annotated[
@@ -1829,7 +1842,7 @@ class Session(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]
@@ -1883,6 +1896,7 @@ class Session(BaseModel):
 class CDR(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
+        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1891,7 +1905,7 @@ class CDR(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     start_date_time: Annotated[
@@ -1919,7 +1933,7 @@ class CDR(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^[ -.0-~]+$',
+            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
         ),
     ]
     auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]

@@ -34,7 +34,7 @@ Detail = dict[str, Any]
 
 
 class JobRow(SQLModel, table=True):
-    """One job; `total` items."""
+    """One job of `total` items; `run`: the workflow that works at it, `began`: whether it has begun."""
 
     __tablename__ = "gw_jobs"
     __table_args__ = (Index("ix_gw_jobs_organization_status", "organization_id", "status"),)
@@ -43,6 +43,8 @@ class JobRow(SQLModel, table=True):
     organization_id: str = Field(max_length=36)
     network_id: int = Field(sa_type=BigInteger, index=True)
     kind: str = Field(max_length=10)
+    run: str = Field(max_length=64)
+    began: bool = False
     status: str = Field(max_length=12)
     step: str | None = Field(default=None, max_length=64)
     total: int
@@ -76,6 +78,7 @@ class Job:
     organization_id: str
     network_id: int
     kind: str
+    run: str
     status: str
     step: str | None
     total: int
@@ -131,13 +134,22 @@ _COUNT_UNFINISHED = Query(
 _OF_NETWORK = Query(sqlalchemy.select(*_COLUMNS).where(_j.network_id == bindparam("network_id")))
 _BEGIN = Query(
     sqlalchemy.update(JOBS)
-    .where(_j.id == bindparam("k_id"), _j.status == bindparam("k_status"))
-    .values(status=bindparam("status"), step=bindparam("step"), updated_at=bindparam("now"))
+    .where(
+        _j.id == bindparam("k_id"),
+        _j.run == bindparam("k_run"),
+        _j.began.is_(False),
+        _j.status.not_in([bindparam("ready"), bindparam("failed")]),
+    )
+    .values(began=True, status=bindparam("status"), step=bindparam("step"), updated_at=bindparam("now"))
 )
-_STEP = Query(
+_PASS_ON = Query(
     sqlalchemy.update(JOBS)
-    .where(_j.id == bindparam("k_id"))
-    .values(step=bindparam("step"), updated_at=bindparam("now"))
+    .where(
+        _j.id == bindparam("k_id"),
+        _j.run == bindparam("k_run"),
+        _j.status.not_in([bindparam("ready"), bindparam("failed")]),
+    )
+    .values(run=bindparam("run"), began=False, updated_at=bindparam("now"))
 )
 _END = Query(
     sqlalchemy.update(JOBS)
@@ -210,6 +222,7 @@ def create(
         "organization_id": organization_id,
         "network_id": network_id,
         "kind": kind,
+        "run": job_id,
         "status": status,
         "total": len(requests),
         "created_at": now,
@@ -254,15 +267,16 @@ def count_unfinished(organization_id: str) -> int:
     return int(_COUNT_UNFINISHED.rows(values)[0][0])
 
 
-def begin(job_id: str, step: str) -> None:
-    """The job is being worked at."""
-    values = {"k_id": job_id, "k_status": PENDING, "status": PROVISIONING, "step": step}
-    _BEGIN.count({**values, "now": instants.now_ms()})
+def begin(job_id: str, run: str, step: str) -> bool:
+    """The run begins to work at the job; False if it had begun before, or is not the job's run any more."""
+    values = {"k_id": job_id, "k_run": run, "ready": READY, "failed": FAILED}
+    return _BEGIN.count({**values, "status": PROVISIONING, "step": step, "now": instants.now_ms()}) > 0
 
 
-def at(job_id: str, step: str) -> None:
-    """The job has come to *step*."""
-    _STEP.count({"k_id": job_id, "step": step, "now": instants.now_ms()})
+def pass_on(job_id: str, run: str, fresh: str) -> bool:
+    """Let another run work at the job; False if *run* is not the job's any more, or the job has ended."""
+    values = {"k_id": job_id, "k_run": run, "ready": READY, "failed": FAILED}
+    return _PASS_ON.count({**values, "run": fresh, "now": instants.now_ms()}) > 0
 
 
 def end(job_id: str, status: str, error: Detail | None = None) -> bool:

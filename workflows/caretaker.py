@@ -70,7 +70,7 @@ class Caretaker(threading.Thread):
         """A job that the engine gave up on has failed."""
         settled = instants.now_ms() - _SETTLES_MS
         for job in jobs.unfinished():
-            if job.updated_at < settled and engine.lost(job.id):
+            if job.updated_at < settled and engine.lost(job.run):
                 message = "The job ended without a result; order it again."
                 jobs.end(
                     job.id, jobs.FAILED, {"code": "unknown_error", "message": message, "retryable": True}

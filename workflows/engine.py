@@ -131,38 +131,39 @@ def forget_client() -> None:
         _client.cache_clear()
 
 
-def enqueue(transaction: Transaction, workflow: str, job_id: str) -> None:
-    """Put a job on the queue, inside the transaction that stores it."""
+def run() -> str:
+    """The name of the workflow that this thread runs."""
+    return str(DBOS.workflow_id)
+
+
+def enqueue(transaction: Transaction, workflow: str, job_id: str, run_name: str) -> None:
+    """Put a run of a job on the queue, inside the transaction that stores it."""
     options: Any = {
         "queue_name": JOBS,
         "workflow_name": workflow,
-        "workflow_id": job_id,
+        "workflow_id": run_name,
         "app_version": _VERSION,
     }
     _client().enqueue_in_transaction(transaction, options, job_id)
 
 
-def cancel(job_id: str) -> None:
-    """Let the job end before its next step."""
-    _client().cancel_workflow(job_id)
+def cancel(run_name: str) -> None:
+    """Let the run end before its next step."""
+    _client().cancel_workflow(run_name)
 
 
-def lost(job_id: str) -> bool:
-    """Is nobody going to work at the job any more, without an error of ours or with it."""
-    status = _client().retrieve_workflow(job_id).get_status() if _known(job_id) else None
-    return status is None or status.status in _LOST
+def lost(run_name: str) -> bool:
+    """Is nobody going to work at the run any more, without an error of ours or with it."""
+    known = _client().list_workflows(workflow_ids=[run_name], load_input=False, load_output=False)
+    return not known or known[0].status in _LOST
 
 
-def _known(job_id: str) -> bool:
-    return bool(_client().list_workflows(workflow_ids=[job_id], load_input=False, load_output=False))
-
-
-def purge(job_ids_before_ms: int) -> None:
+def purge(before_ms: int) -> None:
     """Delete what the engine remembers of workflows that ended before then."""
     ended = _client().list_workflows(
         status=["SUCCESS", "ERROR", "CANCELLED"], load_input=False, load_output=False, limit=500
     )
-    old = [w.workflow_id for w in ended if (w.updated_at or 0) < job_ids_before_ms]
+    old = [w.workflow_id for w in ended if (w.updated_at or 0) < before_ms]
     if old:
         _client().delete_workflows(old)
 

@@ -64,7 +64,8 @@ def create_network(user: Member, body: Body, key: str | None) -> Body:
             {name: value for name, value in given.items() if value is not None},
         )
         network = establish(user.organization_id, role, party, body["name_prefix"], blueprint, _expiry(body))
-        engine.enqueue(database.opened(), provisioning.WORKFLOW, str(network.job_id))
+        job_id = str(network.job_id)
+        engine.enqueue(database.opened(), provisioning.WORKFLOW, job_id, job_id)
         answer = accepted(network, mint(network))
         if use is not None:
             idempotency.keep(use, network.id, answer)
@@ -114,7 +115,7 @@ def create_sites(user: Member, network: Network, body: Body, key: str | None) ->
         requests = [{"item": i, "prefix": p} for i, p in zip(items, prefixes, strict=True)]
         job_id = str(uuid.uuid4())
         jobs.create(user.organization_id, network.id, jobs.SITES, requests, jobs.PROVISIONING, job_id)
-        engine.enqueue(database.opened(), provisioning.WORKFLOW, job_id)
+        engine.enqueue(database.opened(), provisioning.WORKFLOW, job_id, job_id)
         answer = {
             "job_id": job_id,
             "status": jobs.PROVISIONING,
@@ -144,7 +145,7 @@ def end(network_id: int) -> None:
         access.end_network(network_id)
     for job in jobs.of_network(network_id):
         if not job.ended:
-            engine.cancel(job.id)
+            engine.cancel(job.run)
     erasure.erase(network_id)
 
 

@@ -8,6 +8,7 @@ So whatever the engine replays, nothing is lost and nothing is done twice.
 import functools
 import logging
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 from dbos import DBOS
 
 import errors
-from storage import failpoints, instants, jobs, networks, sites, tokens
+from storage import database, failpoints, instants, jobs, networks, sites, tokens
 from storage.jobs import Item, Job
 from storage.networks import EMSP, Network
 from storage.sites import SitePlan
@@ -67,7 +68,7 @@ Effect = Callable[[Assignment, int], None]
 def provision(job_id: str) -> None:
     """Do what is left of the job."""
     try:
-        assignment = _surely(_assigned, job_id)
+        assignment = _surely(_assigned, job_id, engine.run())
         if assignment is not None:
             _work(assignment)
     except Exception as error:
@@ -76,25 +77,34 @@ def provision(job_id: str) -> None:
             jobs.end(job_id, jobs.FAILED, _failure(error))
 
 
-def _assigned(job_id: str) -> Assignment | None:
-    """The job with its network, unless it has ended or its network is gone."""
+def _assigned(job_id: str, run: str) -> Assignment | None:
+    """The job with its network; None if this run has nothing to do with it, or nothing any more.
+
+    A run that is begun for the second time passes the job on to a fresh one: the engine would replay
+    what this one has done, step by step, 4 ms each, and the job's items tell it at once.
+    """
     job = jobs.get(job_id)
     network = networks.get(job.network_id) if job is not None else None
     if job is None or network is None or job.ended:
         return None
-    jobs.begin(job_id, STEP)
-    return Assignment(job, network)
+    if jobs.begin(job_id, run, STEP):
+        return Assignment(job, network)
+    fresh = f"{job_id}.{uuid.uuid4().hex[:8]}"
+    with database.transaction() as transaction:
+        if jobs.pass_on(job_id, run, fresh):
+            engine.enqueue(transaction, WORKFLOW, job_id, fresh)
+    return None
 
 
 def _work(assignment: Assignment) -> None:
     job = assignment.job
     first = next(iter(_surely(jobs.left, job.id, 1)), None)
-    for position in range(job.total):
-        effect = _surely(_come_back_to, job, position) if position == first else place
-        _settle(effect, assignment, position)
-        failpoints.reach("provision.placed")
-    for position in _surely(jobs.left, job.id):  # after a failure that the engine could not record
-        _settle(place, assignment, position)
+    effect = place if first is None else _surely(_come_back_to, job, first)
+    for last in (False, False, True):  # more than once only after a failure that left an item open
+        for position in _surely(jobs.left, job.id):
+            _settle(give_up if last else effect, assignment, position)
+            failpoints.reach("provision.placed")
+            effect = place
     _surely(_finish, job)
 
 
@@ -156,21 +166,21 @@ def place(assignment: Assignment, position: int) -> None:
 
 
 def give_up(assignment: Assignment, position: int) -> None:
-    """Give an item up that ends the program again and again; call it inside a transaction.
+    """Give an item up that ends the program, or fails, again and again; call it inside a transaction.
 
     Raises:
         NetworkGone: the network is being deleted.
     """
     item = _open_item(assignment, position)
     if item is not None:
-        told = ItemRefused("unknown_error", "It was begun three times and never ended; it is skipped.")
+        told = ItemRefused("unknown_error", "It was begun again and again and never ended; it is skipped.")
         jobs.refuse(assignment.job.id, position, _asked_name(item), _told(told))
 
 
 def refuse_twin(assignment: Assignment, position: int) -> None:
     """Refuse an item of which the network has something already; call it inside a transaction.
 
-    It looks for itself: the failure that led here may be one that the engine replays for another item.
+    It looks for itself: what stood in the way may be gone by now, and then the item stays open.
 
     Raises:
         NetworkGone: the network is being deleted.

@@ -1,7 +1,8 @@
 """A program that loses or halves what it stores: the controls of the crash tests.
 
 Python reads this file by itself when its folder is on PYTHONPATH. The environment says how storage
-is broken: `early` answers before it stores, `halves` stores a document in two transactions.
+is broken: `early` answers before it stores, `halves` stores a document in two transactions; or how the
+jobs are: `effect first` and `record first` do a step in two transactions (apart.py).
 """
 
 import os
@@ -51,3 +52,7 @@ match os.environ.get("BROKEN"):
         Shelf.put, Shelf.revise = early_put, early_revise  # type: ignore[method-assign, assignment]
     case "halves":
         Shelf.put, Shelf.revise = halved_put, halved_revise  # type: ignore[method-assign, assignment]
+    case "effect first" | "record first" as order:
+        import apart  # only here: the other variants start without the engine
+
+        apart.break_jobs(apart.effect_first if order == "effect first" else apart.record_first)

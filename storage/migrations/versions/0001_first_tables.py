@@ -68,6 +68,8 @@ def upgrade() -> None:
     sa.Column('organization_id', sqlmodel.sql.sqltypes.AutoString(length=36), nullable=False),
     sa.Column('network_id', sa.BigInteger(), nullable=False),
     sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(length=10), nullable=False),
+    sa.Column('run', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+    sa.Column('began', sa.Boolean(), nullable=False),
     sa.Column('status', sqlmodel.sql.sqltypes.AutoString(length=12), nullable=False),
     sa.Column('step', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
     sa.Column('total', sa.Integer(), nullable=False),

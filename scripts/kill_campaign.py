@@ -1,0 +1,337 @@
+"""Kill -9 of bulk jobs, again and again, on SQLite and on PostgreSQL; is every location there exactly once?
+
+Half of the kills fall at random moments, half at a named point after the effect, inside its transaction
+and after its commit in turn; the first job takes more than the others. Then two processes share a
+database and the one that works is killed. In the end two broken variants are killed, to see that the judge
+would have noticed.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import random
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
+
+from bulk import judge, kinds, ordered, settled  # noqa: E402  (the path first)
+from killing import (  # noqa: E402
+    BETWEEN,
+    PLACED,
+    RANDOM,
+    RECOVERY,
+    STORED,
+    Killing,
+    Pair,
+    blows,
+    drawn,
+)
+from mortal import Mortal, environment, fresh_database, rows, until  # noqa: E402
+from nodes import postgres  # noqa: E402
+
+RESULTS = ROOT / "docs" / "measurements" / "kills.md"
+NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+BROKEN = {"effect first": "duplicate", "record first": "loss"}
+LONGEST_JOB = 40
+"""Kills of the first job; the others have half as many."""
+
+LOCATIONS_A_KILL = 40
+"""So large are the jobs that they live long enough."""
+
+CONTROL_KILLS = 20
+TAKEN_OVER = 300
+"""Locations of a job of two processes."""
+
+EXTRA_SHARE = 10
+"""One kill more in so many falls while the program recovers; it is not counted unless items were settled."""
+
+HOW_TO_READ = """\
+A kill is SIGKILL to the whole process group, followed by a start of the same program on the same database.
+It counts when the job had settled an item since the kill before and had not ended. After every kill the
+tables are compared with the request, and `PRAGMA integrity_check` is run on SQLite; when a job has ended,
+its results, the peers' list and the gateway's list are compared as well. Named points: `provision.stored`
+is inside the transaction that stores a location, `provision.placed` is after its commit. SIGKILL keeps what
+the operating system has taken, so this shows atomicity, not survival of a power cut.
+"""
+
+
+@dataclass
+class Control:
+    """What the judge said of a broken variant."""
+
+    broken: str
+    killing: Killing
+
+    def row(self, database: str) -> str:
+        """Its line."""
+        wanted = BROKEN[self.broken]
+        seen = [kill for kill in self.killing.kills if wanted in kinds(kill.complaints)]
+        told = next((c for c in self.killing.complaints if wanted in kinds([c])), "")
+        after = f"after kill {seen[0].number}" if seen else f"**not seen** in {len(self.killing.kills)} kills"
+        return f"| {database}, {self.broken} | {wanted} {after} | {told} |"
+
+    @property
+    def sees(self) -> bool:
+        """Did the judge notice."""
+        return BROKEN[self.broken] in kinds(self.killing.complaints)
+
+
+@dataclass
+class Campaign:
+    """One database."""
+
+    name: str
+    killing: Killing | None = None
+    takeovers: list[float] = field(default_factory=list)
+    raced: int = 0
+    pair_complaints: list[str] = field(default_factory=list)
+    controls: list[Control] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Is anything wrong with the program, or with the judge."""
+        wrong = self.killing.complaints if self.killing else []
+        return bool(wrong or self.pair_complaints or not all(each.sees for each in self.controls))
+
+
+# The runs
+
+
+def chunks(kills: int) -> Iterator[int]:
+    """How many kills each job takes."""
+    size = LONGEST_JOB
+    while kills > 0:
+        yield min(size, kills)
+        kills -= size
+        size = LONGEST_JOB // 2
+
+
+def kill_jobs(killing: Killing, kills: int, seed: int) -> None:
+    """All kills, job by job."""
+    dice = random.Random(seed)  # noqa: S311  (the same again for the same seed)
+    for number, count in enumerate(chunks(kills)):
+        killing.size = LOCATIONS_A_KILL * max(count, 5)
+        plan = blows(count, seed + number)
+        for _ in range(count // EXTRA_SHARE):
+            plan.insert(dice.randrange(1, len(plan) + 1), drawn(RECOVERY, dice))
+        killing.run(plan)
+
+
+def take_over(campaign: Campaign, url: str, place: Path, times: int) -> None:
+    """Two processes: kill the one that works at a job, and see the other finish it.
+
+    In every second job the dead one is started again at once, and both may take the job up.
+    """
+    pair = Pair(url, place)
+    try:
+        for number in range(2 * times):
+            job = ordered(pair.first, TAKEN_OVER)
+            until(lambda: settled(pair.first, job) > 0)  # noqa: B023  (called before the next round)
+            dead, survivor = pair.kill_who_works(job)
+            if number % 2:
+                campaign.raced += 1
+                print("     one was killed, and started again at once", flush=True)
+            else:
+                campaign.takeovers.append(pair.goes_on(job))
+                print(f"     the other went on after {campaign.takeovers[-1]:.1f} s", flush=True)
+            dead.start()
+            until(lambda: survivor.read(job.status_url)["status"] in {"READY", "FAILED"}, 300)  # noqa: B023
+            campaign.pair_complaints += judge(dead, job)
+    finally:
+        pair.kill()
+
+
+def run(campaign: Campaign, url: str, place: Path, options: argparse.Namespace) -> None:
+    """Everything on one database."""
+    with contextlib.ExitStack() as stack:
+
+        def killing(broken: str, size: int) -> Killing:
+            home = place / (broken.replace(" ", "-") or "sound")
+            home.mkdir()
+            node = Mortal(environment(fresh_database(url, home), str(home), broken))
+            stack.callback(node.kill)
+            return Killing(node, size, lambda line: print(line, flush=True))
+
+        print(f"{NAMES[campaign.name]}: {options.kills} kills", flush=True)
+        campaign.killing = killing("", 0)
+        kill_jobs(campaign.killing, options.kills, options.seed)
+        print(f"{NAMES[campaign.name]}: two processes, {options.takeovers} takeovers", flush=True)
+        home = place / "pair"
+        home.mkdir()
+        take_over(campaign, fresh_database(url, home), home, options.takeovers)
+        for broken, found in BROKEN.items():
+            print(f"{NAMES[campaign.name]}: broken, {broken}", flush=True)
+            control = Control(broken, killing(broken, LOCATIONS_A_KILL * CONTROL_KILLS))
+            campaign.controls.append(control)
+            control.killing.run(blows(CONTROL_KILLS, options.seed, (BETWEEN,)), found)
+
+
+# The report
+
+
+def render(campaigns: list[Campaign], options: argparse.Namespace, load: str) -> str:
+    """The page in docs/measurements."""
+    packages = [f"{name} {version(name)}" for name in ("dbos", "granian", "sqlalchemy", "psycopg")]
+    packages.insert(0, f"Python {platform.python_version()}")
+    return "\n".join(
+        [
+            "# Kills",
+            "",
+            "Written by `scripts/killing`; nothing here is edited by hand.",
+            "",
+            f"- command: `{_command(options)}`",
+            f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}",
+            f"- versions: {', '.join([*packages, *options.servers])}",
+            f"- machine: {os.cpu_count()} cores, load average {load} before, {_load()} after",
+            "",
+            HOW_TO_READ,
+            table(campaigns),
+            "",
+        ]
+    )
+
+
+def table(campaigns: list[Campaign]) -> str:
+    """What was seen so far."""
+    head = (
+        "| database | kills that count | random | stored | placed | not counted | jobs ended"
+        " | most on one job | locations | lost | double | other complaints | back at work |"
+    )
+    lines = [head, "|---|" + "---:|" * 12]
+    lines += [_row(campaign) for campaign in campaigns if campaign.killing]
+    lines += [
+        "",
+        "Two processes on one database; the one that works at the job is killed:",
+    ]
+    lines += [
+        "",
+        "| database | takeovers | the other goes on after | started again at once | complaints |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {NAMES[each.name]} | {len(each.takeovers)} | {_seconds(each.takeovers)} | {each.raced} "
+        f"| {len(each.pair_complaints)} |"
+        for each in campaigns
+        if each.takeovers
+    ]
+    lines += [
+        "",
+        f"Broken on purpose, {CONTROL_KILLS} kills at most, half of them between the two transactions:",
+        "",
+    ]
+    lines += ["| variant | reported | as |", "|---|---|---|"]
+    lines += [control.row(NAMES[each.name]) for each in campaigns for control in each.controls]
+    wrong = [
+        f"- {NAMES[each.name]}: {complaint}"
+        for each in campaigns
+        for complaint in [*(each.killing.complaints if each.killing else []), *each.pair_complaints]
+    ]
+    return "\n".join(lines + (["", "Complaints:", "", *wrong[:50]] if wrong else []))
+
+
+def _row(campaign: Campaign) -> str:
+    killing = campaign.killing
+    if killing is None:
+        return ""
+    counted = Counter(kill.blow.where for kill in killing.counted)
+    a_job = Counter(kill.job for kill in killing.counted)
+    locations = sum({kill.job: kill.of for kill in killing.kills}.values())
+    found = Counter(each.partition(":")[0] for each in killing.complaints)
+    other = sum(found.values()) - found["loss"] - found["duplicate"]
+    return (
+        f"| {NAMES[campaign.name]} | {len(killing.counted)} | {counted[RANDOM] + counted[RECOVERY]}"
+        f" | {counted[STORED]} | {counted[PLACED]} | {len(killing.kills) - len(killing.counted)}"
+        f" | {killing.finished} | {max(a_job.values(), default=0)} | {locations} | {found['loss']}"
+        f" | {found['duplicate']} | {other} | {_seconds([k.recovery for k in killing.kills if k.recovery])} |"
+    )
+
+
+def _seconds(taken: list[float]) -> str:
+    return f"{statistics.median(taken):.1f} s, at most {max(taken):.1f} s" if taken else "-"
+
+
+def _command(options: argparse.Namespace) -> str:
+    words = ["scripts/killing", f"--kills {options.kills}", f"--seed {options.seed}"]
+    return " ".join([*words, f"--database {options.database}", f"--takeovers {options.takeovers}"])
+
+
+def _commit() -> str:
+    git = ["git", "-C", str(ROOT)]
+    said = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, check=False).stdout
+    return said.stdout.strip() + (" with changes" if changed else "")
+
+
+def _load() -> str:
+    return " ".join(f"{each:.2f}" for each in os.getloadavg())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/killing",
+        description="Kill -9 of bulk jobs, each followed by a restart; is every location there exactly once?"
+        " The table goes to docs/measurements/kills.md. Exit code 1: something is lost, double or half,"
+        " or a broken variant was not noticed. Ctrl-C prints what was seen so far and writes nothing.",
+    )
+    parser.add_argument("--kills", type=int, default=100, help="kills that count, a database (100)")
+    parser.add_argument("--seed", type=int, default=1, help="what randomness starts from (1)")
+    parser.add_argument("--database", choices=[*NAMES, "both"], default="both", help="which (both)")
+    parser.add_argument(
+        "--takeovers", type=int, default=5, help="kills of one of two processes, of either sort (5)"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the table goes")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run it all; 1 when anything failed."""
+    options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell puts behind &
+    chosen = list(NAMES) if options.database == "both" else [options.database]
+    options.servers = []
+    campaigns: list[Campaign] = []
+    load = _load()
+    try:
+        for name in chosen:
+            with (
+                tempfile.TemporaryDirectory(prefix="ocpi-kills-", ignore_cleanup_errors=True) as folder,
+                contextlib.ExitStack() as stack,
+            ):
+                url = f"sqlite:///{folder}/x.sqlite"
+                options.servers.append(f"SQLite {sqlite3.sqlite_version}")
+                if name == "postgresql":
+                    url = stack.enter_context(postgres())
+                    options.servers[-1] = f"PostgreSQL {rows(url, 'SHOW server_version')[0][0]}"
+                campaigns.append(Campaign(name))
+                run(campaigns[-1], url, Path(folder), options)
+    except KeyboardInterrupt:
+        print("\nInterrupted; what was started has been ended.\n" + table(campaigns))
+        return 130
+    except AssertionError as error:
+        print(f"\nThe campaign cannot go on: {error}\n" + table(campaigns))
+        return 1
+    page = render(campaigns, options, load)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(page)
+    print("\n" + page)
+    return int(any(campaign.failed for campaign in campaigns))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

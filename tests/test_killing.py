@@ -1,0 +1,102 @@
+"""Bulk jobs that are killed, in one process and in two: the short form of scripts/killing."""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from bulk import executor, judge, kinds, ordered, settled
+from killing import BETWEEN, PLACED, RANDOM, STORED, Blow, Killing, Pair, blows
+from mortal import Mortal, environment, fresh_database, until
+
+from workflows import caretaker
+
+KILLS = 10
+ROUNDS_SECONDS = 3 * (caretaker._REAP_SECONDS + caretaker._ROUND_SECONDS) + 1
+"""Longer than three rounds of the reaper take."""
+
+ENDLESS = 5000
+"""Locations of a job that takes longer than that."""
+
+Start = Callable[..., Killing]
+
+
+@pytest.fixture
+def killing(database_url: str, tmp_path: Path) -> Iterator[Start]:
+    """Makes a killing on a fresh database; nothing of it is left running."""
+    with contextlib.ExitStack() as stack:
+
+        def make(size: int, broken: str = "") -> Killing:
+            url = fresh_database(database_url, tmp_path)
+            node = Mortal(environment(url, str(tmp_path), broken))
+            stack.callback(node.kill)
+            return Killing(node, size)
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def pair(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two instances on one fresh database."""
+    place = tmp_path_factory.mktemp("pair")
+    made = Pair(fresh_database(database_url, place), place)
+    yield made
+    made.kill()
+
+
+@pytest.mark.ocpi(208)
+def test_a_job_that_is_killed_ten_times_makes_every_location_once(killing: Start) -> None:
+    killed = killing(240)
+
+    killed.run(blows(KILLS, seed=7))
+
+    assert [] == killed.complaints
+    assert {RANDOM: 5, STORED: 3, PLACED: 2} == Counter(kill.blow.where for kill in killed.counted)
+    assert 1 == killed.finished
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
+@pytest.mark.parametrize(("broken", "found"), [("effect first", "duplicate"), ("record first", "loss")])
+def test_the_judge_sees_a_job_whose_effect_and_record_are_two_transactions(
+    killing: Start, broken: str, found: str
+) -> None:
+    """Negative controls: a crash harness that does not fail on these proves nothing."""
+    killed = killing(300, broken)
+
+    killed.run([Blow(BETWEEN, times=10)] * 20, found)
+
+    assert found in kinds(killed.complaints)
+
+
+def test_the_job_of_a_process_that_lives_is_never_taken(pair: Pair) -> None:
+    job = ordered(pair.first, ENDLESS)
+    until(lambda: settled(pair.first, job))
+    mine, deadline = executor(pair.first, job), time.monotonic() + ROUNDS_SECONDS
+
+    seen = {executor(pair.first, job)}
+    while time.monotonic() < deadline:
+        seen.add(executor(pair.first, job))
+        time.sleep(0.1)
+
+    assert {mine} == seen
+    assert 0 < settled(pair.first, job) < ENDLESS
+    assert not [node for node in pair.nodes if "takes_over" in node.log]
+    pair.first.destroy(f"/ocpi/cpos/{job.network_id}")
+
+
+@pytest.mark.ocpi(208)
+def test_a_process_finishes_the_job_of_one_that_was_killed(pair: Pair) -> None:
+    job = ordered(pair.first, 300)
+    until(lambda: settled(pair.first, job) > 20)
+
+    slot, _ = executor(pair.first, job)
+
+    _, survivor = pair.kill_who_works(job)
+
+    assert pair.goes_on(job) < 10
+    until(lambda: survivor.read(job.status_url)["status"] in {"READY", "FAILED"})
+    assert [] == judge(survivor, job)
+    assert slot != executor(survivor, job)[0]
+    assert "takes_over" in survivor.log

@@ -8,6 +8,7 @@ that died are found, and those of one that lives are left alone.
 import contextlib
 import functools
 import logging
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -59,7 +60,13 @@ class _Running:
         self.isolation: Any = "SERIALIZABLE" if database.is_sqlite() else "READ COMMITTED"
 
 
+class Stopped(BaseException):
+    """The program ends; the job goes on at the next start. No Exception, or the engine would record it."""
+
+
 _running: list[_Running] = []
+_ending = threading.Event()
+"""Set when the interpreter ends, before it waits for the jobs: each ends before its next step."""
 
 
 def _log_as_ours() -> None:
@@ -87,6 +94,7 @@ def migrate() -> None:
 
 def start() -> None:
     """Work at jobs from now on, in this process; never before a fork."""
+    threading._register_atexit(_ending.set)  # type: ignore[attr-defined]  # noqa: SLF001  (atexit is too late)
     with database.startup_lock():
         _running.append(_Running())
         _log_as_ours()
@@ -102,7 +110,13 @@ def stop() -> None:
 
 
 def step(effect: Callable[..., None], *arguments: Any) -> None:
-    """Run *effect* and record that it ran, in one transaction: both are there afterwards, or neither."""
+    """Run *effect* and record that it ran, in one transaction: both are there afterwards, or neither.
+
+    Raises:
+        Stopped: the program ends.
+    """
+    if _ending.is_set():
+        raise Stopped
     running = _running[0]
 
     def joined() -> None:

@@ -231,7 +231,7 @@ def test_once_the_peers_new_token_answered_the_old_one_is_forgotten(cpo: Network
 
 
 def test_reading_versions_does_not_forget_the_old_token(cpo: Network, peer: PeerServer) -> None:
-    """The peer's answer to a rotation was lost on our side, and so is its own next one: two faults in a row."""
+    """Two faults in a row: the answer to a rotation was lost on our side, then the peer's own on its side."""
     link = join(cpo, peer)
     first = link.token
     peer.token = "c2"

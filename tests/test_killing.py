@@ -13,7 +13,8 @@ from mortal import Mortal, environment, fresh_database, until
 
 from workflows import caretaker
 
-KILLS = 10
+KILLS = 5
+"""On each database, so ten in a run of the suite; long: scripts/killing."""
 ROUNDS_SECONDS = 3 * (caretaker._REAP_SECONDS + caretaker._ROUND_SECONDS) + 1
 """Longer than three rounds of the reaper take."""
 
@@ -47,13 +48,13 @@ def pair(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.mark.ocpi(208)
-def test_a_job_that_is_killed_ten_times_makes_every_location_once(killing: Start) -> None:
-    killed = killing(240)
+def test_a_job_that_is_killed_again_and_again_makes_every_location_once(killing: Start) -> None:
+    killed = killing(160)
 
     killed.run(blows(KILLS, seed=7))
 
     assert [] == killed.complaints
-    assert {RANDOM: 5, STORED: 3, PLACED: 2} == Counter(kill.blow.where for kill in killed.counted)
+    assert {RANDOM: 3, STORED: 1, PLACED: 1} == Counter(kill.blow.where for kill in killed.counted)
     assert 1 == killed.finished
 
 

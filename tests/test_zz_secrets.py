@@ -18,8 +18,10 @@ from errors import Refusal
 from storage import database
 from workflows import registration
 
-TOKEN = re.compile(r"(?<![A-Za-z0-9_-])(?:[ao]_|ogk_)?[A-Za-z0-9_-]{43}(?![A-Za-z0-9_=-])")
-"""What looks like a token of ours; the uid of a command looks so, too."""
+TOKEN = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:[ao]_|ogk_)?(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_=-])"
+)
+"""What looks like a token of ours, none of which is without a capital; the uid of a command looks so, too."""
 PEERS = ("peer-token-" + "x" * 20, "b" * 40)
 """The tokens that the tests' peers give."""
 MINE = ("b1-secret-of-the-peer", "b2-secret-of-the-peer", "b3-secret-of-the-peer", "b4-secret-of-the-peer")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from re import compile
 from typing import Annotated, Any, Dict
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -923,7 +922,6 @@ class LocationBulkAcceptedResponse(BaseModel):
 class LocationBulkCreated(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     index: Annotated[
         int, Field(description='Its place in the request, counted from 0.', examples=[7], ge=0, le=9999)
@@ -935,7 +933,7 @@ class LocationBulkCreated(BaseModel):
             examples=['loc-3f1c9a7e52d0'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     name: Annotated[
@@ -999,7 +997,7 @@ LocationId = TypeAliasType(
             examples=['loc-3f1c9a7e52d0'],
             max_length=39,
             min_length=1,
-            pattern=compile('^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$'),
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ],
 )
@@ -2483,7 +2481,6 @@ class OcpiCreateLocationRequest(BaseModel):
 class OcpiLocationResponse(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -2492,7 +2489,7 @@ class OcpiLocationResponse(BaseModel):
             examples=['loc-3f1c9a7e52d0'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     ocpp_location_id: Annotated[

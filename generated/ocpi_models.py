@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from re import compile
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -177,7 +176,7 @@ Id36 = TypeAliasType(
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern=compile('^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$'),
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ],
 )
@@ -192,7 +191,7 @@ Id39 = TypeAliasType(
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern=compile('^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$'),
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ],
 )
@@ -267,7 +266,6 @@ class CdrDimensionType(StrEnum):
 class StopSession(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     response_url: Annotated[
         str,
@@ -285,7 +283,7 @@ class StopSession(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
 
@@ -293,7 +291,6 @@ class StopSession(BaseModel):
 class UnlockConnector(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     response_url: Annotated[
         str,
@@ -311,7 +308,7 @@ class UnlockConnector(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     evse_uid: Annotated[
@@ -321,7 +318,7 @@ class UnlockConnector(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     connector_id: Annotated[
@@ -331,7 +328,7 @@ class UnlockConnector(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
 
@@ -915,7 +912,6 @@ Seconds = TypeAliasType(
 class LocationReferences(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     location_id: Annotated[
         str,
@@ -924,7 +920,7 @@ class LocationReferences(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     evse_uids: Annotated[
@@ -938,7 +934,6 @@ class LocationReferences(BaseModel):
 class LocationReferencesOrNull(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     location_id: Annotated[
         str,
@@ -947,7 +942,7 @@ class LocationReferencesOrNull(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     evse_uids: Annotated[
@@ -1084,7 +1079,6 @@ class UnknownLocationRefusal(BaseModel):
 class Connector(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1093,7 +1087,7 @@ class Connector(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     standard: Annotated[ConnectorType, Field(description='Which plug fits.')]
@@ -1116,7 +1110,7 @@ class Connector(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ] = None
     terms_and_conditions: Annotated[
@@ -1267,7 +1261,6 @@ class AuthorizationInfo(BaseModel):
 class Token(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     uid: Annotated[
         str,
@@ -1276,7 +1269,7 @@ class Token(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     type: Annotated[TokenType, Field(description='Kind of token.')]
@@ -1287,7 +1280,7 @@ class Token(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     visual_number: Annotated[
@@ -1361,7 +1354,6 @@ class Endpoint(BaseModel):
 class ReserveNow(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     response_url: Annotated[
         str,
@@ -1398,7 +1390,7 @@ class ReserveNow(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     evse_uid: Annotated[
@@ -1408,7 +1400,7 @@ class ReserveNow(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ] = None
 
@@ -1416,7 +1408,6 @@ class ReserveNow(BaseModel):
 class StartSession(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     response_url: Annotated[
         str,
@@ -1435,7 +1426,7 @@ class StartSession(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     evse_uid: Annotated[
@@ -1445,7 +1436,7 @@ class StartSession(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ] = None
 
@@ -1465,7 +1456,6 @@ CommandResult = TypeAliasType(
 class EVSE(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     uid: Annotated[
         str,
@@ -1474,7 +1464,7 @@ class EVSE(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     evse_id: Annotated[
@@ -1585,7 +1575,6 @@ class EnergyMix(BaseModel):
 class Tariff(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1594,7 +1583,7 @@ class Tariff(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     currency: Annotated[
@@ -1698,7 +1687,6 @@ class Credentials(BaseModel):
 class Location(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1707,7 +1695,7 @@ class Location(BaseModel):
             examples=['LOC1'],
             max_length=39,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     type: Annotated[LocationType, Field(description='What kind of place it is.')]
@@ -1802,7 +1790,6 @@ class Location(BaseModel):
 class Session(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1811,7 +1798,7 @@ class Session(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     start_datetime: Annotated[
@@ -1842,7 +1829,7 @@ class Session(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]
@@ -1896,7 +1883,6 @@ class Session(BaseModel):
 class CDR(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
-        regex_engine="python-re",
     )
     id: Annotated[
         str,
@@ -1905,7 +1891,7 @@ class CDR(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     start_date_time: Annotated[
@@ -1933,7 +1919,7 @@ class CDR(BaseModel):
             examples=['12345'],
             max_length=36,
             min_length=1,
-            pattern='^([ -$&-.0-~]|%(?!([01][0-9A-Fa-f]|7[Ff]|[89A-Fa-f][0-9A-Fa-f])))+$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
     auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]

@@ -144,9 +144,9 @@ _END = sqlalchemy.delete(ACCESS).where(_c.digest == bindparam("d"), _c.kind == b
 _END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection"))
 _END_NETWORK = Query(sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("k_network")))
 _IS_OPEN = Query(sqlalchemy.select(_c.digest).where(_c.digest == bindparam("d")))
-_OF_NETWORK = Query(
-    sqlalchemy.select(_c.kind, _c.last4, _c.created_at)
-    .where(_c.network_id == bindparam("network_id"))
+_UNUSED = Query(
+    sqlalchemy.select(_c.last4)
+    .where(_c.network_id == bindparam("network_id"), _c.kind == bindparam("kind"))
     .order_by(_c.created_at)
 )
 _PURGE = sqlalchemy.delete(ACCESS).where(_c.expires_at <= bindparam("now"))
@@ -256,8 +256,7 @@ def is_open(token: str) -> bool:
 
 def invitations(network_id: int) -> list[str]:
     """The last four characters of each Token A that nobody has used."""
-    rows = _OF_NETWORK.rows({"network_id": network_id})
-    return [last4 for kind, last4, _ in rows if kind == REGISTRATION]
+    return [row[0] for row in _UNUSED.rows({"network_id": network_id, "kind": REGISTRATION})]
 
 
 def opens(role: str) -> str:

@@ -272,14 +272,6 @@ def transaction() -> Iterator[Connection]:
             _joined.reset(mark)
 
 
-def opened() -> Transaction:
-    """The transaction that is open."""
-    joined = _joined.get()
-    if joined is None:
-        raise errors.ServerError("No transaction is open.")
-    return joined.core
-
-
 @contextlib.contextmanager
 def joining(opened: Transaction) -> Iterator[None]:
     """Let storage work inside a transaction that the engine of the jobs has open.

@@ -315,19 +315,19 @@ def suspect(job_id: str, position: int) -> None:
     _SUSPECT.count({"k_id": job_id, "k_position": position})
 
 
-def settle(job_id: str, position: int, location_id: str, name: str) -> bool:
-    """The item was created; False if it had been done before, and then nothing may be stored for it."""
-    return _settle(job_id, position, CREATED, location_id, name, None)
+def settle(job_id: str, position: int, location_id: str, name: str) -> None:
+    """The item was created; call it inside the transaction that created it and found the item open."""
+    _settle(job_id, position, CREATED, location_id, name, None)
 
 
-def refuse(job_id: str, position: int, name: str | None, error: Detail) -> bool:
-    """The item cannot be created; False if it had been done before."""
-    return _settle(job_id, position, REFUSED, None, name, error)
+def refuse(job_id: str, position: int, name: str | None, error: Detail) -> None:
+    """The item cannot be created."""
+    _settle(job_id, position, REFUSED, None, name, error)
 
 
 def _settle(
     job_id: str, position: int, state: int, location_id: str | None, name: str | None, error: Detail | None
-) -> bool:
+) -> None:
     values = {
         "k_id": job_id,
         "k_position": position,
@@ -338,7 +338,7 @@ def _settle(
         "error": None if error is None else orjson.dumps(error).decode(),
         "request": None,
     }
-    return _SETTLE.count(values) > 0
+    _SETTLE.count(values)
 
 
 def tally(job_id: str) -> dict[int, int]:

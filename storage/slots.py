@@ -42,11 +42,6 @@ class Slot:
             self._held = fresh
         return fresh is not None
 
-    def release(self) -> None:
-        """Let another process have it."""
-        with contextlib.suppress(Exception):
-            self._held.close()
-
 
 def take() -> Slot:
     """The first slot that no process holds.

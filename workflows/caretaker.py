@@ -24,11 +24,10 @@ _SETTLES_MS = 30_000
 
 
 class Caretaker(threading.Thread):
-    """Looks after networks and jobs until it is told to stop."""
+    """Looks after networks and jobs as long as the process lives."""
 
     def __init__(self) -> None:
         super().__init__(name="caretaker", daemon=True)
-        self._over = threading.Event()
         self._suspects: set[str] = set()
         self._due = dict.fromkeys((self.end_networks, self.reap, self.reconcile, self.purge), 0.0)
 
@@ -37,7 +36,8 @@ class Caretaker(threading.Thread):
         every: dict[Callable[[], None], float] = dict(
             zip(self._due, (_ROUND_SECONDS, _REAP_SECONDS, _RECONCILE_SECONDS, _PURGE_SECONDS), strict=True)
         )
-        while not self._over.wait(_ROUND_SECONDS):
+        while True:
+            time.sleep(_ROUND_SECONDS)
             for duty, seconds in every.items():
                 if time.monotonic() < self._due[duty]:
                     continue
@@ -46,11 +46,6 @@ class Caretaker(threading.Thread):
                     duty()
                 except Exception as error:  # noqa: BLE001  (the next round makes it good)
                     log.warning("duty_failed", extra={"duty": duty.__name__, "reason": type(error).__name__})
-
-    def stop(self) -> None:
-        """End after the present duty."""
-        self._over.set()
-        self.join(5)
 
     @staticmethod
     def end_networks() -> None:

@@ -102,13 +102,6 @@ def start() -> None:
         DBOS.register_queue(JOBS, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
 
 
-def stop() -> None:
-    """Work at no more jobs; what was begun goes on at the next start."""
-    while _running:
-        DBOS.destroy(workflow_completion_timeout_sec=0)
-        _running.pop().slot.release()
-
-
 def step(effect: Callable[..., None], *arguments: Any) -> None:
     """Run *effect* and record that it ran, in one transaction: both are there afterwards, or neither.
 

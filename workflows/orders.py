@@ -48,7 +48,7 @@ def create_network(user: Member, body: Body, key: str | None) -> Body:
     if template is None:
         raise errors.NotFound(f"template: there is no {role} template {body['template'][:64]}")
     use = _use(user, CREATE_NETWORK, key, body)
-    with database.transaction():
+    with database.transaction() as transaction:
         networks.hold(user.organization_id)
         if use is not None and (earlier := _replayed(use)):
             return earlier
@@ -65,7 +65,7 @@ def create_network(user: Member, body: Body, key: str | None) -> Body:
         )
         network = establish(user.organization_id, role, party, body["name_prefix"], blueprint, _expiry(body))
         job_id = str(network.job_id)
-        engine.enqueue(database.opened(), provisioning.WORKFLOW, job_id, job_id)
+        engine.enqueue(transaction, provisioning.WORKFLOW, job_id, job_id)
         answer = accepted(network, mint(network))
         if use is not None:
             idempotency.keep(use, network.id, answer)
@@ -104,7 +104,7 @@ def create_sites(user: Member, network: Network, body: Body, key: str | None) ->
         index, slug = unknown
         raise errors.NotFound(f"locations.{index}.template: there is no location template {slug[:64]}")
     use = _use(user, f"{CREATE_SITES}/{network.id}", key, body)
-    with database.transaction():
+    with database.transaction() as transaction:
         networks.hold(user.organization_id)
         if use is not None and (earlier := _replayed(use)):
             return earlier
@@ -115,7 +115,7 @@ def create_sites(user: Member, network: Network, body: Body, key: str | None) ->
         requests = [{"item": i, "prefix": p} for i, p in zip(items, prefixes, strict=True)]
         job_id = str(uuid.uuid4())
         jobs.create(user.organization_id, network.id, jobs.SITES, requests, jobs.PROVISIONING, job_id)
-        engine.enqueue(database.opened(), provisioning.WORKFLOW, job_id, job_id)
+        engine.enqueue(transaction, provisioning.WORKFLOW, job_id, job_id)
         answer = {
             "job_id": job_id,
             "status": jobs.PROVISIONING,

@@ -72,7 +72,7 @@ class Parameters:
         return [_argument(name) if self.where == "header" else name for name in self.schemas]
 
     def read(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """The values as the handler gets them.
+        """The values as the handler gets them; what the contract does not name is not read.
 
         Raises:
             errors.SchemaRefusal: the message names the parameter.
@@ -86,6 +86,25 @@ class Parameters:
         for name in self.upper & values.keys():
             values[name] = values[name].upper()
         return {**self.defaults, **values} if self.defaults else values
+
+
+class Query(Parameters):
+    """The query parameters of one operation."""
+
+    def __init__(self, face: Face, parameters: list[dict[str, Any]]) -> None:
+        super().__init__(face, "query", parameters)
+
+    def take(self, asked: Any) -> dict[str, Any]:
+        """The values of a request's query, each given once.
+
+        Raises:
+            errors.SchemaRefusal: the message names the parameter.
+        """
+        for name in self.schemas:
+            if len(asked.getlist(name)) > 1:
+                twice = Problem(("query", name), "Input should be given once", "given_twice")
+                raise errors.SchemaRefusal(f"{name}: is given more than once", [twice])
+        return self.read(asked)
 
 
 class Headers(Parameters):
@@ -156,7 +175,7 @@ class Operation:
         self.callers = _callers(raw)
         parameters = _parameters(face.book, raw, item)
         self.path = Parameters(face, "path", parameters)
-        self.query = Parameters(face, "query", parameters)
+        self.query = Query(face, parameters)
         headers = Headers(face, parameters)
         self.headers = headers if headers.schemas else None
         self.body = _body(face, raw)
@@ -185,7 +204,7 @@ class Operation:
 
     def _read(self, segments: Mapping[str, str]) -> dict[str, Any]:
         """The arguments; the first refusal ends it."""
-        arguments = {**self.path.read(segments), **self.query.read(_single(flask.request.args))}
+        arguments = {**self.path.read(segments), **self.query.take(flask.request.args)}
         if self.headers is not None:
             arguments.update(self.headers.take(flask.request.environ))
         if self.body is not None:
@@ -197,7 +216,7 @@ class Operation:
         environ, headers, body = flask.request.environ, self.headers, self.body
         parts: list[Callable[[], dict[str, Any]]] = [
             lambda: self.path.read(segments),
-            lambda: self.query.read(_single(flask.request.args)),
+            lambda: self.query.take(flask.request.args),
         ]
         if headers is not None:
             parts.append(lambda: headers.take(environ))
@@ -350,15 +369,6 @@ def _wants(handler: Handler) -> frozenset[str] | None:
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     return frozenset(parameter.name for parameter in parameters)
-
-
-def _single(arguments: Any) -> dict[str, str]:
-    """Query parameters, each given once."""
-    for name, values in arguments.lists():
-        if len(values) > 1:
-            twice = Problem(("query", name[:80]), "Input should be given once", "given_twice")
-            raise errors.SchemaRefusal(f"{name[:80]}: is given more than once", [twice])
-    return dict(arguments.items())
 
 
 def _response(book: Contract, response: dict[str, Any]) -> jsonschema_rs.Draft4Validator | None:

@@ -7,12 +7,17 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from conformance import Census
 from nodes import Gateway, Network, Node, free_port, postgres, switch_to
 from peers import PeerServer
 
 import settings as settings_module
+
+hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
+# The gate says the same of the same commit; `--hypothesis-profile default` searches.
+hypothesis.settings.load_profile("gate")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -219,6 +219,10 @@ def test_a_query_parameter_given_twice_is_400(cpo: Network, value: str) -> None:
     assert "limit" in response.json()["status_message"]
 
 
+def test_a_query_parameter_that_we_do_not_know_may_be_given_twice(cpo: Network) -> None:
+    assert (200, 1000) == outcome(cpo.peer().get("locations?more=1&more=2"))
+
+
 @pytest.mark.ocpi(10)
 @pytest.mark.parametrize(
     "encoding", ["gzip", "gzip, gzip", "deflate", "br", "zstd", "GZIP", "identity, gzip"]

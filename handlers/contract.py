@@ -9,7 +9,7 @@ import jsonschema_rs
 import orjson
 
 import errors
-from handlers.normalise import Normal, Normaliser
+from handlers.normalise import Known, Normal, Normaliser
 from storage import instants
 
 GENERATED = Path(__file__).parent.parent / "generated"
@@ -75,9 +75,9 @@ class Contract:
         return made
 
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
-    def normal(self, name: str, *, partial: bool = False) -> Normal:
+    def normal(self, name: str, known: Known = Known.ACCEPTED) -> Normal:
         """The normaliser of the strict schema *name*."""
-        return self.normaliser.of(name, partial=partial)
+        return self.normaliser.of(name, known)
 
     def check_strict(self, name: str, value: Any) -> None:
         """Refuse what the strict schema *name* would not let us send.

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 import errors
-from handlers.face import Reply
+from handlers.face import Asked, Reply
 from settings import settings
 from storage import instants, remarks
 from storage.objects import Document, Page, Stored
@@ -27,14 +27,6 @@ class Answer:
     created: bool = False
     location: str | None = None
     data: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the envelope needs to know of the request: its path and its query, in order."""
-
-    path: str
-    query: list[tuple[str, str]]
 
 
 def stored(outcome: Stored) -> Answer | None:
@@ -55,7 +47,7 @@ def found(document: Document | None) -> Document:
     return document
 
 
-def enveloped(result: Any, request: Request) -> Reply:
+def enveloped(result: Any, request: Asked) -> Reply:
     """What a handler returned, as an answer."""
     match result:
         case None:
@@ -99,14 +91,14 @@ def page_limit(asked: int | None) -> int:
     return most if asked is None else min(asked, most)
 
 
-def _paging(page: Page, request: Request) -> dict[str, str]:
+def _paging(page: Page, request: Asked) -> dict[str, str]:
     """Spec: 2.1.1 transport_and_format, Paginated Response."""
-    query = dict(request.query)
+    query = dict(request.args.items())
     limit = page_limit(int(query["limit"]) if "limit" in query else None)
     headers = {"X-Total-Count": str(page.total), "X-Limit": str(limit)}
     if page.cursor is not None:
         offset = int(query.get("offset", 0)) + len(page.documents)
-        filters = [(k, v) for k, v in request.query if k in ("date_from", "date_to")]
+        filters = [(k, v) for k, v in query.items() if k in ("date_from", "date_to")]
         chosen = f"&{urlencode(filters)}" if filters else ""
         onward = f"offset={offset}&limit={limit}{chosen}&cursor={page.cursor}"
         link = f"{settings().base_url}{quote(request.path)}?{onward}"

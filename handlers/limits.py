@@ -91,7 +91,10 @@ def decode(raw: bytes) -> Any:
         raise errors.Malformed(f"The body is not valid JSON: {str(error)[:200]}.") from None
     if not _is_shallow(raw):
         _refuse_depth(value, 1)
-    if _may_repeat_members(raw, value):
+    again = orjson.dumps(value)
+    if again == raw:
+        return value  # no member and no digit can have been lost
+    if _may_repeat_members(raw, again):
         _refuse_repeated_members(raw)
     return _with_inexact_numbers_marked(raw) if _may_have_inexact_numbers(raw) else value
 
@@ -119,16 +122,16 @@ def _refuse_depth(value: Any, depth: int) -> None:
             _refuse_depth(item, depth + 1)
 
 
-def _may_repeat_members(raw: bytes, value: Any) -> bool:
+def _may_repeat_members(raw: bytes, again: bytes) -> bool:
     """Is it worth a second look whether an object names a member twice.
 
-    Every member has a `":`, in the text as in what is written again from the value; a text may have
+    Every member has a `":`, in the text as in *again*, which was written from the value; a text may have
     one more inside, which is written again as well. So equal counts mean that no member was lost,
     unless the text spells these two characters in another way.
     """
     if any(mark in raw for mark in (*_BLANK_BEFORE_COLON, *_ESCAPED_QUOTE_OR_COLON)):
         return True
-    return raw.count(b'":') != orjson.dumps(value).count(b'":')
+    return raw.count(b'":') != again.count(b'":')
 
 
 def _may_have_inexact_numbers(raw: bytes) -> bool:

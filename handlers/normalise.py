@@ -6,6 +6,7 @@ are judged on the way. All of it is read from the contract (`x-normalise`, `x-ex
 `x-rules`), compiled once. Design section 10, "Documents are normalised once, at write".
 """
 
+import enum
 import functools
 from collections.abc import Callable, Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
@@ -18,6 +19,18 @@ Schema = Mapping[str, Any]
 Normal = Callable[[Any], Any]
 Rule = Callable[[Any], None]
 
+
+class Known(enum.Enum):
+    """What is known of a document that is to be normalised."""
+
+    ACCEPTED = enum.auto()
+    """The request schema accepted it."""
+    PARTIAL = enum.auto()
+    """Likewise, as a PATCH: null clears a field."""
+    STRICT = enum.auto()
+    """The strict schema accepted it: there is little left to do, and it is done in place."""
+
+
 _SIX = Decimal("0.000001")
 _DECIMALS = 6
 _SCHEMAS = "#/components/schemas/"
@@ -28,46 +41,47 @@ class Normaliser:
 
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
         self.schemas = schemas
-        self._made: dict[tuple[str, bool], Normal | None] = {}
+        self._made: dict[tuple[str, Known], Normal | None] = {}
 
-    def of(self, name: str, *, partial: bool = False) -> Normal:
-        """The function for the strict schema *name*; *partial*: keep null, it clears a field."""
-        return self._named(name, partial) or _as_it_is
+    def of(self, name: str, known: Known = Known.ACCEPTED) -> Normal:
+        """The function for the strict schema *name* and a document of which that much is known."""
+        return self._named(name, known) or _as_it_is
 
-    def _named(self, name: str, partial: bool) -> Normal | None:  # noqa: FBT001  (private)
-        key = (name, partial)
+    def _named(self, name: str, known: Known) -> Normal | None:
+        key = (name, known)
         if key not in self._made:
-            self._made[key] = self._make(self.schemas[name], name, partial)
+            self._made[key] = self._make(self.schemas[name], name, known)
         return self._made[key]
 
-    def _make(  # noqa: PLR0911  (one return a kind of schema)
-        self,
-        schema: Schema,
-        name: str,
-        partial: bool,  # noqa: FBT001  (private)
-    ) -> Normal | None:
+    def _make(self, schema: Schema, name: str, known: Known) -> Normal | None:  # noqa: PLR0911  (one a kind)
         if "$ref" in schema:
-            return self._named(schema["$ref"].removeprefix(_SCHEMAS), partial=False)
+            return self._named(schema["$ref"].removeprefix(_SCHEMAS), _whole(known))
         if len(schema.get("allOf", ())) == 1:
-            return self._make(schema["allOf"][0], name, partial=False)
+            return self._make(schema["allOf"][0], name, _whole(known))
         if schema.get("type") == "object":
-            return self._object(schema, partial)
+            return self._touched(schema, name) if known is Known.STRICT else self._object(schema, name, known)
         if schema.get("type") == "array":
-            return self._array(schema, name, partial)
+            return self._array(schema, name, known)
         if schema.get("x-extensible"):
             return _extensible(schema, name)
+        if known is Known.STRICT and schema.get("x-normalise") in _SAME_WHEN_STRICT:
+            return None
         if schema.get("x-normalise") == "coordinate":
             return functools.partial(_coordinate, schema["maxLength"])
         if schema.get("x-normalise") == "country":
             return functools.partial(_country, schema["x-alpha-2"])
         return _SCALARS.get(schema.get("x-normalise", ""))
 
-    def _object(self, schema: Schema, partial: bool) -> Normal:  # noqa: FBT001  (private)
-        members = [
-            (key, self._make(value, key, partial and value.get("x-patch") == "merge-by-uid"))
+    def _members(self, schema: Schema, known: Known) -> list[tuple[str, Normal | None]]:
+        return [
+            (key, self._make(value, key, known if value.get("x-patch") == "merge-by-uid" else _whole(known)))
             for key, value in schema["properties"].items()
         ]
-        rules = [] if partial else _rules(schema.get("x-rules", {}))
+
+    def _object(self, schema: Schema, name: str, known: Known) -> Normal:
+        members = self._members(schema, known)
+        partial = known is Known.PARTIAL
+        rules = [] if partial else _rules(schema.get("x-rules", {}), name)
 
         def normal(value: dict[str, Any]) -> dict[str, Any]:
             made = {}
@@ -83,11 +97,28 @@ class Normaliser:
 
         return normal
 
-    def _array(self, schema: Schema, name: str, partial: bool) -> Normal | None:  # noqa: FBT001  (private)
-        if partial:
-            item = self._named(schema["items"]["$ref"].removeprefix(_SCHEMAS), partial=True)
+    def _touched(self, schema: Schema, name: str) -> Normal | None:
+        members = [(key, member) for key, member in self._members(schema, Known.STRICT) if member]
+        rules = _rules(schema.get("x-rules", {}), name)
+        if not members and not rules:
+            return None
+
+        def touched(value: dict[str, Any]) -> dict[str, Any]:
+            for key, member in members:
+                given = value.get(key)
+                if given is not None:
+                    value[key] = member(given)
+            for rule in rules:
+                rule(value)
+            return value
+
+        return touched
+
+    def _array(self, schema: Schema, name: str, known: Known) -> Normal | None:
+        if known is Known.PARTIAL:
+            item = self._named(schema["items"]["$ref"].removeprefix(_SCHEMAS), known)
         else:
-            item = self._make(schema["items"], name, partial=False)
+            item = self._make(schema["items"], name, known)
         rules = _rules(schema.get("x-rules", {}), name)
         if item is None and not rules:
             return None
@@ -100,6 +131,11 @@ class Normaliser:
             return made
 
         return normal
+
+
+def _whole(known: Known) -> Known:
+    """What is known of a member: a PATCH goes into lists that it merges, all else it replaces whole."""
+    return Known.ACCEPTED if known is Known.PARTIAL else known
 
 
 def _as_it_is(value: Any) -> Any:
@@ -164,6 +200,9 @@ def _extensible(schema: Schema, name: str) -> Normal:
 
     return normal
 
+
+_SAME_WHEN_STRICT = frozenset({"coordinate", "country", "integer", "number"})
+"""What a strict schema accepts of these is canonical."""
 
 _SCALARS: dict[str, Normal] = {
     "datetime": _datetime,

@@ -40,7 +40,7 @@ class Ocpi(Face):
     def answer(self, result: Any, status: int, request: Asked) -> Reply:
         """In the envelope, which knows its status by itself."""
         del status
-        return envelope.enveloped(result, envelope.Request(request.path, list(request.args.items())))
+        return envelope.enveloped(result, request)
 
     def refuse(self, refusal: errors.Refusal) -> Reply:
         """In the envelope."""

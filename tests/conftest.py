@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hatchery
 import hypothesis
 import pytest
 from conformance import Census
@@ -21,8 +22,10 @@ hypothesis.settings.load_profile("gate")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the census of conformance numbers."""
+    """Take the census of conformance numbers; keep a process at hand that forks nodes."""
     config.pluginmanager.register(Census(), "conformance-census")
+    if hatchery.POSSIBLE:
+        Node.hatch = staticmethod(hatchery.ONE.hatch)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

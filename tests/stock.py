@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 import errors
 from handlers import auth, compile, contract, envelope  # noqa: A004  (the room's own name)
+from handlers.normalise import Known
 from storage import remarks
 
 with warnings.catch_warnings():  # importing connexion 3.3 warns about starlette's test client
@@ -51,8 +52,7 @@ class EnvelopeResolver(RelativeResolver):
                 arguments[name] = arguments[name].upper()
             if operation.body is not None and "body" in arguments:
                 arguments["body"] = _normal(operation.body, arguments["body"])
-            request = envelope.Request(flask.request.path, list(flask.request.args.items()))
-            return compile.respond(envelope.enveloped(handler(**arguments), request))
+            return compile.respond(envelope.enveloped(handler(**arguments), flask.request))
 
         return enveloped
 
@@ -61,7 +61,7 @@ def _normal(body: compile.Body, value: Any) -> Any:
     if body.stem is None or value is None:
         return value
     if body.partial:
-        return body.book.normal(body.stem, partial=True)(value)
+        return body.book.normal(body.stem, Known.PARTIAL)(value)
     return body.book.normalise(body.stem, value)
 
 

@@ -2,6 +2,8 @@
 
 import copy
 import functools
+import json
+import re
 from collections.abc import Iterator
 from contextvars import copy_context
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
@@ -16,6 +18,7 @@ from surface import get_from, put_in
 
 import errors
 from handlers import contract
+from handlers.normalise import Known
 from storage import instants, remarks
 
 BOOK = contract.ocpi()
@@ -169,6 +172,43 @@ def test_any_lax_document_becomes_strict_once_and_for_all(name: str, data: st.Da
 
     assert BOOK.strict(name).is_valid(made)
     assert made == BOOK.normalise(name, made)
+    assert made == BOOK.normal(name, Known.STRICT)(copy.deepcopy(made))
+
+
+def reworded(value: Any) -> Any:
+    """The same document as the strict schema allows it too: instants with two fraction digits."""
+    match value:
+        case dict():
+            return {key: reworded(member) for key, member in value.items()}
+        case list():
+            return [reworded(item) for item in value]
+        case str() if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value):
+            return f"{value[:-1]}.50Z"
+    return value
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTS if "example" in SCHEMAS[name]])
+def test_what_is_strict_already_becomes_the_same_on_the_short_way(name: str) -> None:
+    document = reworded(example(name))
+    assert BOOK.strict(name).is_valid(document)
+
+    short = BOOK.normal(name, Known.STRICT)(copy.deepcopy(document))
+
+    assert json.dumps(BOOK.normalise(name, document), sort_keys=True) == json.dumps(short, sort_keys=True)
+
+
+@pytest.mark.parametrize("known", [Known.ACCEPTED, Known.STRICT])
+def test_both_ways_know_the_rules_and_note_what_is_unlisted(known: Known) -> None:
+    location = example("Location")
+    location["facilities"] = ["MOON_BASE"]
+    remarks.begin()
+    BOOK.normal("Location", known)(copy.deepcopy(location))
+    assert [remarks.UNLISTED] == [kind for kind, _ in remarks._collected.get()]
+    remarks.begin()
+
+    location["evses"] *= 2
+    with pytest.raises(errors.RuleRefusal, match="uid"):
+        BOOK.normal("Location", known)(location)
 
 
 # Coordinates
@@ -324,11 +364,11 @@ def test_a_patch_keeps_null_because_it_clears_and_drops_it_below() -> None:
         "evses": [{"uid": "1", "floor_level": None}],
         "last_updated": "2026-11-20T12:00:00Z",
     }
-    made = BOOK.normal("Location", partial=True)(patch)
+    made = BOOK.normal("Location", Known.PARTIAL)(patch)
 
     assert expected == made
-    assert made == BOOK.normal("Location", partial=True)(made)
-    assert {} == BOOK.normal("Location", partial=True)({"nick": 1})
+    assert made == BOOK.normal("Location", Known.PARTIAL)(made)
+    assert {} == BOOK.normal("Location", Known.PARTIAL)({"nick": 1})
 
 
 # The contract at run time

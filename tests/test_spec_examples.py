@@ -14,6 +14,7 @@ from nodes import Client, Network, outcome
 from peers import PeerServer
 
 from handlers import contract
+from handlers.normalise import Known
 from storage import instants
 
 SPECIFICATION = Path(__file__).parent.parent.parent / "shared" / "ocpi-2.1.1"
@@ -149,7 +150,7 @@ def changes(verdict: Verdict) -> dict[str, Any]:
 def kept(verdict: Accepted | Tolerated, given: Any) -> Any:
     """What the normaliser makes of *given*; the handler stamps where the verdict says so."""
     stem = verdict.schema.removesuffix("Patch")
-    made = BOOK.normal(stem, partial=stem != verdict.schema)(given)
+    made = BOOK.normal(stem, Known.ACCEPTED if stem == verdict.schema else Known.PARTIAL)(given)
     return {**made, **STAMP} if STAMP.items() <= changes(verdict).items() else made
 
 

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from gateway_orders import example
 from nodes import Gateway, Node
-from test_terminal import run
+from test_terminal import run, run_script
 
 from workflows import terminal
 
@@ -27,7 +27,7 @@ def test_a_key_opens_the_gateway_from_when_it_is_minted_until_it_is_revoked(node
 
     assert re.fullmatch(r"ogk_[\w-]{43}", told["key"])
     assert 200 == gateway.get("/ocpi/cpos").status_code
-    listed = run(node, "keys", "list").stdout
+    listed = run_script(node, "keys", "list").stdout
     assert re.search(rf"^{told['id']} +{role} .*{re.escape(organization)}$", listed, re.MULTILINE)
     assert told["key"] not in listed
     assert 0 == run(node, "keys", "revoke", told["id"]).returncode
@@ -69,7 +69,7 @@ def test_a_job_is_shown(node: Node, gateway: Gateway) -> None:
     made = gateway.post("/ocpi/cpos", example("CpoCreateRequest")).json()
     gateway.wait_until_ready(made["status_url"])
 
-    shown = run(node, "jobs", made["workflow_run_id"]).stdout
+    shown = run_script(node, "jobs", made["workflow_run_id"]).stdout
 
     assert f"network {made['cpo_id']}" in shown
     assert re.search(r"^status +READY$", shown, re.MULTILINE)

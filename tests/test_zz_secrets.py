@@ -10,7 +10,7 @@ import requests
 import sqlalchemy
 from examples import example
 from inspection import rows, texts
-from nodes import Client, Network, Node, free_port, outcome, switch_to
+from nodes import Client, Network, Node, free_port, outcome, session, switch_to
 from peers import PeerServer, envelope
 from surface import PARTY, damage
 
@@ -46,13 +46,14 @@ def files(node: Node) -> bytes:
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[requests.Response]:
     """Every answer that the test's clients get."""
     kept: list[requests.Response] = []
-    real = requests.request
+    mine = session()
+    real = mine.request
 
     def request(*args: Any, **more: Any) -> requests.Response:
         kept.append(real(*args, **more))
         return kept[-1]
 
-    monkeypatch.setattr(requests, "request", request)
+    monkeypatch.setattr(mine, "request", request)
     return kept
 
 

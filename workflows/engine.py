@@ -28,7 +28,8 @@ _VERSION = "1"
 """Fixed: with the engine's own default, a hash of the source, a new release would strand running jobs."""
 
 _AT_ONCE = 4
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 0.5
+"""Each look costs a few ms of CPU: at 0.25 s an idle server took 3.6 % of a core."""
 _SLOT = "slot"
 _PENDING = "PENDING"
 _LOST = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "SUCCESS"})
@@ -50,7 +51,7 @@ class _Running:
             "serializer": DBOSPortableJSONSerializer(),
             "run_migrations": False,
             "log_level": "ERROR",
-            "notification_listener_polling_interval_sec": 0.5,
+            "notification_listener_polling_interval_sec": 60.0,  # jobs wait for no messages
             "use_listen_notify": False,
         }
         DBOS(config=config)

@@ -330,7 +330,7 @@ def _behaviour(path: str) -> Behaviour:
 # Calls, and the world they are made in
 
 TOKEN = "ebf3b399-779f-4497-9b9d-ac6ad3cc44d2"
-SECONDS = 1.0
+SECONDS = 2.0
 PUBLIC = "93.184.216.34"
 
 NAMES = {

@@ -6,7 +6,6 @@ contract that is not implemented stops the program at start and names the operat
 `connexion.FlaskApp` on the same contract is the reference. Measurements: DECISIONS.md.
 """
 
-import copy
 import inspect
 import re
 import warnings
@@ -287,7 +286,7 @@ def install(app: flask.Flask, face: Face, *, check_responses: bool) -> None:
     Raises:
         Unsupported: the contract uses something that is not implemented; the operation is named.
     """
-    specification = _Judged(copy.deepcopy(face.book.document))  # type: ignore[no-untyped-call]
+    specification = _Judged(face.book.document)  # type: ignore[no-untyped-call]
     resolver = RelativeResolver("handlers")  # type: ignore[no-untyped-call]
     authenticate: set[str] = set()
     for path, item in face.book.document["paths"].items():

@@ -150,9 +150,13 @@ class Node:
             time.sleep(0.05)
         raise AssertionError(f"the node did not start:\n{self._log.read_text()[-3000:]}")
 
-    def _launch(self, more: Mapping[str, str]) -> Process:
+    def surroundings(self, more: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a process with its settings, *more* and no others."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-        environment = {**clean, **self.environment, **more}
+        return {**clean, **self.environment, **more}
+
+    def _launch(self, more: Mapping[str, str]) -> Process:
+        environment = self.surroundings(more)
         way = launch if self.hatch is None or "PYTHONPATH" in environment else self.hatch
         return way(environment, self._out, self._log)
 

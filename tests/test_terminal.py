@@ -1,6 +1,5 @@
 """scripts/register and scripts/invite, as a person runs them."""
 
-import os
 import random
 import re
 import string
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import hatchery
 import pytest
-from nodes import PREFIX, ROOT, Network, Node, outcome
+from nodes import ROOT, Network, Node, outcome
 from peers import PeerServer, envelope
 
 from storage import connections
@@ -26,7 +25,7 @@ def run_script(node: Node, script: str, *arguments: str, **more: str) -> Done:
     return subprocess.run(
         [ROOT / "scripts" / script, *arguments],
         cwd="/",
-        env={**_clean(), **node.environment, **more},
+        env=node.surroundings(more),
         capture_output=True,
         text=True,
         timeout=60,
@@ -41,12 +40,8 @@ def run(node: Node, script: str, *arguments: str, **more: str) -> Done:
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
         command = ("workflows.terminal", script, *arguments)
-        ended = hatchery.ONE.hatch({**_clean(), **node.environment, **more}, out, err, *command).wait(60)
+        ended = hatchery.ONE.hatch(node.surroundings(more), out, err, *command).wait(60)
         return Done(command, ended, out.read_text(), err.read_text())
-
-
-def _clean() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
 
 @pytest.fixture(params=["CPO", "EMSP"])

@@ -1,13 +1,27 @@
 """Who is calling. The contract's security scheme names `ocpi_token`; nothing else authenticates."""
 
+import base64
+import binascii
 from typing import Any
 
 import errors
-from storage import access
+from storage import access, ended_tokens
 from storage.access import Caller
 
 _SCHEME = "token"
 _WORDS = 2
+_UNKNOWN = "Unknown token."
+_FORM = "Send 'Authorization: Token <token>'."
+_REASONS = {
+    ended_tokens.USED: "This Token A has been used; it works once. Ask for a new one to register again.",
+    ended_tokens.REPLACED: "A newer registration of your party replaced the one of this token.",
+    ended_tokens.ROTATED: "A newer token replaced this one.",
+    ended_tokens.UNREGISTERED: "The registration of this token has ended; register with a new Token A.",
+    ended_tokens.WITHDRAWN: "The registration that this token was sent for did not complete.",
+    ended_tokens.NETWORK_EXPIRED: "The network of this token has expired.",
+    ended_tokens.NETWORK_DELETED: "The network of this token was deleted.",
+    ended_tokens.REVOKED: "This key was revoked.",
+}
 
 
 def ocpi_token(authorization: str) -> dict[str, Any] | None:
@@ -23,6 +37,37 @@ def ocpi_token(authorization: str) -> dict[str, Any] | None:
     return None if caller is None else {"sub": caller}
 
 
+def explain_refusal(authorization: str | None) -> str:
+    """Why an Authorization header identifies nobody, for the person who debugs the client."""
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    if scheme.lower() != _SCHEME or not token:
+        return _FORM
+    if " " in token:
+        return f"The header has more than one token. {_FORM}"
+    reason = ended_reason(token)
+    if reason is not None:
+        return reason
+    decoded = _from_base64(token)
+    if decoded and (access.identify(decoded) or access.ended_reason(decoded)):
+        return "The token is Base64-encoded, which OCPI 2.2 asks for. OCPI 2.1.1 sends it as it is."
+    return _UNKNOWN
+
+
+def ended_reason(token: str) -> str | None:
+    """A sentence on why a token or key of ours no longer works; None if we do not know it."""
+    reason = access.ended_reason(token)
+    return None if reason is None else _REASONS[reason]
+
+
+def _from_base64(text: str) -> str | None:
+    """The text that *text* encodes, or None if it is not Base64 of printable ASCII."""
+    try:
+        decoded = base64.b64decode(text, validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return None
+    return decoded if decoded.isprintable() else None
+
+
 def face(caller: Caller, path: str) -> None:
     """Refuse a token under the URLs of the role that it was not minted for. Design section 10.
 
@@ -31,4 +76,4 @@ def face(caller: Caller, path: str) -> None:
     """
     segment = path.split("/", 3)[2] if path.count("/") > 1 else ""
     if segment in ("cpo", "emsp") and segment != access.opens(caller.role):
-        raise errors.Unauthorized("Unknown token.")
+        raise errors.Unauthorized(_UNKNOWN)

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 
 import errors
-from handlers import bearer, plain
+from handlers import auth, bearer, plain
 from handlers.contract import Contract, Schema
 from handlers.face import Asked, Face, Reply, Scheme
 from handlers.problems import MOST, Explainer
@@ -43,7 +43,7 @@ class Gateway(Face):
             raise errors.Unauthorized("Send 'Authorization: Bearer ...'.")
         known = self.authenticate(words[1])
         if known is None:
-            raise errors.Unauthorized("Unknown token.")
+            raise errors.Unauthorized(auth.ended_reason(words[1]) or "Unknown token.")
         return bearer.within(known["sub"], environ.get("HTTP_X_ORGANIZATION_ID"))
 
     def answer(self, result: Any, status: int, request: Asked) -> Reply:

@@ -29,10 +29,10 @@ class Ocpi(Face):
 
     def admit(self, environ: Mapping[str, Any], path: str) -> Caller:
         """Whose token it is, if it is for this role's URLs."""
-        known = self.authenticate(environ.get("HTTP_AUTHORIZATION", ""))
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        known = self.authenticate(authorization or "")
         if known is None:
-            raise errors.Unauthorized("Unknown token." if "HTTP_AUTHORIZATION" in environ
-                                      else "Send 'Authorization: Token ...'.")  # fmt: skip
+            raise errors.Unauthorized(auth.explain_refusal(authorization))
         caller: Caller = known["sub"]
         auth.face(caller, path)
         return caller

@@ -10,8 +10,8 @@ from storage.jobs import Job
 from storage.networks import CPO, Network
 from storage.sites import ChargePoint, Site
 from workflows import orders, templates
+from workflows.exchange import versions_url
 from workflows.orders import second
-from workflows.registration import versions_url
 
 Body = dict[str, Any]
 

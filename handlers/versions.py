@@ -3,7 +3,7 @@
 from typing import Any
 
 from storage.access import Caller
-from workflows.registration import MODULES, VERSION, details_url
+from workflows.exchange import MODULES, VERSION, details_url
 
 
 def get_versions(user: Caller) -> list[dict[str, str]]:

@@ -6,13 +6,14 @@ while we register at it), `peer` (Token C), `operator` (the back office of our o
 
 import hmac
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import BigInteger, Connection, bindparam
 from sqlmodel import Field, SQLModel
 
 import errors
-from storage import database, instants, secrets
+from storage import database, ended_tokens, instants, secrets
 from storage.connections import CONNECTIONS
 from storage.database import Query
 from storage.networks import CPO, NETWORKS
@@ -57,6 +58,8 @@ class Caller:
     peer: Party | None
     also: tuple[str, ...]
     token: str
+    expires_at: int | None = None
+    """When the token ends by itself, in milliseconds; a Token C that a newer one replaces has such an end."""
 
     @property
     def party(self) -> Party:
@@ -134,30 +137,56 @@ _CONFIRM = (
     .where(_c.digest == bindparam("d"), _c.used_at.is_(None))
     .values(used_at=bindparam("now"), expires_at=None)
 )
-_END_OLDER = sqlalchemy.delete(ACCESS).where(
-    _c.connection_id == bindparam("connection"),
-    _c.kind == PEER,
-    _c.digest != bindparam("d"),
-    _c.created_at <= bindparam("created_at"),
+_OTHERS = (_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.digest != bindparam("d"))
+_END_OTHERS = sqlalchemy.delete(ACCESS).where(*_OTHERS).returning(_c.digest)
+_END_OLDER = (
+    sqlalchemy.delete(ACCESS).where(*_OTHERS, _c.created_at <= bindparam("created_at")).returning(_c.digest)
 )
-_END = sqlalchemy.delete(ACCESS).where(_c.digest == bindparam("d"), _c.kind == bindparam("kind"))
-_END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection"))
-_END_NETWORK = Query(sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("k_network")))
+_END = (
+    sqlalchemy.delete(ACCESS).where(_c.digest == bindparam("d"), _c.kind == bindparam("kind"))
+    .returning(_c.digest)
+)  # fmt: skip
+_END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection")).returning(_c.digest)
+_END_NETWORK = sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("network")).returning(_c.digest)
 _IS_OPEN = Query(sqlalchemy.select(_c.digest).where(_c.digest == bindparam("d")))
+_IS_LIVE = sqlalchemy.select(_c.kind, _c.connection_id, _c.expires_at).where(_c.digest == bindparam("d"))
+_END_OF = (
+    sqlalchemy.select(_c.expires_at, _n.deleting, _n.expires_at)
+    .select_from(ACCESS.join(NETWORKS, _c.network_id == _n.id))
+    .where(_c.digest == bindparam("d"))
+)
 _UNUSED = Query(
     sqlalchemy.select(_c.last4)
     .where(_c.network_id == bindparam("network_id"), _c.kind == bindparam("kind"))
     .order_by(_c.created_at)
 )
-_PURGE = sqlalchemy.delete(ACCESS).where(_c.expires_at <= bindparam("now"))
+_PURGE = (
+    sqlalchemy.delete(ACCESS)
+    .where(_c.expires_at <= bindparam("now"), _c.kind == bindparam("kind"))
+    .returning(_c.digest)
+)
+_END_SUPERSEDED = (
+    sqlalchemy.delete(ACCESS)
+    .where(_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.expires_at.is_not(None))
+    .returning(_c.digest)
+)
 _SUPERSEDE = (
     sqlalchemy.update(ACCESS)
     .where(_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.expires_at.is_(None))
-    .values(expires_at=bindparam("until"))
+    .values(
+        expires_at=bindparam("until"),
+        used_at=sqlalchemy.func.coalesce(_c.used_at, bindparam("now")),  # so no later use confirms it
+    )
+)
+_REGISTRATION_RUNS = sqlalchemy.select(_c.digest).where(
+    _c.network_id == bindparam("network"),
+    _c.kind == CALLBACK,
+    _c.connection_id.is_(None),
+    _c.expires_at > bindparam("now"),
 )
 _BIND = (
     sqlalchemy.update(ACCESS)
-    .where(_c.digest == bindparam("d"), _c.kind == CALLBACK)
+    .where(_c.digest == bindparam("d"), _c.kind == CALLBACK, _c.expires_at > bindparam("now"))
     .values(kind=PEER, connection_id=bindparam("connection"), used_at=None, expires_at=None)
 )
 
@@ -180,16 +209,56 @@ def identify(token: str) -> Caller | None:
         return None
     peer = None if peer_country is None else (peer_country, peer_party)
     names = tuple(also.split(",")) if also else ()
-    return Caller(kind, network_id, role, country_code, party_id, connection_id, peer, names, token)
+    return Caller(
+        kind, network_id, role, country_code, party_id, connection_id, peer, names, token, expires_at
+    )
 
 
 def _confirm(digest: str, connection_id: int, created_at: int) -> None:
     with database.transaction() as connection:
-        confirmed = connection.execute(_CONFIRM, {"d": digest, "now": instants.now_ms()}).rowcount
-        if confirmed:
-            connection.execute(
-                _END_OLDER, {"d": digest, "connection": connection_id, "created_at": created_at}
-            )
+        if connection.execute(_CONFIRM, {"d": digest, "now": instants.now_ms()}).rowcount:
+            values = {"d": digest, "connection": connection_id, "created_at": created_at}
+            _end(connection, _END_OLDER, values, ended_tokens.ROTATED)
+
+
+def _end(connection: Connection, statement: Any, values: dict[str, Any], reason: str) -> int:
+    """Delete tokens and remember why; how many there were."""
+    digests = list(connection.execute(statement, values).scalars())
+    ended_tokens.record(connection, digests, reason)
+    return len(digests)
+
+
+def ended_reason(token: str) -> str | None:
+    """Why *token* no longer works, one of the reasons in storage/ended_tokens.py; None if that is unknown."""
+    recorded = ended_tokens.reason(token)
+    if recorded is not None:
+        return recorded
+    with database.statement() as connection:
+        row = connection.execute(_END_OF, {"d": secrets.digest(token)}).first()
+    if row is None:
+        return None
+    token_ends, network_is_deleted, network_ends = row
+    now = instants.now_ms()
+    if network_is_deleted:
+        return ended_tokens.NETWORK_DELETED
+    if network_ends is not None and network_ends <= now:
+        return ended_tokens.NETWORK_EXPIRED
+    return ended_tokens.ROTATED if token_ends is not None and token_ends <= now else None
+
+
+def require_live(connection: Connection, caller: Caller) -> None:
+    """Check inside a transaction that the caller's token still is what it was when the request came in.
+
+    A token that another exchange has replaced meanwhile counts as ended. security.md 3.3.
+
+    Raises:
+        errors.Unauthorized: the token ended while the peer was called.
+    """
+    row = connection.execute(_IS_LIVE, {"d": secrets.digest(caller.token)}).first()
+    expected = (caller.kind, caller.connection_id, caller.expires_at)
+    is_over = caller.expires_at is not None and caller.expires_at <= instants.now_ms()
+    if row is None or tuple(row) != expected or is_over:
+        raise errors.Unauthorized("This token ended while your request was served.")
 
 
 def mint(kind: str, network_id: int, connection_id: int | None = None, lives_ms: int | None = None) -> str:
@@ -214,39 +283,61 @@ def spend(connection: Connection, token: str) -> None:
     """End Token A, inside the transaction that uses it.
 
     Raises:
-        errors.Unauthorized: somebody else was first.
+        errors.Unauthorized: another registration used it first.
     """
     values = {"d": secrets.digest(token), "kind": REGISTRATION}
-    if connection.execute(_END, values).rowcount != 1:
+    if not _end(connection, _END, values, ended_tokens.USED):
         raise errors.Unauthorized("Token A has been used already.")
 
 
+def registration_runs(connection: Connection, network_id: int) -> bool:
+    """Does the network register at a peer at the moment."""
+    values = {"network": network_id, "now": instants.now_ms()}
+    return connection.execute(_REGISTRATION_RUNS, values).first() is not None
+
+
 def withdraw(token: str) -> None:
-    """End a callback token that led to nothing."""
-    with database.statement() as connection:
-        connection.execute(_END, {"d": secrets.digest(token), "kind": CALLBACK})
+    """End a callback token whose registration did not complete."""
+    with database.transaction() as connection:
+        values = {"d": secrets.digest(token), "kind": CALLBACK}
+        _end(connection, _END, values, ended_tokens.WITHDRAWN)
 
 
-def bind(connection: Connection, token: str, connection_id: int) -> None:
-    """Make a callback token the peer's Token C, inside the transaction that stores the connection."""
-    connection.execute(_BIND, {"d": secrets.digest(token), "connection": connection_id})
+def bind(connection: Connection, token: str, connection_id: int) -> bool:
+    """Make a callback token the peer's Token C; False if the callback token has ended."""
+    values = {"d": secrets.digest(token), "connection": connection_id, "now": instants.now_ms()}
+    return connection.execute(_BIND, values).rowcount == 1
 
 
 def supersede(connection: Connection, connection_id: int, overlap_ms: int) -> None:
     """Let the Tokens C of a connection end with the first use of the next one, or after *overlap_ms*."""
     now = instants.now_ms()
-    connection.execute(_SUPERSEDE, {"connection": connection_id, "until": now + overlap_ms})
-    connection.execute(_PURGE, {"now": now})
+    values = {"connection": connection_id, "until": now + overlap_ms, "now": now}
+    connection.execute(_SUPERSEDE, values)
+    _end(connection, _PURGE, {"now": now, "kind": PEER}, ended_tokens.ROTATED)
+    _end(connection, _PURGE, {"now": now, "kind": CALLBACK}, ended_tokens.WITHDRAWN)
 
 
-def end_all(connection: Connection, connection_id: int) -> None:
-    """End every token of a connection."""
-    connection.execute(_END_ALL, {"connection": connection_id})
+def end_others(connection: Connection, caller: Caller) -> None:
+    """End every other Token C of the caller's connection: answers to a PUT that got lost."""
+    values = {"d": secrets.digest(caller.token), "connection": caller.connection_id}
+    _end(connection, _END_OTHERS, values, ended_tokens.ROTATED)
 
 
-def end_network(network_id: int) -> None:
+def end_superseded(connection: Connection, connection_id: int) -> None:
+    """End the Tokens C of a connection that are in their overlap."""
+    _end(connection, _END_SUPERSEDED, {"connection": connection_id}, ended_tokens.ROTATED)
+
+
+def end_all(connection: Connection, connection_id: int, reason: str) -> int:
+    """End every token of a connection; how many there were."""
+    return _end(connection, _END_ALL, {"connection": connection_id}, reason)
+
+
+def end_network(network_id: int, reason: str) -> None:
     """End every token of a network."""
-    _END_NETWORK.count({"k_network": network_id})
+    with database.transaction() as connection:
+        _end(connection, _END_NETWORK, {"network": network_id}, reason)
 
 
 def is_open(token: str) -> bool:

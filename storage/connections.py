@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Connection, UniqueConstraint, bindparam
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants, secrets
-from storage.networks import NETWORKS
+from storage.networks import ALIVE, NETWORKS
 from storage.objects import Party, Sequence
 
 REGISTERED = "REGISTERED"
@@ -39,6 +39,7 @@ class ConnectionRow(SQLModel, table=True):
     business_details: str
     peer_token: str | None = None
     former_peer_token: str | None = None
+    exchange_until: int | None = Field(default=None, sa_type=BigInteger)
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
 
@@ -60,7 +61,11 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A stored connection, as a caller of peers needs it. Tokens are in the clear; never log it."""
+    """A stored connection, as a caller of peers needs it. The peer's tokens are encrypted.
+
+    *peer_token* is different ciphertext each time that credentials are stored, so it also tells one
+    registration from the next.
+    """
 
     id: int
     network_id: int
@@ -68,8 +73,26 @@ class Link:
     state: str
     versions_url: str
     endpoints: Mapping[str, str]
-    token: str | None
-    former_token: str | None
+    peer_token: str | None
+    former_peer_token: str | None
+
+    @property
+    def token(self) -> str | None:
+        """The token that the peer gave us, in the clear; never log it.
+
+        Raises:
+            errors.ServerError: it was encrypted with another key.
+        """
+        return secrets.decrypt(self.peer_token) if self.peer_token else None
+
+    @property
+    def former_token(self) -> str | None:
+        """The token that the peer gave us before, while its newer one is unproven.
+
+        Raises:
+            errors.ServerError: it was encrypted with another key.
+        """
+        return secrets.decrypt(self.former_peer_token) if self.former_peer_token else None
 
 
 _c = CONNECTIONS.c
@@ -88,7 +111,7 @@ _KEEP = {
                 "state", "version", "versions_url", "endpoints",
                 "business_details", "peer_token", "updated_at",
             )
-        } | {"former_peer_token": _c.peer_token},
+        } | {"former_peer_token": _c.peer_token, "exchange_until": None},
     ).returning(_c.id)
     for name, insert in database.insert_into(CONNECTIONS).items()
 }  # fmt: skip
@@ -99,15 +122,31 @@ _END = (
         state=UNREGISTERED,
         peer_token=None,
         former_peer_token=None,
+        exchange_until=None,
         endpoints="{}",
         updated_at=bindparam("now"),
     )
 )
 _FORGET_FORMER = (
-    sqlalchemy.update(CONNECTIONS).where(_c.id == bindparam("k_id")).values(former_peer_token=None)
+    sqlalchemy.update(CONNECTIONS)
+    .where(_c.id == bindparam("k_id"), _c.peer_token == bindparam("k_peer_token"))
+    .values(former_peer_token=None)
 )
 _ALLOW = sqlalchemy.update(CONNECTIONS).where(_c.id == bindparam("k_id")).values(also=bindparam("also"))
-_LOCK = sqlalchemy.select(NETWORKS.c.id).where(NETWORKS.c.id == bindparam("network_id")).with_for_update()
+_LOCK = (
+    sqlalchemy.select(NETWORKS.c.id)
+    .where(NETWORKS.c.id == bindparam("network_id"), *ALIVE)
+    .with_for_update()
+)  # fmt: skip
+_STATE = sqlalchemy.select(_c.state, _c.peer_token, _c.exchange_until).where(_c.id == bindparam("k_id"))
+_BEGIN_EXCHANGE = (
+    sqlalchemy.update(CONNECTIONS).where(_c.id == bindparam("k_id")).values(exchange_until=bindparam("until"))
+)
+_END_EXCHANGE = (
+    sqlalchemy.update(CONNECTIONS)
+    .where(_c.id == bindparam("k_id"), _c.peer_token == bindparam("k_peer_token"))
+    .values(exchange_until=None)
+)
 
 
 def keep(connection: Connection, network_id: int, peer: Peer) -> int:
@@ -129,9 +168,40 @@ def keep(connection: Connection, network_id: int, peer: Peer) -> int:
     return int(connection.execute(_KEEP[connection.dialect.name], row).scalar_one())
 
 
-def lock(connection: Connection, network_id: int) -> None:
-    """Let nobody else register at this network until the transaction ends."""
-    connection.execute(_LOCK, {"network_id": network_id})
+def lock(connection: Connection, network_id: int) -> bool:
+    """Let no other transaction change this network's connections; False if the network has ended."""
+    values = {"network_id": network_id, "now": instants.now_ms()}
+    return connection.execute(_LOCK, values).first() is not None
+
+
+def is_registered(connection: Connection, connection_id: int) -> bool:
+    """Is the peer registered."""
+    row = connection.execute(_STATE, {"k_id": connection_id}).first()
+    return row is not None and row.state == REGISTERED
+
+
+def is_unchanged(connection: Connection, link: Link) -> bool:
+    """Is the connection still the registration that *link* was read from."""
+    row = connection.execute(_STATE, {"k_id": link.id}).first()
+    return row is not None and (row.state, row.peer_token) == (REGISTERED, link.peer_token)
+
+
+def exchange_runs(connection: Connection, connection_id: int) -> bool:
+    """Do we renew or end this connection ourselves at the moment."""
+    until = connection.execute(_STATE, {"k_id": connection_id}).one().exchange_until
+    return until is not None and until > instants.now_ms()
+
+
+def begin_exchange(connection: Connection, link: Link, seconds: float) -> None:
+    """Mark that we renew or end this connection ourselves, for at most *seconds*."""
+    until = instants.now_ms() + round(seconds * 1000)
+    connection.execute(_BEGIN_EXCHANGE, {"k_id": link.id, "until": until})
+
+
+def end_exchange(link: Link) -> None:
+    """The exchange is over and has changed nothing."""
+    with database.statement() as connection:
+        connection.execute(_END_EXCHANGE, {"k_id": link.id, "k_peer_token": link.peer_token})
 
 
 def end(connection: Connection, connection_id: int) -> None:
@@ -139,10 +209,10 @@ def end(connection: Connection, connection_id: int) -> None:
     connection.execute(_END, {"k_id": connection_id, "now": instants.now_ms()})
 
 
-def forget_former_token(connection_id: int) -> None:
-    """The peer's new token has answered; the one before it is of no more use."""
+def forget_former_token(link: Link) -> None:
+    """The peer's newer token has proven itself, so the one before it is dropped."""
     with database.statement() as connection:
-        connection.execute(_FORGET_FORMER, {"k_id": connection_id})
+        connection.execute(_FORGET_FORMER, {"k_id": link.id, "k_peer_token": link.peer_token})
 
 
 def allow(connection_id: int, parties: list[Party]) -> None:
@@ -174,6 +244,6 @@ def _link(row: Any) -> Link:
         state=row.state,
         versions_url=row.versions_url,
         endpoints=orjson.loads(row.endpoints),
-        token=secrets.decrypt(row.peer_token) if row.peer_token else None,
-        former_token=secrets.decrypt(row.former_peer_token) if row.former_peer_token else None,
+        peer_token=row.peer_token,
+        former_peer_token=row.former_peer_token,
     )

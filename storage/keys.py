@@ -12,7 +12,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
-from storage import database, instants, networks, secrets
+from storage import database, ended_tokens, instants, networks, secrets
 from storage.database import Query
 from storage.networks import ORGANIZATIONS
 
@@ -74,7 +74,7 @@ _LISTED = (
     .select_from(KEYS.join(ORGANIZATIONS, _c.organization_id == ORGANIZATIONS.c.id))
     .order_by(_c.created_at, _c.id)
 )
-_REVOKE = sqlalchemy.delete(KEYS).where(_c.id == bindparam("k_id"))
+_REVOKE = sqlalchemy.delete(KEYS).where(_c.id == bindparam("k_id")).returning(_c.digest)
 
 
 def identify(key: str) -> Member | None:
@@ -124,5 +124,7 @@ def listed() -> list[Known]:
 
 def revoke(key_id: str) -> bool:
     """End the key; False if there is none with this id."""
-    with database.statement() as connection:
-        return connection.execute(_REVOKE, {"k_id": key_id}).rowcount > 0
+    with database.transaction() as connection:
+        digests = list(connection.execute(_REVOKE, {"k_id": key_id}).scalars())
+        ended_tokens.record(connection, digests, ended_tokens.REVOKED)
+    return bool(digests)

@@ -12,6 +12,7 @@ from storage import (  # noqa: F401  (importing a module registers its tables)
     cdrs,
     commands,
     connections,
+    ended_tokens,
     idempotency,
     jobs,
     keys,

@@ -7,7 +7,7 @@ import sqlalchemy
 from storage import database
 
 Row = dict[str, Any]
-NOISE = {"ocpi_remarks": None, "ocpi_access": "used_at"}
+NOISE = {"ocpi_remarks": None, "ocpi_ended_tokens": None, "ocpi_access": "used_at"}
 """A whole table, or one column, that any request may move."""
 
 

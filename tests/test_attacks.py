@@ -5,6 +5,7 @@ import json
 import random
 import statistics
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -147,7 +148,7 @@ def test_a_token_that_is_nearly_right_takes_as_long_as_one_that_is_not(cpo: Netw
 
 
 def test_one_token_a_in_twenty_hands_registers_one_of_them(cpo: Network) -> None:
-    """Security S11: twenty parties at once; the others are told 401, and nothing of theirs stays."""
+    """Security S11: twenty parties at once; the others get 401 or 429, and leave nothing."""
     token = cpo.token_a()
 
     def register(number: int) -> requests.Response:
@@ -158,7 +159,8 @@ def test_one_token_a_in_twenty_hands_registers_one_of_them(cpo: Network) -> None
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(register, range(20)))
 
-    assert [(200, 1000)] + [(401, 2000)] * 19 == sorted(outcome(answer) for answer in answers)
+    assert {(200, 1000): 1} == Counter(outcome(answer) for answer in answers if answer.ok)
+    assert {(401, 2000), (429, 2000)} >= {outcome(answer) for answer in answers if not answer.ok}
     assert 1 == len(connections.of_network(cpo.id))
     assert 1 == len([row for row in rows("ocpi_access") if row["network_id"] == cpo.id])
 

@@ -13,7 +13,7 @@ from inspection import rows
 from nodes import Gateway, Network, Node, outcome, refusal, switch_to
 from peers import PeerServer
 
-from storage import access, database, instants, jobs, networks
+from storage import access, database, ended_tokens, instants, jobs, networks
 from storage.schema import METADATA
 
 NOBODYS = {"gw_organizations", "gw_keys", "gw_job_items"}
@@ -306,7 +306,7 @@ def test_half_a_deletion_is_finished_at_the_next_start(another_node: Callable[..
         accepted = gateway.ready()
         other.kill()
         networks.doom(int(accepted["cpo_id"]))
-        access.end_network(int(accepted["cpo_id"]))
+        access.end_network(int(accepted["cpo_id"]), ended_tokens.NETWORK_DELETED)
         assert {"gw_networks", "ocpi_locations", "gw_sites"} <= remains(accepted["cpo_id"])
         other.start()
         over = time.monotonic()

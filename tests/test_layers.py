@@ -71,7 +71,7 @@ def test_there_is_something_to_look_at() -> None:
     assert {"storage.instants", "errors"} <= {
         name.removesuffix(".x") for name in imports("handlers/listing.py")
     }
-    assert "workflows.registration.VERSION" in imports("handlers/versions.py")
+    assert "workflows.exchange.VERSION" in imports("handlers/versions.py")
 
 
 @for_each_file

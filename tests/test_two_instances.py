@@ -48,7 +48,9 @@ class Side:
 
     def to(self, other: "Side") -> Client:
         """A client with what this side presents to *other*."""
-        client = other.network.node.client(self.link(other).token, other.network.role)
+        with self.inside():
+            token = self.link(other).token
+        client = other.network.node.client(token, other.network.role)
         client.party = self.network.network.party
         return client
 

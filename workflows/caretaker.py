@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from storage import erasure, idempotency, instants, jobs, networks
+from storage import ended_tokens, erasure, idempotency, instants, jobs, networks
 from workflows import engine, orders
 
 log = logging.getLogger("ocpi_gateway")
@@ -52,7 +52,7 @@ class Caretaker(threading.Thread):
         """End networks whose time is over and those that are half deleted; sweep what came late."""
         for network_id in networks.doomed():
             log.info("network_ends", extra={"network": network_id})
-            orders.end(network_id)
+            orders.end(network_id, ended_tokens.NETWORK_EXPIRED)
         for network_id in networks.buried_since(instants.now_ms() - _LATE_MS):
             erasure.erase(network_id)
 
@@ -76,6 +76,7 @@ class Caretaker(threading.Thread):
         """Forget what is a day old."""
         before = instants.now_ms() - _KEPT_MS
         idempotency.purge()
+        ended_tokens.purge()
         for job_id in jobs.cancelled_before(before):
             jobs.forget(job_id)
         engine.purge(before)

@@ -7,7 +7,7 @@ import orjson
 
 from settings import settings
 from storage import access
-from workflows.registration import VERSION, versions_url
+from workflows.exchange import VERSION, versions_url
 
 
 def helper(role: str, token_a: str) -> dict[str, Any]:

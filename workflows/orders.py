@@ -8,15 +8,15 @@ from typing import Any
 
 import errors
 from settings import settings
-from storage import access, database, erasure, idempotency, instants, jobs, networks
+from storage import access, database, ended_tokens, erasure, idempotency, instants, jobs, networks
 from storage.idempotency import Use
 from storage.jobs import Job
 from storage.keys import Member
 from storage.networks import CPO, Blueprint, Network
 from storage.objects import Party
 from workflows import engine, provisioning, templates
+from workflows.exchange import versions_url
 from workflows.invitation import helper
-from workflows.registration import versions_url
 
 Body = dict[str, Any]
 
@@ -135,14 +135,14 @@ def delete_network(organization_id: str, network_id: int) -> None:
     """
     if networks.owner_of(network_id) != organization_id:
         raise errors.NotFound(errors.NOTHING_HERE)
-    end(network_id)
+    end(network_id, ended_tokens.NETWORK_DELETED)
 
 
-def end(network_id: int) -> None:
+def end(network_id: int, reason: str) -> None:
     """End a network: first its tokens, then its jobs, then its rows."""
     with database.transaction():
         networks.doom(network_id)
-        access.end_network(network_id)
+        access.end_network(network_id, reason)
     for job in jobs.of_network(network_id):
         if not job.ended:
             engine.cancel(job.run)

@@ -238,12 +238,14 @@ def _words(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _exchange(method: str, url: str, token: str, body: object) -> Iterator[tuple[requests.Response, str]]:
+def _exchange(
+    method: str, url: str, token: str, body: object, deadline: float | None = None
+) -> Iterator[tuple[requests.Response, str]]:
     """Send a request; hand over the answer, its body unread, and what to call the exchange."""
     if not _TOKEN.fullmatch(token):
         raise ValueError("A token is printable ASCII without spaces.")
     seconds = settings().peer_timeout_seconds
-    route = route_to(url, time.monotonic() + seconds)
+    route = route_to(url, _end_of_call(deadline))
     request, name = _request(method, route.target, token, body), f"{method} {route.target.shown}"
     try:
         with (
@@ -293,26 +295,33 @@ def _envelope(name: str, status: int, content: bytes) -> dict[str, Any]:
     return envelope
 
 
-def check(url: str) -> None:
+def _end_of_call(deadline: float | None) -> float:
+    """When a call that starts now ends: after PEER_TIMEOUT_SECONDS, or at *deadline* if that is earlier."""
+    end = time.monotonic() + settings().peer_timeout_seconds
+    return end if deadline is None else min(end, deadline)
+
+
+def check(url: str, deadline: float | None = None) -> None:
     """Raise unless the address policy lets *url* be called. Resolves, connects to nothing.
 
     Raises:
         PeerUnusable: it does not; the message is the same whatever the reason.
     """
-    route_to(url, time.monotonic() + settings().peer_timeout_seconds)
+    route_to(url, _end_of_call(deadline))
 
 
-def call(method: str, url: str, token: str, body: object = None) -> Answer:
+def call(method: str, url: str, token: str, body: object = None, deadline: float | None = None) -> Answer:
     """Call a peer's OCPI interface; read its envelope leniently.
 
-    A *body* of None sends none; an orjson.Fragment in it goes out byte for byte.
+    A *body* of None sends none; an orjson.Fragment in it goes out byte for byte. *deadline*: an instant of
+    time.monotonic() that bounds several calls together.
 
     Raises:
         PeerUnauthorized: HTTP 401 or 403.
         PeerUnusable: any other end than HTTP 2xx or 4xx with an envelope.
         ValueError: the token cannot stand in a header.
     """
-    with _exchange(method, url, token, body) as (response, name):
+    with _exchange(method, url, token, body, deadline) as (response, name):
         envelope = _envelope(name, response.status_code, _content(name, response))
         message = envelope.get("status_message")
         return Answer(

@@ -1,46 +1,46 @@
 """Registration, renewal and unregistration, as the receiving and as the initiating side.
 
-Receiving: `register`, `renew`, `unregister`. Initiating: `join`, `rotate`, `leave`. No database
-transaction is open while a peer is called. Spec: 2.1.1 credentials.
+Receiving: `register`, `renew`, `unregister`. Initiating: `join`, `rotate`, `leave`. Spec: 2.1.1 credentials.
+
+No database transaction is open while a peer is called, so anything may change meanwhile. The transaction
+that stores the result therefore locks the network's connections and checks again what the exchange
+relies on: the network, the connection, and the token that opened the exchange. security.md 3.3.
+
+An exchange that we initiate marks its connection until it ends. A renewal by the peer gets 429 meanwhile:
+if both sides renewed at once, each could store a token that the other has dropped.
 """
 
-import re
-from collections.abc import Callable
+import contextlib
+import functools
+import logging
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import errors
 from settings import settings
-from storage import access, connections, database, failpoints, networks
-from storage.access import Caller, opens
+from storage import access, connections, database, ended_tokens, failpoints, networks
+from storage.access import Caller
 from storage.connections import REGISTERED, Link, Peer
+from storage.database import Transaction
 from storage.networks import Network
-from storage.objects import Party
 from workflows import peer
+from workflows.exchange import (
+    TOKEN,
+    VERSION,
+    Calls,
+    Credentials,
+    PeerRefused,
+    Report,
+    credentials_of,
+    explore,
+    longest_exchange,
+    send_credentials,
+)
 
-VERSION = "2.1.1"
-MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
-_CALLBACK_LIVES_MS = 600_000
-_URL_LENGTH = 255
-_TOKEN = re.compile("[!-~]{1,64}")
-_COUNTRY_CODE = re.compile("[A-Za-z]{2}")
-_PARTY_ID = re.compile("[A-Za-z0-9]{3}")
+log = logging.getLogger("ocpi_gateway")
 
-Credentials = dict[str, Any]
-Report = Callable[[str], None]
-
-
-class PeerRefused(errors.PeerUnusable):
-    """The peer answered, and said no: nothing has changed on its side."""
-
-
-def versions_url(role: str) -> str:
-    """Our versions URL for a role: what a peer is given together with Token A."""
-    return f"{settings().base_url}/ocpi/{opens(role)}/versions"
-
-
-def details_url(role: str) -> str:
-    """Where our endpoints for a role are listed."""
-    return f"{settings().base_url}/ocpi/{opens(role)}/{VERSION}"
+_RETRY_SECONDS = 1
 
 
 def ours(caller: Caller, token: str) -> Credentials:
@@ -48,18 +48,7 @@ def ours(caller: Caller, token: str) -> Credentials:
     network = networks.get(caller.network_id)
     if network is None:
         raise errors.NotFound(errors.NOTHING_HERE)
-    return _credentials(network, token)
-
-
-def _credentials(network: Network, token: str) -> Credentials:
-    details = {"name": network.name} | ({"website": network.website} if network.website else {})
-    return {
-        "token": token,
-        "url": versions_url(network.role),
-        "business_details": details,
-        "party_id": network.party_id,
-        "country_code": network.country_code,
-    }
+    return credentials_of(network, token)
 
 
 # Receiving side
@@ -71,19 +60,25 @@ def register(caller: Caller, body: Credentials) -> Credentials:
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed and
             Token A stays usable.
-        errors.Unauthorized: Token A was used meanwhile.
+        errors.TooMany: an exchange with this token is running, or too many exchanges are.
+        errors.Unauthorized: Token A was used meanwhile, or the network ended.
     """
     failpoints.reach("post.asked")
-    told = _look_up(body)
-    failpoints.reach("post.called_back")
-    with database.transaction() as connection:
-        connections.lock(connection, caller.network_id)
-        access.spend(connection, caller.token)
-        connection_id = connections.keep(connection, caller.network_id, told)
-        access.end_all(connection, connection_id)
-        token = access.mint(access.PEER, caller.network_id, connection_id)
-        failpoints.reach("post.written")
+    with _exclusive(caller.token):
+        stored = _look_up(body)
+        failpoints.reach("post.called_back")
+        with database.transaction() as connection:
+            _lock_for(connection, caller)
+            access.spend(connection, caller.token)
+            connection_id = connections.keep(connection, caller.network_id, stored)
+            replaced = access.end_all(connection, connection_id, ended_tokens.REPLACED)
+            token = access.mint(access.PEER, caller.network_id, connection_id)
+            failpoints.reach("post.written")
     failpoints.reach("post.committed")
+    if replaced:
+        log.info(
+            "registration_replaced", extra={"network": caller.network_id, "party": "/".join(stored.party)}
+        )
     return ours(caller, token)
 
 
@@ -95,106 +90,119 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
     Raises:
         errors.RuleRefusal: the peer's country or party would change.
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed.
+        errors.TooMany: an exchange with this token or this peer is running, or too many exchanges are.
+        errors.Unauthorized: the token, the connection or the network ended meanwhile.
     """
     if (body["country_code"], body["party_id"]) != caller.peer:
         raise errors.RuleRefusal("party_id: a PUT cannot change country_code or party_id; register anew")
     failpoints.reach("put.asked")
-    told = _look_up(body)
-    failpoints.reach("put.called_back")
-    with database.transaction() as connection:
-        connections.lock(connection, caller.network_id)
-        connection_id = connections.keep(connection, caller.network_id, told)
-        access.supersede(connection, connection_id, settings().token_overlap_seconds * 1000)
-        token = access.mint(access.PEER, caller.network_id, connection_id)
-        failpoints.reach("put.written")
+    with _exclusive(caller.token):
+        stored = _look_up(body)
+        failpoints.reach("put.called_back")
+        with database.transaction() as connection:
+            connection_id = _lock_registered(connection, caller)
+            _require_no_exchange_of_ours(connection, caller.network_id, connection_id)
+            access.end_others(connection, caller)
+            connections.keep(connection, caller.network_id, stored)
+            access.supersede(connection, connection_id, settings().token_overlap_seconds * 1000)
+            token = access.mint(access.PEER, caller.network_id, connection_id)
+            failpoints.reach("put.written")
     failpoints.reach("put.committed")
     return ours(caller, token)
 
 
 def unregister(caller: Caller) -> None:
-    """A peer unregisters: its tokens end, it is never called again. Conformance 73."""
-    _end(caller.connection_id or 0)
+    """A peer unregisters: its tokens end, it is never called again. Conformance 73.
 
-
-def _end(connection_id: int) -> None:
+    Raises:
+        errors.Unauthorized: the token, the connection or the network ended meanwhile.
+    """
     with database.transaction() as connection:
+        connection_id = _lock_registered(connection, caller)
         connections.end(connection, connection_id)
-        access.end_all(connection, connection_id)
+        access.end_all(connection, connection_id, ended_tokens.UNREGISTERED)
+
+
+def _lock_for(connection: Transaction, caller: Caller) -> None:
+    """Lock the network's connections for an exchange that *caller* opened.
+
+    Raises:
+        errors.Unauthorized: the caller's token or the network has ended.
+    """
+    if not connections.lock(connection, caller.network_id):
+        raise errors.Unauthorized("The network of this token has ended.")
+    access.require_live(connection, caller)
+
+
+def _lock_registered(connection: Transaction, caller: Caller) -> int:
+    """Lock the network's connections for a registered caller; the id of its connection.
+
+    Raises:
+        errors.Unauthorized: the caller's token, its registration or the network has ended.
+    """
+    _lock_for(connection, caller)
+    connection_id = caller.connection_id or 0
+    if not connections.is_registered(connection, connection_id):
+        raise errors.Unauthorized("The connection of this token was unregistered.")
+    return connection_id
+
+
+def _require_no_exchange_of_ours(connection: Transaction, network_id: int, connection_id: int) -> None:
+    """Raise while we register anew, or renew or end the connection ourselves.
+
+    A registration of ours does not know its peer before the answer, so it counts for every connection.
+
+    Raises:
+        errors.TooMany: such an exchange is running.
+    """
+    if connections.exchange_runs(connection, connection_id) or access.registration_runs(
+        connection, network_id
+    ):
+        raise errors.TooMany("We change this connection ourselves at the moment; try again.", _RETRY_SECONDS)
+
+
+_tokens_in_exchange: set[str] = set()
+_exchange_lock = threading.Lock()
+
+
+@functools.cache
+def _exchange_slots(count: int) -> threading.Semaphore:
+    return threading.Semaphore(count)
+
+
+@contextlib.contextmanager
+def _exclusive(token: str) -> Iterator[None]:
+    """One exchange per token at a time, and always a thread left that answers everybody else.
+
+    Raises:
+        errors.TooMany: another exchange with this token is running, or too many are.
+    """
+    slots = _exchange_slots(max(1, settings().threads - 1))
+    with _exchange_lock:
+        if token in _tokens_in_exchange:
+            raise errors.TooMany("A registration with this token is running; try again.", _RETRY_SECONDS)
+        if not slots.acquire(blocking=False):
+            raise errors.TooMany("Too many registrations are running; try again.", _RETRY_SECONDS)
+        _tokens_in_exchange.add(token)
+    try:
+        yield
+    finally:
+        slots.release()
+        _tokens_in_exchange.discard(token)
 
 
 def _look_up(body: Credentials) -> Peer:
     """Ask the peer for its versions and its endpoints, with the token it gave us. Conformance 64."""
-    peer.check(body["url"])
-    url, endpoints = _explore(body["url"], body["token"])
+    calls = Calls.begin()
+    calls.check(body["url"])
     return Peer(
         party=(body["country_code"], body["party_id"]),
-        versions_url=url,
+        versions_url=body["url"],
         version=VERSION,
-        endpoints=endpoints,
+        endpoints=explore(calls, body["url"], body["token"]),
         business_details=body["business_details"],
         token=body["token"],
     )
-
-
-def _explore(url: str, token: str, report: Report = lambda _: None) -> tuple[str, dict[str, str]]:
-    """The versions URL and the endpoints behind it.
-
-    Raises:
-        errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as the names say.
-    """
-    report(f"GET {url}")
-    versions = peer.call("GET", url, token)
-    details_at = _choose(versions)
-    report(f"     version {VERSION} at {details_at}")
-    peer.check(details_at)
-    report(f"GET {details_at}")
-    endpoints = _endpoints(peer.call("GET", details_at, token))
-    report(f"     endpoints: {', '.join(sorted(endpoints))}")
-    for endpoint in endpoints.values():
-        peer.check(endpoint)
-    missing = settings().required_modules - endpoints.keys()
-    if missing:
-        raise errors.MissingEndpoints(f"The peer lacks the endpoints {', '.join(sorted(missing))}.")
-    return url, endpoints
-
-
-def _choose(answer: peer.Answer) -> str:
-    """The URL of the version that both speak, among whatever else is offered. Conformance 62."""
-    entries = _accepted(answer, list)
-    offered = {e["version"]: e["url"] for e in entries if _is_entry(e, "version")}
-    if VERSION not in offered:
-        known = ", ".join(sorted(offered))[:100] or "nothing"
-        raise errors.NoCommonVersion(f"The peer offers {known}; {VERSION} is spoken here.")
-    return str(offered[VERSION])
-
-
-def _endpoints(answer: peer.Answer) -> dict[str, str]:
-    details = _accepted(answer, dict)
-    entries = details.get("endpoints")
-    if not isinstance(entries, list):
-        raise errors.PeerUnusable("The peer's version details have no list of endpoints.")
-    return {e["identifier"]: e["url"] for e in entries if _is_entry(e, "identifier")}
-
-
-def _is_entry(entry: Any, key: str) -> bool:
-    """Is it an object with a name under *key* and a URL."""
-    if not isinstance(entry, dict):
-        return False
-    name, url = entry.get(key), entry.get("url")
-    return isinstance(name, str) and isinstance(url, str) and 0 < len(url) <= _URL_LENGTH
-
-
-def _accepted(answer: peer.Answer, shape: type) -> Any:
-    """The data of a successful answer.
-
-    Raises:
-        errors.PeerUnusable: the peer refused, or the data has another shape.
-    """
-    if answer.status_code is None or not 1000 <= answer.status_code < 2000:  # noqa: PLR2004
-        raise PeerRefused(f"The peer answered {answer.status_code}: {answer.status_message[:200]}")
-    if not isinstance(answer.data, shape):
-        raise errors.PeerUnusable("The peer's answer has no data of the right form.")
-    return answer.data
 
 
 # Initiating side
@@ -203,26 +211,36 @@ def _accepted(answer: peer.Answer, shape: type) -> Any:
 def join(network: Network, url: str, token_a: str, report: Report = lambda _: None) -> Link:
     """Register our *network* at a peer, with the versions URL and the Token A that it gave us.
 
-    Conformance 79. *report* is told each step as it happens.
+    Conformance 79. *report* receives each step as it happens.
 
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed here.
+        errors.NotFound: the network ended.
     """
-    if not _TOKEN.fullmatch(token_a):
+    if not TOKEN.fullmatch(token_a):
         raise errors.RuleRefusal("token: 1 to 64 printable characters without a space are a token")
-    peer.check(url)
-    _, endpoints = _explore(url, token_a, report)
-    callback = access.mint(access.CALLBACK, network.id, lives_ms=_CALLBACK_LIVES_MS)
+    calls = Calls.begin(report)
+    calls.check(url)
+    endpoints = explore(calls, url, token_a)
+    with database.transaction() as connection:
+        _lock_own(connection, network.id)
+        callback = _mint_callback(network.id)
     failpoints.reach("join.minted")
     try:
-        told = _exchange("POST", network, url, endpoints, token_a, callback, report)
+        stored = send_credentials(calls, "POST", network, url, endpoints, token_a, callback)
     except (PeerRefused, peer.PeerUnauthorized):
         access.withdraw(callback)
         raise
     failpoints.reach("join.answered")
-    link = _settle("join", network, told, callback, overlap_ms=0)
-    report(f"     registered with {'/'.join(told.party)}")
-    return link
+    with database.transaction() as connection:
+        _lock_own(connection, network.id)
+        connection_id = connections.keep(connection, network.id, stored)
+        access.end_all(connection, connection_id, ended_tokens.REPLACED)
+        _bind(connection, callback, connection_id)
+        failpoints.reach("join.written")
+    failpoints.reach("join.committed")
+    report(f"     registered with {'/'.join(stored.party)}")
+    return _stored_link(network, stored)
 
 
 def rotate(network: Network, link: Link, report: Report = lambda _: None) -> Link:
@@ -233,116 +251,168 @@ def rotate(network: Network, link: Link, report: Report = lambda _: None) -> Lin
 
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as in `join`.
+        errors.Conflict: the connection changed meanwhile, or another exchange with the peer is running.
+        errors.NotFound: the network ended.
     """
-    peer.check(link.versions_url)
-    _, endpoints = with_fallback(link, lambda t: _explore(link.versions_url, t, report), proves=False)
-    callback = access.mint(access.CALLBACK, network.id, lives_ms=_CALLBACK_LIVES_MS)
+    calls = Calls.begin(report)
+    calls.check(link.versions_url)
+    endpoints = with_fallback(link, lambda t: explore(calls, link.versions_url, t), proves=False)
+    with database.transaction() as connection:
+        _begin_exchange(connection, link)
+        callback = _mint_callback(network.id, link.id)
     failpoints.reach("rotate.minted")
     try:
-        told = with_fallback(
-            link,
-            lambda t: _exchange("PUT", network, link.versions_url, endpoints, t, callback, report),
-        )
+        stored = with_fallback(link, lambda t: _send_renewal(calls, network, link, endpoints, t, callback))
     except (PeerRefused, peer.PeerUnauthorized):
         access.withdraw(callback)
+        connections.end_exchange(link)
         raise
-    except errors.PeerUnusable:  # the answer was lost: the peer may use the new token already
-        with database.transaction() as connection:
-            access.bind(connection, callback, link.id)
+    except errors.PeerUnusable:
+        _keep_unconfirmed(link, callback)
         raise
     failpoints.reach("rotate.answered")
-    renewed = _settle("rotate", network, told, callback, overlap_ms=settings().token_overlap_seconds * 1000)
-    report(f"     renewed with {'/'.join(told.party)}")
-    return renewed
+    with database.transaction() as connection:
+        _lock_unchanged(connection, link)
+        connections.keep(connection, network.id, stored)
+        access.end_superseded(connection, link.id)
+        access.supersede(connection, link.id, settings().token_overlap_seconds * 1000)
+        _bind(connection, callback, link.id)
+        failpoints.reach("rotate.written")
+    failpoints.reach("rotate.committed")
+    report(f"     renewed with {'/'.join(stored.party)}")
+    return _stored_link(network, stored)
+
+
+def _send_renewal(
+    calls: Calls, network: Network, link: Link, endpoints: dict[str, str], token: str, callback: str
+) -> Peer:
+    """Send our credentials to a peer that is registered.
+
+    Raises:
+        errors.PeerUnusable: as in `send_credentials`; or the peer answers as another party.
+    """
+    stored = send_credentials(calls, "PUT", network, link.versions_url, endpoints, token, callback)
+    if stored.party != link.party:
+        raise errors.PeerUnusable(f"The peer answered as {'/'.join(stored.party)}.")
+    return stored
 
 
 def leave(link: Link, report: Report = lambda _: None) -> None:
-    """Unregister at a peer, and forget it here whatever it answers. Spec: 2.1.1 credentials 1.4."""
-    url = link.endpoints.get("credentials", "")
+    """Unregister at a peer, and forget it here whatever it answers. Spec: 2.1.1 credentials 1.4.
+
+    A registration that replaces this one meanwhile stays.
+
+    Raises:
+        errors.PeerUnusable: the connection has ended here, but the peer did not confirm that.
+        errors.Conflict, errors.NotFound: as in `rotate`.
+    """
+    _require_registered(link)
+    with database.transaction() as connection:
+        _begin_exchange(connection, link)
+    calls, url = Calls.begin(report), link.endpoints.get("credentials", "")
     try:
-        _usable(link)
-        report(f"DELETE {url}")
-        answer = with_fallback(link, lambda t: peer.call("DELETE", url, t))
+        answer = with_fallback(link, lambda t: calls.send("DELETE", url, t))
         report(f"     HTTP {answer.http_status}, {answer.status_code}")
     finally:
-        _end(link.id)
-        report("     forgotten here")
+        report(f"     {'forgotten here' if _end_here(link) else 'replaced meanwhile; the newer one stays'}")
+
+
+def _end_here(link: Link) -> bool:
+    """End the connection unless it changed; False if it did."""
+    with database.transaction() as connection:
+        alive = connections.lock(connection, link.network_id)
+        if not (alive and connections.is_unchanged(connection, link)):
+            return False
+        connections.end(connection, link.id)
+        access.end_all(connection, link.id, ended_tokens.UNREGISTERED)
+        return True
 
 
 def with_fallback(link: Link, call: Callable[[str], Any], *, proves: bool = True) -> Any:
-    """Call the peer with its new token, or on 401 with the one before. Design section 10, Connections.
+    """Call the peer with its new token, or on 401 with the one before.
 
     *proves*: an answer tells that the peer took the new token, so the one before is forgotten. Versions
     and details prove nothing: a token that a rotation has not settled yet opens them as well.
     """
-    token = _usable(link)
+    _require_registered(link)
     try:
-        result = call(token)
+        result = call(str(link.token))
     except peer.PeerUnauthorized:
-        if link.former_token is None:
+        former = link.former_token
+        if former is None:
             raise
-        return call(link.former_token)
-    if proves and link.former_token is not None:
-        connections.forget_former_token(link.id)
+        return call(former)
+    if proves and link.former_peer_token is not None:
+        connections.forget_former_token(link)
     return result
 
 
-def _usable(link: Link) -> str:
-    if link.state != REGISTERED or link.token is None:
+def _require_registered(link: Link) -> None:
+    if link.state != REGISTERED or link.peer_token is None:
         raise errors.PeerUnusable(f"{'/'.join(link.party)} is not registered.")
-    return link.token
 
 
-def _exchange(
-    method: str,
-    network: Network,
-    url: str,
-    endpoints: dict[str, str],
-    token: str,
-    callback: str,
-    report: Report,
-) -> Peer:
-    """Send our credentials, read the peer's."""
-    target = endpoints.get("credentials")
-    if target is None:
-        raise errors.MissingEndpoints("The peer lists no credentials endpoint.")
-    report(f"{method} {target}")
-    answer = peer.call(method, target, token, _credentials(network, callback))
-    given = _accepted(answer, dict)
-    party = _party(given)
-    theirs = given.get("token")
-    if not isinstance(theirs, str) or not _TOKEN.fullmatch(theirs):
-        raise errors.PeerUnusable("The peer's credentials have no usable token.")
-    details = given.get("business_details")
-    return Peer(
-        party=party,
-        versions_url=url,
-        version=VERSION,
-        endpoints=endpoints,
-        business_details=details if isinstance(details, dict) else {},
-        token=theirs,
-    )
+def _lock_own(connection: Transaction, network_id: int) -> None:
+    """Lock the connections of a network of ours.
+
+    Raises:
+        errors.NotFound: the network ended.
+    """
+    if not connections.lock(connection, network_id):
+        raise errors.NotFound("The network has ended.")
 
 
-def _party(given: dict[str, Any]) -> Party:
-    country_code, party_id = given.get("country_code"), given.get("party_id")
-    if not isinstance(country_code, str) or not isinstance(party_id, str):
-        raise errors.PeerUnusable("The peer's credentials do not say whose they are.")
-    if not _COUNTRY_CODE.fullmatch(country_code) or not _PARTY_ID.fullmatch(party_id):
-        raise errors.PeerUnusable("The peer's country_code or party_id does not have the right form.")
-    return country_code.upper(), party_id.upper()
+def _lock_unchanged(connection: Transaction, link: Link) -> None:
+    """Lock the network's connections, and check that *link* is still the registration.
+
+    Raises:
+        errors.Conflict: the peer registered anew, unregistered, or renewed its credentials.
+        errors.NotFound: the network ended.
+    """
+    _lock_own(connection, link.network_id)
+    if not connections.is_unchanged(connection, link):
+        raise errors.Conflict("The connection changed meanwhile; the result of this exchange is dropped.")
 
 
-def _settle(step: str, network: Network, told: Peer, callback: str, *, overlap_ms: int) -> Link:
-    """Keep what the exchange of *step* gave; the callback token becomes the peer's Token C."""
+def _begin_exchange(connection: Transaction, link: Link) -> None:
+    """Mark that we renew or end *link* ourselves.
+
+    Raises:
+        errors.Conflict: the connection changed, or another exchange of ours with this peer is running.
+        errors.NotFound: the network ended.
+    """
+    _lock_unchanged(connection, link)
+    if connections.exchange_runs(connection, link.id):
+        raise errors.Conflict("Another exchange with this peer is running.")
+    connections.begin_exchange(connection, link, longest_exchange())
+
+
+def _mint_callback(network_id: int, connection_id: int | None = None) -> str:
+    """A token that the peer calls us back with; of a connection if it is registered already."""
+    return access.mint(access.CALLBACK, network_id, connection_id, round(longest_exchange() * 1000))
+
+
+def _bind(connection: Transaction, callback: str, connection_id: int) -> None:
+    """Make the callback token the peer's Token C.
+
+    Raises:
+        errors.Conflict: the callback token has ended, so the exchange took too long.
+    """
+    if not access.bind(connection, callback, connection_id):
+        raise errors.Conflict("The exchange took too long; its result is dropped.")
+
+
+def _keep_unconfirmed(link: Link, callback: str) -> None:
+    """The answer to a rotation got lost: the peer may use the new token already, so it becomes valid."""
     with database.transaction() as connection:
-        connections.lock(connection, network.id)
-        connection_id = connections.keep(connection, network.id, told)
-        access.supersede(connection, connection_id, overlap_ms)
-        access.bind(connection, callback, connection_id)
-        failpoints.reach(f"{step}.written")
-    failpoints.reach(f"{step}.committed")
-    link = connections.of_party(network.id, told.party)
+        alive = connections.lock(connection, link.network_id)
+        if alive and connections.is_unchanged(connection, link):
+            access.bind(connection, callback, link.id)
+    connections.end_exchange(link)
+
+
+def _stored_link(network: Network, stored: Peer) -> Link:
+    link = connections.of_party(network.id, stored.party)
     if link is None:
-        raise errors.ServerError("The connection vanished while it was stored.")
+        raise errors.NotFound("The network has ended.")
     return link

@@ -6,8 +6,8 @@ from settings import settings
 from storage import database, keys, networks, schema, secrets
 from storage.networks import CPO, EMSP, Blueprint, Network
 from workflows import engine, orders, provisioning, templates
+from workflows.exchange import versions_url
 from workflows.orders import Tokens
-from workflows.registration import versions_url
 
 DEMO_ORGANIZATION = "demo"
 _DEMO = ((CPO, ("NL", "DEM"), "small-urban-ac"), (EMSP, ("NL", "DEP"), "emsp-drivers"))

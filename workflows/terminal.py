@@ -13,7 +13,7 @@ from storage import access, connections, instants, jobs, keys, networks
 from storage.connections import Link
 from storage.networks import Network
 from storage.objects import Party
-from workflows import registration, startup
+from workflows import exchange, registration, startup
 
 
 def main(arguments: list[str]) -> None:
@@ -66,7 +66,7 @@ def invite(arguments: list[str]) -> None:
     )
     parser.add_argument("--as", dest="ours", required=True, metavar="NL/DEM", type=_party, help="our party")
     network = _network(parser.parse_args(arguments).ours)
-    print(f"versions URL    {registration.versions_url(network.role)}")  # noqa: T201  (for a person)
+    print(f"versions URL    {exchange.versions_url(network.role)}")  # noqa: T201  (for a person)
     print(f"Token A         {access.mint(access.REGISTRATION, network.id)}")  # noqa: T201  (likewise)
 
 

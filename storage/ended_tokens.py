@@ -1,0 +1,65 @@
+"""Tokens and keys that ended: their digests with the reason, for 24 hours.
+
+Whoever presents such a token is told why it no longer works. The rows may outlive their network.
+"""
+
+import sqlalchemy
+from sqlalchemy import BigInteger, Connection, bindparam
+from sqlmodel import Field, SQLModel
+
+from storage import database, instants, secrets
+
+USED = "used"
+REPLACED = "replaced"
+ROTATED = "rotated"
+UNREGISTERED = "unregistered"
+WITHDRAWN = "withdrawn"
+NETWORK_EXPIRED = "network expired"
+NETWORK_DELETED = "network deleted"
+REVOKED = "revoked"
+
+_KEPT_MS = 24 * 3600 * 1000
+
+
+class EndedTokenRow(SQLModel, table=True):
+    """One token or key that ended."""
+
+    __tablename__ = "ocpi_ended_tokens"
+
+    digest: str = Field(primary_key=True, max_length=64)
+    reason: str = Field(max_length=16)
+    ended_at: int = Field(sa_type=BigInteger, index=True)
+
+
+ENDED_TOKENS = database.table(EndedTokenRow)
+_c = ENDED_TOKENS.c
+_RECORD = {
+    name: insert.on_conflict_do_update(
+        index_elements=["digest"],
+        set_={"reason": insert.excluded.reason, "ended_at": insert.excluded.ended_at},
+    )
+    for name, insert in database.insert_into(ENDED_TOKENS).items()
+}
+_REASON = sqlalchemy.select(_c.reason).where(_c.digest == bindparam("digest"))
+_PURGE = sqlalchemy.delete(ENDED_TOKENS).where(_c.ended_at < bindparam("before"))
+
+
+def record(connection: Connection, digests: list[str], reason: str) -> None:
+    """Remember why tokens ended, in the transaction that ends them."""
+    now = instants.now_ms()
+    rows = [{"digest": digest, "reason": reason, "ended_at": now} for digest in digests]
+    if rows:
+        connection.execute(_RECORD[connection.dialect.name], rows)
+
+
+def reason(token: str) -> str | None:
+    """Why *token* ended, or None if it did not end within the last 24 hours."""
+    with database.statement() as connection:
+        found = connection.execute(_REASON, {"digest": secrets.digest(token)}).scalar()
+    return None if found is None else str(found)
+
+
+def purge() -> None:
+    """Forget the tokens that ended more than 24 hours ago."""
+    with database.statement() as connection:
+        connection.execute(_PURGE, {"before": instants.now_ms() - _KEPT_MS})

@@ -1,0 +1,340 @@
+"""Two networks of ours whose exchanges with each other are interleaved, and what must hold afterward.
+
+`Model` runs in one process: a call to the peer goes straight into the application, and before and after
+each call another operation may run as a whole. `Threads` runs the operations at the same time, over HTTP.
+reliability.md 4.3, number 9.
+"""
+
+import contextlib
+import json
+import secrets as random_names
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import flask
+import sqlalchemy
+import werkzeug.test
+
+import errors
+from storage import access, connections, database, ended_tokens, instants, networks, secrets
+from storage.access import ACCESS, PEER, REGISTRATION
+from storage.connections import REGISTERED, Link
+from storage.networks import CPO, EMSP, NETWORKS
+from workflows import exchange, orders, peer, registration
+
+PARTIES = {CPO: ("NL", "CPO"), EMSP: ("NL", "MSP")}
+OPERATIONS = tuple(
+    (name, role) for name in ("join", "rotate", "leave", "delete", "expire") for role in (CPO, EMSP)
+)
+"""What either side may do. A renewal is the other side's rotation; joining again is registering again."""
+
+AFTER_OVERLAP_MS = 120_000
+
+Operation = tuple[str, str]
+"""A name and the role of the side that acts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two networks."""
+
+    network: networks.Network
+
+    @property
+    def id(self) -> int:
+        """The network's id."""
+        return self.network.id
+
+    def link(self) -> Link | None:
+        """The connection with the other side, as this side stores it."""
+        other = PARTIES[EMSP if self.network.role == CPO else CPO]
+        return connections.of_party(self.id, other)
+
+    def is_alive(self) -> bool:
+        """Does the network live."""
+        return networks.get(self.id) is not None
+
+    def is_registered(self) -> bool:
+        """Does this side take the other for registered."""
+        link = self.link()
+        return link is not None and link.state == REGISTERED
+
+
+@dataclass
+class World:
+    """A fresh pair of networks, what was done to them, and what went wrong."""
+
+    sides: dict[str, Side]
+    tokens: set[str] = field(default_factory=set)
+    """Digests of the tokens that came to be."""
+    dead: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)
+    operations: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
+    """The roles of the sides that left."""
+
+    @classmethod
+    def create(cls) -> "World":
+        """Two networks that do not know each other yet."""
+        organization = networks.organization(f"interleavings {random_names.token_hex(8)}")
+        return cls(
+            {role: Side(networks.create(organization, role, party, role)) for role, party in PARTIES.items()}
+        )
+
+    def other(self, side: Side) -> Side:
+        """The other side."""
+        return self.sides[EMSP if side.network.role == CPO else CPO]
+
+    def run(self, operation: Operation) -> None:
+        """Let a side act. A refusal is an answer; anything else that is raised is a fault."""
+        name, role = operation
+        self.operations.add(name)
+        try:
+            getattr(self, f"_{name}")(self.sides[role])
+        except errors.ServerError as error:
+            if error.http_status >= 500:
+                self.complaints.append(f"{operation}: {type(error).__name__}: {error.message}")
+        except errors.Refusal:
+            pass
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is a complaint)
+            self.complaints.append(f"{operation}: {type(error).__name__}: {error}")
+        self.watch_tokens()
+
+    def _join(self, side: Side) -> None:
+        other = self.other(side)
+        with database.transaction() as connection:
+            if not connections.lock(connection, other.id):
+                return
+            token_a = access.mint(REGISTRATION, other.id)
+        registration.join(side.network, exchange.versions_url(other.network.role), token_a)
+
+    def _rotate(self, side: Side) -> None:
+        link = side.link()
+        if link is not None:
+            registration.rotate(side.network, link)
+
+    def _leave(self, side: Side) -> None:
+        link = side.link()
+        if link is not None:
+            with contextlib.suppress(errors.PeerUnusable):
+                registration.leave(link)
+            self.left.add(side.network.role)
+
+    def _delete(self, side: Side) -> None:
+        orders.end(side.id, ended_tokens.NETWORK_DELETED)
+
+    def _expire(self, side: Side) -> None:
+        statement = sqlalchemy.update(NETWORKS).where(NETWORKS.c.id == side.id)
+        with database.statement() as connection:
+            connection.execute(statement.values(expires_at=instants.now_ms() - 1))
+
+    def watch_tokens(self) -> None:
+        """A token that ended must never work again."""
+        live = {row.digest for row in self.live_tokens()}
+        self.complaints += ["a token that ended works again"] * len(live & self.dead)
+        self.dead |= self.tokens - live
+
+    def live_tokens(self) -> list[Any]:
+        """Digest, kind and network of every token that opens something; to look changes nothing."""
+        values = {"networks": [side.id for side in self.sides.values()], "now": instants.now_ms()}
+        with database.statement() as connection:
+            return list(connection.execute(_LIVE, values))
+
+    def judge(self, call: Callable[[Side, str], int]) -> list[str]:
+        """What does not hold once all is quiet. `call(side, token)`: the HTTP status that *side* answers."""
+        one, two = self.sides.values()
+        for side in (one, two):
+            live = [(row.kind, row.network_id) for row in self.live_tokens()].count((PEER, side.id))
+            registered = side.is_alive() and side.is_registered()
+            expected = (1, 2) if registered else (0,)
+            if side.network.role in self.left and registered and "join" not in self.operations:
+                self.complaints.append(f"{side.network.role} left and is registered again")
+            if live not in expected:
+                self.complaints.append(f"{side.network.role} has {live} live tokens, not {expected}")
+        if one.is_alive() and two.is_alive():
+            if one.is_registered() and two.is_registered():
+                self._check_that_both_are_let_in(call)
+            elif one.is_registered() != two.is_registered() and not self.operations >= {"join", "leave"}:
+                # A side that leaves before the other has read its answer to a registration is not heard.
+                self.complaints.append("one side takes the other for registered, the other does not")
+        self.watch_tokens()
+        return self.complaints
+
+    def _check_that_both_are_let_in(self, call: Callable[[Side, str], int]) -> None:
+        for side in self.sides.values():
+            link, other = side.link(), self.other(side)
+            assert link is not None
+
+            def read_locations(token: str, other: Side = other) -> None:
+                status = call(other, token)
+                if status == 401:
+                    raise peer.PeerUnauthorized("401")
+                if status != 200:
+                    self.complaints.append(f"reading locations gave HTTP {status}")
+
+            try:
+                registration.with_fallback(link, read_locations)
+            except peer.PeerUnauthorized:
+                self.complaints.append(f"{side.network.role} is locked out")
+        self.watch_tokens()
+
+
+_c, _n = ACCESS.c, NETWORKS.c
+_LIVE = (
+    sqlalchemy.select(_c.digest, _c.kind, _c.network_id)
+    .select_from(ACCESS.join(NETWORKS, _c.network_id == _n.id))
+    .where(
+        _c.network_id.in_(sqlalchemy.bindparam("networks", expanding=True)),
+        sqlalchemy.or_(_c.expires_at.is_(None), _c.expires_at > sqlalchemy.bindparam("now")),
+        sqlalchemy.or_(_n.expires_at.is_(None), _n.expires_at > sqlalchemy.bindparam("now")),
+        _n.deleting.is_(False),
+    )
+)
+
+
+class Model:
+    """Histories in one process: the peer's side of each call is the application itself."""
+
+    def __init__(self, app: flask.Flask) -> None:
+        self._client = werkzeug.test.Client(app)
+        self._world: World | None = None
+        self._plan: list[tuple[int, Operation]] = []
+        self._points = 0
+        self._offset_ms = 0
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """While open, calls to peers go into the application, and the clock can be moved."""
+        mint, now_ms = access.mint, instants.now_ms
+
+        def mint_and_watch(*arguments: Any, **more: Any) -> str:
+            token = mint(*arguments, **more)
+            if self._world is not None:
+                self._world.tokens.add(secrets.digest(token))
+            return token
+
+        with (
+            mock.patch.object(peer, "call", self._call),
+            mock.patch.object(peer, "check"),
+            mock.patch.object(access, "mint", mint_and_watch),
+            mock.patch.object(instants, "now_ms", side_effect=lambda: now_ms() + self._offset_ms),
+        ):
+            yield
+
+    def run(self, first: Operation, *rest: tuple[int, Operation], registered: bool = True) -> "Outcome":
+        """*first* runs, and at each counted point of all that runs the operation that *rest* names."""
+        self._offset_ms = 0
+        self._world = world = World.create()
+        self._plan = []
+        if registered:
+            world.run(("join", CPO))
+            world.operations.clear()
+        self._plan, self._points = list(rest), 0
+        world.run(first)
+        left, points = self._plan, self._points
+        self._plan = []
+        complaints = world.judge(self._read_locations)
+        self._offset_ms = AFTER_OVERLAP_MS
+        if not complaints and all(side.is_alive() for side in world.sides.values()):
+            complaints = world.judge(self._read_locations)
+        self._world = None
+        return Outcome((first, *rest), complaints, reached=not left, points=points)
+
+    def _call(
+        self, method: str, url: str, token: str, body: object = None, _deadline: float | None = None
+    ) -> peer.Answer:
+        self._pause()
+        try:
+            return self._deliver(method, urllib.parse.urlsplit(url).path, token, body)
+        finally:
+            self._pause()
+
+    def _pause(self) -> None:
+        """A point at which another operation may run."""
+        if self._plan and self._plan[0][0] == self._points:
+            self._points += 1
+            _, operation = self._plan.pop(0)
+            assert self._world is not None
+            self._world.run(operation)
+        else:
+            self._points += 1
+
+    def _deliver(self, method: str, path: str, token: str, body: object) -> peer.Answer:
+        response = self._client.open(
+            path, method=method, headers={"Authorization": f"Token {token}"}, json=body
+        )
+        if response.status_code >= 500 and self._world is not None:
+            self._world.complaints.append(f"{method} {path}: HTTP {response.status_code}")
+        if response.status_code == 401:
+            raise peer.PeerUnauthorized(f"{method} {path}: HTTP 401")
+        answer = json.loads(response.data)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return peer.Answer(
+            response.status_code,
+            answer["status_code"],
+            answer.get("status_message", ""),
+            answer.get("data"),
+            headers,
+        )
+
+    def _read_locations(self, side: Side, token: str) -> int:
+        path = f"/ocpi/{access.opens(side.network.role)}/2.1.1/locations"
+        return self._client.get(path, headers={"Authorization": f"Token {token}"}).status_code
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a history ended. *reached*: did every operation of the plan run; *points*: how many there were."""
+
+    history: tuple[Any, ...]
+    complaints: list[str]
+    reached: bool
+    points: int
+
+
+def pairs(model: Model) -> Iterator[Outcome]:
+    """Every pair of operations, the second at every point of the first."""
+    for registered in (True, False):
+        for first in OPERATIONS:
+            for second in OPERATIONS:
+                point = 0
+                while (outcome := model.run(first, (point, second), registered=registered)).reached:
+                    yield outcome
+                    point += 1
+                yield outcome
+
+
+@contextlib.contextmanager
+def old_code() -> Iterator[None]:
+    """The control: exchanges that store their result without looking again."""
+    with (
+        mock.patch.object(access, "require_live"),
+        mock.patch.object(access, "registration_runs", return_value=False),
+        mock.patch.object(connections, "is_registered", return_value=True),
+        mock.patch.object(connections, "is_unchanged", return_value=True),
+        mock.patch.object(connections, "exchange_runs", return_value=False),
+    ):
+        yield
+
+
+def run_at_once(operations: list[Operation], call: Callable[[Side, str], int]) -> list[str]:
+    """A history with real threads; *call* as in `World.judge`."""
+    world = World.create()
+    world.run(("join", CPO))
+    barrier = threading.Barrier(len(operations))
+
+    def act(operation: Operation) -> None:
+        barrier.wait(10)
+        world.run(operation)
+
+    threads = [threading.Thread(target=act, args=(operation,)) for operation in operations]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    return world.judge(call)

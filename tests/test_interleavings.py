@@ -1,0 +1,72 @@
+"""Exchanges with a peer that are interleaved: no ended token works, and neither side is locked out.
+
+The short form of scripts/interleavings.
+"""
+
+import random
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from interleavings import OPERATIONS, Model, Side, old_code, pairs, run_at_once
+from nodes import Node, session, switch_to
+
+from handlers.app import assemble, faces
+from storage import access, schema
+
+TRIPLES = 300
+HISTORIES = 15
+MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of its own is made there)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Model]:
+    """The application in this process, on a database in memory where the machine has such a folder."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
+        environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_THREADS": "8"}
+        with switch_to(environment):
+            schema.migrate()
+            model = Model(assemble(faces()))
+            with model.installed():
+                yield model
+
+
+def test_every_pair_of_operations_at_every_point_of_the_first(model: Model) -> None:
+    outcomes = list(pairs(model))
+
+    assert [] == [(outcome.history, outcome.complaints) for outcome in outcomes if outcome.complaints]
+    assert len(outcomes) > 500
+
+
+def test_triples_of_operations(model: Model) -> None:
+    draw = random.Random(7)
+    wrong = []
+    for _ in range(TRIPLES):
+        first, second, third = draw.choices(OPERATIONS, k=3)
+        points = sorted(draw.sample(range(20), 2))
+        outcome = model.run(first, (points[0], second), (points[1], third))
+        wrong += [(outcome.history, outcome.complaints)] if outcome.complaints else []
+
+    assert [] == wrong
+
+
+def test_the_model_finds_the_fault_of_the_old_code(model: Model) -> None:
+    """The control: without the second look, a registration comes back, and sides lock each other out."""
+    with old_code():
+        complaints = {text.partition(":")[0] for outcome in pairs(model) for text in outcome.complaints}
+
+    assert {"CPO is locked out", "CPO left and is registered again"} <= complaints
+
+
+def test_operations_at_the_same_time_over_http(node: Node) -> None:
+    draw = random.Random(7)
+
+    def read_locations(side: Side, token: str) -> int:
+        role = access.opens(side.network.role)
+        url = f"{node.url}/ocpi/{role}/2.1.1/locations"
+        return session().get(url, headers={"Authorization": f"Token {token}"}, timeout=30).status_code
+
+    for _ in range(HISTORIES):
+        operations = draw.choices(OPERATIONS, k=3)
+        assert [] == run_at_once(operations, read_locations), operations

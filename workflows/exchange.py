@@ -1,0 +1,192 @@
+"""The calls of a credentials exchange, as both sides make them. Spec: 2.1.1 credentials, versions.
+
+`explore` reads a peer's versions and endpoints, `send_credentials` sends ours and reads the peer's.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import errors
+from settings import settings
+from storage.access import opens
+from storage.connections import Peer
+from storage.networks import Network
+from storage.objects import Party
+from workflows import peer
+
+VERSION = "2.1.1"
+MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
+TOKEN = re.compile("[!-~]{1,64}")
+_CALLS_PER_EXCHANGE = 2
+"""All calls of an exchange together take at most this many times PEER_TIMEOUT_SECONDS."""
+_MARGIN_SECONDS = 5
+"""How long the end of an exchange may take after its last call."""
+_URL_LENGTH = 255
+_COUNTRY_CODE = re.compile("[A-Za-z]{2}")
+_PARTY_ID = re.compile("[A-Za-z0-9]{3}")
+
+Credentials = dict[str, Any]
+Report = Callable[[str], None]
+
+
+class PeerRefused(errors.PeerUnusable):
+    """The peer answered with a refusal: nothing has changed on its side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The calls of one exchange. They share a deadline, an instant of time.monotonic()."""
+
+    deadline: float
+    report: Report
+
+    @classmethod
+    def begin(cls, report: Report = lambda _: None) -> "Calls":
+        """The calls of an exchange that starts now. *report* receives each step as text."""
+        return cls(time.monotonic() + _CALLS_PER_EXCHANGE * settings().peer_timeout_seconds, report)
+
+    def check(self, url: str) -> None:
+        """Raise unless the address policy allows *url*.
+
+        Raises:
+            errors.PeerUnusable: it does not.
+        """
+        peer.check(url, self.deadline)
+
+    def send(self, method: str, url: str, token: str, body: object = None) -> peer.Answer:
+        """Call the peer.
+
+        Raises:
+            errors.PeerUnusable: as in `peer.call`.
+        """
+        self.report(f"{method} {url}")
+        return peer.call(method, url, token, body, self.deadline)
+
+
+def longest_exchange() -> float:
+    """Seconds until an exchange that starts now has ended, whatever happens."""
+    return _CALLS_PER_EXCHANGE * settings().peer_timeout_seconds + _MARGIN_SECONDS
+
+
+def versions_url(role: str) -> str:
+    """Our versions URL for a role: what a peer is given together with Token A."""
+    return f"{settings().base_url}/ocpi/{opens(role)}/versions"
+
+
+def details_url(role: str) -> str:
+    """Where our endpoints for a role are listed."""
+    return f"{settings().base_url}/ocpi/{opens(role)}/{VERSION}"
+
+
+def credentials_of(network: Network, token: str) -> Credentials:
+    """Our credentials object for one peer: our party, and the token that the peer presents here."""
+    details = {"name": network.name} | ({"website": network.website} if network.website else {})
+    return {
+        "token": token,
+        "url": versions_url(network.role),
+        "business_details": details,
+        "party_id": network.party_id,
+        "country_code": network.country_code,
+    }
+
+
+def explore(calls: Calls, url: str, token: str) -> dict[str, str]:
+    """The endpoints of the OCPI modules behind a versions URL.
+
+    Raises:
+        errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as the names say.
+    """
+    details_at = _choose(calls.send("GET", url, token))
+    calls.report(f"     version {VERSION} at {details_at}")
+    calls.check(details_at)
+    endpoints = _endpoints(calls.send("GET", details_at, token))
+    calls.report(f"     endpoints: {', '.join(sorted(endpoints))}")
+    for endpoint in endpoints.values():
+        calls.check(endpoint)
+    missing = settings().required_modules - endpoints.keys()
+    if missing:
+        raise errors.MissingEndpoints(f"The peer lacks the endpoints {', '.join(sorted(missing))}.")
+    return endpoints
+
+
+def _choose(answer: peer.Answer) -> str:
+    """The URL of the version that both speak, among whatever else is offered. Conformance 62."""
+    entries = _accepted(answer, list)
+    offered = {e["version"]: e["url"] for e in entries if _is_entry(e, "version")}
+    if VERSION not in offered:
+        versions = ", ".join(sorted(offered))[:100] or "nothing"
+        raise errors.NoCommonVersion(f"The peer offers {versions}; {VERSION} is spoken here.")
+    return str(offered[VERSION])
+
+
+def _endpoints(answer: peer.Answer) -> dict[str, str]:
+    """The endpoints of the modules that OCPI 2.1.1 has; a peer may list any others."""
+    details = _accepted(answer, dict)
+    entries = details.get("endpoints")
+    if not isinstance(entries, list):
+        raise errors.PeerUnusable("The peer's version details have no list of endpoints.")
+    endpoints = {e["identifier"]: e["url"] for e in entries if _is_entry(e, "identifier")}
+    return {module: endpoints[module] for module in MODULES if module in endpoints}
+
+
+def _is_entry(entry: Any, key: str) -> bool:
+    """Is it an object with a name under *key* and a URL."""
+    if not isinstance(entry, dict):
+        return False
+    name, url = entry.get(key), entry.get("url")
+    return isinstance(name, str) and isinstance(url, str) and 0 < len(url) <= _URL_LENGTH
+
+
+def _accepted(answer: peer.Answer, shape: type) -> Any:
+    """The data of a successful answer.
+
+    Raises:
+        errors.PeerUnusable: the peer refused, or the data has another shape.
+    """
+    if answer.status_code is None or not 1000 <= answer.status_code < 2000:  # noqa: PLR2004
+        raise PeerRefused(f"The peer answered {answer.status_code}: {answer.status_message[:200]}")
+    if not isinstance(answer.data, shape):
+        raise errors.PeerUnusable("The peer's answer has no data of the right form.")
+    return answer.data
+
+
+def send_credentials(
+    calls: Calls,
+    method: str,
+    network: Network,
+    url: str,
+    endpoints: dict[str, str],
+    token: str,
+    callback: str,
+) -> Peer:
+    """Send our credentials, read the peer's."""
+    target = endpoints.get("credentials")
+    if target is None:
+        raise errors.MissingEndpoints("The peer lists no credentials endpoint.")
+    answer = calls.send(method, target, token, credentials_of(network, callback))
+    credentials = _accepted(answer, dict)
+    party = _party(credentials)
+    peer_token = credentials.get("token")
+    if not isinstance(peer_token, str) or not TOKEN.fullmatch(peer_token):
+        raise errors.PeerUnusable("The peer's credentials have no usable token.")
+    details = credentials.get("business_details")
+    return Peer(
+        party=party,
+        versions_url=url,
+        version=VERSION,
+        endpoints=endpoints,
+        business_details=details if isinstance(details, dict) else {},
+        token=peer_token,
+    )
+
+
+def _party(credentials: dict[str, Any]) -> Party:
+    country_code, party_id = credentials.get("country_code"), credentials.get("party_id")
+    if not isinstance(country_code, str) or not isinstance(party_id, str):
+        raise errors.PeerUnusable("The peer's credentials do not say whose they are.")
+    if not _COUNTRY_CODE.fullmatch(country_code) or not _PARTY_ID.fullmatch(party_id):
+        raise errors.PeerUnusable("The peer's country_code or party_id does not have the right form.")
+    return country_code.upper(), party_id.upper()

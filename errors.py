@@ -2,6 +2,7 @@
 
 Refusal
 ├── ClientError            2000
+│   ├── BadRequest         2000, HTTP 400: not HTTP as it must be
 │   ├── Unauthorized       2000, HTTP 401
 │   ├── Forbidden          2000, HTTP 403
 │   ├── NotFound           2000, HTTP 404
@@ -51,6 +52,12 @@ class Refusal(Exception):
 
 class ClientError(Refusal):
     """Spec: 2.1.1 status_codes, 2xxx."""
+
+
+class BadRequest(ClientError):
+    """The request is not HTTP/1.1, or can be read in two ways."""
+
+    http_status = 400
 
 
 class Unauthorized(ClientError):

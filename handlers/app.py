@@ -13,14 +13,14 @@ import swagger_ui_bundle
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 import errors
-from handlers import compile, contract, limits, logs  # noqa: A004  (the room's own name)
+from handlers import compile, contract, logs  # noqa: A004  (the room's own name)
 from handlers.compile import PathView, respond
 from handlers.face import Face
 from handlers.gateway import Gateway
 from handlers.ocpi import Ocpi
+from handlers.server import REFUSAL
 from settings import settings
 from storage import database
-from workflows import startup
 
 log = logging.getLogger("ocpi_gateway")
 _SLASHES = re.compile("//+")
@@ -32,9 +32,7 @@ Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
 def create_app() -> flask.Flask:
-    """The application; brings the database up to date first."""
-    logs.configure()
-    startup.prepare()
+    """The application, on a database that is prepared."""
     return assemble(faces())
 
 
@@ -85,12 +83,14 @@ def _authenticate_with(app: flask.Flask, spoken: Sequence[Face]) -> None:
     @app.before_request
     def identify() -> None:
         flask.g.began = time.perf_counter()
-        path = flask.request.path
-        for face in spoken:
-            if face.owns(path):
-                flask.g.face = face
-                flask.g.caller = face.admit(flask.request.environ, path)
-                return
+        path, environ = flask.request.path, flask.request.environ
+        face = next((each for each in spoken if each.owns(path)), None)
+        if face is not None:
+            flask.g.face = face
+        if environ.get(REFUSAL) is not None:
+            raise environ[REFUSAL]
+        if face is not None:
+            flask.g.caller = face.admit(environ, path)
 
 
 def _refuse_as_the_face_does(app: flask.Flask, default: Face) -> None:
@@ -170,8 +170,6 @@ def _finish_each_request(app: flask.Flask) -> None:
     @app.after_request
     def finish(response: flask.Response) -> flask.Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
-        if limits.left_unread(flask.request.environ):
-            response.headers["Connection"] = "close"
         if wanted:
             seen = flask.g
             caller = seen.get("caller")

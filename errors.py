@@ -49,6 +49,11 @@ class Refusal(Exception):
         """HTTP headers that belong to the refusal."""
         return {}
 
+    @property
+    def fields(self) -> list[str]:
+        """The names of the fields that are wrong, as far as they are known; never what was sent."""
+        return []
+
 
 class ClientError(Refusal):
     """Spec: 2.1.1 status_codes, 2xxx."""
@@ -164,6 +169,13 @@ class SchemaRefusal(ClientError):
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+    @property
+    def fields(self) -> list[str]:
+        """The paths of the fields; the message begins with the path if there is only one problem."""
+        if self.problems:
+            return [".".join(map(str, problem.loc)) for problem in self.problems]
+        return [self.message.partition(": ")[0]]
 
 
 class RuleRefusal(ClientError):

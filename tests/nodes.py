@@ -143,7 +143,7 @@ class Node:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(requests.ConnectionError, requests.Timeout):
-                if session().get(f"{self.url}/health", timeout=5).ok:
+                if session().get(f"{self.url}/ready", timeout=5).ok:
                     return self
             if self._process.poll() is not None:
                 break

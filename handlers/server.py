@@ -167,6 +167,7 @@ class Server(TcpWSGIServer):
 
     def __init__(self, application: Wsgi, listening: socket.socket, threads: int, connections: int) -> None:
         self.is_stopping = False
+        self._poll_began = self._last_poll_began = time.time()
         adjustments = Adjustments(
             threads=threads,
             connection_limit=connections,
@@ -183,12 +184,20 @@ class Server(TcpWSGIServer):
         address = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(application, _sock=listening, adj=adjustments, sockinfo=address, bind_socket=False)
 
+    def handle_accept(self) -> None:
+        """Accept every connection that waits: to look at thousands for each new one takes seconds."""
+        known = -1
+        while known != len(self._map) < self.adj.connection_limit:
+            known = len(self._map)
+            super().handle_accept()
+
     def maintenance(self, now: float) -> None:
         """Close the connections of slow clients; once a second."""
         super().maintenance(now)
         crowded = len(self.active_channels) >= CROWDED * self.adj.connection_limit
         for channel in self.active_channels.values():
-            if channel.is_late(now, crowded=crowded):
+            # What came since the last poll has not been read yet, and a poll of thousands takes long.
+            if channel.is_late(self._last_poll_began, crowded=crowded):
                 channel.will_close = True
 
     def stop(self) -> None:
@@ -210,6 +219,7 @@ class Server(TcpWSGIServer):
         self.task_dispatcher.shutdown(timeout=1)
 
     def _poll(self) -> None:
+        self._last_poll_began, self._poll_began = self._poll_began, time.time()
         wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
 
     def _close_idle_channels(self) -> bool:

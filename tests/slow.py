@@ -5,6 +5,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -103,11 +104,11 @@ class SlowClients:
                     key.fileobj.send(self._habit.drip)
 
 
-def answer_seconds(url: str, patience: float) -> float | None:
+def answer_seconds(url: str, patience: float, headers: Mapping[str, str] | None = None) -> float | None:
     """How long a client on a new connection waits for an answer; None: longer than *patience* seconds."""
     began = time.monotonic()
     try:
-        response = requests.get(url, timeout=patience, headers={"Connection": "close"})
+        response = requests.get(url, timeout=patience, headers={**(headers or {}), "Connection": "close"})
     except requests.RequestException:
         return None
     return time.monotonic() - began if response.ok else None

@@ -2,6 +2,7 @@
 
 Refusal
 ├── ClientError            2000
+│   ├── BadRequest         2000, HTTP 400: not HTTP as it must be
 │   ├── Unauthorized       2000, HTTP 401
 │   ├── Forbidden          2000, HTTP 403
 │   ├── NotFound           2000, HTTP 404
@@ -48,9 +49,20 @@ class Refusal(Exception):
         """HTTP headers that belong to the refusal."""
         return {}
 
+    @property
+    def fields(self) -> list[str]:
+        """The names of the fields that are wrong, as far as they are known; never what was sent."""
+        return []
+
 
 class ClientError(Refusal):
     """Spec: 2.1.1 status_codes, 2xxx."""
+
+
+class BadRequest(ClientError):
+    """The request is not HTTP/1.1, or can be read in two ways."""
+
+    http_status = 400
 
 
 class Unauthorized(ClientError):
@@ -157,6 +169,13 @@ class SchemaRefusal(ClientError):
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+    @property
+    def fields(self) -> list[str]:
+        """The paths of the fields; the message begins with the path if there is only one problem."""
+        if self.problems:
+            return [".".join(map(str, problem.loc)) for problem in self.problems]
+        return [self.message.partition(": ")[0]]
 
 
 class RuleRefusal(ClientError):

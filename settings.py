@@ -30,8 +30,10 @@ class Settings(BaseSettings):
         "",
         description="SQLAlchemy URL; a SQLite file in DATA_DIR when empty, or postgresql+psycopg://...",
     )
-    workers: int = Field(1, ge=1, le=64, description="Server processes.")
-    threads: int = Field(4, ge=1, le=64, description="Threads a process.")
+    threads: int = Field(8, ge=2, le=64, description="Threads that answer requests.")
+    connection_limit: int = Field(
+        4000, ge=100, le=100_000, description="The most connections at a time, idle ones included."
+    )
     demo: bool = Field(True, description="Make two demo networks on an empty database.")
     secret_key: str = Field(
         "", description="Key for the peers' tokens at rest; a 0600 file in DATA_DIR when empty."
@@ -54,7 +56,7 @@ class Settings(BaseSettings):
         1000, ge=1, le=1_000_000, description="The most unfinished jobs an organization has."
     )
     page_limit: int = Field(100, ge=1, le=1000, description="The most objects a page holds.")
-    body_limit: int = Field(1_048_576, ge=1024, le=16_777_216, description="The most bytes a body holds.")
+    body_limit: int = Field(4_194_304, ge=1024, le=16_777_216, description="The most bytes a body holds.")
     schema_refusal_status: Annotated[Literal[200, 400], BeforeValidator(int)] = Field(
         400,
         description="HTTP status of a schema refusal; 200 for peers that read status_codes literally.",

@@ -2,28 +2,29 @@
 
 import logging
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import flask
-import orjson
 import swagger_ui_bundle
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 import errors
-from handlers import compile, contract, limits, logs  # noqa: A004  (the room's own name)
+from handlers import compile, contract, logs  # noqa: A004  (the room's own name)
 from handlers.compile import PathView, respond
 from handlers.face import Face
 from handlers.gateway import Gateway
 from handlers.ocpi import Ocpi
+from handlers.server import REFUSAL
 from settings import settings
-from storage import database
-from workflows import startup
+from storage import database, readiness
 
 log = logging.getLogger("ocpi_gateway")
 _SLASHES = re.compile("//+")
+_REQUEST_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 _NOBODY = {"network": None}
 _DOCUMENTS = {"json": "application/json", "yaml": "application/yaml"}
 
@@ -32,9 +33,7 @@ Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
 def create_app() -> flask.Flask:
-    """The application; brings the database up to date first."""
-    logs.configure()
-    startup.prepare()
+    """The application, on a database that is prepared."""
     return assemble(faces())
 
 
@@ -54,6 +53,7 @@ def assemble(spoken: Sequence[Face]) -> flask.Flask:
     _authenticate_with(app, spoken)
     _refuse_as_the_face_does(app, spoken[-1])
     _publish(app, spoken)
+    _tell_state(app, spoken[-1].book.document["info"]["version"])
     _finish_each_request(app)
     app.wsgi_app = tolerate_slashes(app.wsgi_app)  # type: ignore[assignment, method-assign]
     return app
@@ -85,12 +85,16 @@ def _authenticate_with(app: flask.Flask, spoken: Sequence[Face]) -> None:
     @app.before_request
     def identify() -> None:
         flask.g.began = time.perf_counter()
-        path = flask.request.path
-        for face in spoken:
-            if face.owns(path):
-                flask.g.face = face
-                flask.g.caller = face.admit(flask.request.environ, path)
-                return
+        path, environ = flask.request.path, flask.request.environ
+        sent = environ.get("HTTP_X_REQUEST_ID", "")
+        logs.request_id.set(sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8))
+        face = next((each for each in spoken if each.owns(path)), None)
+        if face is not None:
+            flask.g.face = face
+        if environ.get(REFUSAL) is not None:
+            raise environ[REFUSAL]
+        if face is not None:
+            flask.g.caller = face.admit(environ, path)
 
 
 def _refuse_as_the_face_does(app: flask.Flask, default: Face) -> None:
@@ -102,20 +106,22 @@ def _refuse_as_the_face_does(app: flask.Flask, default: Face) -> None:
 
     @app.errorhandler(errors.Refusal)
     def refuse(refusal: errors.Refusal) -> flask.Response:
+        flask.g.refusal = refusal
         if isinstance(refusal, errors.ServerError) and refusal.http_status >= 500:  # noqa: PLR2004
             log.error("refused", extra={"reason": refusal.message})
         return respond(spoken_to().refuse(refusal))
 
     @app.errorhandler(HTTPException)
     def refuse_http(error: HTTPException) -> flask.Response:
-        face = spoken_to()
-        return respond(face.refuse(_translated(app, error, face)))
+        return refuse(_translated(app, error, spoken_to()))
 
     @app.errorhandler(Exception)
     def crash(error: Exception) -> flask.Response:
+        if database.is_corrupt(error):
+            log.error("database_corrupt", extra={"reason": str(error)[:200]})
+            return refuse(errors.Unavailable("The database is damaged; its operator has to restore it."))
         log.error("crashed", exc_info=error)
-        failure = errors.ServerError("Unexpected failure; it has been logged.")
-        return respond(spoken_to().refuse(failure))
+        return refuse(errors.ServerError("Unexpected failure; it has been logged."))
 
 
 def _translated(app: flask.Flask, error: HTTPException, face: Face) -> errors.Refusal:
@@ -134,7 +140,7 @@ def _translated(app: flask.Flask, error: HTTPException, face: Face) -> errors.Re
 
 
 def _publish(app: flask.Flask, spoken: Sequence[Face]) -> None:
-    """The documents as JSON, as YAML and as pages, the OCPI one first; and the state of the program."""
+    """The documents as JSON, as YAML and as pages, the OCPI one first."""
     pages = Path(swagger_ui_bundle.swagger_ui_path)
     page = (Path(__file__).parent / "docs.html").read_text()
     titles = {face.book.name: face.title for face in reversed(spoken)}
@@ -156,11 +162,30 @@ def _publish(app: flask.Flask, spoken: Sequence[Face]) -> None:
     def asset(name: str) -> flask.Response:
         return flask.send_from_directory(pages, name)
 
+
+def _tell_state(app: flask.Flask, version: str) -> None:
+    """Whether the process lives, and whether it can do its work. Design section 10."""
+    probe = readiness.Probe()
+
     @app.get("/health")
-    def health() -> flask.Response:
-        ready = database.answers()
-        body = orjson.dumps({"status": "ready" if ready else "unavailable", "database": database.dialect()})
-        return flask.Response(body, 200 if ready else 503, content_type="application/json")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    def ready() -> tuple[dict[str, str | None], int]:
+        found = probe.check()
+        state = {
+            "status": "ready" if found.is_ready else "unavailable",
+            "version": version,
+            "schema": found.schema,
+            "database": database.dialect(),
+        }
+        return state, 200 if found.is_ready else 503
+
+
+def _reason(refusal: errors.Refusal) -> dict[str, Any]:
+    """Why a request was refused, for the log."""
+    return {"refusal": type(refusal).__name__, "fields": [field[:100] for field in refusal.fields[:10]]}
 
 
 def _finish_each_request(app: flask.Flask) -> None:
@@ -170,19 +195,20 @@ def _finish_each_request(app: flask.Flask) -> None:
     @app.after_request
     def finish(response: flask.Response) -> flask.Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
-        if limits.left_unread(flask.request.environ):
-            response.headers["Connection"] = "close"
+        response.headers["X-Request-ID"] = logs.request_id.get()
         if wanted:
             seen = flask.g
-            caller = seen.get("caller")
+            caller, refusal = seen.get("caller"), seen.get("refusal")
             logs.access(
                 {
                     "method": flask.request.method[:20],
-                    "path": flask.request.path[:300],
+                    "path": logs.redact(flask.request.path)[:300],
+                    "client": flask.request.remote_addr,
                     "http_status": response.status_code,
                     "status_code": seen.get("status_code"),
                     **(seen.face.owner(caller) if caller else _NOBODY),
                     "caller": caller.kind if caller else None,
+                    **(_reason(refusal) if refusal else {}),
                     "ms": round((time.perf_counter() - seen.get("began", 0)) * 1000, 2),
                 }
             )

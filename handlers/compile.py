@@ -34,7 +34,6 @@ ALL_METHODS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRAC
 _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 
 _PARAMETER = frozenset({"name", "in", "description", "required", "schema", "example", "examples"})
-_BODY_LIMIT = "x-body-limit"
 
 Handler = Callable[..., Any]
 
@@ -127,9 +126,9 @@ class Headers(Parameters):
 
 
 class Body:
-    """The request body of one operation; *limit*: the most bytes that it holds, if not the usual."""
+    """The request body of one operation."""
 
-    def __init__(self, face: Face, definition: dict[str, Any], limit: int | None) -> None:
+    def __init__(self, face: Face, definition: dict[str, Any]) -> None:
         media = definition["content"]
         if list(media) != ["application/json"]:
             raise Unsupported(f"media types {sorted(media)}: only application/json is implemented")
@@ -137,7 +136,6 @@ class Body:
         if odd := face.supports(self.schema):
             raise Unsupported(f"request body: {odd} are not implemented")
         self.face = face
-        self.limit = limit
         self.required = definition.get("required", False)
         self.validator = face.book.validator(self.schema)
         stem: tuple[str | None, bool] = face.book.stem(self.schema) or (None, False)
@@ -150,7 +148,7 @@ class Body:
         Raises:
             errors.Refusal: as `limits.read`; SchemaRefusal names the field; RuleRefusal likewise.
         """
-        value = limits.read(environ, self.limit)
+        value = limits.read(environ)
         if value is limits.ABSENT:
             if self.required:
                 missing = Problem(("body",), "Field required", "missing")
@@ -340,9 +338,7 @@ def _parameters(book: Contract, raw: dict[str, Any], item: dict[str, Any]) -> li
 
 def _body(face: Face, raw: dict[str, Any]) -> Body | None:
     if "requestBody" in raw:
-        return Body(face, face.book.followed(raw["requestBody"]), raw.get(_BODY_LIMIT))
-    if _BODY_LIMIT in raw:
-        raise Unsupported(f"{_BODY_LIMIT} without a body")
+        return Body(face, face.book.followed(raw["requestBody"]))
     return None
 
 

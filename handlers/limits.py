@@ -1,4 +1,4 @@
-"""What is refused before the contract is asked: size, media type, encoding, and JSON that cannot be kept.
+"""What is refused before the contract is asked: media type, encoding, and JSON that cannot be kept.
 
 Spec: design section 3; security.md S19 to S24, S48, S49.
 """
@@ -6,15 +6,13 @@ Spec: design section 3; security.md S19 to S24, S48, S49.
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
 import errors
-from settings import settings
 
 MAX_DEPTH = 32
-_CHUNK = 65_536
 _BLANK_BEFORE_COLON = (b" :", b"\t:", b"\n:", b"\r:")
 _ESCAPED_QUOTE_OR_COLON = (b"\\u0022", b"\\u003")
 _NO_MARKS = bytes(set(range(256)) - set(b'{}[]"\\'))
@@ -23,20 +21,20 @@ _LONG_NUMBERS = tuple(sign.join((b"0e", b"000")) for sign in (b"", b"+", b"-"))
 INEXACT = "number with more digits than can be kept exactly"
 """The member of the object that stands for such a number, which no schema takes for one."""
 _ABSENT = object()
-BODY_SEEN = "ocpi_gateway.body_seen"
 ABSENT: Any = _ABSENT
 """What a request without a body gives."""
 
 
-def read(environ: dict[str, Any], most: int | None = None) -> Any:
-    """The decoded body of a request, or `ABSENT`; *most*: how many bytes it may hold, if not the usual.
+def read(environ: dict[str, Any]) -> Any:
+    """The decoded body of a request, or `ABSENT`.
+
+    The server has read it whole, and has had a larger one refused already.
 
     Raises:
         errors.UnsupportedMedia: another media type than JSON, or a compressed body.
-        errors.TooLarge: more bytes than are allowed; the rest is not read.
         errors.Malformed: not JSON, or JSON that cannot be kept as it is.
     """
-    raw = _raw(environ, most or settings().body_limit)
+    raw: bytes = environ["wsgi.input"].read()
     if not raw.strip():
         return ABSENT
     _check_headers(environ)
@@ -53,30 +51,6 @@ def _check_headers(environ: Mapping[str, Any]) -> None:
     charset = parameters.lower().partition("charset=")[2].strip(' "')
     if charset not in ("", "utf-8", "utf8"):
         raise errors.UnsupportedMedia(f"charset is {charset[:40]!r}; send UTF-8.")
-
-
-def _raw(environ: dict[str, Any], limit: int) -> bytes:
-    length = environ.get("CONTENT_LENGTH") or ""
-    if length.isascii() and length.isdigit() and int(length[:12]) > limit:
-        raise errors.TooLarge(f"The body is larger than {limit} bytes.")
-    if not length and "HTTP_TRANSFER_ENCODING" not in environ:
-        return b""
-    stream: IO[bytes] = environ["wsgi.input"]
-    environ[BODY_SEEN] = True
-    chunks, size = [], 0
-    while chunk := stream.read(_CHUNK):
-        size += len(chunk)
-        if size > limit:
-            raise errors.TooLarge(f"The body is larger than {limit} bytes.")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def left_unread(environ: Mapping[str, Any]) -> bool:
-    """Did the request have a body that nobody looked at; its connection cannot be used again then."""
-    if BODY_SEEN in environ:
-        return False
-    return environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
 
 
 def decode(raw: bytes) -> Any:

@@ -1,9 +1,12 @@
 """Logs: JSON, one line each, on stderr. Nothing that is logged holds a secret."""
 
+import contextlib
 import logging
 import os
+import re
 import sys
 import time
+from contextvars import ContextVar
 from typing import Any
 
 import orjson
@@ -11,6 +14,16 @@ import orjson
 from settings import settings
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43,}")
+"""Our tokens have 43 characters after their prefix, and no id of OCPI is as long. security.md 3.3."""
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""What every line of the request that this thread serves has, and its answer as `X-Request-ID`."""
+
+
+def redact(text: str) -> str:
+    """The text without what looks like a token."""
+    return _TOKEN.sub("[redacted]", text)
 
 
 class Lines(logging.Formatter):
@@ -21,9 +34,11 @@ class Lines(logging.Formatter):
         line: dict[str, Any] = {
             "at": round(record.created, 3),
             "level": record.levelname,
-            "what": record.getMessage(),
+            "what": redact(record.getMessage()),
             **{name: value for name, value in vars(record).items() if name not in _STANDARD},
         }
+        if request_id.get() is not None:
+            line["request_id"] = request_id.get()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return _one_line(orjson.dumps(line, default=str)).decode()
@@ -31,8 +46,10 @@ class Lines(logging.Formatter):
 
 def access(line: dict[str, Any]) -> None:
     """One request, in one write: a tenth of what a log record costs."""
-    whole = {"at": round(time.time(), 3), "level": "INFO", "what": "request", **line}
-    os.write(2, _one_line(orjson.dumps(whole)) + b"\n")
+    now = round(time.time(), 3)
+    whole = {"at": now, "level": "INFO", "what": "request", **line, "request_id": request_id.get()}
+    with contextlib.suppress(OSError):  # a full disk is no reason to refuse the request
+        os.write(2, _one_line(orjson.dumps(whole)) + b"\n")
 
 
 def _one_line(text: bytes) -> bytes:
@@ -49,3 +66,4 @@ def configure() -> None:
     logging.basicConfig(level=settings().log_level.upper(), handlers=[handler], force=True)
     for noisy in ("alembic", "urllib3", "connexion", "openapi_spec_validator"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a thread is usual

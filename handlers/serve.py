@@ -1,23 +1,36 @@
-"""The program: prepares the database, says where it is, serves until it is told to stop."""
+"""The program: takes its port, prepares the database, says where it is, serves until it is stopped."""
 
 import argparse
+import errno
+import logging
+import os
+import resource
+import signal
+import socket
 import sys
-from typing import Any
+import threading
 
-from granian import Granian
-from granian.constants import Interfaces
 from pydantic import ValidationError
 
 import errors
-from handlers import logs
+from handlers import app, logs
+from handlers.server import Server, listen
 from settings import Settings, settings
-from storage import database
 from workflows import addresses, engine, startup
 from workflows.caretaker import Caretaker
+
+log = logging.getLogger("ocpi_gateway")
+
+_OTHER_FILES = 200
+"""Open files that are no connections: databases, calls to peers, the program itself."""
+_FINISH_SECONDS = 10
+_END_SECONDS = 14
+"""A step of a job may wait longer for a locked database; it is lost, and repeated at the next start."""
 
 
 def main() -> None:
     """Serve."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until it serves, Ctrl-C ends it without a traceback
     parser = argparse.ArgumentParser(
         prog="scripts/serve",
         description="Run the OCPI 2.1.1 node. Settings come from the environment:",
@@ -25,6 +38,23 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
+    given = _read_settings()
+    logs.configure()
+    listening = _listen(given)
+    try:
+        print(startup.banner(startup.prepare()), flush=True)  # noqa: T201  (the one-time banner)
+    except errors.Refusal as refusal:
+        sys.exit(f"{refusal.message} DATABASE_URL is {_without_password(given.database)}.")
+    _serve(listening, given)
+
+
+def _read_settings() -> Settings:
+    """The settings in force, or the end of the program with what is wrong with them."""
+    if "OCPI_GATEWAY_WORKERS" in os.environ:
+        sys.exit(
+            "OCPI_GATEWAY_WORKERS: there is no such setting. Run several instances on one PostgreSQL"
+            " behind a proxy instead; docs/proxy.md says how."
+        )
     try:
         given = settings()
         addresses.policy()
@@ -33,34 +63,50 @@ def main() -> None:
         sys.exit("\n".join(wrong))
     except ValueError as error:
         sys.exit(f"OCPI_GATEWAY_{error}")
+    return given
+
+
+def _listen(given: Settings) -> socket.socket:
+    """The socket to serve on, or the end of the program with the setting to change."""
     try:
-        logs.configure()
-        print(startup.banner(startup.prepare()), flush=True)  # noqa: T201  (the one-time banner)
-    except errors.Refusal as refusal:
-        sys.exit(f"{refusal.message} DATABASE_URL is {_without_password(given.database)}.")
-    database.close()
-    Granian(
-        "handlers.serve:worker",
-        factory=True,
-        address=given.host,
-        port=given.port,
-        interface=Interfaces.WSGI,
-        workers=given.workers,
-        blocking_threads=given.threads,
-        backlog=1024,
-        log_enabled=False,
-        respawn_failed_workers=True,
-    ).serve()
+        return listen(given.host, given.port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(
+                f"Port {given.port} is taken: another program listens on it."
+                " Stop that program, or set OCPI_GATEWAY_PORT to a free port."
+            )
+        sys.exit(
+            f"Cannot listen on {given.host} port {given.port}: {error.strerror}."
+            " Change OCPI_GATEWAY_HOST or OCPI_GATEWAY_PORT."
+        )
 
 
-def worker() -> Any:
-    """The application of one server process, which also works at jobs and looks after networks."""
-    from handlers.app import create_app  # noqa: PLC0415  (the parent process does not need it: 1.5 s)
-
-    app = create_app()
+def _serve(listening: socket.socket, given: Settings) -> None:
+    """Serve, work at jobs and look after networks until SIGTERM or Ctrl-C."""
+    limit = _connection_limit(given.connection_limit)
+    server = Server(app.create_app(), listening, given.threads, limit)
     engine.start()
     Caretaker().start()
-    return app
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop())
+    server.run()
+    last_resort = threading.Timer(_END_SECONDS, os._exit, (0,))
+    last_resort.daemon = True
+    last_resort.start()
+    engine.stop()
+    server.drain(_FINISH_SECONDS)
+
+
+def _connection_limit(wanted: int) -> int:
+    """The most connections: *wanted*, or fewer if the process may not open as many files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY or wanted <= hard - _OTHER_FILES:
+        return wanted
+    possible = max(hard - _OTHER_FILES, 1)
+    log.warning("connection_limit_lowered", extra={"connection_limit": possible, "open_files": hard})
+    return possible
 
 
 def _table() -> str:

@@ -177,8 +177,8 @@ def rounds(
 
 
 def four_operations(results: Results, site: Site, seed: Path | None, given: argparse.Namespace) -> None:
-    """The four operations, at 1 and at 4 threads."""
-    for threads in (1, 4):
+    """The four operations, at 2 and at 8 threads."""
+    for threads in (2, 8):
         with contextlib.ExitStack() as stack:
             running = [_program(site.settings, threads), _floor(site.url, threads, site.cpo, site.emsp)]
             running += [_rival(seed)] if seed else []
@@ -190,17 +190,16 @@ def four_operations(results: Results, site: Site, seed: Path | None, given: argp
             }
             asked = {name: asked[name] for name in servers}
             compare(site, servers, asked)
-            threads_name = f"{threads} thread{'s' if threads > 1 else ''}"
-            rounds(results, f"{site.name}, {threads_name}", servers, asked, threads, given)
+            rounds(results, f"{site.name}, {threads} threads", servers, asked, threads, given)
 
 
 def deep_pages(results: Results, site: Site, given: argparse.Namespace) -> None:
-    """Pages of a network of 100,000 locations, one thread."""
+    """Pages of a network of 100,000 locations, one request at a time."""
     say(f"{site.name}: storing {MANY:,} locations")
     site.fill()
     with (
-        _program(site.settings, 1) as program,
-        _floor(site.url, 1, site.many, site.emsp) as floor,
+        _program(site.settings, 2) as program,
+        _floor(site.url, 2, site.many, site.emsp) as floor,
     ):
         servers = {PROGRAM: program, FLOOR: floor}
         tokens = {PROGRAM: site.tokens[site.many], FLOOR: None}

@@ -251,7 +251,7 @@ def _authorization(run: Run, networks: dict[str, Network], clients: dict[str, di
 
 def render(outcomes: dict[Run, Outcome], options: argparse.Namespace, database: str) -> str:
     """The page in docs/measurements."""
-    packages = [f"{name} {version(name)}" for name in ("schemathesis", "hypothesis", "granian", "connexion")]
+    packages = [f"{name} {version(name)}" for name in ("schemathesis", "hypothesis", "waitress", "connexion")]
     return "\n".join(
         [
             "# Fuzzing",

@@ -61,7 +61,7 @@ EXTRA_SHARE = 10
 """One kill more in so many falls while the program recovers; it is not counted unless items were settled."""
 
 HOW_TO_READ = """\
-A kill is SIGKILL to the whole process group, followed by a start of the same program on the same database.
+A kill is SIGKILL, followed by a start of the same program on the same database.
 It counts when the job had settled an item since the kill before and had not ended. After every kill the
 tables are compared with the request, and `PRAGMA integrity_check` is run on SQLite; when a job has ended,
 its results, the peers' list and the gateway's list are compared as well. Named points: `provision.stored`
@@ -186,7 +186,7 @@ def run(campaign: Campaign, url: str, place: Path, options: argparse.Namespace) 
 
 def render(campaigns: list[Campaign], options: argparse.Namespace, load: str) -> str:
     """The page in docs/measurements."""
-    packages = [f"{name} {version(name)}" for name in ("dbos", "granian", "sqlalchemy", "psycopg")]
+    packages = [f"{name} {version(name)}" for name in ("dbos", "waitress", "sqlalchemy", "psycopg")]
     packages.insert(0, f"Python {platform.python_version()}")
     return "\n".join(
         [

@@ -170,7 +170,7 @@ def served(stack: ExitStack, database: str) -> Server:
 def render(lines: list[str], rounds: int, load: str) -> str:
     """The page in docs/measurements."""
     after = " ".join(f"{x:.2f}" for x in os.getloadavg())
-    packages = ", ".join(f"{name} {version(name)}" for name in ("dbos", "sqlalchemy", "psycopg", "granian"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("dbos", "sqlalchemy", "psycopg", "waitress"))
     return f"""# Provisioning
 
 Written by `scripts/provision --rounds {rounds}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; nothing

@@ -340,11 +340,8 @@ def startup_lock() -> Iterator[None]:
         yield
 
 
-def answers() -> bool:
-    """Does the database answer."""
-    try:
-        with statement() as connection:
-            connection.exec_driver_sql("SELECT 1")
-    except errors.Unavailable:
-        return False
-    return True
+def is_corrupt(error: BaseException) -> bool:
+    """Whether an error says that the SQLite file is damaged."""
+    cause = getattr(error, "orig", error)
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -14,9 +14,6 @@ _visits = itertools.count(1)
 
 
 def reach(name: str) -> None:
-    """Die here, if this is the place: the whole process group at once, as in a power cut.
-
-    The group and not the process alone, for the server would replace a worker that died.
-    """
+    """Die here, if this is the place, as in a power cut."""
     if name == _armed and next(_visits) == int(_times or 1):
-        os.killpg(0, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)

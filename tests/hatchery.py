@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 POSSIBLE = hasattr(os, "pidfd_open")
 SERVER = ("handlers.serve",)
-_IMPORTED = ("handlers.serve", "handlers.app", "workflows.terminal")
+_IMPORTED = ("handlers.serve", "workflows.terminal")
 _READS_ENVIRONMENT = "storage.failpoints"
 """The one module that does so when it is imported."""
 

@@ -35,14 +35,6 @@ class Mortal(Node):
         assert -signal.SIGKILL == self._process.returncode, self.log[-3000:]
         self.kill()
 
-    def kill(self) -> None:
-        """End it at once, and wait until none of its processes is left."""
-        group = None if self._process is None else self._process.pid
-        super().kill()
-        deadline = time.monotonic() + 5
-        while group is not None and _lives(group) and time.monotonic() < deadline:
-            time.sleep(0.005)
-
     @property
     def database(self) -> str:
         """The URL of its database."""
@@ -65,19 +57,6 @@ class Mortal(Node):
         response = requests.request(method, self.url + path, headers=headers, timeout=60, **more)
         assert response.ok, response.text[:1000]
         return response.json() if response.content else None
-
-
-def _lives(group: int) -> bool:
-    """Does a thread of the process group run still: what was killed in the middle of a write ends it first.
-
-    Each thread is asked, for a process may look dead when its first thread is.
-    """
-    for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _parent, its_group = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state not in "ZX":
-                return True
-    return False
 
 
 def environment(database: str, place: str, broken: str = "") -> dict[str, str]:

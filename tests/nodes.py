@@ -142,8 +142,8 @@ class Node:
         self._process = self._launch(more)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            with contextlib.suppress(requests.ConnectionError):
-                if session().get(f"{self.url}/health", timeout=5).ok:
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
+                if session().get(f"{self.url}/ready", timeout=5).ok:
                     return self
             if self._process.poll() is not None:
                 break
@@ -162,7 +162,7 @@ class Node:
 
     @property
     def pid(self) -> int:
-        """Its process, which leads a group of its own."""
+        """Its process."""
         if self._process is None:
             raise AssertionError("the node is not running")
         return self._process.pid
@@ -186,19 +186,15 @@ class Node:
         self._signal(signal.SIGTERM)
 
     def _signal(self, number: int) -> None:
-        if self._process is None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            if number == signal.SIGKILL:
-                os.killpg(self._process.pid, number)
-            else:
-                self._process.send_signal(number)
+        process.send_signal(number)
         try:
-            self._process.wait(20)
+            process.wait(30)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
-        self._process = None
+            process.send_signal(signal.SIGKILL)
+            raise
 
     def __enter__(self) -> Self:
         return self.start()

@@ -1,6 +1,7 @@
 """HTTP by hand, for what a proper client refuses to send."""
 
 import json
+import re
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -22,20 +23,32 @@ class Answer:
         return json.loads(self.body)
 
 
-def exchange(node_url: str, head: bytes, *lines: bytes, body: bytes = b"", wait: bool = False) -> Answer:
-    """Send a request as it is given, and read until the server closes; *wait* for 100 Continue first."""
+def exchange(
+    node_url: str,
+    head: bytes,
+    *lines: bytes,
+    body: bytes = b"",
+    wait: bool = False,
+    connection: bytes = b"close",
+    host: bytes | None = None,
+) -> Answer:
+    """Send a request as it is, and read until the server closes; *wait* for 100 Continue first.
+
+    *host*: the Host lines, if not one with the server's address.
+    """
     address = urlsplit(node_url)
-    host = f"Host: {address.netloc}\r\n".encode()
-    request = head + host + b"".join(line + b"\r\n" for line in (*lines, b"Connection: close")) + b"\r\n"
-    with socket.create_connection((address.hostname or "", address.port or 80), timeout=10) as connection:
-        connection.sendall(request if wait else request + body)
+    first = f"Host: {address.netloc}\r\n".encode() if host is None else host
+    last = b"Connection: " + connection
+    request = head + first + b"".join(line + b"\r\n" for line in (*lines, last)) + b"\r\n"
+    with socket.create_connection((address.hostname or "", address.port or 80), timeout=20) as wire:
+        wire.sendall(request if wait else request + body)
         received = b""
         if wait:
-            received = connection.recv(65_536)
+            received = wire.recv(65_536)
             assert received.startswith(b"HTTP/1.1 100 "), received
             received = received.partition(b"\r\n\r\n")[2]
-            connection.sendall(body)
-        while chunk := connection.recv(65_536):
+            wire.sendall(body)
+        while chunk := wire.recv(65_536):
             received += chunk
     header, _, content = received.partition(b"\r\n\r\n")
     status, *named = header.decode("latin-1").split("\r\n")
@@ -44,5 +57,5 @@ def exchange(node_url: str, head: bytes, *lines: bytes, body: bytes = b"", wait:
         int(status.split(" ")[1]),
         {name.lower(): value for name, value in headers.items()},
         content,
-        received.count(b"HTTP/1.1 "),
+        len(re.findall(rb"HTTP/1\.[01] \d{3} ", received)),
     )

@@ -94,7 +94,6 @@ PAGE = [
 ]
 CREATE = operation("create", "202", requestBody=body({"$ref": "#/components/schemas/Bulk"}))
 CREATE |= {
-    "x-body-limit": 16_777_216,
     "parameters": [parameter(KEY, "header", text(most=255, pattern="^[!-~]+$"))],
 }
 DOCUMENT: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """The power fails: in the middle of a registration, at every named place, and under load.
 
-The program is killed with SIGKILL, its whole process group at once. That keeps what the operating
+The program is killed with SIGKILL. That keeps what the operating
 system has taken already, so it shows atomicity and what is acknowledged when, not survival of a disk.
 """
 

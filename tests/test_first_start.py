@@ -81,7 +81,7 @@ def test_the_banner_names_two_networks_and_where_to_look(first: Node) -> None:
         assert f"{first.url}/ocpi/{each.role}/versions" == each.versions_url
         assert re.fullmatch(r"a_[\w-]{43}", each.token_a)
         assert re.fullmatch(r"o_[\w-]{43}", each.operator_token)
-    for path in ("/docs", "/health"):
+    for path in ("/docs", "/ready"):
         assert f"{first.url}{path}" in first.banner
         assert first.client(None).get(path).status_code in (200, 302)
 

@@ -207,17 +207,6 @@ def test_tenant_operations_take_the_organization_and_creations_a_key() -> None:
     assert expected == taken
 
 
-def test_only_the_bulk_creation_takes_a_large_body() -> None:
-    limits = {
-        item[method]["operationId"]: item[method]["x-body-limit"]
-        for item in PATHS.values()
-        for method in METHODS & item.keys()
-        if "x-body-limit" in item[method]
-    }
-
-    assert {"sites.create_sites": 16 * 1024 * 1024} == limits
-
-
 # Fields
 
 

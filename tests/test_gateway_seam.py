@@ -262,7 +262,6 @@ BEARER = "components securitySchemes gatewayBearer"
         (f"{LIST} parameters", [parameter("user", "query", text())], r"same argument"),
         (f"{LIST} parameters", [parameter(n, "header", text()) for n in ("A-b", "a_b")], r"same argument"),
         (f"{LIST} parameters", PAGE[:1], r"GET /ocpi/cpos: the handler needs \['limit'\]"),
-        (f"{LIST} x-body-limit", 1, r"x-body-limit without a body"),
         (f"{ONE} security", [{"gatewayBearer": [], "other": []}], r"GET /ocpi/cpos/{cpo_id}: security"),
         (f"{ONE} security", [], r"security"),
         (f"{BEARER} scheme", "basic", r"security scheme http"),

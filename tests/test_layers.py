@@ -17,7 +17,7 @@ NEVER_IMPORTED = ("tests", "scripts", *(path.stem for path in (ROOT / "tests").g
 # Who may use a third party's package. What is not here may be used anywhere.
 ONLY_IN = {
     ("flask", "connexion", "werkzeug", "swagger_ui_bundle"): ("handlers/app.py", "handlers/compile.py"),
-    ("granian",): ("handlers/serve.py",),
+    ("waitress",): ("handlers/server.py",),
     ("jwt",): ("handlers/bearer.py", "handlers/jwks.py"),
     ("requests", "urllib3", "httpx", "http", "urllib.request"): ("workflows/peer.py",),
     ("sqlalchemy", "sqlmodel", "alembic", "psycopg", "sqlite3"): ("storage/",),

@@ -308,19 +308,33 @@ def test_a_chunked_body_is_judged_and_stored_like_any_other(cpo: Network) -> Non
     )
 
 
-def test_content_length_beside_chunks_smuggles_no_second_request(cpo: Network) -> None:
-    """Security S51: either the request is refused, or the chunks alone are the body and it ends there."""
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize("encoding", [b"chunked", b"", b"gzip", b"chunked, chunked"])
+@pytest.mark.parametrize("length_comes_first", [True, False])
+def test_content_length_with_transfer_encoding_is_400_and_nothing_after_it_is_read(
+    cpo: Network,
+    version: bytes,
+    encoding: bytes,
+    length_comes_first: bool,  # noqa: FBT001  (a case)
+) -> None:
+    """Security S51: on a connection that stays open, with a request hidden in the body."""
     client = cpo.peer()
     token = f"Authorization: Token {client.token}".encode()
-    body = b"0\r\n\r\nGET /ocpi/cpo/versions HTTP/1.1\r\nHost: x\r\n" + token + b"\r\n\r\n"
-    lengths = [b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked"]
+    hidden = b"GET /ocpi/cpo/versions HTTP/1.1\r\nHost: x\r\n" + token + b"\r\n\r\n"
+    lines = [b"Content-Length: 5", b"Transfer-Encoding: " + encoding]
+    head = b"PUT /ocpi/cpo/2.1.1/tokens/NL/TNM/1 HTTP/" + version + b"\r\n"
 
-    for lines in (lengths, lengths[::-1]):
-        head = b"PUT /ocpi/cpo/2.1.1/tokens/NL/TNM/1 HTTP/1.1\r\n"
-        answer = exchange(client.node_url, head, token, *lines, body=body)
+    answer = exchange(
+        client.node_url,
+        head,
+        token,
+        *(lines if length_comes_first else lines[::-1]),
+        body=b"0\r\n\r\n" + hidden,
+        connection=b"keep-alive",
+    )
 
-        assert 400 == answer.status
-        assert 1 == answer.count
+    assert (400, 2000, 1) == (answer.status, answer.json["status_code"], answer.count)
+    assert "close" == answer.headers["connection"]
 
 
 @pytest.mark.ocpi(12)

@@ -66,8 +66,7 @@ class Stopped(BaseException):
 
 
 _running: list[_Running] = []
-_ending = threading.Event()
-"""Set when the interpreter ends, before it waits for the jobs: each ends before its next step."""
+_stopping = threading.Event()
 
 
 def _log_as_ours() -> None:
@@ -95,12 +94,16 @@ def migrate() -> None:
 
 def start() -> None:
     """Work at jobs from now on, in this process; never before a fork."""
-    threading._register_atexit(_ending.set)  # type: ignore[attr-defined]  # noqa: SLF001  (atexit is too late)
     with database.startup_lock():
         _running.append(_Running())
         _log_as_ours()
         DBOS.launch()
         DBOS.register_queue(JOBS, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
+
+
+def stop() -> None:
+    """Let every job of this process end before its next step; the next start goes on with it."""
+    _stopping.set()
 
 
 def step(effect: Callable[..., None], *arguments: Any) -> None:
@@ -109,7 +112,7 @@ def step(effect: Callable[..., None], *arguments: Any) -> None:
     Raises:
         Stopped: the program ends.
     """
-    if _ending.is_set():
+    if _stopping.is_set():
         raise Stopped
     running = _running[0]
 

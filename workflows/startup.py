@@ -58,7 +58,7 @@ def _demo(organization: str, role: str, party: tuple[str, str], slug: str) -> In
 def banner(invitations: list[Invitation]) -> str:
     """What a person sees: always where things are, and once the tokens of a first start."""
     base = settings().base_url
-    lines = [f"OCPI 2.1.1 node on {base}    contract: {base}/docs    state: {base}/health"]
+    lines = [f"OCPI 2.1.1 node on {base}    contract: {base}/docs    state: {base}/ready"]
     for invitation in invitations:
         network, tokens = invitation.network, invitation.tokens
         lines += [

@@ -1,6 +1,6 @@
 """The floor: the smallest Flask program that gives the same answers from the same database.
 
-No validation, no authentication, no logging. What is left is what the answers cost anyone: granian
+No validation, no authentication, no logging. What is left is what the answers cost anyone: waitress
 with the program's settings, Flask, the same SQL through statements that are built once, the same
 pragmas. The network ids stand in the environment, as there is no token that would tell them.
 """
@@ -15,8 +15,7 @@ from urllib.parse import urlencode
 import flask
 import orjson
 import sqlalchemy
-from granian import Granian
-from granian.constants import Interfaces
+import waitress
 from sqlalchemy import Engine, MetaData, Select, Table, bindparam, event
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -169,15 +168,13 @@ def _answer(data: str = "", status: int = 200, headers: dict[str, str] | None = 
 
 if __name__ == "__main__":
     port, threads = map(int, sys.argv[1:])
-    Granian(
-        "floor:create_app",
-        factory=True,
-        address="127.0.0.1",
+    waitress.serve(
+        create_app(),
+        host="127.0.0.1",
         port=port,
-        interface=Interfaces.WSGI,
-        workers=1,
-        blocking_threads=threads,
-        backlog=1024,
-        log_enabled=False,
-        respawn_failed_workers=True,
-    ).serve()
+        threads=threads,
+        connection_limit=4000,
+        asyncore_use_poll=True,
+        clear_untrusted_proxy_headers=False,
+        ident="",
+    )

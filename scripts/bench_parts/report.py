@@ -87,7 +87,7 @@ greatest of all rounds. CPU ratios below 1 and rate ratios above 1 are in the pr
 
 {operations}
 
-## Deep pages ({many:,} locations, pages of {limit}, one thread)
+## Deep pages ({many:,} locations, pages of {limit}, one request at a time)
 
 `{linked}` begins at offset {offset:,} and is reached by the Link of the page before it, `{jump}` by asking
 for the offset; `{dated}` is the first page of a tenth of all locations. With SQLite the database's work is
@@ -192,7 +192,7 @@ def _commit() -> str:
 
 
 def _versions() -> list[str]:
-    names = ("granian", "flask", "sqlalchemy", "psycopg", "orjson", "jsonschema-rs")
+    names = ("waitress", "flask", "sqlalchemy", "psycopg", "orjson", "jsonschema-rs")
     return [f"{name} {version(name)}" for name in names]
 
 

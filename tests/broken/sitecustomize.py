@@ -2,7 +2,8 @@
 
 Python reads this file by itself when its folder is on PYTHONPATH. The environment says how storage
 is broken: `early` answers before it stores, `halves` stores a document in two transactions; or how the
-jobs are: `effect first` and `record first` do a step in two transactions (apart.py).
+jobs are: `effect first` and `record first` do a step in two transactions (apart.py). With `never
+crowded` slow clients keep their connections.
 """
 
 import os
@@ -48,6 +49,10 @@ def halved_revise(*args: Any, change: Any, **more: Any) -> bool:
 
 
 match os.environ.get("BROKEN"):
+    case "never crowded":
+        from handlers import server
+
+        server.CROWDED = 2.0
     case "early":
         Shelf.put, Shelf.revise = early_put, early_revise  # type: ignore[method-assign, assignment]
     case "halves":

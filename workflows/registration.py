@@ -177,7 +177,7 @@ def _exclusive(token: str) -> Iterator[None]:
     Raises:
         errors.TooMany: another exchange with this token is running, or too many are.
     """
-    slots = _exchange_slots(max(1, settings().threads - 1))
+    slots = _exchange_slots(settings().threads - 1)
     with _exchange_lock:
         if token in _tokens_in_exchange:
             raise errors.TooMany("A registration with this token is running; try again.", _RETRY_SECONDS)

@@ -13,19 +13,26 @@ import platform
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+import requests
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from mortal import until  # noqa: E402  (found by the line above)
 from nodes import Node, free_port, switch_to  # noqa: E402
+from peers import PeerServer, envelope  # noqa: E402
 from slow import HABITS, Habit, SlowClients, answer_seconds  # noqa: E402
+
+from storage import access, networks  # noqa: E402
 
 LIMIT = 300
 ABOVE, BELOW = 1.3, 0.85
@@ -75,9 +82,44 @@ class Scenario:
         return SlowClients(address, self.habit, self.count)
 
 
-SCENARIOS = [
+class SlowPeers:
+    """Registrations with peers that answer after 9 s: one after the other, several at a time."""
+
+    name = "registrations with peers that answer after 9 s"
+    count = 4
+
+    @contextlib.contextmanager
+    def clients(self, address: tuple[str, int]) -> Iterator["SlowPeers"]:
+        """The registrations, at work while the context is open."""
+        self.opened, is_over = 0, threading.Event()
+        network = networks.of_party(("NL", "DEM"))[0]
+
+        def answer(_: object) -> tuple[int, object]:
+            is_over.wait(9)
+            return 200, envelope([])
+
+        def register(peer: PeerServer) -> None:
+            while not is_over.is_set():
+                headers = {"Authorization": f"Token {access.mint(access.REGISTRATION, network.id)}"}
+                url = f"http://{address[0]}:{address[1]}/ocpi/cpo/2.1.1/credentials"
+                self.opened += 1
+                with contextlib.suppress(requests.RequestException):
+                    requests.post(url, json=peer.credentials(), headers=headers, timeout=60)
+
+        with PeerServer() as peer, ThreadPoolExecutor(self.count) as pool:
+            peer.answers["/versions"] = answer
+            for _ in range(self.count):
+                pool.submit(register, peer)
+            try:
+                yield self
+            finally:
+                is_over.set()
+
+
+SCENARIOS: list[Any] = [
     *(Scenario(habit, round(LIMIT * share)) for share in (BELOW, ABOVE) for habit in HABITS),
     Scenario(HTTP_2, 4),
+    SlowPeers(),
 ]
 """Each runs against the same node, one after the other."""
 
@@ -123,7 +165,7 @@ def running(place: Path) -> Iterator[tuple[Node, str]]:
         yield node, str(node.network("CPO", ("NL", "DEM")).peer().token)
 
 
-def measure(node: Node, scenario: Scenario, token: str) -> tuple[int, list[float | None]]:
+def measure(node: Node, scenario: Any, token: str) -> tuple[int, list[float | None]]:
     """How many connections the slow clients opened, and how long others waited."""
     url = f"{node.url}/ocpi/cpo/versions"
     address = ("127.0.0.1", int(node.environment["OCPI_GATEWAY_PORT"]))
@@ -153,7 +195,7 @@ def p99(waits: list[float | None]) -> float:
     return ordered[max(0, round(len(ordered) * 0.99) - 1)]
 
 
-def row(scenario: Scenario, opened: int, waits: list[float | None]) -> str:
+def row(scenario: Any, opened: int, waits: list[float | None]) -> str:
     """A line of the table."""
     answered = [wait for wait in waits if wait is not None]
     median = statistics.median(answered) if answered else float("inf")
@@ -165,7 +207,7 @@ def row(scenario: Scenario, opened: int, waits: list[float | None]) -> str:
     )
 
 
-def judge(scenario: Scenario, waits: list[float | None]) -> list[str]:
+def judge(scenario: Any, waits: list[float | None]) -> list[str]:
     """What the design does not allow."""
     complaints = []
     if None in waits or max(wait or 0 for wait in waits) > WORST_SECONDS:

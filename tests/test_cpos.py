@@ -74,9 +74,8 @@ def test_the_documented_order_is_accepted_within_a_second(gateway: Gateway, vers
     assert near(accepted["expires_at"], instant_now() + timedelta(hours=2))
     assert (accepted["token_a"][:2], accepted["operator_token"][:2]) == ("a_", "o_")
     assert (45, 45) == (len(accepted["token_a"]), len(accepted["operator_token"]))
-    assert {"token": accepted["token_a"], "url": accepted["ocpi_peer_url"]} == accepted["roam_helper"][
-        "credentials_payload"
-    ]
+    payload = accepted["roam_helper"]["credentials_payload"]
+    assert (accepted["token_a"], accepted["ocpi_peer_url"]) == (payload["token"], payload["url"])
     assert f"'Authorization: Token {accepted['token_a']}'" in accepted["roam_helper"]["curl_snippet"]
     assert "topology" not in accepted
     assert "report_url" not in accepted

@@ -226,7 +226,7 @@ def accepted(network: Network, shown: Tokens) -> Body:
         "token_a": shown.token_a,
         "operator_token": shown.operator_token,
         "ocpi_peer_url": versions_url(network.role),
-        "roam_helper": helper(network.role, shown.token_a),
+        "roam_helper": helper(network, shown.token_a),
         "workflow_run_id": network.job_id,
         "status": jobs.PENDING,
         "status_url": f"{path}/status",

@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared with, not bound)
 _ADMIN_TOKEN_LENGTH = 16
 _JWT_SECRET_BYTES = 32
 _KEY_TEXT = re.compile(r"[!-~]*")
@@ -23,7 +24,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
     public_url: str = Field(
-        "", description="Base of every URL that is advertised; http://HOST:PORT when empty."
+        "",
+        description="Base of every URL that is advertised; http://HOST:PORT when empty. "
+        "Required where HOST is 0.0.0.0 or ::.",
+        validate_default=True,
     )
     data_dir: Path = Field(Path("data"), description="Where the SQLite file and the secret files lie.")
     database_url: str = Field(
@@ -91,6 +95,19 @@ class Settings(BaseSettings):
         False, description="Check every answer against the contract; an error answer is 500 + 3000."
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_reachable(cls, value: str, info: ValidationInfo) -> str:
+        host = info.data.get("host")
+        if not value and host in _EVERY_ADDRESS:
+            raise PydanticCustomError(
+                "public_url",
+                "must be set because HOST is {host}, which nobody can call; set it to what partners call, "
+                "such as https://ocpi.example.com",
+                {"host": host},
+            )
+        return value
 
     @field_validator("admin_token")
     @classmethod

@@ -314,7 +314,7 @@ def test_loopback_is_open_exactly_while_the_host_is_loopback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for host, opened in (("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)):  # noqa: S104 - not bound
-        now = Settings(host=host, allow_loopback_peers=None)
+        now = Settings(host=host, public_url="https://ocpi.example", allow_loopback_peers=None)
         monkeypatch.setattr(addresses, "settings", lambda now=now: now)
 
         assert Policy(loopback=opened) == addresses.policy()

@@ -441,7 +441,7 @@ def refuses(url: str) -> None:
             refused()
 
         assert "The address policy refuses this URL." == refusal.value.message
-        assert (PeerUnusable, 3001) == (refusal.type, refusal.value.status_code)
+        assert (addresses.AddressRefused, 3001) == (refusal.type, refusal.value.status_code)
 
 
 def sent(bad: BadPeer) -> Seen:

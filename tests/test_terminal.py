@@ -121,6 +121,7 @@ def test_register_says_which_endpoints_are_missing_and_does_not_post(
         (("--unregister", "NL/TNM"), "no connection with NL/TNM"),
         (("--rotate", "nonsense"), "write it as"),
         (("http://169.254.169.254/", TOKEN_A), "failed (3001)"),
+        (("http://10.1.2.3/", TOKEN_A), "the entry 10.1.2.3:80-80 in PEER_ALLOW allows it"),
         (("http://127.0.0.1:9999/versions", "a b"), "token"),
     ],
 )

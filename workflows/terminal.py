@@ -14,6 +14,7 @@ from storage.connections import Link
 from storage.networks import Network
 from storage.objects import Party
 from workflows import registration, startup
+from workflows.addresses import AddressRefused
 
 
 def main(arguments: list[str]) -> None:
@@ -26,6 +27,8 @@ def main(arguments: list[str]) -> None:
     try:
         startup.prepare()
         run(rest)
+    except AddressRefused as refused:
+        sys.exit(f"failed ({refused.status_code}): {refused.message} {refused.reason}")
     except errors.Refusal as refusal:
         sys.exit(f"failed ({refusal.status_code}): {refusal.message}")
     except KeyboardInterrupt:

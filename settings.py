@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX = "OCPI_GATEWAY_"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared with, not bound)
 _ADMIN_TOKEN_LENGTH = 16
@@ -17,9 +18,12 @@ _KEY_TEXT = re.compile(r"[!-~]*")
 
 
 class Settings(BaseSettings):
-    """What a person may change without touching the code; the README's table is made from this."""
+    """What a person may change without touching the code; the README's table is made from this.
 
-    model_config = SettingsConfigDict(env_prefix="OCPI_GATEWAY_", frozen=True, hide_input_in_errors=True)
+    What is or may hold a secret is excluded from `model_dump` and from `repr`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
@@ -32,20 +36,32 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Where the SQLite file and the secret files lie.")
     database_url: str = Field(
         "",
+        exclude=True,
+        repr=False,
         description="SQLAlchemy URL; a SQLite file in DATA_DIR when empty, or postgresql+psycopg://...",
     )
     workers: int = Field(1, ge=1, le=64, description="Server processes.")
     threads: int = Field(4, ge=1, le=64, description="Threads a process.")
     demo: bool = Field(True, description="Make two demo networks on an empty database.")
     secret_key: str = Field(
-        "", description="Key for the peers' tokens at rest; a 0600 file in DATA_DIR when empty."
+        "",
+        exclude=True,
+        repr=False,
+        description="Key for the peers' tokens at rest; a 0600 file in DATA_DIR when empty.",
     )
     admin_token: str = Field(
         "",
+        exclude=True,
+        repr=False,
         description="Gateway key of the administrator, 16 characters or more; "
         "minted into DATA_DIR/admin.token when empty.",
     )
-    jwt_secret: str = Field("", description="Key of gateway JWTs signed with HS256, 32 bytes or more.")
+    jwt_secret: str = Field(
+        "",
+        exclude=True,
+        repr=False,
+        description="Key of gateway JWTs signed with HS256, 32 bytes or more.",
+    )
     jwt_jwks_url: str = Field(
         "", description="Where the public keys of gateway JWTs signed with RS256 or ES256 are."
     )

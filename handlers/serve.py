@@ -12,7 +12,7 @@ import errors
 from handlers import logs
 from settings import Settings, settings
 from storage import database
-from workflows import addresses, engine, startup
+from workflows import addresses, engine, running_server, startup
 from workflows.caretaker import Caretaker
 
 
@@ -39,6 +39,7 @@ def main() -> None:
     except errors.Refusal as refusal:
         sys.exit(f"{refusal.message} DATABASE_URL is {_without_password(given.database)}.")
     database.close()
+    running_server.announce()
     Granian(
         "handlers.serve:worker",
         factory=True,

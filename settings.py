@@ -3,7 +3,7 @@
 import functools
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -14,7 +14,24 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared with, not bound)
 _ADMIN_TOKEN_LENGTH = 16
 _JWT_SECRET_BYTES = 32
+_DEMO_TOKENS = (
+    "demo_cpo_token_a",
+    "demo_cpo_operator_token",
+    "demo_emsp_token_a",
+    "demo_emsp_operator_token",
+)
+# Spec: 2.1.1 credentials: a token has at most 64 characters.
+_TOKEN_TEXT = re.compile(r"[!-~]{16,64}")
 _KEY_TEXT = re.compile(r"[!-~]*")
+
+
+def _demo_token(what: str) -> Any:
+    return Field(
+        "",
+        exclude=True,
+        repr=False,
+        description=f"{what}, 16 to 64 characters; read when the demo networks are made, minted when empty.",
+    )
 
 
 class Settings(BaseSettings):
@@ -56,6 +73,10 @@ class Settings(BaseSettings):
         description="Gateway key of the administrator, 16 characters or more; "
         "minted into DATA_DIR/admin.token when empty.",
     )
+    demo_cpo_token_a: str = _demo_token("Token A of the demo CPO")
+    demo_cpo_operator_token: str = _demo_token("Operator token of the demo CPO")
+    demo_emsp_token_a: str = _demo_token("Token A of the demo eMSP")
+    demo_emsp_operator_token: str = _demo_token("Operator token of the demo eMSP")
     jwt_secret: str = Field(
         "",
         exclude=True,
@@ -134,6 +155,17 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator(*_DEMO_TOKENS)
+    @classmethod
+    def _is_a_token(cls, value: str, info: ValidationInfo) -> str:
+        if value and not _TOKEN_TEXT.fullmatch(value):
+            raise PydanticCustomError(
+                "demo_token", "must have 16 to 64 characters, printable ASCII without spaces"
+            )
+        if value and value in [info.data.get(name) for name in (*_DEMO_TOKENS, "admin_token")]:
+            raise PydanticCustomError("demo_token", "must differ from every other token in the settings")
+        return value
+
     @field_validator("jwt_secret")
     @classmethod
     def _is_long_enough(cls, value: str) -> str:
@@ -149,6 +181,11 @@ class Settings(BaseSettings):
         if value and not value.lower().startswith(("https://", "http://")):
             raise PydanticCustomError("jwt_jwks_url", "must begin with https:// or http://")
         return value
+
+    @property
+    def demo_tokens(self) -> list[str]:
+        """The tokens that are set for the demo networks."""
+        return [token for token in (getattr(self, name) for name in _DEMO_TOKENS) if token]
 
     @property
     def base_url(self) -> str:

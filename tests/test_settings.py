@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from nodes import ROOT, free_port
+from pydantic import ValidationError
 
 from settings import Settings
 
@@ -48,3 +49,38 @@ def test_the_public_url_is_what_is_advertised(host: str) -> None:
 )
 def test_one_address_is_advertised_as_it_is(host: str, url: str) -> None:
     assert url == Settings(host=host).base_url
+
+
+DEMO_TOKENS = ("demo_cpo_token_a", "demo_cpo_operator_token", "demo_emsp_token_a", "demo_emsp_operator_token")
+
+
+@pytest.mark.parametrize("name", DEMO_TOKENS)
+def test_a_demo_token_that_is_too_short_is_refused_by_name_and_not_repeated(
+    tmp_path: Path, name: str
+) -> None:
+    refused = start(tmp_path, **{name.upper(): "short-token-123"})
+
+    assert 1 == refused.returncode
+    assert f"OCPI_GATEWAY_{name.upper()}: must have 16 to 64 characters" in refused.stderr
+    assert "short-token-123" not in refused.stderr
+
+
+@pytest.mark.parametrize("name", DEMO_TOKENS)
+@pytest.mark.parametrize("token", ["x" * 15, "x" * 65, "with a space in it", "caf\xe9-0123456789abcdef"])
+def test_a_demo_token_has_the_form_of_a_token(name: str, token: str) -> None:
+    with pytest.raises(ValidationError, match="16 to 64 characters"):
+        Settings(**{name: token})
+
+
+@pytest.mark.parametrize("token", ["x" * 16, "!" * 64])
+def test_a_demo_token_may_be_any_printable_ascii(token: str) -> None:
+    assert [token] == Settings(demo_cpo_token_a=token).demo_tokens
+
+
+@pytest.mark.parametrize("name", DEMO_TOKENS)
+@pytest.mark.parametrize("other", ["admin_token", *DEMO_TOKENS])
+def test_two_tokens_of_the_settings_are_never_the_same(name: str, other: str) -> None:
+    if name == other:
+        return
+    with pytest.raises(ValidationError, match="differ from every other token"):
+        Settings(**{name: "x" * 20, other: "x" * 20})

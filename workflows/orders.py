@@ -85,9 +85,12 @@ def establish(
     return network
 
 
-def mint(network: Network) -> Tokens:
-    """A Token A and an operator token."""
-    return Tokens(access.mint(access.REGISTRATION, network.id), access.mint(access.OPERATOR, network.id))
+def mint(network: Network, chosen: Tokens = Tokens("", "")) -> Tokens:
+    """A Token A and an operator token: those of *chosen*, new ones where it has none."""
+    return Tokens(
+        access.mint(access.REGISTRATION, network.id, chosen=chosen.token_a),
+        access.mint(access.OPERATOR, network.id, chosen=chosen.operator_token),
+    )
 
 
 def create_sites(user: Member, network: Network, body: Body, key: str | None) -> Body:

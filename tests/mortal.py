@@ -39,7 +39,7 @@ class Mortal(Node):
         """End it at once, and wait until none of its processes is left."""
         group = None if self._process is None else self._process.pid
         super().kill()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while group is not None and _lives(group) and time.monotonic() < deadline:
             time.sleep(0.005)
 

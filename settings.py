@@ -3,31 +3,58 @@
 import functools
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX = "OCPI_GATEWAY_"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared with, not bound)
 _ADMIN_TOKEN_LENGTH = 16
 _JWT_SECRET_BYTES = 32
+_DEMO_TOKENS = (
+    "demo_cpo_token_a",
+    "demo_cpo_operator_token",
+    "demo_emsp_token_a",
+    "demo_emsp_operator_token",
+)
+# Spec: 2.1.1 credentials: a token has at most 64 characters.
+_TOKEN_TEXT = re.compile(r"[!-~]{16,64}")
 _KEY_TEXT = re.compile(r"[!-~]*")
 
 
-class Settings(BaseSettings):
-    """What a person may change without touching the code; the README's table is made from this."""
+def _demo_token(what: str) -> Any:
+    return Field(
+        "",
+        exclude=True,
+        repr=False,
+        description=f"{what}, 16 to 64 characters; read when the demo networks are made, minted when empty.",
+    )
 
-    model_config = SettingsConfigDict(env_prefix="OCPI_GATEWAY_", frozen=True, hide_input_in_errors=True)
+
+class Settings(BaseSettings):
+    """What a person may change without touching the code; the README's table is made from this.
+
+    What is or may hold a secret is excluded from `model_dump` and from `repr`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
     public_url: str = Field(
-        "", description="Base of every URL that is advertised; http://HOST:PORT when empty."
+        "",
+        description="Base of every URL that is advertised; http://HOST:PORT when empty. "
+        "Required where HOST is 0.0.0.0 or ::.",
+        validate_default=True,
     )
     data_dir: Path = Field(Path("data"), description="Where the SQLite file and the secret files lie.")
     database_url: str = Field(
         "",
+        exclude=True,
+        repr=False,
         description="SQLAlchemy URL; a SQLite file in DATA_DIR when empty, or postgresql+psycopg://...",
     )
     threads: int = Field(8, ge=2, le=64, description="Threads that answer requests.")
@@ -36,14 +63,28 @@ class Settings(BaseSettings):
     )
     demo: bool = Field(True, description="Make two demo networks on an empty database.")
     secret_key: str = Field(
-        "", description="Key for the peers' tokens at rest; a 0600 file in DATA_DIR when empty."
+        "",
+        exclude=True,
+        repr=False,
+        description="Key for the peers' tokens at rest; a 0600 file in DATA_DIR when empty.",
     )
     admin_token: str = Field(
         "",
+        exclude=True,
+        repr=False,
         description="Gateway key of the administrator, 16 characters or more; "
         "minted into DATA_DIR/admin.token when empty.",
     )
-    jwt_secret: str = Field("", description="Key of gateway JWTs signed with HS256, 32 bytes or more.")
+    demo_cpo_token_a: str = _demo_token("Token A of the demo CPO")
+    demo_cpo_operator_token: str = _demo_token("Operator token of the demo CPO")
+    demo_emsp_token_a: str = _demo_token("Token A of the demo eMSP")
+    demo_emsp_operator_token: str = _demo_token("Operator token of the demo eMSP")
+    jwt_secret: str = Field(
+        "",
+        exclude=True,
+        repr=False,
+        description="Key of gateway JWTs signed with HS256, 32 bytes or more.",
+    )
     jwt_jwks_url: str = Field(
         "", description="Where the public keys of gateway JWTs signed with RS256 or ES256 are."
     )
@@ -94,6 +135,19 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_reachable(cls, value: str, info: ValidationInfo) -> str:
+        host = info.data.get("host")
+        if not value and host in _EVERY_ADDRESS:
+            raise PydanticCustomError(
+                "public_url",
+                "must be set because HOST is {host}, which nobody can call; set it to what partners call, "
+                "such as https://ocpi.example.com",
+                {"host": host},
+            )
+        return value
+
     @field_validator("admin_token")
     @classmethod
     def _is_a_key(cls, value: str) -> str:
@@ -101,6 +155,17 @@ class Settings(BaseSettings):
             raise PydanticCustomError(
                 "admin_token", "must have 16 characters or more, printable ASCII without spaces"
             )
+        return value
+
+    @field_validator(*_DEMO_TOKENS)
+    @classmethod
+    def _is_a_token(cls, value: str, info: ValidationInfo) -> str:
+        if value and not _TOKEN_TEXT.fullmatch(value):
+            raise PydanticCustomError(
+                "demo_token", "must have 16 to 64 characters, printable ASCII without spaces"
+            )
+        if value and value in [info.data.get(name) for name in (*_DEMO_TOKENS, "admin_token")]:
+            raise PydanticCustomError("demo_token", "must differ from every other token in the settings")
         return value
 
     @field_validator("jwt_secret")
@@ -118,6 +183,11 @@ class Settings(BaseSettings):
         if value and not value.lower().startswith(("https://", "http://")):
             raise PydanticCustomError("jwt_jwks_url", "must begin with https:// or http://")
         return value
+
+    @property
+    def demo_tokens(self) -> list[str]:
+        """The tokens that are set for the demo networks."""
+        return [token for token in (getattr(self, name) for name in _DEMO_TOKENS) if token]
 
     @property
     def base_url(self) -> str:

@@ -441,19 +441,18 @@ class CpoRoamHelper(BaseModel):
     credentials_payload: Annotated[
         dict[str, Any],
         Field(
-            description='What the peer has to know of this network, `token` (Token A) and `url` (the versions URL) first of all.'
+            description='The credentials of this network, for the peer to store; `token` is Token A and `url` the versions URL. The peer registers with credentials of its own.'
         ),
     ]
     curl_snippet: Annotated[
         str,
-        Field(description='A shell command with the header and the body of the handshake.', max_length=10000),
-    ]
-    register_snippet: Annotated[
-        str | None,
         Field(
-            description='A shell command that registers the caller with this network, once the two variables that it names are set.',
+            description="A shell command that registers the caller with this network. It takes the caller's credentials from the variables MY_TOKEN, MY_VERSIONS_URL, MY_COUNTRY_CODE and MY_PARTY_ID, and calls nobody while one of them is not set.",
             max_length=10000,
         ),
+    ]
+    register_snippet: Annotated[
+        str | None, Field(description='The same command as `curl_snippet`.', max_length=10000)
     ] = None
 
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+import errors
 from storage.access import PEER, Caller
-from workflows import registration
+from workflows import exchange, registration
 
 
 def get_credentials(user: Caller) -> dict[str, Any]:
@@ -12,7 +13,13 @@ def get_credentials(user: Caller) -> dict[str, Any]:
 
 
 def post_credentials(user: Caller, body: dict[str, Any]) -> dict[str, Any]:
-    """A peer registers with Token A; a registered one gets here only where a setting lets it."""
+    """A peer registers with Token A; a registered one gets here only where a setting lets it.
+
+    Raises:
+        errors.RuleRefusal: the body has our own versions URL, as a pasted `credentials_payload` has.
+    """
+    if body["url"] == exchange.versions_url(user.role):
+        raise errors.RuleRefusal("url: this is the versions URL of this network; send your own credentials")
     if user.kind == PEER:
         return registration.renew(user, body)
     return registration.register(user, body)

@@ -16,7 +16,7 @@ import errors
 from handlers import app, logs
 from handlers.server import Server, listen
 from settings import Settings, settings
-from workflows import addresses, engine, startup
+from workflows import addresses, engine, running_server, startup
 from workflows.caretaker import Caretaker
 
 log = logging.getLogger("ocpi_gateway")
@@ -88,6 +88,7 @@ def _serve(listening: socket.socket, given: Settings) -> None:
     server = Server(app.create_app(), listening, given.threads, limit)
     engine.start()
     Caretaker().start()
+    running_server.announce()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
     server.run()

@@ -261,9 +261,15 @@ def require_live(connection: Connection, caller: Caller) -> None:
         raise errors.Unauthorized("This token ended while your request was served.")
 
 
-def mint(kind: str, network_id: int, connection_id: int | None = None, lives_ms: int | None = None) -> str:
-    """A new token of *kind*; it is shown once, only its digest stays. *lives_ms*: until it ends."""
-    token = secrets.mint({REGISTRATION: "a_", OPERATOR: "o_"}.get(kind, ""))
+def mint(
+    kind: str,
+    network_id: int,
+    connection_id: int | None = None,
+    lives_ms: int | None = None,
+    chosen: str = "",
+) -> str:
+    """A new token of *kind*, or *chosen*; only its digest stays. *lives_ms*: until it ends."""
+    token = chosen or secrets.mint({REGISTRATION: "a_", OPERATOR: "o_"}.get(kind, ""))
     now = instants.now_ms()
     row = {
         "digest": secrets.digest(token),

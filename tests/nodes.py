@@ -142,7 +142,7 @@ class Node:
         self._process = self._launch(more)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
+            with contextlib.suppress(requests.RequestException):
                 if session().get(f"{self.url}/ready", timeout=5).ok:
                     return self
             if self._process.poll() is not None:
@@ -364,7 +364,7 @@ class Gateway:
         assert response.status_code == 202, response.text
         return response.json()
 
-    def wait_until_ready(self, status_url: str, seconds: float = 30) -> Any:
+    def wait_until_ready(self, status_url: str, seconds: float = 60) -> Any:
         """The status of a job once it has ended."""
         deadline = time.monotonic() + seconds
         while (status := self.data(status_url))["status"] not in ("READY", "FAILED"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from gateway_orders import misfit
+from gateway_orders import misfit, within_a_second
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
@@ -50,11 +50,8 @@ def near(text: str, expected: datetime) -> bool:
 @pytest.mark.ocpi(207)
 @pytest.mark.parametrize("version", [{}, {"ocpi_version": "2.1.1"}], ids=["no version", "2.1.1"])
 def test_the_documented_order_is_accepted_within_a_second(gateway: Gateway, version: dict[str, str]) -> None:
-    began = time.monotonic()
+    response = within_a_second(lambda: gateway.post("/ocpi/cpos", {**ALICE, **version}))
 
-    response = gateway.post("/ocpi/cpos", {**ALICE, **version})
-
-    assert time.monotonic() - began < 1
     assert 202 == response.status_code, response.text
     accepted = response.json()
     cpo_id = accepted["cpo_id"]
@@ -74,9 +71,8 @@ def test_the_documented_order_is_accepted_within_a_second(gateway: Gateway, vers
     assert near(accepted["expires_at"], instant_now() + timedelta(hours=2))
     assert (accepted["token_a"][:2], accepted["operator_token"][:2]) == ("a_", "o_")
     assert (45, 45) == (len(accepted["token_a"]), len(accepted["operator_token"]))
-    assert {"token": accepted["token_a"], "url": accepted["ocpi_peer_url"]} == accepted["roam_helper"][
-        "credentials_payload"
-    ]
+    payload = accepted["roam_helper"]["credentials_payload"]
+    assert (accepted["token_a"], accepted["ocpi_peer_url"]) == (payload["token"], payload["url"])
     assert f"'Authorization: Token {accepted['token_a']}'" in accepted["roam_helper"]["curl_snippet"]
     assert "topology" not in accepted
     assert "report_url" not in accepted
@@ -287,8 +283,8 @@ def test_jobs_survive_a_restart(another_node: Callable[..., Node]) -> None:
         gateway = other.gateway()
         small = gateway.ready()
         url = f"{small['destroy_url']}/locations"
-        bulk = gateway.create(url, locations=[{"template": "residential-ac-single"}] * 80)
-        accepted = gateway.create(overrides={"locations": 40, "chargers_per_location": 20})
+        bulk = gateway.create(url, locations=[{"template": "residential-ac-single"}] * 400)
+        accepted = gateway.create(overrides={"locations": 100, "chargers_per_location": 20})
         while not gateway.data(accepted["destroy_url"])["topology"]["locations"]:
             time.sleep(0.02)
         other.kill()
@@ -296,18 +292,18 @@ def test_jobs_survive_a_restart(another_node: Callable[..., Node]) -> None:
         other.start()
 
         assert [False, False] == [job is None or job.ended for job in torn]
-        assert "READY" == gateway.wait_until_ready(accepted["status_url"], 60)["status"]
-        ended = gateway.wait_until_ready(bulk["status_url"], 60)
+        assert "READY" == gateway.wait_until_ready(accepted["status_url"], 120)["status"]
+        ended = gateway.wait_until_ready(bulk["status_url"], 120)
 
-        assert ("READY", 80, 0) == (
+        assert ("READY", 400, 0) == (
             ended["status"],
             ended["results"]["created_count"],
             ended["results"]["failed_count"],
         )
-        assert 80 == len({made["id"] for made in ended["results"]["created"]})
+        assert 400 == len({made["id"] for made in ended["results"]["created"]})
         held = gateway.data(accepted["destroy_url"])["topology"]
-        assert (40, 800) == (held["locations"], held["chargers"])
-        assert 82 == gateway.data(url)["total"]
+        assert (100, 2000) == (held["locations"], held["chargers"])
+        assert 402 == gateway.data(url)["total"]
 
 
 def test_a_finished_network_is_shown_as_documented(gateway: Gateway) -> None:

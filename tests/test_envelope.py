@@ -1,7 +1,6 @@
 """The envelope, status codes and methods of every operation. Conformance 1.B."""
 
 import re
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -119,11 +118,12 @@ def test_the_timestamp_is_the_present_instant_in_utc(cpo: Network) -> None:
     client = cpo.peer()
 
     for path in ("locations", "locations/NOTHING", "locations?limit=x"):
+        before = datetime.now(UTC).replace(microsecond=0)
         body = client.get(path).json()
         told = datetime.fromisoformat(body["timestamp"])
 
         assert TIMESTAMP.fullmatch(body["timestamp"])
-        assert abs((datetime.now(UTC) - told).total_seconds()) < 2
+        assert before <= told <= datetime.now(UTC)
 
 
 @pytest.mark.ocpi(18)
@@ -422,9 +422,7 @@ def test_a_crash_is_500_and_3000_tells_nothing_and_harms_no_later_request(
         assert (500, 3000) == judged(response)
         for word in ("Traceback", "File ", "SELECT", "JSONDecode", "storage", "sqlite", "psycopg"):
             assert word not in response.text
-    before = time.monotonic()
     for name in "abcdefgh":
         put = next(o for o in PUTS if o.role == operation.role and o.schema in ("TokenIn", "LocationIn"))
         body, ids = _renamed(put, name)
         assert (201, 1000) == outcome(stage.send(put, body=body, **ids))
-    assert time.monotonic() - before < 5

@@ -108,7 +108,7 @@ def test_the_printed_order_makes_a_network_in_which_locations_appear(first: Node
     assert 0 == done.returncode, done.stderr
     accepted = json.loads(done.stdout)
     back_office = first.client(accepted["operator_token"])
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(back_office.data("locations")) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert 2 == len(back_office.data("locations"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import badpeer
 import pytest
-from badpeer import SECONDS, TOKEN, BadPeer, sent
+from badpeer import IN_TIME, SECONDS, TOKEN, BadPeer, sent
 from nodes import free_port
 
 from errors import PeerUnusable
@@ -133,7 +133,7 @@ def test_a_bad_answer_is_a_refusal_in_time(path: str, words: str, bad: BadPeer) 
     assert f"GET {bad.url(path)}" == name
     assert what in words.split("|")
     assert PeerUnusable is refusal.type
-    assert took < SECONDS + 1
+    assert took < IN_TIME
     assert 1 == bad.connections - connections
     # 8 MiB are read at most; the rest stands in the buffers of two sockets.
 
@@ -180,7 +180,7 @@ def test_a_call_leaves_no_socket_open(path: str, bad: BadPeer) -> None:
     assert before >= len(list(Path("/dev/fd").iterdir()))
 
 
-@pytest.mark.parametrize(("connect", "total"), [(3.0, SECONDS), (SECONDS, 30.0)])
+@pytest.mark.parametrize(("connect", "total"), [(30.0, SECONDS), (SECONDS, 30.0)])
 def test_a_port_that_takes_no_connection_ends_in_time(
     connect: float, total: float, chosen: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +196,7 @@ def test_a_port_that_takes_no_connection_ends_in_time(
         with pytest.raises(PeerUnusable, match=r": timed out$"):
             peer.call("GET", f"http://127.0.0.1:{full.getsockname()[1]}/", TOKEN)
 
-        assert time.monotonic() - start < SECONDS + 1
+        assert time.monotonic() - start < IN_TIME
 
 
 def test_three_seconds_are_the_limit_of_a_connect() -> None:
@@ -211,7 +211,7 @@ def test_a_resolver_that_does_not_answer_ends_in_time(monkeypatch: pytest.Monkey
     with pytest.raises(PeerUnusable, match="address policy"):
         peer.call("GET", "http://peer.example/", TOKEN)
 
-    assert time.monotonic() - start < SECONDS + 1
+    assert time.monotonic() - start < IN_TIME
     ended.set()
 
 
@@ -222,7 +222,7 @@ def test_a_peer_that_takes_no_body_ends_in_time(bad: BadPeer) -> None:
         with pytest.raises(PeerUnusable, match=r": timed out$"):
             peer.call("POST", f"http://127.0.0.1:{deaf.getsockname()[1]}/", TOKEN, "x" * 30_000_000)
 
-        assert time.monotonic() - start < SECONDS + 1
+        assert time.monotonic() - start < IN_TIME
     assert 1000 == peer.call("GET", bad.url("/ok"), TOKEN).status_code
 
 
@@ -279,7 +279,7 @@ def test_an_unwrapped_call_fails_as_a_call_does(path: str, bad: BadPeer) -> None
     with pytest.raises(PeerUnusable, match=rf"^POST {bad.url(path)}: \w+"):
         peer.call_unwrapped("POST", bad.url(path), TOKEN, {"result": "ACCEPTED"})
 
-    assert time.monotonic() - start < SECONDS + 1
+    assert time.monotonic() - start < IN_TIME
 
 
 @pytest.mark.usefixtures("sandbox")

@@ -5,6 +5,7 @@ import re
 import string
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import hatchery
@@ -96,20 +97,21 @@ def test_register_prints_its_steps_then_rotates_then_unregisters(network: Networ
 
 @pytest.mark.ocpi(79)
 def test_register_says_which_endpoints_are_missing_and_does_not_post(
-    network: Network, peer: PeerServer
+    another_node: Callable[..., Node], peer: PeerServer
 ) -> None:
+    node = another_node(required_endpoints="credentials,cdrs,tokens")
     own = {"identifier": "credentials", "url": f"{peer.url}/2.1.1/credentials"}
     peer.answers["/2.1.1"] = lambda _: (200, envelope({"version": "2.1.1", "endpoints": [own]}))
-    wanted = {"OCPI_GATEWAY_REQUIRED_ENDPOINTS": "credentials,cdrs,tokens"}
 
-    failed = run(network.node, "register", peer.versions_url, TOKEN_A, "--as", name_of(network), **wanted)
+    failed = run(node, "register", peer.versions_url, TOKEN_A, "--as", "NL/DEM")
 
     assert 1 == failed.returncode
     assert "failed (3003)" in failed.stderr
     assert "cdrs, tokens" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert ["/versions", "/2.1.1"] == [call["path"] for call in peer.seen]
-    assert [] == connections.of_network(network.id)
+    left = run(node, "register", "--as", "NL/DEM", "--unregister", "NL/TNM")
+    assert "no connection with NL/TNM" in left.stderr
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,7 @@ def test_register_says_which_endpoints_are_missing_and_does_not_post(
         (("--unregister", "NL/TNM"), "no connection with NL/TNM"),
         (("--rotate", "nonsense"), "write it as"),
         (("http://169.254.169.254/", TOKEN_A), "failed (3001)"),
+        (("http://10.1.2.3/", TOKEN_A), "the entry 10.1.2.3:80-80 in PEER_ALLOW allows it"),
         (("http://127.0.0.1:9999/versions", "a b"), "token"),
     ],
 )

@@ -5,6 +5,7 @@ is connected to here; workflows/peer.py connects to what `route_to` found.
 """
 
 import ipaddress
+import logging
 import re
 import socket
 import threading
@@ -18,6 +19,7 @@ from errors import PeerUnusable
 from settings import Settings, settings
 
 REFUSED = "The address policy refuses this URL."
+_log = logging.getLogger(__name__)
 
 _WEB_PORTS = frozenset({80, 443})
 _FIRST_FREE_PORT = 1024
@@ -28,6 +30,18 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: Names to addresses; looked up at each call, so that a test can put its own here.
 resolver: Callable[[str, int], Any] = socket.getaddrinfo
+
+
+class AddressRefused(PeerUnusable):
+    """The address policy refuses a URL.
+
+    The peer gets the same message whatever *reason* is (security.md 3.2 number 7). *reason* is for the
+    operator: it names the host, the address, the rule, and what would allow the address.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(REFUSED)
+        self.reason = reason
 
 
 # The policy
@@ -128,17 +142,27 @@ class Policy:
         entries = chosen.peer_allow.replace(" ", "").split(",")
         return cls(chosen.loopback_peers, tuple(Allowed.read(entry) for entry in entries if entry))
 
-    def passes(self, host: str, address: Address, port: int) -> bool:
-        """May *address*, to which *host* resolved, be connected to on *port*?"""
+    def refusal(self, host: str, address: Address, port: int) -> str | None:
+        """Why *address*, to which *host* resolved, may not be called on *port*; None if it may be called."""
         if getattr(address, "scope_id", None) is not None or _is_link_local(address):
-            return False
+            return "it is link-local or has a zone id, which nothing allows"
         if any(address == entry.address and port in entry.ports for entry in self.allowed):
-            return True
+            return None
+        rule = self._broken_rule(host, address, port)
+        if rule is None:
+            return None
+        entry = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
+        return f"{rule}; the entry {entry}:{port}-{port} in PEER_ALLOW allows it"
+
+    def _broken_rule(self, host: str, address: Address, port: int) -> str | None:
         if _within(address, _LOOPBACK) and host in {"localhost", str(address)}:
-            return self.loopback and port >= _FIRST_FREE_PORT
+            if not self.loopback:
+                return "it is on this machine, and ALLOW_LOOPBACK_PEERS is off"
+            return None if port >= _FIRST_FREE_PORT else f"port {port} on this machine is below 1024"
         if port not in _WEB_PORTS and port < _FIRST_FREE_PORT:
-            return False
-        return not any(_within(meant, _DENIED) for meant in _meant(address))
+            return f"port {port} is not 80, 443, or 1024 and above"
+        denied = (network for meant in _meant(address) for network in _DENIED if meant in network)
+        return next((f"it leads into {network}, which is not public" for network in denied), None)
 
 
 def policy() -> Policy:
@@ -192,20 +216,28 @@ class Route:
 
 
 def _parse(url: str) -> Target:
-    """*url*, read; ValueError when it is not one that may be called."""
+    """*url*, read; AddressRefused when it is not one that may be called."""
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise ValueError("form")
+        raise AddressRefused(
+            "The URL is not printable ASCII with http or https and a host, or it has user info, a fragment, "
+            "or a backslash."
+        )
     scheme, host = parts["scheme"].lower(), parts["host"].lower()
     port = int(parts["port"] or (443 if scheme == "https" else 80))
-    if not 0 < port <= _LAST_PORT or len(host) > _LONGEST_NAME:
-        raise ValueError("port or length")
+    if not 0 < port <= _LAST_PORT:
+        raise AddressRefused(f"{host}: there is no port {port}.")
+    if len(host) > _LONGEST_NAME:
+        raise AddressRefused(f"A host has at most {_LONGEST_NAME} characters.")
     literal: Address | None = None
-    if host.startswith("["):
-        host = host[1:-1]
-        literal = ipaddress.IPv6Address(host)
-    elif _NUMBER.fullmatch(host):
-        literal = ipaddress.IPv4Address(host)
+    try:
+        if host.startswith("["):
+            host = host[1:-1]
+            literal = ipaddress.IPv6Address(host)
+        elif _NUMBER.fullmatch(host):
+            literal = ipaddress.IPv4Address(host)
+    except ValueError:
+        raise AddressRefused(f"{host} is neither a name nor a dotted decimal IPv4 or IPv6 address.") from None
     path = parts["path"] or "/"
     return Target(scheme, host, port, path, path + (parts["query"] or ""), literal)
 
@@ -226,18 +258,42 @@ def _resolve(host: str, port: int, deadline: float) -> list[Address]:
 
 
 def route_to(url: str, deadline: float) -> Route:
-    """The way to *url*, or the one refusal that tells nothing: not even whether a name exists."""
-    rules = policy()
+    """The way to *url*, once every address of its host has passed the policy.
+
+    Raises:
+        AddressRefused: one has not, or the host has none. The reason is logged.
+    """
     try:
         target = _parse(url)
-        addresses = (
-            _resolve(target.host, target.port, deadline) if target.literal is None else [target.literal]
-        )
-    except (ValueError, OSError):
-        raise PeerUnusable(REFUSED) from None
-    if not addresses or not all(rules.passes(target.host, address, target.port) for address in addresses):
-        raise PeerUnusable(REFUSED)
+        addresses = _addresses(target, deadline)
+        _judge(target, addresses)
+    except AddressRefused as refused:
+        _log.warning("peer address refused", extra={"reason": refused.reason})
+        raise
     return Route(target, tuple(addresses), deadline)
+
+
+def _addresses(target: Target, deadline: float) -> list[Address]:
+    if target.literal is not None:
+        return [target.literal]
+    try:
+        addresses = _resolve(target.host, target.port, deadline)
+    except TimeoutError:
+        raise AddressRefused(f"{target.host} was not resolved in time.") from None
+    except (ValueError, OSError) as error:
+        raise AddressRefused(f"{target.host} does not resolve: {error}.") from None
+    if not addresses:
+        raise AddressRefused(f"{target.host} does not resolve.")
+    return addresses
+
+
+def _judge(target: Target, addresses: list[Address]) -> None:
+    rules = policy()
+    for address in addresses:
+        rule = rules.refusal(target.host, address, target.port)
+        if rule is not None:
+            found = str(address) if target.literal else f"{target.host} resolves to {address}, which"
+            raise AddressRefused(f"{found} is refused for port {target.port}: {rule}.")
 
 
 def left(deadline: float) -> float:

@@ -1,4 +1,4 @@
-"""What a partner pastes to register at a network: gateway-api.md 4.3, and one that really does it."""
+"""What a partner needs to register at a network, ready to paste. Source: gateway-api.md 4.3."""
 
 import shlex
 from typing import Any
@@ -7,30 +7,50 @@ import orjson
 
 from settings import settings
 from storage import access
+from storage.networks import Network
 from workflows.exchange import VERSION, versions_url
 
+_VARIABLES = {
+    "token": ("MY_TOKEN", "a token of yours that this network presents to you"),
+    "url": ("MY_VERSIONS_URL", "your versions URL"),
+    "country_code": ("MY_COUNTRY_CODE", "your country code, such as NL"),
+    "party_id": ("MY_PARTY_ID", "your party id, such as ABC"),
+}
 
-def helper(role: str, token_a: str) -> dict[str, Any]:
-    """The documented payload and curl, and `register_snippet`, which needs only two variables set."""
-    payload = {"token": token_a, "url": versions_url(role)}
-    url = f"{settings().base_url}/ocpi/{access.opens(role)}/{VERSION}/credentials"
-    head = (
-        f"curl -X POST {shlex.quote(url)} -H 'Authorization: Token {token_a}'"
-        " -H 'Content-Type: application/json'"
-    )
-    mine = {
-        "token": "'\"$MY_TOKEN\"'",
-        "url": "'\"$MY_VERSIONS_URL\"'",
-        "country_code": "NL",
-        "party_id": "EXA",
-        "business_details": {"name": "Example"},
-    }
-    told = orjson.dumps(mine).decode().replace('\\"', '"')
+
+def helper(network: Network, token_a: str) -> dict[str, Any]:
+    """The network's own credentials, and a shell command that registers a partner with its own."""
+    command = _register_command(network.role, token_a)
     return {
-        "credentials_payload": payload,
-        "curl_snippet": f"{head} -d {shlex.quote(orjson.dumps(payload).decode())}",
-        "register_snippet": (
-            "# MY_TOKEN: a token that we are to present to you; MY_VERSIONS_URL: your versions URL\n"
-            f"{head} -d '{told}'"
-        ),
+        "credentials_payload": {
+            "token": token_a,
+            "url": versions_url(network.role),
+            "business_details": {"name": network.name},
+            "party_id": network.party_id,
+            "country_code": network.country_code,
+        },
+        "curl_snippet": command,
+        "register_snippet": command,
     }
+
+
+def _register_command(role: str, token_a: str) -> str:
+    """A curl that posts the credentials of whoever pastes it.
+
+    Every value that differs between partners is a shell variable: credentials of the same party
+    replace its registration. A shell in which one is not set prints what to set and does not call.
+    """
+    values = {
+        name: f"${{{variable}:?set {variable} to {text}}}" for name, (variable, text) in _VARIABLES.items()
+    }
+    body = orjson.dumps({**values, "business_details": {"name": "$MY_COUNTRY_CODE $MY_PARTY_ID"}}).decode()
+    url = f"{settings().base_url}/ocpi/{access.opens(role)}/{VERSION}/credentials"
+    return (
+        f"curl -X POST {shlex.quote(url)} -H 'Authorization: Token {token_a}'"
+        f" -H 'Content-Type: application/json' -d {_double_quoted(body)}"
+    )
+
+
+def _double_quoted(text: str) -> str:
+    """*text* as one word of a shell that puts the values of variables into it."""
+    return '"' + text.replace('"', '\\"') + '"'

@@ -85,9 +85,12 @@ def establish(
     return network
 
 
-def mint(network: Network) -> Tokens:
-    """A Token A and an operator token."""
-    return Tokens(access.mint(access.REGISTRATION, network.id), access.mint(access.OPERATOR, network.id))
+def mint(network: Network, chosen: Tokens = Tokens("", "")) -> Tokens:
+    """A Token A and an operator token: those of *chosen*, new ones where it has none."""
+    return Tokens(
+        access.mint(access.REGISTRATION, network.id, chosen=chosen.token_a),
+        access.mint(access.OPERATOR, network.id, chosen=chosen.operator_token),
+    )
 
 
 def create_sites(user: Member, network: Network, body: Body, key: str | None) -> Body:
@@ -226,7 +229,7 @@ def accepted(network: Network, shown: Tokens) -> Body:
         "token_a": shown.token_a,
         "operator_token": shown.operator_token,
         "ocpi_peer_url": versions_url(network.role),
-        "roam_helper": helper(network.role, shown.token_a),
+        "roam_helper": helper(network, shown.token_a),
         "workflow_run_id": network.job_id,
         "status": jobs.PENDING,
         "status_url": f"{path}/status",

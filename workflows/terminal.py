@@ -1,19 +1,27 @@
 """What a person does at a terminal: register at a peer, renew, leave; invite another peer; keys and jobs.
 
-Behind scripts/register, scripts/invite, scripts/keys and scripts/jobs. Works on the same database as a
-running server, which must be up to register: the peer calls back.
+Behind scripts/register, scripts/invite, scripts/keys and scripts/jobs. Each works with the settings and
+the database of the running server.
 """
 
 import argparse
+import logging
 import sys
 
+from pydantic import ValidationError
+
 import errors
-from settings import settings
+from settings import PREFIX
 from storage import access, connections, instants, jobs, keys, networks
 from storage.connections import Link
 from storage.networks import Network
 from storage.objects import Party
-from workflows import exchange, registration, startup
+from workflows import exchange, registration, running_server
+from workflows.addresses import AddressRefused
+from workflows.running_server import NoServerError
+
+_SERVER = argparse.ArgumentParser(add_help=False)
+_SERVER.add_argument("--port", type=int, help="port of our server, where several run on one DATA_DIR")
 
 
 def main(arguments: list[str]) -> None:
@@ -23,9 +31,15 @@ def main(arguments: list[str]) -> None:
     run = commands.get(command)
     if run is None:
         sys.exit(f"say one of {', '.join(commands)}")
+    logging.getLogger().addHandler(logging.NullHandler())  # the log is the server's; this prints sentences
     try:
-        startup.prepare()
         run(rest)
+    except ValidationError as invalid:
+        sys.exit("\n".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in invalid.errors()))
+    except NoServerError as error:
+        sys.exit(str(error))
+    except AddressRefused as refused:
+        sys.exit(f"failed ({refused.status_code}): {refused.message} {refused.reason}")
     except errors.Refusal as refusal:
         sys.exit(f"failed ({refusal.status_code}): {refusal.message}")
     except KeyboardInterrupt:
@@ -36,8 +50,8 @@ def register(arguments: list[str]) -> None:
     """Register at a peer, or with --rotate or --unregister act on a registration that exists."""
     parser = argparse.ArgumentParser(
         prog="scripts/register",
-        description="Register one of our networks at a peer, step by step. Our server must be running, "
-        f"for the peer calls {settings().base_url} back.",
+        parents=[_SERVER],
+        description="Register one of our networks at a peer, step by step. The peer calls our server back.",
     )
     parser.add_argument("versions_url", nargs="?", help="the peer's versions URL")
     parser.add_argument("token_a", nargs="?", help="the Token A that the peer gave")
@@ -46,7 +60,7 @@ def register(arguments: list[str]) -> None:
     parser.add_argument(
         "--unregister", metavar="NL/TNM", type=_party, help="end the registration with this peer"
     )
-    given = parser.parse_args(arguments)
+    given = _parse(parser, arguments)
     network = _network(given.ours)
     if given.rotate:
         registration.rotate(network, _link(network, given.rotate), _say)
@@ -62,10 +76,11 @@ def invite(arguments: list[str]) -> None:
     """Print a fresh Token A."""
     parser = argparse.ArgumentParser(
         prog="scripts/invite",
+        parents=[_SERVER],
         description="Make one more Token A. With it a peer registers, or replaces the registration it has.",
     )
     parser.add_argument("--as", dest="ours", required=True, metavar="NL/DEM", type=_party, help="our party")
-    network = _network(parser.parse_args(arguments).ours)
+    network = _network(_parse(parser, arguments).ours)
     print(f"versions URL    {exchange.versions_url(network.role)}")  # noqa: T201  (for a person)
     print(f"Token A         {access.mint(access.REGISTRATION, network.id)}")  # noqa: T201  (likewise)
 
@@ -78,12 +93,12 @@ def keys_command(arguments: list[str]) -> None:
         "(X-Organization-Id). Only a digest is kept: a key is shown once.",
     )
     act = parser.add_subparsers(dest="act", metavar="list | mint | revoke", required=True)
-    act.add_parser("list", help="every key, without its secret")
-    mint = act.add_parser("mint", help="a new key; the organization is made if it is new")
+    act.add_parser("list", parents=[_SERVER], help="every key, without its secret")
+    mint = act.add_parser("mint", parents=[_SERVER], help="a new key; the organization is made if it is new")
     mint.add_argument("--organization", required=True, metavar="NAME", type=_name)
     mint.add_argument("--role", choices=(keys.USER, keys.ADMIN), default=keys.USER)
-    act.add_parser("revoke", help="end a key").add_argument("id")
-    given = parser.parse_args(arguments)
+    act.add_parser("revoke", parents=[_SERVER], help="end a key").add_argument("id")
+    given = _parse(parser, arguments)
     if given.act == "list":
         for known in keys.listed():
             made = instants.text(known.created_at)[:10]
@@ -100,10 +115,12 @@ def keys_command(arguments: list[str]) -> None:
 def jobs_command(arguments: list[str]) -> None:
     """Show one job, also of a network that is gone."""
     parser = argparse.ArgumentParser(
-        prog="scripts/jobs", description="A durable job: its state, what is done, why it failed."
+        prog="scripts/jobs",
+        parents=[_SERVER],
+        description="A durable job: its state, what is done, why it failed.",
     )
     parser.add_argument("job_id", help="as the answer to the order said: job_id or workflow_run_id")
-    job = jobs.get(parser.parse_args(arguments).job_id)
+    job = jobs.get(_parse(parser, arguments).job_id)
     if job is None:
         sys.exit("there is no such job; those of deleted networks are kept for a day if they were running")
     tally = jobs.tally(job.id)
@@ -123,6 +140,17 @@ def jobs_command(arguments: list[str]) -> None:
     }
     for name, value in shown.items():
         _say(f"{name:11} {value}")
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """The arguments; afterwards the settings of the running server are in force.
+
+    Raises:
+        NoServerError: there is no such server.
+    """
+    options = parser.parse_args(arguments)
+    running_server.adopt(options.port)
+    return options
 
 
 def _name(text: str) -> str:

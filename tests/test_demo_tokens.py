@@ -1,0 +1,92 @@
+"""Tokens of the demo networks that settings name. review.md 2.20."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from nodes import Node, outcome
+from peers import PeerServer
+
+TOKENS = {
+    "demo_cpo_token_a": "cpo-token-a-of-ci",
+    "demo_cpo_operator_token": 'operator-"of"-the-cpo',
+    "demo_emsp_token_a": "emsp-token-a-of-ci",
+    "demo_emsp_operator_token": "operator-of-the-emsp",
+}
+
+Start = Callable[..., Node]
+
+
+def in_files(node: Node) -> list[str]:
+    """The tokens that a file of *node* holds in clear: its database, its logs, its output."""
+    place = Path(node.environment["OCPI_GATEWAY_DATA_DIR"])
+    content = b"".join(path.read_bytes() for path in place.rglob("*") if path.is_file())
+    return [
+        token
+        for token in TOKENS.values()
+        if token.encode() in content or json.dumps(token)[1:-1].encode() in content
+    ]
+
+
+def test_the_tokens_of_the_settings_open_the_demo_networks(another_node: Start, peer: PeerServer) -> None:
+    node = another_node(**TOKENS)
+
+    for role, count in (("cpo", 2), ("emsp", 0)):
+        operator = node.client(TOKENS[f"demo_{role}_operator_token"], role)
+        assert count == len(operator.data("locations"))
+        registered = node.client(TOKENS[f"demo_{role}_token_a"], role).post("credentials", peer.credentials())
+        assert (200, 1000) == outcome(registered)
+
+
+def test_the_banner_names_the_settings_instead_of_the_tokens(another_node: Start) -> None:
+    node = another_node(**TOKENS)
+
+    for name in TOKENS:
+        assert f"$OCPI_GATEWAY_{name.upper()}" in node.banner
+    [curl] = re.findall("^  (curl .*/ocpi/cpo/.*)$", node.banner, re.MULTILINE)
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{curl} --silent --fail"],
+        env=node.surroundings({}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert '"status_code":1000' in done.stdout, done.stderr
+
+
+def test_a_token_that_no_setting_names_is_minted_and_shown(another_node: Start) -> None:
+    node = another_node(demo_cpo_token_a=TOKENS["demo_cpo_token_a"])
+
+    assert "$OCPI_GATEWAY_DEMO_CPO_TOKEN_A" in node.banner
+    [operator] = re.findall(r"CPO NL/DEM .*?operator token +(o_\S+)", node.banner, re.DOTALL)
+    assert 2 == len(node.client(operator).data("locations"))
+
+
+def test_no_file_and_no_log_line_holds_a_token(another_node: Start, peer: PeerServer) -> None:
+    node = another_node(log_level="DEBUG", **TOKENS)
+    stranger = node.client(None)
+
+    for token in TOKENS.values():
+        stranger.get(f"/ocpi/{token}")
+        stranger.get("/ocpi/cpo/versions", token=token)
+        node.client(token).get("locations")
+    node.client(TOKENS["demo_cpo_token_a"]).post("credentials", peer.credentials())
+
+    assert "(a demo token)" in node.log  # the control: a path with a token is logged
+    assert [] == in_files(node)
+
+
+def test_later_tokens_are_ignored_with_one_line(another_node: Start) -> None:
+    node = another_node(**TOKENS)
+    later = {f"OCPI_GATEWAY_{name.upper()}": f"another-{token}" for name, token in TOKENS.items()}
+
+    node.stop()
+    assert "demo tokens ignored" not in node.log
+    node.start(**later)
+
+    assert 1 == node.log.count("demo tokens ignored")
+    assert (200, 1000) == outcome(node.client(TOKENS["demo_cpo_operator_token"]).get("locations"))
+    another = node.client(later["OCPI_GATEWAY_DEMO_CPO_OPERATOR_TOKEN"])
+    assert (401, 2000) == outcome(another.get("locations"))

@@ -1,0 +1,86 @@
+"""Settings that a start refuses, each with a sentence that names the setting and says what to do."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nodes import ROOT, free_port
+from pydantic import ValidationError
+
+from settings import Settings
+
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (a start with one of them is refused)
+
+
+def start(place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Start the program with settings that it refuses."""
+    settings = {"DATA_DIR": str(place / "data"), "PORT": str(free_port()), **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "handlers.serve"],
+        cwd=ROOT,
+        env={f"OCPI_GATEWAY_{name}": value for name, value in settings.items()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("host", EVERY_ADDRESS)
+def test_a_public_url_is_required_where_the_host_is_every_address(tmp_path: Path, host: str) -> None:
+    refused = start(tmp_path, HOST=host)
+
+    assert 1 == refused.returncode
+    assert "OCPI_GATEWAY_PUBLIC_URL: must be set" in refused.stderr
+    assert f"HOST is {host}" in refused.stderr
+    assert "https://ocpi.example.com" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("host", EVERY_ADDRESS)
+def test_the_public_url_is_what_is_advertised(host: str) -> None:
+    assert "https://ocpi.example" == Settings(host=host, public_url="https://ocpi.example/").base_url
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:8080"), ("::1", "http://[::1]:8080")]
+)
+def test_one_address_is_advertised_as_it_is(host: str, url: str) -> None:
+    assert url == Settings(host=host).base_url
+
+
+DEMO_TOKENS = ("demo_cpo_token_a", "demo_cpo_operator_token", "demo_emsp_token_a", "demo_emsp_operator_token")
+
+
+@pytest.mark.parametrize("name", DEMO_TOKENS)
+def test_a_demo_token_that_is_too_short_is_refused_by_name_and_not_repeated(
+    tmp_path: Path, name: str
+) -> None:
+    refused = start(tmp_path, **{name.upper(): "short-token-123"})
+
+    assert 1 == refused.returncode
+    assert f"OCPI_GATEWAY_{name.upper()}: must have 16 to 64 characters" in refused.stderr
+    assert "short-token-123" not in refused.stderr
+
+
+@pytest.mark.parametrize("name", DEMO_TOKENS)
+@pytest.mark.parametrize("token", ["x" * 15, "x" * 65, "with a space in it", "caf\xe9-0123456789abcdef"])
+def test_a_demo_token_has_the_form_of_a_token(name: str, token: str) -> None:
+    with pytest.raises(ValidationError, match="16 to 64 characters"):
+        Settings(**{name: token})
+
+
+@pytest.mark.parametrize("token", ["x" * 16, "!" * 64])
+def test_a_demo_token_may_be_any_printable_ascii(token: str) -> None:
+    assert [token] == Settings(demo_cpo_token_a=token).demo_tokens
+
+
+@pytest.mark.parametrize("name", DEMO_TOKENS)
+@pytest.mark.parametrize("other", ["admin_token", *DEMO_TOKENS])
+def test_two_tokens_of_the_settings_are_never_the_same(name: str, other: str) -> None:
+    if name == other:
+        return
+    with pytest.raises(ValidationError, match="differ from every other token"):
+        Settings(**{name: "x" * 20, other: "x" * 20})

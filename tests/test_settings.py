@@ -48,7 +48,7 @@ def test_the_public_url_is_what_is_advertised(host: str) -> None:
     ("host", "url"), [("127.0.0.1", "http://127.0.0.1:8080"), ("::1", "http://[::1]:8080")]
 )
 def test_one_address_is_advertised_as_it_is(host: str, url: str) -> None:
-    assert url == Settings(host=host).base_url
+    assert url == Settings(host=host, port=8080).base_url
 
 
 DEMO_TOKENS = ("demo_cpo_token_a", "demo_cpo_operator_token", "demo_emsp_token_a", "demo_emsp_operator_token")

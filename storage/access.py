@@ -274,7 +274,7 @@ def mint(kind: str, network_id: int, connection_id: int | None = None, lives_ms:
         "created_at": now,
         "expires_at": None if lives_ms is None else now + lives_ms,
     }
-    with database.statement() as connection:
+    with database.transaction() as connection:
         connection.execute(sqlalchemy.insert(ACCESS), row)
     return token
 

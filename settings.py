@@ -36,12 +36,14 @@ class Settings(BaseSettings):
     )
     demo: bool = Field(True, description="Make two demo networks on an empty database.")
     secret_key: str = Field(
-        "", description="Key for the peers' tokens at rest; a 0600 file in DATA_DIR when empty."
+        "",
+        description="Key for the peers' tokens at rest, the same for the whole life of the database; "
+        "a 0600 file in DATA_DIR when empty.",
     )
     admin_token: str = Field(
         "",
         description="Gateway key of the administrator, 16 characters or more; "
-        "minted into DATA_DIR/admin.token when empty.",
+        "minted into DATA_DIR/admin.token when empty. Read by the first start only.",
     )
     jwt_secret: str = Field("", description="Key of gateway JWTs signed with HS256, 32 bytes or more.")
     jwt_jwks_url: str = Field(

@@ -5,6 +5,7 @@ running server, which must be up to register: the peer calls back.
 """
 
 import argparse
+import os
 import sys
 
 import errors
@@ -26,6 +27,8 @@ def main(arguments: list[str]) -> None:
     try:
         startup.prepare()
         run(rest)
+    except errors.CannotStart as refusal:
+        sys.exit(refusal.message)
     except errors.Refusal as refusal:
         sys.exit(f"failed ({refusal.status_code}): {refusal.message}")
     except KeyboardInterrupt:
@@ -159,4 +162,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)  # as the server does: a script may be the first to make a file
     main(sys.argv[1:])

@@ -109,6 +109,11 @@ class Ended:
             if whose == owner and before not in READS
         ]
 
+    @property
+    def statements(self) -> int:
+        """How many there were."""
+        return len(self.out.splitlines())
+
     def first(self, beginning: str) -> int:
         """The number of the first statement that begins so."""
         return next(
@@ -205,12 +210,11 @@ class Site:
             names = [
                 n for n in sqlalchemy.inspect(connection).get_table_names() if n.startswith(("gw", "ocpi"))
             ]
-            found = {
-                name: connection.exec_driver_sql(f"SELECT * FROM {name}").mappings().all() for name in names
-            }  # noqa: S608
+            found = {name: connection.execute(sqlalchemy.text(f"SELECT * FROM {name}")) for name in names}  # noqa: S608
+            rows = {name: result.mappings().all() for name, result in found.items()}
         return {
-            name: sorted(str({k: v for k, v in row.items() if v is not None}) for row in rows)
-            for name, rows in found.items()
+            name: sorted(str({k: v for k, v in row.items() if v is not None}) for row in whole)
+            for name, whole in rows.items()
         }
 
 
@@ -262,11 +266,11 @@ class Kills:
         for number in numbers:
             if site is None:
                 site = self.new()
-                before = site.state()
+                before = None if self.always else site.state()
             killed = site.start(number, **self.settings)
             if killed.code != KILLED:
                 wrong.append(f"{number}: was not killed: {killed.code} {killed.message}")
-            if site.state() == before and not self.always:
+            if not self.always and site.state() == before:
                 continue  # the next start is that of an undisturbed site, which succeeds
             wrong += [f"{number}: {what}" for what in self._again(site)]
             site.remove()

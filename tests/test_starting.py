@@ -14,7 +14,7 @@ from storage import database
 from workflows import engine
 
 EVERY = 20
-"""Every 20th statement of the engine; scripts/killing_starts takes them all."""
+"""Every 20th statement of the engine; scripts/killing_starts takes every one."""
 
 Sites = Callable[..., Site]
 

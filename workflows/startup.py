@@ -66,9 +66,8 @@ def _look_at_admin_token() -> None:
     token = secrets.admin_token()
     if token is not None and not keys.is_admin(token):
         given = "ADMIN_TOKEN" if settings().admin_token else secrets.admin_token_file()
-        log.warning(
-            "%s is ignored: it is not a live key. `scripts/keys mint --role admin` makes a new key.", given
-        )
+        remedy = "`scripts/keys mint --organization NAME --role admin` makes a new one"
+        log.warning("%s is ignored: it is not a live key of an administrator; %s.", given, remedy)
 
 
 def _demo(organization: str, role: str, party: tuple[str, str], slug: str) -> Invitation:
@@ -103,7 +102,8 @@ def banner(invitations: list[Invitation]) -> str:
 def _order() -> list[str]:
     """A curl that makes a network of one's own."""
     path = secrets.admin_token_file().resolve()
-    key = "$OCPI_GATEWAY_ADMIN_TOKEN" if settings().admin_token else f"$(cat '{path}')"
+    is_setting = settings().admin_token or not path.exists()
+    key = "$OCPI_GATEWAY_ADMIN_TOKEN" if is_setting else f"$(cat '{path}')"
     body = '{"template":"small-urban-ac","country_code":"NL","party_id":"ABC","name_prefix":"mine"}'
     curl = (
         f'  curl -X POST {settings().base_url}/ocpi/cpos -H "Authorization: Bearer {key}"'

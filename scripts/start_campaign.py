@@ -32,20 +32,24 @@ from starting import BROKEN, WITH_JOBS, Kills, Site  # noqa: E402
 
 SETTINGS = {"OCPI_GATEWAY_DEMO": "1", WITH_JOBS: "1"}
 
+MOST_UNREACHED = 10
+
 
 @dataclass
 class Result:
     """What came of one kind of start."""
 
     what: str
-    kills: int
+    statements: int
+    unreached: int
     seconds: float
     wrong: list[str]
 
     @property
     def row(self) -> str:
         """A row of the page's table."""
-        return f"| {self.what} | {self.kills} | {len(self.wrong)} | {self.seconds:.0f} s |"
+        figures = (self.statements, self.unreached, len(self.wrong), f"{self.seconds:.0f} s")
+        return f"| {self.what} | {' | '.join(map(str, figures))} |"
 
 
 def enumerate_kills(what: str, new: Callable[[], Site], settings: dict[str, str], kept: bool) -> Result:  # noqa: FBT001  (one caller)
@@ -64,7 +68,7 @@ def enumerate_kills(what: str, new: Callable[[], Site], settings: dict[str, str]
             print(f"{what}: {number} of {ended.statements} statements, {len(wrong)} complaints", flush=True)
     for complaint in wrong:
         print(f"{what}: {complaint[:300]}")
-    return Result(what, ended.statements, time.monotonic() - began, wrong)
+    return Result(what, ended.statements, len(kills.unreached), time.monotonic() - began, wrong)
 
 
 def relax(url: str) -> str:
@@ -121,8 +125,10 @@ Every SQL statement of the main thread counts: ours, those of Alembic, and those
 started again. A complaint is a start that fails, a schema or a number of rows that differs from an
 undisturbed start, or a row that an upgrade lost. The control must have complaints.
 
-| start | statements, each a kill | complaints | duration |
-| --- | ---: | ---: | ---: |
+The start of the engine has a few statements more or fewer each time, so some kills come too late.
+
+| start | statements, each to be a kill | came too late | complaints | duration |
+| --- | ---: | ---: | ---: | ---: |
 {rows}
 """
 
@@ -145,7 +151,8 @@ def main() -> int:
     (ROOT / "docs" / "measurements" / f"starts-{database}.md").write_text(page)
     print("\n" + page)
     *tried, control = results
-    return int(any(result.wrong for result in tried) or not control.wrong)
+    failed = any(result.wrong or result.unreached > MOST_UNREACHED for result in tried)
+    return int(failed or not control.wrong)
 
 
 if __name__ == "__main__":

@@ -258,6 +258,9 @@ class Kills:
     always: bool = False
     """Start again even where the kill left the site as it was."""
 
+    unreached: list[int] = field(default_factory=list)
+    """Where a start had ended before: that of the engine has a few statements more or fewer each time."""
+
     def at(self, numbers: list[int]) -> list[str]:
         """Kill a start at each statement of *numbers* and start again; what went wrong."""
         wrong: list[str] = []
@@ -268,7 +271,9 @@ class Kills:
                 site = self.new()
                 before = None if self.always else site.state()
             killed = site.start(number, **self.settings)
-            if killed.code != KILLED:
+            if killed.code == 0:
+                self.unreached.append(number)
+            elif killed.code != KILLED:
                 wrong.append(f"{number}: was not killed: {killed.code} {killed.message}")
             if not self.always and site.state() == before:
                 continue  # the next start is that of an undisturbed site, which succeeds

@@ -17,6 +17,7 @@ Refusal
 │   ├── NotEnough          2002, HTTP 200
 │   └── UnknownLocation    2003, HTTP 200
 └── ServerError            3000, HTTP 500
+    ├── CannotStart        no answer to a request: the program ends with the message
     ├── Unavailable        3000, HTTP 503: the database, or the issuer of a JWT, cannot be reached
     ├── PeerUnusable       3001, HTTP 200
     ├── NoCommonVersion    3002, HTTP 200
@@ -203,10 +204,19 @@ class ServerError(Refusal):
     http_status = 500
 
 
+class CannotStart(ServerError):
+    """The program cannot start; *message* says why, and what to do."""
+
+
 class Unavailable(ServerError):
     """The database, or the issuer of a JWT, cannot be reached."""
 
     http_status = 503
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to ask again, in seconds. RFC 9110 10.2.3."""
+        return {"Retry-After": "1"}
 
 
 class PeerUnusable(ServerError):

@@ -66,14 +66,15 @@ class Settings(BaseSettings):
         "",
         exclude=True,
         repr=False,
-        description="Key for the peers' tokens at rest; a 0600 file in DATA_DIR when empty.",
+        description="Key for the peers' tokens at rest, the same for the whole life of the database; "
+        "a 0600 file in DATA_DIR when empty.",
     )
     admin_token: str = Field(
         "",
         exclude=True,
         repr=False,
         description="Gateway key of the administrator, 16 characters or more; "
-        "minted into DATA_DIR/admin.token when empty.",
+        "minted into DATA_DIR/admin.token when empty. Read by the first start only.",
     )
     demo_cpo_token_a: str = _demo_token("Token A of the demo CPO")
     demo_cpo_operator_token: str = _demo_token("Operator token of the demo CPO")

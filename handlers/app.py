@@ -117,9 +117,6 @@ def _refuse_as_the_face_does(app: flask.Flask, default: Face) -> None:
 
     @app.errorhandler(Exception)
     def crash(error: Exception) -> flask.Response:
-        if database.is_corrupt(error):
-            log.error("database_corrupt", extra={"reason": str(error)[:200]})
-            return refuse(errors.Unavailable("The database is damaged; its operator has to restore it."))
         log.error("crashed", exc_info=error)
         return refuse(errors.ServerError("Unexpected failure; it has been logged."))
 

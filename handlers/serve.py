@@ -30,6 +30,7 @@ _END_SECONDS = 14
 
 def main() -> None:
     """Serve."""
+    os.umask(0o077)  # the SQLite files and locks are private from the moment they exist
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until it serves, Ctrl-C ends it without a traceback
     parser = argparse.ArgumentParser(
         prog="scripts/serve",
@@ -43,9 +44,9 @@ def main() -> None:
     listening = _listen(given)
     try:
         print(startup.banner(startup.prepare()), flush=True)  # noqa: T201  (the one-time banner)
-    except errors.Refusal as refusal:
+        _serve(listening, given)
+    except errors.CannotStart as refusal:
         sys.exit(f"{refusal.message} DATABASE_URL is {_without_password(given.database)}.")
-    _serve(listening, given)
 
 
 def _read_settings() -> Settings:

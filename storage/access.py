@@ -280,7 +280,7 @@ def mint(
         "created_at": now,
         "expires_at": None if lives_ms is None else now + lives_ms,
     }
-    with database.statement() as connection:
+    with database.transaction() as connection:
         connection.execute(sqlalchemy.insert(ACCESS), row)
     return token
 

@@ -70,14 +70,14 @@ def record(
         "reason": reason,
         "created_at": instants.now_ms(),
     }
-    with database.statement() as connection:
+    with database.transaction() as connection:
         connection.execute(sqlalchemy.insert(_TABLE), row)
     return uid
 
 
 def respond(uid: str, response: str) -> None:
     """Keep what the CPO answered at once."""
-    with database.statement() as connection:
+    with database.transaction() as connection:
         connection.execute(_SET_RESPONSE, {"k_uid": uid, "answer": response})
 
 

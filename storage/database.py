@@ -10,8 +10,10 @@ compiled once, and run on the driver directly: a quarter of what the core's exec
 
 import contextlib
 import fcntl
+import logging
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -22,22 +24,38 @@ import psycopg
 import sqlalchemy
 from sqlalchemy import Connection, Engine, Executable, NullPool, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import SQLModel
 
 import errors
 from settings import Settings, settings
 
+log = logging.getLogger("ocpi_gateway")
+
 _LOCK_NUMBER = 0x0C9121  # any number of our own, for pg_advisory_lock
-_BUSY_MILLISECONDS = 15_000
+_WAIT_MS = 2_000
+"""How long a request waits for a lock of the database."""
+
+_JOB_WAIT_MS = 15_000
+_BRIEF_SECONDS = 0.5
+"""Nobody holds the write lock for so long while the database is well."""
+
 _BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 _FAILURES = (
-    OperationalError,
-    InterfaceError,
     sqlite3.OperationalError,
     psycopg.OperationalError,
     psycopg.InterfaceError,
+    psycopg.errors.DataCorrupted,
+    psycopg.errors.IndexCorrupted,
 )
+_HINTS = {
+    "malformed": "Restore a backup of the file, or move it away to start with an empty one.",
+    "not a database": "Restore a backup of the file, or move it away to start with an empty one.",
+    "full": "Free space on the disk, then start again.",
+    "disk I/O error": "Look at the disk and at the space on it, then start again.",
+    "No space left": "Free space on the disk, then start again.",
+}
+"""What to do when a start fails, by a part of the reason."""
+
 _TWINS = (sqlalchemy.exc.IntegrityError, sqlite3.IntegrityError, psycopg.IntegrityError)
 
 Values = Mapping[str, Any]
@@ -93,18 +111,9 @@ class Query:
         joined = _joined.get()
         if joined is not None:
             return joined.execute(self, values)
-        pool = _pool()
-        line = pool.take()
-        try:
-            outcome = line.execute(self, values)
-        except _FAILURES as error:
-            pool.drop(line)
-            raise errors.Unavailable("The database is unavailable; try again.") from error
-        except BaseException:
-            pool.drop(line)
-            raise
-        pool.give_back(line)
-        return outcome
+        reads = isinstance(self._statement, Executable) and self._statement.is_select
+        with contextlib.nullcontext() if reads else _pool().writers.place(), _leased() as line:
+            return line.execute(self, values)
 
 
 class Line:
@@ -128,6 +137,32 @@ class Line:
         self.driver.execute(text)
 
 
+class _Writers:
+    """The writers of this process: at most *most* at once, so that readers always find a thread."""
+
+    def __init__(self, most: int) -> None:
+        self._places = threading.BoundedSemaphore(most)
+        self._began: dict[int, float] = {}
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Take part. While all places are taken, wait briefly, unless the others have waited long.
+
+        Raises:
+            errors.Unavailable: no place became free.
+        """
+        began, writer = time.monotonic(), threading.get_ident()
+        is_stuck = any(began - other > _BRIEF_SECONDS for other in list(self._began.values()))
+        if not self._places.acquire(timeout=0 if is_stuck else _BRIEF_SECONDS):
+            raise errors.Unavailable("Too many requests wait for the database; try again.")
+        self._began[writer] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._began[writer]
+            self._places.release()
+
+
 class _Pool:
     """The lines to one database that are idle now."""
 
@@ -136,9 +171,10 @@ class _Pool:
         url = given.database
         self.engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         self.idle: deque[Line] = deque()
+        self.writers = _Writers(max(1, given.threads - 2))
         if self.engine.dialect.name == "sqlite":
             Path(url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            event.listen(self.engine, "connect", _prepare_sqlite)
+        _prepare(self.engine, _WAIT_MS)
 
     def take(self) -> Line:
         """An idle line, or a new one."""
@@ -146,10 +182,7 @@ class _Pool:
             return self.idle.pop()
         except IndexError:
             pass
-        try:
-            return Line(self.engine.connect())
-        except _FAILURES as error:
-            raise errors.Unavailable("The database is unavailable; try again.") from error
+        return Line(self.engine.connect())
 
     def give_back(self, line: Line) -> None:
         """Keep *line* for the next request."""
@@ -194,14 +227,19 @@ def _pool() -> _Pool:
         return _open[0]
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    for pragma in (
-        f"busy_timeout={_BUSY_MILLISECONDS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+def _prepare(engine: Engine, wait_ms: int) -> None:
+    """Let the connections of *engine* wait for a lock no longer than *wait_ms*."""
+    commands = [f"SET lock_timeout = {wait_ms}"]
+    if engine.dialect.name == "sqlite":
+        pragmas = (f"busy_timeout={wait_ms}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+        commands = [f"PRAGMA {pragma}" for pragma in pragmas]
+
+    def prepare(connection: Any, _record: object) -> None:
+        for command in commands:
+            connection.execute(command)
+        connection.commit()
+
+    event.listen(engine, "connect", prepare)
 
 
 def close() -> None:
@@ -234,7 +272,7 @@ def dialect() -> str:
 
 @contextlib.contextmanager
 def statement() -> Iterator[Connection]:
-    """A connection for one statement, outside any transaction unless one is already open.
+    """A connection for reading, outside any transaction unless one is already open.
 
     Raises:
         errors.Unavailable: the database cannot be reached or stays locked.
@@ -252,13 +290,13 @@ def transaction() -> Iterator[Connection]:
     """All or nothing; joins the transaction that is already open, if one is.
 
     Raises:
-        errors.Unavailable: the database cannot be reached or stays locked.
+        errors.Unavailable: the database cannot be reached or stays locked, or too many wait for it.
     """
     joined = _joined.get()
     if joined is not None:
         yield joined.core
         return
-    with _leased() as line:
+    with _pool().writers.place(), _leased() as line:
         line.say(_BEGIN[line.engine.dialect.name])
         mark = _joined.set(line)
         try:
@@ -282,9 +320,8 @@ def joining(opened: Transaction) -> Iterator[None]:
     """
     mark = _joined.set(Line(opened))
     try:
-        yield
-    except _FAILURES as error:
-        raise errors.Unavailable("The database is unavailable; try again.") from error
+        with _translated():
+            yield
     except _TWINS as error:
         raise errors.Conflict("It is there already.") from error
     finally:
@@ -297,51 +334,83 @@ def engine_of_jobs() -> Transactions:
         settings().database, pool_size=20, max_overflow=0, pool_pre_ping=not is_sqlite()
     )
     if is_sqlite():
-        event.listen(made, "connect", _prepare_sqlite_of_jobs)
+        event.listen(made, "connect", _begin_immediate)
+    _prepare(made, _JOB_WAIT_MS)
     return made
 
 
-def _prepare_sqlite_of_jobs(connection: Any, record: object) -> None:
+def _begin_immediate(connection: Any, _record: object) -> None:
     connection.isolation_level = "IMMEDIATE"
-    _prepare_sqlite(connection, record)
 
 
 @contextlib.contextmanager
 def _leased() -> Iterator[Line]:
     """A line for a while; it is ended if the database fails on it."""
     pool = _pool()
-    line = pool.take()
-    try:
-        yield line
-    except _FAILURES as error:
-        pool.drop(line)
-        raise errors.Unavailable("The database is unavailable; try again.") from error
-    except BaseException:
+    with _translated():
+        line = pool.take()
+        try:
+            yield line
+        except BaseException as error:
+            if _is_outage(error):
+                pool.drop(line)
+            else:
+                pool.give_back(line)
+            raise
         pool.give_back(line)
-        raise
-    pool.give_back(line)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turn failures of the database into errors.Unavailable, and log the reason."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_outage(error):
+            raise
+        log.error("database_failed", extra={"reason": _reason(error)})  # noqa: TRY400  (the reason is enough)
+        raise errors.Unavailable("The database is unavailable; try again.") from error
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Does the database fail, and not the statement. For a damaged file sqlite3 raises the base class."""
+    cause = getattr(error, "orig", error)
+    return isinstance(cause, _FAILURES) or type(cause) is sqlite3.DatabaseError
+
+
+def _reason(error: BaseException) -> str:
+    """The driver's first line, without statement and parameters."""
+    return str(getattr(error, "orig", error)).partition("\n")[0]
 
 
 @contextlib.contextmanager
 def startup_lock() -> Iterator[None]:
-    """One starter at a time on one database: migrations, secret files, demo networks."""
-    if not is_sqlite():
-        with _leased() as line:
-            line.say(f"SELECT pg_advisory_lock({_LOCK_NUMBER})")
-            try:
-                yield
-            finally:
-                line.say(f"SELECT pg_advisory_unlock({_LOCK_NUMBER})")
-        return
+    """One starter at a time on one database: migrations, secret files, demo networks.
+
+    Raises:
+        errors.CannotStart: the database, or a file that a start needs, cannot be used.
+    """
+    try:
+        with _file_lock() if is_sqlite() else _advisory_lock():
+            yield
+    except (errors.Unavailable, sqlalchemy.exc.DBAPIError, psycopg.Error, OSError) as error:
+        reason = _reason(error.__cause__ or error)
+        hint = next((hint for sign, hint in _HINTS.items() if sign in reason), "")
+        raise errors.CannotStart(f"The program cannot start: {reason.rstrip('.')}. {hint}".strip()) from error
+
+
+@contextlib.contextmanager
+def _file_lock() -> Iterator[None]:
     path = Path(settings().database.removeprefix("sqlite:///")).with_suffix(".lock")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def is_corrupt(error: BaseException) -> bool:
-    """Whether an error says that the SQLite file is damaged."""
-    cause = getattr(error, "orig", error)
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+@contextlib.contextmanager
+def _advisory_lock() -> Iterator[None]:
+    """Held by a connection of its own, which waits as long as it takes."""
+    engine = sqlalchemy.create_engine(settings().database, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK_NUMBER})")
+        yield

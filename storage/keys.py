@@ -1,7 +1,7 @@
 """Keys of the gateway API: who may provision networks, and for which organization. Design section 6.
 
-A key is `ogk_` and 43 characters; only its digest is stored. The one that the setting ADMIN_TOKEN
-names has the id `admin` and is replaced when the setting changes.
+A key is `ogk_` and 43 characters; only its digest is stored. The administrator's first key has the
+id `admin`. Only a first start stores it; afterward keys change through scripts/keys alone.
 """
 
 import hmac
@@ -19,7 +19,7 @@ from storage.networks import ORGANIZATIONS
 USER = "user"
 ADMIN = "admin"
 _PREFIX = "ogk_"
-_SETTING = "admin"
+_FIRST = "admin"
 
 
 class KeyRow(SQLModel, table=True):
@@ -96,11 +96,15 @@ def mint(organization: str, role: str) -> Minted:
     return made
 
 
-def ensure_admin(organization_id: str, token: str) -> None:
-    """Let *token* be the one that the setting names, at home in the organization."""
-    with database.transaction() as connection:
-        connection.execute(_REVOKE, {"k_id": _SETTING})
-        _add(_SETTING, organization_id, ADMIN, token)
+def add_first_admin(organization_id: str, token: str) -> None:
+    """Store *token* as the administrator's key, at home in the organization."""
+    _add(_FIRST, organization_id, ADMIN, token)
+
+
+def is_admin(token: str) -> bool:
+    """Is *token* a live key of an administrator."""
+    member = identify(token)
+    return member is not None and member.kind == ADMIN
 
 
 def _add(key_id: str, organization_id: str, role: str, key: str) -> None:
@@ -112,7 +116,7 @@ def _add(key_id: str, organization_id: str, role: str, key: str) -> None:
         "last4": key[-4:],
         "created_at": instants.now_ms(),
     }
-    with database.statement() as connection:
+    with database.transaction() as connection:
         connection.execute(sqlalchemy.insert(KEYS), row)
 
 

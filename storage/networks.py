@@ -118,6 +118,7 @@ _COLUMNS = [_c[name] for name in Network.__slots__]
 ALIVE = (_c.deleting.is_(False), or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")))
 _OF_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.name == bindparam("name"))
 _ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id"))
+_ANY_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).limit(1)
 _BY_PARTY = sqlalchemy.select(*_COLUMNS).where(
     _c.country_code == bindparam("country_code"),
     _c.party_id == bindparam("party_id"),
@@ -191,6 +192,12 @@ def organization_exists(organization_id: str) -> bool:
     """Is there an organization with this id."""
     with database.statement() as connection:
         return connection.execute(_ORGANIZATION, {"id": organization_id}).first() is not None
+
+
+def any_organization() -> bool:
+    """Is there any organization. A first start makes one."""
+    with database.statement() as connection:
+        return connection.execute(_ANY_ORGANIZATION).first() is not None
 
 
 def hold(organization_id: str) -> None:

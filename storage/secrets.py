@@ -1,7 +1,7 @@
 """Secrets at rest: our tokens as digests, the peers' tokens encrypted.
 
-The key comes from the setting SECRET_KEY or from a file `secret.key` (mode 0600) in DATA_DIR, made
-at first start; the administrator's token likewise. Spec of the scheme: security.md 3.3.
+The key comes from the setting SECRET_KEY or from a file `secret.key` (mode 0600) in DATA_DIR that
+the first start makes; the administrator's token likewise. Spec of the scheme: security.md 3.3.
 """
 
 import base64
@@ -46,17 +46,46 @@ def decrypt(ciphertext: str) -> str:
         raise errors.ServerError("A peer's token was encrypted with another key.") from None
 
 
-def ensure_key() -> None:
-    """Make the key file if neither it nor the setting exists."""
-    _cipher()
+def opens(ciphertext: str) -> bool:
+    """Does the secret key decrypt *ciphertext*.
+
+    Raises:
+        errors.CannotStart: there is no usable secret key.
+    """
+    try:
+        _cipher().decrypt(ciphertext.encode())
+    except InvalidToken:
+        return False
+    return True
 
 
-def kept_token(name: str) -> str:
-    """The token in the file *name* of DATA_DIR, minted there if it is not."""
-    path = settings().data_dir / name
-    if not path.exists():
-        _write_once(path, mint().encode())
-    return path.read_text().strip()
+def create_key() -> None:
+    """Create the key file unless it or the setting exists. Only a first start may do so."""
+    if not settings().secret_key:
+        _write_once(key_file(), Fernet.generate_key())
+
+
+def key_file() -> Path:
+    """Where the key is while the setting SECRET_KEY is empty."""
+    return settings().data_dir / "secret.key"
+
+
+def admin_token_file() -> Path:
+    """Where the administrator's token is while the setting ADMIN_TOKEN is empty."""
+    return settings().data_dir / "admin.token"
+
+
+def admin_token() -> str | None:
+    """The administrator's token from the setting or the file; None if there is neither."""
+    path = admin_token_file()
+    return settings().admin_token or (path.read_text().strip() if path.exists() else None)
+
+
+def create_admin_token() -> str:
+    """The administrator's token, minted into the file unless it or the setting exists."""
+    if not settings().admin_token:
+        _write_once(admin_token_file(), mint().encode())
+    return admin_token() or ""
 
 
 @functools.lru_cache(maxsize=1)
@@ -64,22 +93,34 @@ def _cipher() -> Fernet:
     given = settings().secret_key
     if given:
         return Fernet(base64.urlsafe_b64encode(hashlib.sha256(given.encode()).digest()))
-    path = settings().data_dir / "secret.key"
-    if not path.exists():
-        _write_once(path, Fernet.generate_key())
-    return Fernet(path.read_bytes())
+    try:
+        return Fernet(key_file().read_bytes())
+    except FileNotFoundError:
+        raise wrong_key("The secret key of this database is missing.") from None
+    except ValueError:
+        raise wrong_key(f"{key_file()} holds no secret key.") from None
+
+
+def wrong_key(finding: str) -> errors.CannotStart:
+    """The refusal to start with another secret key than the database's, or without one."""
+    return errors.CannotStart(
+        f"{finding} Restore {key_file().resolve()}, or set OCPI_GATEWAY_SECRET_KEY to the key "
+        "with which the database was set up."
+    )
 
 
 def _write_once(path: Path, content: bytes) -> None:
     """Write *content* to *path*, readable by us alone, unless somebody else was first."""
+    if path.exists():
+        return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    draft = path.with_suffix(f".{os.getpid()}")  # one that a killed process left is written over
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         path.hardlink_to(draft)
     except FileExistsError:
         pass

@@ -180,7 +180,7 @@ def judge(
         "standing": standing,
         "restricted_to": None if restricted_to is None else orjson.dumps(restricted_to).decode(),
     }
-    with database.statement() as connection:
+    with database.transaction() as connection:
         connection.execute(_JUDGE, values)
 
 

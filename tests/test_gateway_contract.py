@@ -249,7 +249,9 @@ def test_an_addition_is_there_and_has_a_reason(field: str) -> None:
 
 
 def test_the_codes_of_a_failure_are_the_closed_list_of_the_design() -> None:
-    (row,) = re.findall(r"^\| error codes \|.*$", (SHARED / "archive" / "design-0.1.md").read_text(), re.MULTILINE)
+    (row,) = re.findall(
+        r"^\| error codes \|.*$", (SHARED / "archive" / "design-0.1.md").read_text(), re.MULTILINE
+    )
     codes = [code for code in re.findall(r"`(\w+)`", row) if code != "retryable"]
 
     assert codes == SCHEMAS["ProvisioningErrorCode"]["enum"]

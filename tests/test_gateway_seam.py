@@ -179,7 +179,7 @@ def test_an_answer_that_the_contract_does_not_promise_is_500(client: Client, sho
         (errors.Conflict("x"), 409, {}),
         (errors.Forbidden("x"), 403, {}),
         (errors.TooMany("x", 30), 429, {"Retry-After": "30"}),
-        (errors.Unavailable("x"), 503, {}),
+        (errors.Unavailable("x"), 503, {"Retry-After": "1"}),
         (errors.Unauthorized("x"), 401, {"WWW-Authenticate": "Bearer"}),
         (errors.RuleRefusal("x"), 409, {}),
         (errors.PeerUnusable("x"), 500, {}),

@@ -98,7 +98,12 @@ def start() -> None:
         _running.append(_Running())
         _log_as_ours()
         DBOS.launch()
-        DBOS.register_queue(JOBS, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
+        queue = DBOS.retrieve_queue(JOBS)
+        if queue is None or (queue.worker_concurrency, queue.polling_interval_sec) != (
+            _AT_ONCE,
+            _POLL_SECONDS,
+        ):
+            DBOS.register_queue(JOBS, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
 
 
 def stop() -> None:

@@ -1,19 +1,20 @@
-"""Start-up: secret files, migrations, the admin's key, the demo networks. One starter at a time."""
+"""Start-up: migrations, the secret key, the admin's key, the demo networks. One starter at a time."""
 
 import logging
 from dataclasses import dataclass
 
 from settings import PREFIX, settings
-from storage import database, keys, networks, schema, secrets
+from storage import database, installation, keys, networks, schema, secrets
 from storage.networks import CPO, EMSP, Blueprint, Network
 from workflows import engine, orders, provisioning, templates
 from workflows.exchange import versions_url
 from workflows.orders import Tokens
 
+log = logging.getLogger("ocpi_gateway")
+
 DEMO_ORGANIZATION = "demo"
 _DEMO = ((CPO, ("NL", "DEM"), "small-urban-ac"), (EMSP, ("NL", "DEP"), "emsp-drivers"))
 _DEMO_SEED = 1
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +29,47 @@ def prepare() -> list[Invitation]:
     """Bring everything up to date; the invitations to the networks that were made just now.
 
     Raises:
-        errors.Unavailable: the database cannot be reached.
+        errors.CannotStart: the database, or the secret key, cannot be used.
     """
     with database.startup_lock():
         schema.migrate()
         engine.migrate()
-        secrets.ensure_key()
+        _match_secret_key()
+        _look_at_admin_token()
+        if not settings().demo or networks.any_existed():
+            if settings().demo_tokens:
+                log.warning("The DEMO tokens are ignored: only a first start with DEMO uses them.")
+            return []
         with database.transaction():
             organization = networks.organization(DEMO_ORGANIZATION)
-            keys.ensure_admin(organization, admin_token())
-            if not settings().demo or networks.any_existed():
-                return []
             return [_demo(organization, *each) for each in _DEMO]
 
 
-def admin_token() -> str:
-    """The administrator's key: the setting, or the one that is minted into DATA_DIR at first start."""
-    return settings().admin_token or secrets.kept_token("admin.token")
+def _match_secret_key() -> None:
+    """Refuse a secret key that is not the database's; set up a database that has none. security.md 3.3.
+
+    A database of schema version 0001 has no check value. It takes the key that opens something it holds.
+    """
+    check = installation.key_check()
+    stored = list(installation.ciphertexts()) if check is None else [check]
+    if stored and not any(map(secrets.opens, stored)):
+        raise secrets.wrong_key("The secret key is not the one of this database.")
+    if check is not None:
+        return
+    secrets.create_key()
+    with database.transaction():
+        if not networks.any_organization():
+            keys.add_first_admin(networks.organization(DEMO_ORGANIZATION), secrets.create_admin_token())
+        installation.add()
+
+
+def _look_at_admin_token() -> None:
+    """Say so if the administrator's token that this process was given opens nothing."""
+    token = secrets.admin_token()
+    if token is not None and not keys.is_admin(token):
+        given = "ADMIN_TOKEN" if settings().admin_token else secrets.admin_token_file()
+        remedy = "`scripts/keys mint --organization NAME --role admin` makes a new one"
+        log.warning("%s is ignored: it is not a live key of an administrator; %s.", given, remedy)
 
 
 def _demo(organization: str, role: str, party: tuple[str, str], slug: str) -> Invitation:
@@ -77,8 +102,6 @@ def _printable(invitation: Invitation) -> Tokens:
 
 def banner(invitations: list[Invitation]) -> str:
     """What a person sees: always where things are, and once the tokens of a first start."""
-    if settings().demo_tokens and not invitations:
-        _log.warning("demo tokens ignored", extra={"reason": "only a first start with DEMO uses them"})
     base = settings().base_url
     lines = [f"OCPI 2.1.1 node on {base}    contract: {base}/docs    state: {base}/ready"]
     for invitation in invitations:
@@ -98,8 +121,9 @@ def banner(invitations: list[Invitation]) -> str:
 
 def _order() -> list[str]:
     """A curl that makes a network of one's own."""
-    path = settings().data_dir.resolve() / "admin.token"
-    key = "$OCPI_GATEWAY_ADMIN_TOKEN" if settings().admin_token else f"$(cat '{path}')"
+    path = secrets.admin_token_file().resolve()
+    is_setting = settings().admin_token or not path.exists()
+    key = "$OCPI_GATEWAY_ADMIN_TOKEN" if is_setting else f"$(cat '{path}')"
     body = '{"template":"small-urban-ac","country_code":"NL","party_id":"ABC","name_prefix":"mine"}'
     curl = (
         f'  curl -X POST {settings().base_url}/ocpi/cpos -H "Authorization: Bearer {key}"'

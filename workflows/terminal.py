@@ -6,6 +6,7 @@ the database of the running server.
 
 import argparse
 import logging
+import os
 import sys
 
 from pydantic import ValidationError
@@ -187,4 +188,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)  # as the server does: a script may be the first to make a file
     main(sys.argv[1:])

@@ -1,0 +1,56 @@
+"""The installation: one row that ties the database to its secret key. security.md 3.3.
+
+The row is written by the first start. It holds a ciphertext that only the right secret key opens.
+"""
+
+from collections.abc import Iterator
+
+import sqlalchemy
+from sqlalchemy import BigInteger
+from sqlmodel import Field, SQLModel
+
+from storage import database, instants, secrets
+from storage.connections import CONNECTIONS
+from storage.idempotency import TABLE as IDEMPOTENCY
+
+_ID = 1
+_PLAINTEXT = "ocpi-gateway"
+
+
+class InstallationRow(SQLModel, table=True):
+    """The only row."""
+
+    __tablename__ = "gw_installation"
+
+    id: int = Field(primary_key=True)
+    key_check: str
+    created_at: int = Field(sa_type=BigInteger)
+
+
+INSTALLATION = database.table(InstallationRow)
+_KEY_CHECK = sqlalchemy.select(INSTALLATION.c.key_check)
+_CIPHERTEXTS = sqlalchemy.union_all(
+    *(
+        sqlalchemy.select(column).where(column.is_not(None))
+        for column in (CONNECTIONS.c.peer_token, CONNECTIONS.c.former_peer_token, IDEMPOTENCY.c.answer)
+    )
+)
+
+
+def key_check() -> str | None:
+    """What only the secret key of this database opens; None before the first start has ended."""
+    with database.statement() as connection:
+        return connection.execute(_KEY_CHECK).scalar()
+
+
+def ciphertexts() -> Iterator[str]:
+    """What is stored encrypted: the peers' tokens, and answers kept for an Idempotency-Key."""
+    with database.statement() as connection:
+        yield from connection.execute(_CIPHERTEXTS).scalars()
+
+
+def add() -> None:
+    """Store the row, with the secret key that this process has."""
+    row = {"id": _ID, "key_check": secrets.encrypt(_PLAINTEXT), "created_at": instants.now_ms()}
+    with database.transaction() as connection:
+        connection.execute(sqlalchemy.insert(INSTALLATION), row)

@@ -1,0 +1,140 @@
+"""Waiting writers: a lock that somebody holds stops neither readers nor the program."""
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import psycopg
+import pytest
+import requests
+import sqlalchemy
+from examples import example
+from nodes import Client, Network, Node, outcome
+
+import errors
+from settings import settings
+from storage import database, idempotency, keys
+
+WRITERS = 16
+
+
+@contextlib.contextmanager
+def write_lock(url: str) -> Iterator[None]:
+    """Somebody else holds the lock that a write of a location needs; readers do not need it."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as one:
+            one.execute("BEGIN IMMEDIATE")
+            yield
+            one.execute("ROLLBACK")
+        return
+    plain = sqlalchemy.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain) as other:
+        other.execute("LOCK TABLE ocpi_locations IN EXCLUSIVE MODE")
+        yield
+        other.rollback()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads of the test."""
+    with ThreadPoolExecutor(WRITERS) as made:
+        yield made
+
+
+def writes(writer: Client, pool: ThreadPoolExecutor, count: int) -> list[Future[requests.Response]]:
+    """Start to write *count* new locations."""
+    body = example("Location")
+    return [
+        pool.submit(writer.put, writer.at("locations", name), {**body, "id": name})
+        for name in (f"W{number}" for number in range(count))
+    ]
+
+
+def test_readers_are_answered_while_more_writers_wait_than_there_are_threads(
+    node: Node, emsp: Network, pool: ThreadPoolExecutor
+) -> None:
+    writer, reader = emsp.peer(), emsp.operator()
+    assert writer.get("locations").ok  # the first use of a token writes
+
+    with write_lock(node.environment["OCPI_GATEWAY_DATABASE_URL"]):
+        waiting = writes(writer, pool, WRITERS)
+        for _ in range(5):
+            began = time.monotonic()
+            assert 200 == reader.get("locations").status_code
+            assert node.client(None).get("/health").ok
+            assert time.monotonic() - began < 8  # with a thread for each waiting writer: 15 s
+        answers = [each.result() for each in waiting]
+
+    assert {(503, 3000)} == set(map(outcome, answers))
+    assert {"1"} == {answer.headers["Retry-After"] for answer in answers}
+    assert [] == reader.data("locations")
+    assert 201 == writes(writer, pool, 1)[0].result().status_code
+
+
+def place_is_refused(writers: database._Writers) -> bool:
+    """Does a writer get no place."""
+    try:
+        with writers.place():
+            return False
+    except errors.Unavailable:
+        return True
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[[database._Writers], None]]:
+    """Takes a place in a thread of its own, and gives it back when the test ends."""
+    release = threading.Event()
+    threads = []
+
+    def take(writers: database._Writers) -> None:
+        taken = threading.Event()
+
+        def keep() -> None:
+            with writers.place():
+                taken.set()
+                release.wait()
+
+        threads.append(threading.Thread(target=keep))
+        threads[-1].start()
+        assert taken.wait(30)
+
+    yield take
+    release.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_no_more_writers_wait_than_may(hold: Callable[[database._Writers], None]) -> None:
+    writers = database._Writers(2)
+    hold(writers)
+    assert not place_is_refused(writers)
+    hold(writers)
+
+    assert place_is_refused(writers)
+
+
+def test_a_single_statement_that_writes_counts_and_one_that_reads_does_not(
+    node: Node, hold: Callable[[database._Writers], None]
+) -> None:
+    for _ in range(settings().threads - 2):
+        hold(database._pool().writers)
+
+    with pytest.raises(errors.Unavailable):
+        idempotency.purge()
+    assert [] != keys.listed()
+    assert node.client(None).get("/health").ok
+
+
+def test_when_the_others_have_waited_long_a_writer_is_refused_at_once(
+    hold: Callable[[database._Writers], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writers = database._Writers(1)
+    hold(writers)
+    monkeypatch.setattr(database, "_BRIEF_SECONDS", 3600)
+    writers._began = {who: began - 3601 for who, began in writers._began.items()}
+
+    assert place_is_refused(writers)  # if it waited, for an hour
+    writers._began = dict.fromkeys(writers._began, time.monotonic())

@@ -83,10 +83,10 @@ def test_later_tokens_are_ignored_with_one_line(another_node: Start) -> None:
     later = {f"OCPI_GATEWAY_{name.upper()}": f"another-{token}" for name, token in TOKENS.items()}
 
     node.stop()
-    assert "demo tokens ignored" not in node.log
+    assert "DEMO tokens are ignored" not in node.log
     node.start(**later)
 
-    assert 1 == node.log.count("demo tokens ignored")
+    assert 1 == node.log.count("DEMO tokens are ignored")
     assert (200, 1000) == outcome(node.client(TOKENS["demo_cpo_operator_token"]).get("locations"))
     another = node.client(later["OCPI_GATEWAY_DEMO_CPO_OPERATOR_TOKEN"])
     assert (401, 2000) == outcome(another.get("locations"))

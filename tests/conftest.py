@@ -10,6 +10,7 @@ from pathlib import Path
 import hatchery
 import hypothesis
 import pytest
+import recording
 from conformance import Census
 from nodes import Gateway, Network, Node, free_port, postgres, switch_to
 from peers import PeerServer
@@ -24,6 +25,8 @@ hypothesis.settings.load_profile("gate")
 def pytest_configure(config: pytest.Config) -> None:
     """Take the census of conformance numbers; keep a process at hand that forks nodes."""
     config.pluginmanager.register(Census(), "conformance-census")
+    if recording.RECORDER is not None:
+        config.pluginmanager.register(recording.RECORDER, "recorder")
     if hatchery.POSSIBLE:
         Node.hatch = staticmethod(hatchery.ONE.hatch)
 

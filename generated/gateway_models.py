@@ -22,33 +22,10 @@ Loc = TypeAliasType("Loc", Annotated[str, Field(max_length=1000)])
 Loc1 = TypeAliasType("Loc1", Annotated[int, Field(ge=0, le=9007199254740991)])
 
 
-class ValidationError(BaseModel):
+class ValidationContext(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
     )
-    loc: Annotated[
-        list[Loc | Loc1],
-        Field(
-            description='Where it is: `body`, `query`, `path` or `header`, then the names of members and, counted from 0, places in lists.',
-            max_length=100,
-            min_length=1,
-        ),
-    ]
-    msg: Annotated[
-        str, Field(description='What is wrong, for a person.', examples=['Field required'], max_length=1000)
-    ]
-    type: Annotated[
-        str,
-        Field(
-            description='The kind of fault, for a program, such as `missing` or `less_than_equal`.',
-            examples=['missing'],
-            max_length=100,
-        ),
-    ]
-    input: Annotated[
-        Any | None, Field(description='What was sent, where that is one plain value that cannot be a secret.')
-    ] = None
-    ctx: Annotated[dict[str, Any] | None, Field(description='More about the rule that was broken.')] = None
 
 
 class ProvisioningStatus(StrEnum):
@@ -348,441 +325,85 @@ class BrandListResponse(BaseModel):
     limit: Annotated[int, Field(description='How many brands a page holds.', examples=[50], ge=1, le=100)]
 
 
-class CurrentTypeEnum(StrEnum):
+class ModelCurrentType(StrEnum):
     ac = 'ac'
     dc = 'dc'
     ac_dc = 'ac-dc'
 
 
-CurrentType = TypeAliasType(
-    "CurrentType",
-    Annotated[
-        CurrentTypeEnum | None, Field(description='What its plugs supply, in lower case.')
-    ],
-)
-
-
-class BundleRole(StrEnum):
-    cpo = 'cpo'
-    emsp = 'emsp'
-
-
-class OcpiVersion(StrEnum):
-    field_2_1_1 = '2.1.1'
-
-
-CpoOverridesAdditionalProperty = TypeAliasType(
-    "CpoOverridesAdditionalProperty", Annotated[int | None, Field(ge=-2147483648, le=2147483647)]
-)
-
-
-class CpoOverrides(BaseModel):
+class LocationBulkCreated(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
     )
-    __annotations__ = {
-        '__pydantic_extra__': Dict[str, CpoOverridesAdditionalProperty],
-    }
-    locations: Annotated[int | None, Field(description='How many locations to make.', ge=1, le=100)] = None
-    chargers_per_location: Annotated[
-        int | None, Field(description='How many charge points each location gets.', ge=1, le=50)
-    ] = None
-
-
-class Role(StrEnum):
-    CPO = 'CPO'
-    EMSP = 'EMSP'
-
-
-class CpoPartyScope(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    country_code: Annotated[
-        str,
-        Field(description='Country of the party, ISO 3166-1 alpha-2.', max_length=2, pattern='^[A-Z]{2}$'),
+    index: Annotated[
+        int, Field(description='Its place in the request, counted from 0.', examples=[7], ge=0, le=9999)
     ]
-    party_id: Annotated[
+    id: Annotated[
         str,
         Field(
-            description='Id of the party (ISO 15118); not the one asked for when that one was taken.',
-            max_length=3,
-            pattern='^[A-Z0-9]{3}$',
-        ),
-    ]
-    role: Annotated[Role, Field(description='Its role, in upper case.')]
-
-
-class CpoTopologySummary(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    locations: Annotated[
-        int,
-        Field(
-            description='Locations, without those that were deleted.', examples=[6], ge=0, le=9007199254740991
-        ),
-    ]
-    chargers: Annotated[
-        int, Field(description='Virtual charge points.', examples=[6], ge=0, le=9007199254740991)
-    ]
-    evses: Annotated[
-        int, Field(description='EVSEs of these locations.', examples=[6], ge=0, le=9007199254740991)
-    ]
-    connectors: Annotated[
-        int, Field(description='Connectors of these EVSEs.', examples=[6], ge=0, le=9007199254740991)
-    ]
-
-
-class CpoRoamHelper(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    credentials_payload: Annotated[
-        dict[str, Any],
-        Field(
-            description='The credentials of this network, for the peer to store; `token` is Token A and `url` the versions URL. The peer registers with credentials of its own.'
-        ),
-    ]
-    curl_snippet: Annotated[
-        str,
-        Field(
-            description="A shell command that registers the caller with this network. It takes the caller's credentials from the variables MY_TOKEN, MY_VERSIONS_URL, MY_COUNTRY_CODE and MY_PARTY_ID, and calls nobody while one of them is not set.",
-            max_length=10000,
-        ),
-    ]
-    register_snippet: Annotated[
-        str | None, Field(description='The same command as `curl_snippet`.', max_length=10000)
-    ] = None
-
-
-class CpoAcceptedResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    cpo_id: Annotated[
-        str,
-        Field(
-            description='Id of the network.',
-            examples=['101'],
-            max_length=18,
+            description='Its id.',
+            examples=['loc-3f1c9a7e52d0'],
+            max_length=39,
             min_length=1,
-            pattern='^[1-9][0-9]{0,17}$',
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
-    party: Annotated[CpoPartyScope, Field(description='The party that it really is.')]
-    name_prefix: Annotated[
+    name: Annotated[
         str,
         Field(
-            description='The prefix of its names.',
+            description='Its name.',
             examples=['Gare du Nord'],
             max_length=255,
             min_length=1,
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ]
-    template: Annotated[
-        str,
-        Field(
-            description='The template that it is made from; empty if it was made without one.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=0,
-            pattern='^[ -.0-~]*$',
-        ),
-    ]
-    template_version: Annotated[
-        int, Field(description='The version of that template.', examples=[1], ge=1, le=2147483647)
-    ]
-    token_a: Annotated[
-        str,
-        Field(
-            description='Token A: a peer registers with it, once. Empty only in the answer to a repeated Idempotency-Key after Token A was used.',
-            max_length=45,
-            pattern='^(a_[A-Za-z0-9_-]{43})?$',
-        ),
-    ]
-    operator_token: Annotated[
-        str | None,
-        Field(
-            description='The operator token: a back office reads and writes the network with it by OCPI. Absent where `token_a` is empty.',
-            max_length=45,
-            pattern='^o_[A-Za-z0-9_-]{43}$',
-        ),
-    ] = None
-    ocpi_peer_url: Annotated[
-        str,
-        Field(
-            description='The versions URL, to be given to the peer together with Token A.',
-            examples=['http://127.0.0.1:8080/ocpi/cpo/versions'],
-            max_length=2048,
-            pattern='^https?://[!-~]+$',
-        ),
-    ]
-    roam_helper: Annotated[
-        CpoRoamHelper | None, Field(description='What the peer needs, ready to paste.')
-    ] = None
-    workflow_run_id: Annotated[
-        str | None,
-        Field(
-            description="Names the job in the server's logs; opaque.",
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=100,
-            min_length=1,
-            pattern='^[!-~]+$',
-        ),
-    ] = None
-    status: Annotated[ProvisioningStatus | None, Field(description='How far it is.')] = None
-    status_url: Annotated[
-        str,
-        Field(
-            description='Where to ask how far it is.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    destroy_url: Annotated[
-        str,
-        Field(
-            description='Where to DELETE it.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    expires_at: Annotated[
-        str | None,
-        Field(
-            description='When it is destroyed by itself, in UTC; absent or null is never.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
 
 
-TokenA = TypeAliasType(
-    "TokenA",
-    Annotated[
-        None,
-        Field(
-            description='Always absent or null; Token A is shown once, in the answer to the create request.'
-        ),
-    ],
-)
-
-
-class CpoResponse(BaseModel):
+class LocationBulkFailure(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
     )
-    cpo_id: Annotated[
-        str,
-        Field(
-            description='Id of the network.',
-            examples=['101'],
-            max_length=18,
-            min_length=1,
-            pattern='^[1-9][0-9]{0,17}$',
-        ),
+    index: Annotated[
+        int, Field(description='Its place in the request, counted from 0.', examples=[7], ge=0, le=9999)
     ]
-    party: Annotated[CpoPartyScope, Field(description='The party that it is.')]
-    name_prefix: Annotated[
-        str,
+    name: Annotated[
+        str | None,
         Field(
-            description='The prefix of its names.',
+            description='The name that it would have.',
             examples=['Gare du Nord'],
             max_length=255,
             min_length=1,
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
-    ]
-    template: Annotated[
+    ] = None
+    error: Annotated[ProvisioningErrorDetail, Field(description='Why it was not made.')]
+
+
+JobId = TypeAliasType(
+    "JobId",
+    Annotated[
         str,
         Field(
-            description='The template that it was made from; empty if it was made without one.',
-            examples=['small-urban-ac'],
+            description='Id of a job; printable ASCII.',
+            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
             max_length=64,
-            min_length=0,
-            pattern='^[ -.0-~]*$',
+            min_length=1,
+            pattern='^[A-Za-z0-9-]+$',
         ),
-    ]
-    template_version: Annotated[
-        int, Field(description='The version of that template.', examples=[1], ge=1, le=2147483647)
-    ]
-    token_a: Annotated[
-        TokenA | None,
-        Field(
-            description='Always absent or null; Token A is shown once, in the answer to the create request.'
-        ),
-    ] = None
-    ocpi_peer_url: Annotated[
-        str,
-        Field(
-            description='The versions URL of the network.',
-            examples=['http://127.0.0.1:8080/ocpi/cpo/versions'],
-            max_length=2048,
-            pattern='^https?://[!-~]+$',
-        ),
-    ]
-    roam_helper: Annotated[
-        CpoRoamHelper | None, Field(description='Absent or null, since it holds Token A.')
-    ] = None
-    topology: Annotated[CpoTopologySummary, Field(description='What it holds right now.')]
-    expires_at: Annotated[
-        str | None,
-        Field(
-            description='When it is destroyed by itself, in UTC; absent or null is never.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-    report_url: Annotated[
-        str,
-        Field(
-            description='Where its report is.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    destroy_url: Annotated[
-        str,
-        Field(
-            description='Where to DELETE it.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    created_at: Annotated[
-        str | None,
-        Field(
-            description='When it was created, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-    updated_at: Annotated[
-        str | None,
-        Field(
-            description='When it last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
+    ],
+)
 
 
-class CpoListResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    data: Annotated[
-        list[CpoResponse], Field(description='The networks of this page, oldest first.', max_length=100)
-    ]
-    total: Annotated[
+BulkIndex = TypeAliasType(
+    "BulkIndex",
+    Annotated[
         int,
         Field(
-            description='How many live networks the organization has.',
-            examples=[6],
-            ge=0,
-            le=9007199254740991,
+            description='A place in the list of a bulk request, counted from 0.', examples=[7], ge=0, le=9999
         ),
-    ]
-    page: Annotated[
-        int, Field(description='Which page this is, counted from 1.', examples=[1], ge=1, le=9007199254740991)
-    ]
-    limit: Annotated[int, Field(description='How many networks a page holds.', examples=[50], ge=1, le=100)]
-
-
-class CpoStatusResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    cpo_id: Annotated[
-        str,
-        Field(
-            description='Id of the network.',
-            examples=['101'],
-            max_length=18,
-            min_length=1,
-            pattern='^[1-9][0-9]{0,17}$',
-        ),
-    ]
-    status: Annotated[ProvisioningStatus, Field(description='How far it is.')]
-    status_url: Annotated[
-        str,
-        Field(
-            description='This URL, to ask again.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    workflow_run_id: Annotated[
-        str | None,
-        Field(
-            description="Names the job in the server's logs; opaque.",
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=100,
-            min_length=1,
-            pattern='^[!-~]+$',
-        ),
-    ] = None
-    error: Annotated[
-        ProvisioningErrorDetail | None, Field(description='Why it failed; only with the status FAILED.')
-    ] = None
-    progress: Annotated[
-        ProvisioningProgress | None, Field(description='What is done so far; absent or null while PENDING.')
-    ] = None
-    provisioned_at: Annotated[
-        str | None,
-        Field(
-            description='When it became READY, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-    created_at: Annotated[
-        str | None,
-        Field(
-            description='When it was created, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-    updated_at: Annotated[
-        str | None,
-        Field(
-            description='When it last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-
-
-class CpoReportResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    cpo_id: Annotated[
-        str,
-        Field(
-            description='Id of the network.',
-            examples=['101'],
-            max_length=18,
-            min_length=1,
-            pattern='^[1-9][0-9]{0,17}$',
-        ),
-    ]
-    markdown: Annotated[str, Field(description='The report, in Markdown.', max_length=104857600)]
+    ],
+)
 
 
 class OcpiChargerTemplate(BaseModel):
@@ -792,7 +413,7 @@ class OcpiChargerTemplate(BaseModel):
     brand_slug: Annotated[
         str,
         Field(
-            description='Slug of the brand; one that is not in the catalogue fails the location.',
+            description='Slug of the brand; one that is not in the catalog fails the location.',
             examples=['small-urban-ac'],
             max_length=64,
             min_length=1,
@@ -802,7 +423,7 @@ class OcpiChargerTemplate(BaseModel):
     model_slug: Annotated[
         str,
         Field(
-            description='Slug of the model; one that is not in the catalogue fails the location.',
+            description='Slug of the model; one that is not in the catalog fails the location.',
             examples=['small-urban-ac'],
             max_length=64,
             min_length=1,
@@ -918,55 +539,6 @@ class LocationBulkAcceptedResponse(BaseModel):
     ] = None
 
 
-class LocationBulkCreated(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    index: Annotated[
-        int, Field(description='Its place in the request, counted from 0.', examples=[7], ge=0, le=9999)
-    ]
-    id: Annotated[
-        str,
-        Field(
-            description='Its id.',
-            examples=['loc-3f1c9a7e52d0'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
-    name: Annotated[
-        str,
-        Field(
-            description='Its name.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-
-
-class LocationBulkFailure(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    index: Annotated[
-        int, Field(description='Its place in the request, counted from 0.', examples=[7], ge=0, le=9999)
-    ]
-    name: Annotated[
-        str | None,
-        Field(
-            description='The name that it would have.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
-    error: Annotated[ProvisioningErrorDetail, Field(description='Why it was not made.')]
-
-
 class Coordinates(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
@@ -1002,21 +574,6 @@ LocationId = TypeAliasType(
 )
 
 
-JobId = TypeAliasType(
-    "JobId",
-    Annotated[
-        str,
-        Field(
-            description='Id of a job; printable ASCII.',
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=64,
-            min_length=1,
-            pattern='^[A-Za-z0-9-]+$',
-        ),
-    ],
-)
-
-
 RowId = TypeAliasType(
     "RowId",
     Annotated[
@@ -1026,17 +583,6 @@ RowId = TypeAliasType(
             examples=['dep-17'],
             max_length=64,
             pattern='^[!-~]+$',
-        ),
-    ],
-)
-
-
-BulkIndex = TypeAliasType(
-    "BulkIndex",
-    Annotated[
-        int,
-        Field(
-            description='A place in the list of a bulk request, counted from 0.', examples=[7], ge=0, le=9999
         ),
     ],
 )
@@ -1768,6 +1314,162 @@ class Timezone(StrEnum):
     UTC = 'UTC'
 
 
+class BundleRole(StrEnum):
+    cpo = 'cpo'
+    emsp = 'emsp'
+
+
+class OcpiVersion(StrEnum):
+    field_2_1_1 = '2.1.1'
+
+
+CpoOverridesAdditionalProperty = TypeAliasType(
+    "CpoOverridesAdditionalProperty", Annotated[int | None, Field(ge=-2147483648, le=2147483647)]
+)
+
+
+class CpoOverrides(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    __annotations__ = {
+        '__pydantic_extra__': Dict[str, CpoOverridesAdditionalProperty],
+    }
+    locations: Annotated[int | None, Field(description='How many locations to make.', ge=1, le=100)] = None
+    chargers_per_location: Annotated[
+        int | None, Field(description='How many charge points each location gets.', ge=1, le=50)
+    ] = None
+
+
+class PartyRole(StrEnum):
+    CPO = 'CPO'
+    EMSP = 'EMSP'
+
+
+class CpoTopologySummary(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    locations: Annotated[
+        int,
+        Field(
+            description='Locations, without those that were deleted.', examples=[6], ge=0, le=9007199254740991
+        ),
+    ]
+    chargers: Annotated[
+        int, Field(description='Virtual charge points.', examples=[6], ge=0, le=9007199254740991)
+    ]
+    evses: Annotated[
+        int, Field(description='EVSEs of these locations.', examples=[6], ge=0, le=9007199254740991)
+    ]
+    connectors: Annotated[
+        int, Field(description='Connectors of these EVSEs.', examples=[6], ge=0, le=9007199254740991)
+    ]
+
+
+class CredentialsPayload(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+
+
+TokenA = TypeAliasType(
+    "TokenA",
+    Annotated[
+        None,
+        Field(
+            description='Always absent or null; Token A is shown once, in the answer to the create request.'
+        ),
+    ],
+)
+
+
+class CpoStatusResponse(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    cpo_id: Annotated[
+        str,
+        Field(
+            description='Id of the network.',
+            examples=['101'],
+            max_length=18,
+            min_length=1,
+            pattern='^[1-9][0-9]{0,17}$',
+        ),
+    ]
+    status: Annotated[ProvisioningStatus, Field(description='How far it is.')]
+    status_url: Annotated[
+        str,
+        Field(
+            description='This URL, to ask again.',
+            examples=['/ocpi/cpos/101'],
+            max_length=255,
+            pattern='^/[!-~]*$',
+        ),
+    ]
+    workflow_run_id: Annotated[
+        str | None,
+        Field(
+            description="Names the job in the server's logs; opaque.",
+            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
+            max_length=100,
+            min_length=1,
+            pattern='^[!-~]+$',
+        ),
+    ] = None
+    error: Annotated[
+        ProvisioningErrorDetail | None, Field(description='Why it failed; only with the status FAILED.')
+    ] = None
+    progress: Annotated[
+        ProvisioningProgress | None, Field(description='What is done so far; absent or null while PENDING.')
+    ] = None
+    provisioned_at: Annotated[
+        str | None,
+        Field(
+            description='When it became READY, in UTC.',
+            examples=['2026-11-20T12:00:00Z'],
+            max_length=25,
+            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+        ),
+    ] = None
+    created_at: Annotated[
+        str | None,
+        Field(
+            description='When it was created, in UTC.',
+            examples=['2026-11-20T12:00:00Z'],
+            max_length=25,
+            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+        ),
+    ] = None
+    updated_at: Annotated[
+        str | None,
+        Field(
+            description='When it last changed, in UTC.',
+            examples=['2026-11-20T12:00:00Z'],
+            max_length=25,
+            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+        ),
+    ] = None
+
+
+class CpoReportResponse(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    cpo_id: Annotated[
+        str,
+        Field(
+            description='Id of the network.',
+            examples=['101'],
+            max_length=18,
+            min_length=1,
+            pattern='^[1-9][0-9]{0,17}$',
+        ),
+    ]
+    markdown: Annotated[str, Field(description='The report, in Markdown.', max_length=104857600)]
+
+
 class TemplateSummary(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
@@ -1833,7 +1535,7 @@ class LocationTemplateChargerGroup(BaseModel):
     brand_slug: Annotated[
         str,
         Field(
-            description='Slug of the brand in the catalogue.',
+            description='Slug of the brand in the catalog.',
             examples=['small-urban-ac'],
             max_length=64,
             min_length=1,
@@ -1853,7 +1555,7 @@ class LocationTemplateChargerGroup(BaseModel):
     model_slug: Annotated[
         str,
         Field(
-            description='Slug of the model in the catalogue.',
+            description='Slug of the model in the catalog.',
             examples=['small-urban-ac'],
             max_length=64,
             min_length=1,
@@ -1878,7 +1580,7 @@ class LocationTemplateChargerGroup(BaseModel):
     ]
 
 
-class CurrentTypeModel(StrEnum):
+class CurrentType(StrEnum):
     AC = 'AC'
     DC = 'DC'
     AC_DC = 'AC-DC'
@@ -1904,14 +1606,33 @@ Kilowatts = TypeAliasType(
 )
 
 
-class HTTPValidationError(BaseModel):
+class ValidationError(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
     )
-    detail: Annotated[
-        list[ValidationError],
-        Field(description='The faults, at least one; not all of many.', max_length=1000, min_length=1),
+    loc: Annotated[
+        list[Loc | Loc1],
+        Field(
+            description='Where it is: `body`, `query`, `path` or `header`, then the names of members and, counted from 0, places in lists.',
+            max_length=100,
+            min_length=1,
+        ),
     ]
+    msg: Annotated[
+        str, Field(description='What is wrong, for a person.', examples=['Field required'], max_length=1000)
+    ]
+    type: Annotated[
+        str,
+        Field(
+            description='The kind of fault, for a program, such as `missing` or `less_than_equal`.',
+            examples=['missing'],
+            max_length=100,
+        ),
+    ]
+    input: Annotated[
+        Any | None, Field(description='What was sent, where that is one plain value that cannot be a secret.')
+    ] = None
+    ctx: Annotated[ValidationContext | None, Field(description='More about the rule that was broken.')] = None
 
 
 class ModelResponse(BaseModel):
@@ -1968,9 +1689,7 @@ class ModelResponse(BaseModel):
     connector_count: Annotated[
         int | None, Field(description='How many plugs it has.', examples=[6], ge=0, le=9007199254740991)
     ] = None
-    current_type: Annotated[
-        CurrentType | None, Field(description='What its plugs supply, in lower case.')
-    ] = None
+    current_type: Annotated[ModelCurrentType | None, Field(description='What its plugs supply.')] = None
     supported_kwh: Annotated[
         list[Kilowatts] | None,
         Field(
@@ -2005,69 +1724,24 @@ class ModelListResponse(BaseModel):
     limit: Annotated[int, Field(description='How many models a page holds.', examples=[50], ge=1, le=100)]
 
 
-class CpoCreateRequest(BaseModel):
+class LocationBulkResults(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
     )
-    template: Annotated[
-        str,
-        Field(
-            description='What to make it from: a slug of the network templates.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
+    created_count: Annotated[
+        int, Field(description='How many locations were made.', examples=[6], ge=0, le=9007199254740991)
     ]
-    country_code: Annotated[
-        str,
-        Field(
-            description='Country of the party, ISO 3166-1 alpha-2, in either case; kept in upper case.',
-            max_length=2,
-            min_length=2,
-            pattern='^[A-Za-z]{2}$',
-        ),
+    failed_count: Annotated[
+        int, Field(description='How many failed.', examples=[6], ge=0, le=9007199254740991)
     ]
-    party_id: Annotated[
-        str,
-        Field(
-            description='Id of the party (ISO 15118), three letters or digits in either case; kept in upper case. When a live network of the organization has the party already, the last characters are changed.',
-            max_length=3,
-            min_length=3,
-            pattern='^[A-Za-z0-9]{3}$',
-        ),
+    created: Annotated[
+        list[LocationBulkCreated],
+        Field(description='Those that were made, in the order of the request.', max_length=10000),
     ]
-    name_prefix: Annotated[
-        str,
-        Field(
-            description='Stands before every name in the network; charge point identities begin with it, too.',
-            examples=['Gare du Nord'],
-            max_length=40,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
+    failed: Annotated[
+        list[LocationBulkFailure],
+        Field(description='Those that failed, in the order of the request.', max_length=10000),
     ]
-    role: Annotated[BundleRole, Field(description='The role to play; the template has to have it.')] = 'cpo'
-    ocpi_version: Annotated[OcpiVersion, Field(description='The OCPI version to speak.')] = '2.1.1'
-    seed: Annotated[
-        int | None,
-        Field(
-            description='The same seed with the same template, version, overrides, prefix, role and party gives the same documents. Absent or null draws one.',
-            ge=0,
-            le=2147483647,
-        ),
-    ] = None
-    ttl_seconds: Annotated[
-        int | None,
-        Field(
-            description='After how many seconds the network is destroyed. Absent is an hour; null is never.',
-            ge=60,
-            le=604800,
-        ),
-    ] = 3600
-    overrides: Annotated[
-        CpoOverrides | None, Field(description='Other sizes than those of the template.')
-    ] = None
 
 
 class LocationTemplateOverrides(BaseModel):
@@ -2097,7 +1771,7 @@ class LocationTemplateOverrides(BaseModel):
     city: Annotated[
         str | None,
         Field(
-            description='Another city. Without `coordinates` the location moves to its centre if the gallery knows it.',
+            description='Another city. Without `coordinates` the location moves to its center if the gallery knows it.',
             examples=['Lyon'],
             max_length=45,
             min_length=1,
@@ -2268,24 +1942,337 @@ class ChargerSummary(BaseModel):
     ] = None
 
 
-class LocationBulkResults(BaseModel):
+class CpoCreateRequest(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
     )
-    created_count: Annotated[
-        int, Field(description='How many locations were made.', examples=[6], ge=0, le=9007199254740991)
+    template: Annotated[
+        str,
+        Field(
+            description='What to make it from: a slug of the network templates.',
+            examples=['small-urban-ac'],
+            max_length=64,
+            min_length=1,
+            pattern='^[ -.0-~]+$',
+        ),
     ]
-    failed_count: Annotated[
-        int, Field(description='How many failed.', examples=[6], ge=0, le=9007199254740991)
+    country_code: Annotated[
+        str,
+        Field(
+            description='Country of the party, ISO 3166-1 alpha-2, in either case; kept in upper case.',
+            max_length=2,
+            min_length=2,
+            pattern='^[A-Za-z]{2}$',
+        ),
     ]
-    created: Annotated[
-        list[LocationBulkCreated],
-        Field(description='Those that were made, in the order of the request.', max_length=10000),
+    party_id: Annotated[
+        str,
+        Field(
+            description='Id of the party (ISO 15118), three letters or digits in either case; kept in upper case. When a live network of the organization has the party already, the last characters are changed.',
+            max_length=3,
+            min_length=3,
+            pattern='^[A-Za-z0-9]{3}$',
+        ),
     ]
-    failed: Annotated[
-        list[LocationBulkFailure],
-        Field(description='Those that failed, in the order of the request.', max_length=10000),
+    name_prefix: Annotated[
+        str,
+        Field(
+            description='Stands before every name in the network; charge point identities begin with it, too.',
+            examples=['Gare du Nord'],
+            max_length=40,
+            min_length=1,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+        ),
     ]
+    role: Annotated[BundleRole, Field(description='The role to play; the template has to have it.')] = 'cpo'
+    ocpi_version: Annotated[OcpiVersion, Field(description='The OCPI version to speak.')] = '2.1.1'
+    seed: Annotated[
+        int | None,
+        Field(
+            description='The same seed with the same template, version, overrides, prefix, role and party gives the same documents. Absent or null draws one.',
+            ge=0,
+            le=2147483647,
+        ),
+    ] = None
+    ttl_seconds: Annotated[
+        int | None,
+        Field(
+            description='After how many seconds the network is destroyed. Absent is an hour; null is never.',
+            ge=60,
+            le=604800,
+        ),
+    ] = 3600
+    overrides: Annotated[
+        CpoOverrides | None, Field(description='Other sizes than those of the template.')
+    ] = None
+
+
+class CpoPartyScope(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    country_code: Annotated[
+        str,
+        Field(description='Country of the party, ISO 3166-1 alpha-2.', max_length=2, pattern='^[A-Z]{2}$'),
+    ]
+    party_id: Annotated[
+        str,
+        Field(
+            description='Id of the party (ISO 15118); not the one asked for when that one was taken.',
+            max_length=3,
+            pattern='^[A-Z0-9]{3}$',
+        ),
+    ]
+    role: Annotated[PartyRole, Field(description='Its role.')]
+
+
+class CpoRoamHelper(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    credentials_payload: Annotated[CredentialsPayload, Field(description='The credentials of this network.')]
+    curl_snippet: Annotated[
+        str,
+        Field(
+            description="A shell command that registers the caller with this network. It takes the caller's credentials from the variables MY_TOKEN, MY_VERSIONS_URL, MY_COUNTRY_CODE and MY_PARTY_ID, and calls nobody while one of them is not set.",
+            max_length=10000,
+        ),
+    ]
+    register_snippet: Annotated[
+        str | None, Field(description='The same command as `curl_snippet`.', max_length=10000)
+    ] = None
+
+
+class CpoAcceptedResponse(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    cpo_id: Annotated[
+        str,
+        Field(
+            description='Id of the network.',
+            examples=['101'],
+            max_length=18,
+            min_length=1,
+            pattern='^[1-9][0-9]{0,17}$',
+        ),
+    ]
+    party: Annotated[CpoPartyScope, Field(description='The party that it really is.')]
+    name_prefix: Annotated[
+        str,
+        Field(
+            description='The prefix of its names.',
+            examples=['Gare du Nord'],
+            max_length=255,
+            min_length=1,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+        ),
+    ]
+    template: Annotated[
+        str,
+        Field(
+            description='The template that it is made from; empty if it was made without one.',
+            examples=['small-urban-ac'],
+            max_length=64,
+            min_length=0,
+            pattern='^[ -.0-~]*$',
+        ),
+    ]
+    template_version: Annotated[
+        int, Field(description='The version of that template.', examples=[1], ge=1, le=2147483647)
+    ]
+    token_a: Annotated[
+        str,
+        Field(
+            description='Token A: a peer registers with it, once. Empty only in the answer to a repeated Idempotency-Key after Token A was used.',
+            max_length=45,
+            pattern='^(a_[A-Za-z0-9_-]{43})?$',
+        ),
+    ]
+    operator_token: Annotated[
+        str | None,
+        Field(
+            description='The operator token: a back office reads and writes the network with it by OCPI. Absent where `token_a` is empty.',
+            max_length=45,
+            pattern='^o_[A-Za-z0-9_-]{43}$',
+        ),
+    ] = None
+    ocpi_peer_url: Annotated[
+        str,
+        Field(
+            description='The versions URL, to be given to the peer together with Token A.',
+            examples=['http://127.0.0.1:8080/ocpi/cpo/versions'],
+            max_length=2048,
+            pattern='^https?://[!-~]+$',
+        ),
+    ]
+    roam_helper: Annotated[
+        CpoRoamHelper | None, Field(description='What the peer needs, ready to paste.')
+    ] = None
+    workflow_run_id: Annotated[
+        str | None,
+        Field(
+            description="Names the job in the server's logs; opaque.",
+            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
+            max_length=100,
+            min_length=1,
+            pattern='^[!-~]+$',
+        ),
+    ] = None
+    status: Annotated[ProvisioningStatus | None, Field(description='How far it is.')] = None
+    status_url: Annotated[
+        str,
+        Field(
+            description='Where to ask how far it is.',
+            examples=['/ocpi/cpos/101'],
+            max_length=255,
+            pattern='^/[!-~]*$',
+        ),
+    ]
+    destroy_url: Annotated[
+        str,
+        Field(
+            description='Where to DELETE it.',
+            examples=['/ocpi/cpos/101'],
+            max_length=255,
+            pattern='^/[!-~]*$',
+        ),
+    ]
+    expires_at: Annotated[
+        str | None,
+        Field(
+            description='When it is destroyed by itself, in UTC; absent or null is never.',
+            examples=['2026-11-20T12:00:00Z'],
+            max_length=25,
+            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+        ),
+    ] = None
+
+
+class CpoResponse(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    cpo_id: Annotated[
+        str,
+        Field(
+            description='Id of the network.',
+            examples=['101'],
+            max_length=18,
+            min_length=1,
+            pattern='^[1-9][0-9]{0,17}$',
+        ),
+    ]
+    party: Annotated[CpoPartyScope, Field(description='The party that it is.')]
+    name_prefix: Annotated[
+        str,
+        Field(
+            description='The prefix of its names.',
+            examples=['Gare du Nord'],
+            max_length=255,
+            min_length=1,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+        ),
+    ]
+    template: Annotated[
+        str,
+        Field(
+            description='The template that it was made from; empty if it was made without one.',
+            examples=['small-urban-ac'],
+            max_length=64,
+            min_length=0,
+            pattern='^[ -.0-~]*$',
+        ),
+    ]
+    template_version: Annotated[
+        int, Field(description='The version of that template.', examples=[1], ge=1, le=2147483647)
+    ]
+    token_a: Annotated[
+        TokenA | None,
+        Field(
+            description='Always absent or null; Token A is shown once, in the answer to the create request.'
+        ),
+    ] = None
+    ocpi_peer_url: Annotated[
+        str,
+        Field(
+            description='The versions URL of the network.',
+            examples=['http://127.0.0.1:8080/ocpi/cpo/versions'],
+            max_length=2048,
+            pattern='^https?://[!-~]+$',
+        ),
+    ]
+    roam_helper: Annotated[
+        CpoRoamHelper | None, Field(description='Absent or null, since it holds Token A.')
+    ] = None
+    topology: Annotated[CpoTopologySummary, Field(description='What it holds right now.')]
+    expires_at: Annotated[
+        str | None,
+        Field(
+            description='When it is destroyed by itself, in UTC; absent or null is never.',
+            examples=['2026-11-20T12:00:00Z'],
+            max_length=25,
+            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+        ),
+    ] = None
+    report_url: Annotated[
+        str,
+        Field(
+            description='Where its report is.',
+            examples=['/ocpi/cpos/101'],
+            max_length=255,
+            pattern='^/[!-~]*$',
+        ),
+    ]
+    destroy_url: Annotated[
+        str,
+        Field(
+            description='Where to DELETE it.',
+            examples=['/ocpi/cpos/101'],
+            max_length=255,
+            pattern='^/[!-~]*$',
+        ),
+    ]
+    created_at: Annotated[
+        str | None,
+        Field(
+            description='When it was created, in UTC.',
+            examples=['2026-11-20T12:00:00Z'],
+            max_length=25,
+            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+        ),
+    ] = None
+    updated_at: Annotated[
+        str | None,
+        Field(
+            description='When it last changed, in UTC.',
+            examples=['2026-11-20T12:00:00Z'],
+            max_length=25,
+            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+        ),
+    ] = None
+
+
+class CpoListResponse(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    data: Annotated[
+        list[CpoResponse], Field(description='The networks of this page, oldest first.', max_length=100)
+    ]
+    total: Annotated[
+        int,
+        Field(
+            description='How many live networks the organization has.',
+            examples=[6],
+            ge=0,
+            le=9007199254740991,
+        ),
+    ]
+    page: Annotated[
+        int, Field(description='Which page this is, counted from 1.', examples=[1], ge=1, le=9007199254740991)
+    ]
+    limit: Annotated[int, Field(description='How many networks a page holds.', examples=[50], ge=1, le=100)]
 
 
 class LocationTemplate(BaseModel):
@@ -2323,7 +2310,7 @@ class LocationTemplate(BaseModel):
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ]
-    type: Annotated[CurrentTypeModel, Field(description='What its plugs supply, told by their types.')]
+    type: Annotated[CurrentType, Field(description='What its plugs supply, told by their types.')]
     address: Annotated[
         str | None,
         Field(
@@ -2387,6 +2374,72 @@ class LocationTemplateListResponse(BaseModel):
         list[LocationTemplate], Field(description='The templates, always in the same order.', max_length=100)
     ]
     total: Annotated[int, Field(description='How many match.', examples=[6], ge=0, le=9007199254740991)]
+
+
+class HTTPValidationError(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    detail: Annotated[
+        list[ValidationError],
+        Field(description='The faults, at least one; not all of many.', max_length=1000, min_length=1),
+    ]
+
+
+class LocationBulkStatusResponse(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    job_id: Annotated[
+        str,
+        Field(
+            description='Id of the job.',
+            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
+            max_length=64,
+            min_length=1,
+            pattern='^[A-Za-z0-9-]+$',
+        ),
+    ]
+    job_type: Annotated[
+        str | None,
+        Field(
+            description='What kind of job it is.',
+            examples=['locations'],
+            max_length=64,
+            min_length=1,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+        ),
+    ] = None
+    status: Annotated[ProvisioningStatus | None, Field(description='How far it is.')] = None
+    workflow_run_id: Annotated[
+        str | None,
+        Field(
+            description="Names the job in the server's logs; opaque.",
+            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
+            max_length=100,
+            min_length=1,
+            pattern='^[!-~]+$',
+        ),
+    ] = None
+    error: Annotated[
+        ProvisioningErrorDetail | None, Field(description='Why it failed; only with the status FAILED.')
+    ] = None
+    results: Annotated[LocationBulkResults | None, Field(description='What was made, and what was not.')] = (
+        None
+    )
+    progress: Annotated[
+        ProvisioningProgress | None,
+        Field(description='How many locations were tried, made or not, and how many there are.'),
+    ] = None
+    provisioned_at: Annotated[
+        str | None,
+        Field(
+            description='When it became READY, in UTC.',
+            examples=['2026-11-20T12:00:00Z'],
+            max_length=25,
+            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+        ),
+    ] = None
 
 
 class LocationFromTemplateRequest(BaseModel):
@@ -2615,60 +2668,16 @@ class OcpiLocationListResponse(BaseModel):
     limit: Annotated[int, Field(description='How many locations a page holds.', examples=[50], ge=1, le=100)]
 
 
-class LocationBulkStatusResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    job_id: Annotated[
-        str,
+LocationBulkItem = TypeAliasType(
+    "LocationBulkItem",
+    Annotated[
+        LocationFromTemplateRequest | OcpiCreateLocationRequest,
         Field(
-            description='Id of the job.',
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=64,
-            min_length=1,
-            pattern='^[A-Za-z0-9-]+$',
+            description='A location to be made, from a template if it has the member `template`.',
+            examples=[{'template': 'urban-ac-hub'}],
         ),
-    ]
-    job_type: Annotated[
-        str | None,
-        Field(
-            description='What kind of job it is.',
-            examples=['locations'],
-            max_length=64,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
-    status: Annotated[ProvisioningStatus | None, Field(description='How far it is.')] = None
-    workflow_run_id: Annotated[
-        str | None,
-        Field(
-            description="Names the job in the server's logs; opaque.",
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=100,
-            min_length=1,
-            pattern='^[!-~]+$',
-        ),
-    ] = None
-    error: Annotated[
-        ProvisioningErrorDetail | None, Field(description='Why it failed; only with the status FAILED.')
-    ] = None
-    results: Annotated[LocationBulkResults | None, Field(description='What was made, and what was not.')] = (
-        None
-    )
-    progress: Annotated[
-        ProvisioningProgress | None,
-        Field(description='How many locations were tried, made or not, and how many there are.'),
-    ] = None
-    provisioned_at: Annotated[
-        str | None,
-        Field(
-            description='When it became READY, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
+    ],
+)
 
 
 class LocationBulkCreateRequest(BaseModel):
@@ -2676,7 +2685,7 @@ class LocationBulkCreateRequest(BaseModel):
         extra='ignore',
     )
     locations: Annotated[
-        list[LocationFromTemplateRequest | OcpiCreateLocationRequest],
+        list[LocationBulkItem],
         Field(
             description='The locations; an entry with the member `template` is made from a location template.',
             max_length=10000,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
@@ -13,7 +13,7 @@ class SuccessCode(IntEnum):
     integer_1000 = 1000
 
 
-class RefusalCode(IntEnum):
+class ErrorCode(IntEnum):
     integer_2000 = 2000
     integer_2001 = 2001
     integer_2002 = 2002
@@ -35,6 +35,26 @@ StatusMessage = TypeAliasType(
         ),
     ],
 )
+
+
+UnlistedName = TypeAliasType(
+    "UnlistedName",
+    Annotated[
+        str,
+        Field(
+            description="A value that the specification does not list; a peer's own.",
+            examples=['OTHER'],
+            max_length=64,
+            pattern='^[A-Z][A-Z0-9_]*$',
+        ),
+    ],
+)
+
+
+class ErrorData(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
 
 
 DateTime = TypeAliasType(
@@ -388,7 +408,7 @@ class AdditionalGeoLocation(BaseModel):
     ] = None
 
 
-class Capability1(StrEnum):
+class KnownCapability(StrEnum):
     CHARGING_PROFILE_CAPABLE = 'CHARGING_PROFILE_CAPABLE'
     CREDIT_CARD_PAYABLE = 'CREDIT_CARD_PAYABLE'
     REMOTE_START_STOP_CAPABLE = 'REMOTE_START_STOP_CAPABLE'
@@ -397,38 +417,12 @@ class Capability1(StrEnum):
     UNLOCK_CAPABLE = 'UNLOCK_CAPABLE'
 
 
-Capability2 = TypeAliasType(
-    "Capability2",
-    Annotated[
-        str,
-        Field(
-            description="Something an EVSE can do. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.2.",
-            examples=['RESERVABLE'],
-            max_length=64,
-            pattern='^[A-Z][A-Z0-9_]*$',
-        ),
-    ],
-)
-
-
-Capability = TypeAliasType(
-    "Capability",
-    Annotated[
-        Capability1 | Capability2,
-        Field(
-            description="Something an EVSE can do. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.2.",
-            examples=['RESERVABLE'],
-        ),
-    ],
-)
-
-
 class ConnectorFormat(StrEnum):
     SOCKET = 'SOCKET'
     CABLE = 'CABLE'
 
 
-class ConnectorType1(StrEnum):
+class KnownConnectorType(StrEnum):
     CHADEMO = 'CHADEMO'
     DOMESTIC_A = 'DOMESTIC_A'
     DOMESTIC_B = 'DOMESTIC_B'
@@ -456,29 +450,9 @@ class ConnectorType1(StrEnum):
     TESLA_S = 'TESLA_S'
 
 
-ConnectorType2 = TypeAliasType(
-    "ConnectorType2",
-    Annotated[
-        str,
-        Field(
-            description="Standard of a socket or plug. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.4.",
-            examples=['IEC_62196_T2'],
-            max_length=64,
-            pattern='^[A-Z][A-Z0-9_]*$',
-        ),
-    ],
-)
-
-
-ConnectorType = TypeAliasType(
-    "ConnectorType",
-    Annotated[
-        ConnectorType1 | ConnectorType2,
-        Field(
-            description="Standard of a socket or plug. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.4.",
-            examples=['IEC_62196_T2'],
-        ),
-    ],
+Percentage = TypeAliasType(
+    "Percentage",
+    Annotated[float, Field(description='A share in percent.', examples=[62.5], ge=0.0, le=100.0)],
 )
 
 
@@ -522,7 +496,7 @@ class ExceptionalPeriod(BaseModel):
     ]
 
 
-class Facility1(StrEnum):
+class KnownFacility(StrEnum):
     HOTEL = 'HOTEL'
     RESTAURANT = 'RESTAURANT'
     CAFE = 'CAFE'
@@ -539,32 +513,6 @@ class Facility1(StrEnum):
     CARPOOL_PARKING = 'CARPOOL_PARKING'
     FUEL_STATION = 'FUEL_STATION'
     WIFI = 'WIFI'
-
-
-Facility2 = TypeAliasType(
-    "Facility2",
-    Annotated[
-        str,
-        Field(
-            description="Something found at a location. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.11.",
-            examples=['TRAIN_STATION'],
-            max_length=64,
-            pattern='^[A-Z][A-Z0-9_]*$',
-        ),
-    ],
-)
-
-
-Facility = TypeAliasType(
-    "Facility",
-    Annotated[
-        Facility1 | Facility2,
-        Field(
-            description="Something found at a location. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.11.",
-            examples=['TRAIN_STATION'],
-        ),
-    ],
-)
 
 
 class GeoLocation(BaseModel):
@@ -989,25 +937,6 @@ class VersionNumber(StrEnum):
     field_2_1_1 = '2.1.1'
 
 
-class Done(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    status_code: SuccessCode
-    status_message: StatusMessage | None = None
-    timestamp: DateTime
-
-
-class Refusal(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    status_code: RefusalCode
-    status_message: StatusMessage
-    timestamp: DateTime
-    data: Annotated[dict[str, Any] | None, Field(description='Only where an operation says so.')] = None
-
-
 class CdrDimension(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
@@ -1066,71 +995,28 @@ class WrappedCommandResponse(BaseModel):
     ] = None
 
 
-class UnknownLocationRefusal(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    data: Annotated[CommandResponse, Field(description='Always REJECTED.')]
-    status_code: UnknownLocationCode
-    status_message: StatusMessage
-    timestamp: DateTime
+Capability = TypeAliasType(
+    "Capability",
+    Annotated[
+        KnownCapability | UnlistedName,
+        Field(
+            description="Something an EVSE can do. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.2.",
+            examples=['RESERVABLE'],
+        ),
+    ],
+)
 
 
-class Connector(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    id: Annotated[
-        str,
+ConnectorType = TypeAliasType(
+    "ConnectorType",
+    Annotated[
+        KnownConnectorType | UnlistedName,
         Field(
-            description='Unique among the connectors of its EVSE.',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
+            description="Standard of a socket or plug. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.4.",
+            examples=['IEC_62196_T2'],
         ),
-    ]
-    standard: Annotated[ConnectorType, Field(description='Which plug fits.')]
-    format: Annotated[ConnectorFormat, Field(description='Socket or attached cable.')]
-    power_type: Annotated[PowerType, Field(description='Alternating or direct current.')]
-    voltage: Annotated[
-        int,
-        Field(
-            description='Voltage in volt; for three phases, between line and neutral.',
-            examples=[230],
-            ge=0,
-            le=100000,
-        ),
-    ]
-    amperage: Annotated[int, Field(description='Highest current in ampere.', examples=[32], ge=0, le=100000)]
-    tariff_id: Annotated[
-        str | None,
-        Field(
-            description='Id of the tariff that applies now. Free charging has a tariff too, with price 0.',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ] = None
-    terms_and_conditions: Annotated[
-        str | None,
-        Field(
-            description='The terms of the operator.',
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ] = None
-    last_updated: Annotated[
-        str,
-        Field(
-            description='When the connector last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    ],
+)
 
 
 class EnergySource(BaseModel):
@@ -1138,7 +1024,7 @@ class EnergySource(BaseModel):
         extra='ignore',
     )
     source: Annotated[EnergySourceCategory, Field(description='Which source.')]
-    percentage: Annotated[float, Field(description='Its share in percent, 0 to 100.', ge=0.0, le=100.0)]
+    percentage: Annotated[float, Field(description='Its share.', examples=[62.5], ge=0.0, le=100.0)]
 
 
 class EnvironmentalImpact(BaseModel):
@@ -1149,6 +1035,18 @@ class EnvironmentalImpact(BaseModel):
     amount: Annotated[
         float, Field(description='Grams for each kWh.', examples=[15.342], ge=0.0, le=99999999999.9999)
     ]
+
+
+Facility = TypeAliasType(
+    "Facility",
+    Annotated[
+        KnownFacility | UnlistedName,
+        Field(
+            description="Something found at a location. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.11.",
+            examples=['TRAIN_STATION'],
+        ),
+    ],
+)
 
 
 class Hours(BaseModel):
@@ -1453,62 +1351,56 @@ CommandResult = TypeAliasType(
 )
 
 
-class EVSE(BaseModel):
+class Connector(BaseModel):
     model_config = ConfigDict(
         extra='ignore',
     )
-    uid: Annotated[
+    id: Annotated[
         str,
         Field(
-            description="Technical id of the EVSE within its owner's platform; never changes.",
-            examples=['LOC1'],
-            max_length=39,
+            description='Unique among the connectors of its EVSE.',
+            examples=['12345'],
+            max_length=36,
             min_length=1,
             pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
-    evse_id: Annotated[
+    standard: Annotated[ConnectorType, Field(description='Which plug fits.')]
+    format: Annotated[ConnectorFormat, Field(description='Socket or attached cable.')]
+    power_type: Annotated[PowerType, Field(description='Alternating or direct current.')]
+    voltage: Annotated[
+        int,
+        Field(
+            description='Voltage in volt; for three phases, between line and neutral.',
+            examples=[230],
+            ge=0,
+            le=100000,
+        ),
+    ]
+    amperage: Annotated[int, Field(description='Highest current in ampere.', examples=[32], ge=0, le=100000)]
+    tariff_id: Annotated[
         str | None,
         Field(
-            description='The eMI3 id that people read. It may move on to another EVSE once this one is removed.',
-            max_length=48,
-            pattern='^[ -~]*$',
+            description='Id of the tariff that applies now. Free charging has a tariff too, with price 0.',
+            examples=['12345'],
+            max_length=36,
+            min_length=1,
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ] = None
-    status: Annotated[Status, Field(description='What state it is in now.')]
-    status_schedule: Annotated[
-        list[StatusSchedule] | None, Field(description='States that are planned.', max_length=50)
-    ] = None
-    capabilities: Annotated[list[Capability] | None, Field(description='What it can do.', max_length=50)] = (
-        None
-    )
-    connectors: Annotated[
-        list[Connector],
-        Field(description='Its connectors, at least one, each id once.', max_length=20, min_length=1),
-    ]
-    floor_level: Annotated[
+    terms_and_conditions: Annotated[
         str | None,
-        Field(description='Floor, as the signs on the spot number it.', max_length=4, pattern='^[ -~]*$'),
+        Field(
+            description='The terms of the operator.',
+            examples=['https://cpo.example.com/ocpi/versions'],
+            max_length=255,
+            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
+        ),
     ] = None
-    coordinates: Annotated[GeoLocation | None, Field(description='Where the EVSE itself is, in degrees.')] = (
-        None
-    )
-    physical_reference: Annotated[
-        str | None,
-        Field(description='What is printed on the outside of it.', max_length=16, pattern='^[ -~]*$'),
-    ] = None
-    directions: Annotated[
-        list[DisplayText] | None,
-        Field(description='How to get from the location to it, in one or more languages.', max_length=20),
-    ] = None
-    parking_restrictions: Annotated[
-        list[ParkingRestriction] | None, Field(description='Who may park there.', max_length=20)
-    ] = None
-    images: Annotated[list[Image] | None, Field(description='Photos and logos of it.', max_length=20)] = None
     last_updated: Annotated[
         str,
         Field(
-            description='When the EVSE or one of its connectors last changed, in UTC.',
+            description='When the connector last changed, in UTC.',
             examples=['2026-11-20T12:00:00Z'],
             max_length=25,
             pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
@@ -1680,6 +1572,69 @@ class Credentials(BaseModel):
             max_length=2,
             min_length=2,
             pattern='^[A-Za-z]{2}$',
+        ),
+    ]
+
+
+class EVSE(BaseModel):
+    model_config = ConfigDict(
+        extra='ignore',
+    )
+    uid: Annotated[
+        str,
+        Field(
+            description="Technical id of the EVSE within its owner's platform; never changes.",
+            examples=['LOC1'],
+            max_length=39,
+            min_length=1,
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
+        ),
+    ]
+    evse_id: Annotated[
+        str | None,
+        Field(
+            description='The eMI3 id that people read. It may move on to another EVSE once this one is removed.',
+            max_length=48,
+            pattern='^[ -~]*$',
+        ),
+    ] = None
+    status: Annotated[Status, Field(description='What state it is in now.')]
+    status_schedule: Annotated[
+        list[StatusSchedule] | None, Field(description='States that are planned.', max_length=50)
+    ] = None
+    capabilities: Annotated[list[Capability] | None, Field(description='What it can do.', max_length=50)] = (
+        None
+    )
+    connectors: Annotated[
+        list[Connector],
+        Field(description='Its connectors, at least one, each id once.', max_length=20, min_length=1),
+    ]
+    floor_level: Annotated[
+        str | None,
+        Field(description='Floor, as the signs on the spot number it.', max_length=4, pattern='^[ -~]*$'),
+    ] = None
+    coordinates: Annotated[GeoLocation | None, Field(description='Where the EVSE itself is, in degrees.')] = (
+        None
+    )
+    physical_reference: Annotated[
+        str | None,
+        Field(description='What is printed on the outside of it.', max_length=16, pattern='^[ -~]*$'),
+    ] = None
+    directions: Annotated[
+        list[DisplayText] | None,
+        Field(description='How to get from the location to it, in one or more languages.', max_length=20),
+    ] = None
+    parking_restrictions: Annotated[
+        list[ParkingRestriction] | None, Field(description='Who may park there.', max_length=20)
+    ] = None
+    images: Annotated[list[Image] | None, Field(description='Photos and logos of it.', max_length=20)] = None
+    last_updated: Annotated[
+        str,
+        Field(
+            description='When the EVSE or one of its connectors last changed, in UTC.',
+            examples=['2026-11-20T12:00:00Z'],
+            max_length=25,
+            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
         ),
     ]
 

@@ -16,8 +16,8 @@ import errors
 from handlers import compile, contract, logs  # noqa: A004  (the room's own name)
 from handlers.compile import PathView, respond
 from handlers.face import Face
-from handlers.gateway import Gateway
-from handlers.ocpi import Ocpi
+from handlers.gateway_api import Gateway
+from handlers.ocpi_api import Ocpi
 from handlers.server import REFUSAL
 from settings import settings
 from storage import database, readiness

@@ -25,7 +25,7 @@ from settings import settings
 
 with warnings.catch_warnings():  # importing connexion 3.3 warns about starlette's test client
     warnings.simplefilter("ignore")
-    from connexion.resolver import RelativeResolver
+    from connexion.resolver import Resolver
     from connexion.spec import OpenAPISpecification
     from connexion.utils import get_function_from_name
 
@@ -285,7 +285,7 @@ def install(app: flask.Flask, face: Face, *, check_responses: bool) -> None:
         Unsupported: the contract uses something that is not implemented; the operation is named.
     """
     specification = _Judged(face.book.document)  # type: ignore[no-untyped-call]
-    resolver = RelativeResolver("handlers")  # type: ignore[no-untyped-call]
+    resolver = Resolver()
     authenticate: set[str] = set()
     for path, item in face.book.document["paths"].items():
         operations = {}

@@ -32,7 +32,7 @@ class Contract:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.document: dict[str, Any] = orjson.loads((GENERATED / f"{name}.json").read_bytes())
+        self.document: dict[str, Any] = orjson.loads((GENERATED / f"{name}_runtime.json").read_bytes())
         self._schemas = self.document["components"]["schemas"]
         self._translated = {"schemas": draft4(self._schemas)}
         self._closed = {"schemas": closed(self._translated["schemas"])}

@@ -13,6 +13,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import errors
+from openapi.iso_3166 import ALPHA_3
 from storage import instants, remarks
 
 Schema = Mapping[str, Any]
@@ -63,13 +64,14 @@ class Normaliser:
         if schema.get("type") == "array":
             return self._array(schema, name, known)
         if schema.get("x-extensible"):
-            return _extensible(schema, name)
+            listed = self.schemas[schema["anyOf"][0]["$ref"].removeprefix(_SCHEMAS)]
+            return _extensible(frozenset(listed["enum"]), name)
         if known is Known.STRICT and schema.get("x-normalise") in _SAME_WHEN_STRICT:
             return None
         if schema.get("x-normalise") == "coordinate":
             return functools.partial(_coordinate, schema["maxLength"])
         if schema.get("x-normalise") == "country":
-            return functools.partial(_country, schema["x-alpha-2"])
+            return _country
         return _SCALARS.get(schema.get("x-normalise", ""))
 
     def _members(self, schema: Schema, known: Known) -> list[tuple[str, Normal | None]]:
@@ -181,17 +183,16 @@ def _six(value: str, rounding: str) -> str:
     return f"{sign}{integer.rjust(width, '0')}.{decimals}"
 
 
-def _country(alpha_3: Mapping[str, str], value: str) -> str:
+def _country(value: str) -> str:
     if len(value) == 3:  # noqa: PLR2004  (alpha-3)
         return value
-    if value not in alpha_3:
+    if value not in ALPHA_3:
         raise errors.RuleRefusal(f"country: {value} is not an ISO 3166-1 country")
-    return alpha_3[value]
+    return ALPHA_3[value]
 
 
-def _extensible(schema: Schema, name: str) -> Normal:
+def _extensible(known: frozenset[str], name: str) -> Normal:
     """Keep a value that the specification does not list, and note it. Conformance 48."""
-    known = frozenset(schema["anyOf"][0]["enum"])
 
     def normal(value: str) -> str:
         if value not in known:

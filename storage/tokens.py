@@ -52,7 +52,7 @@ class TokenRow(ObjectColumns, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What real-time authorisation looks at."""
+    """What real-time authorization looks at."""
 
     valid: bool
     standing: str | None

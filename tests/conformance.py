@@ -6,7 +6,7 @@ LATER = frozenset({102, 103, 145, 146, 157, 179, 180, *range(188, 194), 197, 199
 """What a network does on its own initiative, and so cannot be shown yet."""
 
 CHAPTERS = {
-    "A transport and authorisation": range(1, 14),
+    "A transport and authorization": range(1, 14),
     "B envelope and status codes": range(14, 32),
     "C types": range(32, 54),
     "D versions": range(54, 63),
@@ -17,7 +17,7 @@ CHAPTERS = {
     "I sessions": range(136, 147),
     "J CDRs": range(147, 158),
     "K tariffs": range(158, 166),
-    "L tokens and authorisation": range(166, 183),
+    "L tokens and authorization": range(166, 183),
     "M commands": range(183, 200),
     "N gateway": range(207, 219),
 }

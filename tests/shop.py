@@ -18,8 +18,8 @@ import pytest
 import settings as settings_module
 from handlers import app, contract
 from handlers.contract import Contract
-from handlers.gateway import Gateway
-from handlers.ocpi import Ocpi
+from handlers.gateway_api import Gateway
+from handlers.ocpi_api import Ocpi
 from storage import networks
 from storage.keys import Member
 
@@ -52,7 +52,12 @@ def operation(name: str, status: str = "200", **more: Any) -> dict[str, Any]:
     answer = {"description": "Done."}
     if status != "204":
         answer |= {"content": {"application/json": {"schema": {"type": "object"}}}}
-    made = {"operationId": f"shop.{name}", "x-callers": ["user", "admin"], "responses": {status: answer}}
+    made = {
+        "operationId": name,
+        "x-openapi-router-controller": "handlers.shop",
+        "x-callers": ["user", "admin"],
+        "responses": {status: answer},
+    }
     return {**made, **more}
 
 
@@ -140,7 +145,8 @@ class Shop(types.ModuleType):
 
     def assemble(self, document: dict[str, Any] | None = None) -> flask.Flask:
         """The application that speaks *document* and OCPI."""
-        (self.place / "gateway.json").write_text(json.dumps(document or DOCUMENT))
+        for name in ("gateway_runtime.json", "gateway.json"):
+            (self.place / name).write_text(json.dumps(document or DOCUMENT))
         (self.place / "gateway.yaml").write_text("openapi: 3.0.3\n")
         return app.assemble([Gateway(Contract("gateway")), Ocpi(contract.ocpi())])
 
@@ -181,8 +187,8 @@ def opened(place: Path) -> Iterator[Shop]:
         patch.setitem(sys.modules, "handlers.shop", made)
         patch.setattr(networks, "organization_exists", {HOME, OTHER}.__contains__)
         patch.setenv("OCPI_GATEWAY_VALIDATE_RESPONSES", "1")
-        for form in ("json", "yaml"):
-            (place / f"ocpi.{form}").write_bytes((contract.GENERATED / f"ocpi.{form}").read_bytes())
+        for name in ("ocpi_runtime.json", "ocpi.json", "ocpi.yaml"):
+            (place / name).write_bytes((contract.GENERATED / name).read_bytes())
         patch.setattr(contract, "GENERATED", place)
         settings_module.settings.cache_clear()
         yield made

@@ -22,20 +22,22 @@ with warnings.catch_warnings():  # importing connexion 3.3 warns about starlette
     from connexion import FlaskApp
     from connexion.exceptions import ProblemException
     from connexion.lifecycle import ConnexionRequest, ConnexionResponse
-    from connexion.resolver import RelativeResolver
+    from connexion.resolver import Resolver
     from connexion.security import ApiKeySecurityHandler
 
 BY_STATUS = {401: errors.Unauthorized, 404: errors.NotFound, 415: errors.UnsupportedMedia}
 
 
-class EnvelopeResolver(RelativeResolver):
+class EnvelopeResolver(Resolver):
     """Finds the handlers, and does around them what the compiler does around them."""
 
     def __init__(self, compiled: flask.Flask) -> None:
         """*compiled*: our own application, whose operations know who may call and how to normalise."""
-        super().__init__("handlers")
+        super().__init__()
         views = [view for view in compiled.view_functions.values() if isinstance(view, compile.PathView)]
-        self.known = {f"handlers.{o.id}": (view, o) for view in views for o in view.operations.values()}
+        self.known = {
+            f"{o.handler.__module__}.{o.id}": (view, o) for view in views for o in view.operations.values()
+        }
 
     def resolve_function_from_operation_id(self, operation_id: str) -> Callable[..., flask.Response]:
         handler = super().resolve_function_from_operation_id(operation_id)
@@ -83,7 +85,7 @@ class Face(ApiKeySecurityHandler):
 def create_app(compiled: flask.Flask) -> FlaskApp:
     """The stock application beside *compiled*, our own."""
     app = FlaskApp("stock", auth_all_paths=True, security_map={"apiKey": Face})
-    app.add_api(contract.GENERATED / "ocpi.json", resolver=EnvelopeResolver(compiled))
+    app.add_api(contract.GENERATED / "ocpi_runtime.json", resolver=EnvelopeResolver(compiled))
     app.add_error_handler(errors.Refusal, _refuse)
     app.add_error_handler(ProblemException, _refuse_problem)
     app.add_error_handler(HTTPException, _refuse_http)

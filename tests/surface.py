@@ -63,7 +63,6 @@ class Operation:
         """The absolute path, with the ids of the examples unless told otherwise."""
         country, party = PARTY if self.ours else PEER
         known = {**IDS, "country_code": country, "party_id": party, "uid": "unknown", **ids}
-        known["party"] = known["party_id"]
         known["location_or_country"] = known["location_id"]
         known["evse_or_party"] = known["evse_uid"]
         if "connector_or_location" in self.path:

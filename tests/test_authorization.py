@@ -1,4 +1,4 @@
-"""Real-time authorisation of our drivers' tokens, asked by a CPO."""
+"""Real-time authorization of our drivers' tokens, asked by a CPO."""
 
 import time
 from collections.abc import Iterator

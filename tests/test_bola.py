@@ -21,7 +21,7 @@ from surface import OPERATIONS, PARTY, PEER, Operation
 
 from handlers.app import create_app
 from handlers.compile import ALL_METHODS, PathView
-from handlers.gateway import Gateway
+from handlers.gateway_api import Gateway
 from storage import access, commands, database
 
 METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "TRACE", "PROPFIND", "DELETE")

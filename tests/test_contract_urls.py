@@ -48,9 +48,9 @@ OFFICIAL = """
     GET    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}
     PUT    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}
     PATCH  /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}
-    GET    /ocpi/emsp/2.1.1/locations/{country_code}/{party}/{location_id}/{evse_uid}
-    PUT    /ocpi/emsp/2.1.1/locations/{country_code}/{party}/{location_id}/{evse_uid}
-    PATCH  /ocpi/emsp/2.1.1/locations/{country_code}/{party}/{location_id}/{evse_uid}
+    GET    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}
+    PUT    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}
+    PATCH  /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}
     GET    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}/{connector_id}
     PUT    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}/{connector_id}
     PATCH  /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}/{connector_id}

@@ -154,7 +154,7 @@ def test_a_foreign_emsp_registers_with_the_printed_token_and_reads_three_levels(
     assert (401, 2000) == outcome(registrant.get(demo.versions_url))
 
 
-def test_a_foreign_cpo_registers_with_the_printed_token_and_authorises_a_driver(
+def test_a_foreign_cpo_registers_with_the_printed_token_and_authorizes_a_driver(
     first: Node, peer: PeerServer
 ) -> None:
     demo = network(first, "emsp")
@@ -165,9 +165,9 @@ def test_a_foreign_cpo_registers_with_the_printed_token_and_authorises_a_driver(
     client = demo.client(response.json()["data"]["token"])
     drivers = client.data("tokens")
     assert 25 == len(drivers)
-    authorised = client.post(f"tokens/{drivers[0]['uid']}/authorize")
-    assert (200, 1000) == outcome(authorised)
-    assert "ALLOWED" == authorised.json()["data"]["allowed"]
+    authorized = client.post(f"tokens/{drivers[0]['uid']}/authorize")
+    assert (200, 1000) == outcome(authorized)
+    assert "ALLOWED" == authorized.json()["data"]["allowed"]
 
 
 def test_a_second_start_makes_nothing_anew_and_shows_no_token_again(first: Node) -> None:

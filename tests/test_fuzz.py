@@ -18,6 +18,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
 from surface import PEER
 
+from handlers import contract
 from handlers.app import create_app
 from storage import access, keys
 from workflows import engine
@@ -57,6 +58,15 @@ def published(application: Any, name: str) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_wsgi(f"/openapi/{name}.json", application, config=config)
 
 
+CALLERS_OF = {
+    (method, path): item[method]["x-callers"]
+    for book in (contract.ocpi(), contract.gateway())
+    for path, item in book.document["paths"].items()
+    for method in ("get", "put", "post", "patch", "delete")
+    if method in item
+}
+
+
 def of_role(schema: schemathesis.BaseSchema, role: str) -> schemathesis.BaseSchema:
     """Every URL of *role*, and those of no role, but credentials."""
     return schema.include(path_regex=paths(role)).exclude(path_regex=CREDENTIALS)
@@ -72,7 +82,7 @@ def fuzz(operation: schemathesis.APIOperation, kind: str, headers: dict[str, str
     Every check of Schemathesis holds.
     """
     good, bad = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
-    may = kind in operation.definition.raw["x-callers"]
+    may = kind in CALLERS_OF[operation.method, operation.path]
     for mode, count in ((good, GOOD), (bad, BAD)) if may else ((good, 1),):
 
         @hypothesis.settings(max_examples=count, **SHORT)

@@ -24,8 +24,8 @@ from shop import (
 import errors
 from handlers import face
 from handlers.compile import Unsupported
-from handlers.gateway import Gateway
-from handlers.ocpi import Ocpi
+from handlers.gateway_api import Gateway
+from handlers.ocpi_api import Ocpi
 from storage.keys import Member
 
 

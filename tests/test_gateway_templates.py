@@ -1,4 +1,4 @@
-"""The galleries, the catalogue, and that what they promise is what is made. gateway-api.md 8 and 9.1."""
+"""The galleries, the catalog, and that what they promise is what is made. gateway-api.md 8 and 9.1."""
 
 from typing import Any
 
@@ -181,7 +181,7 @@ def test_every_location_template_makes_what_it_shows(gateway: Gateway) -> None:
 # Catalogue
 
 
-def test_every_charge_point_of_the_galleries_is_in_the_catalogue(gateway: Gateway) -> None:
+def test_every_charge_point_of_the_galleries_is_in_the_catalog(gateway: Gateway) -> None:
     for entry in gateway.data(LOCATIONS)["data"]:
         for group in entry["charger_groups"]:
             model = gateway.data(f"/ocpp/catalog/brands/{group['brand_slug']}/models/{group['model_slug']}")
@@ -189,7 +189,7 @@ def test_every_charge_point_of_the_galleries_is_in_the_catalogue(gateway: Gatewa
             assert group["model_name"] == model["name"]
 
 
-def test_the_catalogue_hangs_together(gateway: Gateway) -> None:
+def test_the_catalog_hangs_together(gateway: Gateway) -> None:
     brands = gateway.data("/ocpp/catalog/brands")
 
     assert "" == misfit("BrandListResponse", brands)
@@ -216,7 +216,7 @@ def test_the_documented_model_is_there(gateway: Gateway) -> None:
     )
 
 
-def test_the_catalogue_has_pages(gateway: Gateway) -> None:
+def test_the_catalog_has_pages(gateway: Gateway) -> None:
     whole = gateway.data("/ocpp/catalog/brands", limit=100)
 
     pages = [gateway.data("/ocpp/catalog/brands", page=n, limit=2)["data"] for n in range(1, 60)]
@@ -229,5 +229,5 @@ def test_the_catalogue_has_pages(gateway: Gateway) -> None:
     "path", ["nobody/models", "nobody/models/terra-184", "abb/models/nothing", "wallbox/models/terra-184",
              "ABB/models", "abb/models/%20"]
 )  # fmt: skip
-def test_what_is_not_in_the_catalogue_is_404(gateway: Gateway, path: str) -> None:
+def test_what_is_not_in_the_catalog_is_404(gateway: Gateway, path: str) -> None:
     assert 404 == refusal(gateway.get(f"/ocpp/catalog/brands/{path}"))[0]

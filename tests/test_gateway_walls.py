@@ -19,9 +19,9 @@ from storage import keys, networks
 
 METHODS = ("get", "post", "patch", "put", "delete")
 BODIES = {
-    "cpos.create_cpo": example("CpoCreateRequest"),
-    "sites.create_sites": {"locations": [example("OcpiCreateLocationRequest")]},
-    "sites.patch_site": {"name": "Mine now"},
+    "create_network": example("CpoCreateRequest"),
+    "create_locations": {"locations": [example("OcpiCreateLocationRequest")]},
+    "update_location": {"name": "Mine now"},
 }
 NOISY = {"gw_jobs", "gw_job_items"}
 """Tables that jobs of other tests may still move."""

@@ -307,8 +307,7 @@ EXTENSIBLE = ("Capability", "ConnectorType", "Facility")
 
 def values(enum: str) -> list[str]:
     """The values that the specification lists."""
-    definition = shape(enum)
-    found: list[str] = definition["anyOf"][0]["enum"] if "anyOf" in definition else definition["enum"]
+    found: list[str] = shape(f"Known{enum}" if enum in EXTENSIBLE else enum)["enum"]
     return found
 
 

@@ -98,11 +98,11 @@ VERDICTS: dict[str, list[Verdict]] = {
     ],
     "mod_tokens": [Accepted("Token"), Accepted("TokenPatch"), Accepted("Token")],
     "transport_and_format": [
-        Erratum("VersionListAnswer", "1.9 is none of the values of VersionNumber"),
-        NotAnObject("VersionDetailsAnswer"),
-        NotAnObject("TokenAnswer"),
+        Erratum("VersionListEnvelope", "1.9 is none of the values of VersionNumber"),
+        NotAnObject("VersionDetailsEnvelope"),
+        NotAnObject("TokenEnvelope"),
         NotAnObject("TokenPage"),
-        NotAnObject("Refusal"),
+        NotAnObject("ErrorEnvelope"),
     ],
     "version_information_endpoint": [NotAnObject("Version"), NotAnObject("VersionDetails")],
 }

@@ -1,4 +1,4 @@
-"""Drivers' tokens in both roles; real-time authorisation is in test_authorization.py."""
+"""Drivers' tokens in both roles; real-time authorization is in test_authorization.py."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What goes beyond one request: calls to peers, registration, authorisation, commands, start-up."""
+"""What goes beyond one request: calls to peers, registration, authorization, commands, start-up."""

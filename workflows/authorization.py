@@ -1,4 +1,4 @@
-"""Real-time authorisation of our drivers' tokens. Spec: 2.1.1 mod_tokens 2.2.2 and 3.1."""
+"""Real-time authorization of our drivers' tokens. Spec: 2.1.1 mod_tokens 2.2.2 and 3.1."""
 
 from typing import Any
 

@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.sites import ChargePointPlan
-from workflows import catalogue, identities, price_book
-from workflows.catalogue import Model
+from workflows import catalog, identities, price_book
+from workflows.catalog import Model
 from workflows.identities import Party
 
 Body = dict[str, Any]
 
 _STANDARDS = {
-    catalogue.TYPE_1: "IEC_62196_T1",
-    catalogue.TYPE_2: "IEC_62196_T2",
-    catalogue.CCS_2: "IEC_62196_T2_COMBO",
-    catalogue.CHADEMO: "CHADEMO",
+    catalog.TYPE_1: "IEC_62196_T1",
+    catalog.TYPE_2: "IEC_62196_T2",
+    catalog.CCS_2: "IEC_62196_T2_COMBO",
+    catalog.CHADEMO: "CHADEMO",
 }
 _THREE_PHASES_FROM = 11  # kW; below that cars and sockets in Europe charge on one phase
 _CHADEMO = (50.0, 400)  # kW and volt that the plug carries, whatever stands behind it
@@ -57,7 +57,7 @@ def plan(post: Post, party: Party) -> ChargePointPlan:
 def nominal_kw(model: Model, connector_type: str) -> float:
     """The highest rating in kW at one connector of that type."""
     highest = model.supported_kwh[-1]
-    return min(highest, _CHADEMO[0]) if connector_type == catalogue.CHADEMO else highest
+    return min(highest, _CHADEMO[0]) if connector_type == catalog.CHADEMO else highest
 
 
 def evses(
@@ -89,7 +89,7 @@ def _connector(post: Post) -> Body:
     power_type, volts, phases = _electricity(post)
     return {
         "standard": _STANDARDS[post.connector_type],
-        "format": "CABLE" if catalogue.sheet(post.model).tethered else "SOCKET",
+        "format": "CABLE" if catalog.sheet(post.model).tethered else "SOCKET",
         "power_type": power_type,
         "voltage": volts,
         "amperage": round(post.kw * 1000 / (volts * phases)),
@@ -98,21 +98,21 @@ def _connector(post: Post) -> Body:
 
 def _electricity(post: Post) -> tuple[str, int, int]:
     """OCPI PowerType, volt (between line and neutral where there are three phases), phases."""
-    volts = catalogue.sheet(post.model).volts
-    if post.connector_type == catalogue.CHADEMO:
+    volts = catalog.sheet(post.model).volts
+    if post.connector_type == catalog.CHADEMO:
         return "DC", _CHADEMO[1], 1
-    if post.model.current_type == catalogue.DC:
+    if post.model.current_type == catalog.DC:
         return "DC", volts, 1
-    if post.connector_type == catalogue.TYPE_2 and post.kw >= _THREE_PHASES_FROM:
+    if post.connector_type == catalog.TYPE_2 and post.kw >= _THREE_PHASES_FROM:
         return "AC_3_PHASE", volts, 3
     return "AC_1_PHASE", volts, 1
 
 
 def _capabilities(post: Post) -> list[str]:
-    made, sheet = list(_EVERY), catalogue.sheet(post.model)
-    if catalogue.OCPP_2_0_1 in sheet.ocpp_versions:
+    made, sheet = list(_EVERY), catalog.sheet(post.model)
+    if catalog.OCPP_2_0_1 in sheet.ocpp_versions:
         made.append(_SMART)
-    if post.model.current_type == catalogue.DC:
+    if post.model.current_type == catalog.DC:
         made.append(_TERMINAL)
     elif not sheet.tethered:
         made.append(_SOCKET)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from storage.sites import SitePlan
-from workflows import catalogue, charge_points, gallery, identities, site_plans
+from workflows import catalog, charge_points, gallery, identities, site_plans
 from workflows.charge_points import Post
 from workflows.identities import Party
 from workflows.location_templates import LocationTemplate, location_template
@@ -151,11 +151,11 @@ def _written_out(item: Body) -> Iterator[Post]:
             )
 
 
-def _model(asked: Body, where: str) -> catalogue.Model:
+def _model(asked: Body, where: str) -> catalog.Model:
     brand, slug, plug = asked["brand_slug"], asked["model_slug"], asked["connector_type"]
-    if not catalogue.models(brand):
+    if not catalog.models(brand):
         raise ItemRefused("unknown_catalog_model", f"{where}there is no brand {brand}", "brand_slug")
-    model = catalogue.model(brand, slug)
+    model = catalog.model(brand, slug)
     if model is None:
         raise ItemRefused("unknown_catalog_model", f"{where}{brand} has no model {slug}", "model_slug")
     if plug not in model.connector_types:
@@ -165,8 +165,8 @@ def _model(asked: Body, where: str) -> catalogue.Model:
 
 
 def _check_version(version: str, where: str) -> None:
-    if version not in catalogue.OCPP_VERSIONS:
-        known = " and ".join(catalogue.OCPP_VERSIONS)
+    if version not in catalog.OCPP_VERSIONS:
+        known = " and ".join(catalog.OCPP_VERSIONS)
         raise ItemRefused(
             "location_invalid", f"{where}OCPP versions are {known}, not {version}", "ocpp_version"
         )

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from workflows import catalogue
-from workflows.catalogue import CCS_2, CHADEMO, OCPP_1_6, OCPP_2_0_1, TYPE_2
+from workflows import catalog
+from workflows.catalog import CCS_2, CHADEMO, OCPP_1_6, OCPP_2_0_1, TYPE_2
 from workflows.gallery import surroundings
 
 Body = dict[str, Any]
@@ -24,16 +24,16 @@ class ChargerGroup:
     kw: float
 
     @property
-    def model(self) -> catalogue.Model:
-        """The model; LookupError when the catalogue has it no more."""
-        found = catalogue.model(self.brand_slug, self.model_slug)
+    def model(self) -> catalog.Model:
+        """The model; LookupError when the catalog has it no more."""
+        found = catalog.model(self.brand_slug, self.model_slug)
         if found is None:
-            raise LookupError(f"The catalogue has no {self.brand_slug}/{self.model_slug}.")
+            raise LookupError(f"The catalog has no {self.brand_slug}/{self.model_slug}.")
         return found
 
     def summary(self) -> Body:
         """Its entry in the gallery."""
-        names = {brand.slug: brand.name for brand in catalogue.brands()}
+        names = {brand.slug: brand.name for brand in catalog.brands()}
         return {
             "brand_slug": self.brand_slug,
             "brand_name": names[self.brand_slug],

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from storage.sites import SitePlan
-from workflows import catalogue, drivers, gallery, identities, site_plans
-from workflows.catalogue import OCPP_1_6, OCPP_2_0_1
+from workflows import catalog, drivers, gallery, identities, site_plans
+from workflows.catalog import OCPP_1_6, OCPP_2_0_1
 from workflows.charge_points import Post
 from workflows.drivers import TokenPlan
 from workflows.gallery import countries, place, surroundings
@@ -75,19 +75,19 @@ class NetworkTemplate:
 
 
 _STREET_AC = (
-    Choice("schneider", "evlink-pro-ac-22kw", catalogue.TYPE_2, OCPP_1_6, 22.0),
-    Choice("alfen", "eve-single-pro-line", catalogue.TYPE_2, OCPP_1_6, 22.0),
-    Choice("zaptec", "zaptec-pro", catalogue.TYPE_2, OCPP_1_6, 22.0),
+    Choice("schneider", "evlink-pro-ac-22kw", catalog.TYPE_2, OCPP_1_6, 22.0),
+    Choice("alfen", "eve-single-pro-line", catalog.TYPE_2, OCPP_1_6, 22.0),
+    Choice("zaptec", "zaptec-pro", catalog.TYPE_2, OCPP_1_6, 22.0),
 )
-_TWIN_AC = Choice("alfen", "eve-double-pro-line", catalogue.TYPE_2, OCPP_2_0_1, 22.0)
+_TWIN_AC = Choice("alfen", "eve-double-pro-line", catalog.TYPE_2, OCPP_2_0_1, 22.0)
 _FAST = (
-    Choice("abb", "terra-184", catalogue.CCS_2, OCPP_1_6, 180.0),
-    Choice("alpitronic", "hyc300", catalogue.CCS_2, OCPP_1_6, 300.0),
-    Choice("kempower", "satellite-double", catalogue.CCS_2, OCPP_1_6, 200.0),
+    Choice("abb", "terra-184", catalog.CCS_2, OCPP_1_6, 180.0),
+    Choice("alpitronic", "hyc300", catalog.CCS_2, OCPP_1_6, 300.0),
+    Choice("kempower", "satellite-double", catalog.CCS_2, OCPP_1_6, 200.0),
 )
 _DEPOT_DC = (
-    Choice("alpitronic", "hyc150", catalogue.CCS_2, OCPP_2_0_1, 150.0),
-    Choice("schneider", "evlink-pro-dc-180kw", catalogue.CCS_2, OCPP_2_0_1, 120.0),
+    Choice("alpitronic", "hyc150", catalog.CCS_2, OCPP_2_0_1, 150.0),
+    Choice("schneider", "evlink-pro-dc-180kw", catalog.CCS_2, OCPP_2_0_1, 120.0),
 )
 _IN_TOWN = (
     surroundings.ON_STREET,
@@ -265,8 +265,8 @@ def _bays(area: ServiceArea, visit: int, dice: random.Random) -> Body:
 def _post(identity: str, choice: Choice | None, reference: str) -> Post:
     if choice is None:
         raise LookupError("The template puts up a kind of charge point of which it has none.")
-    model = catalogue.model(choice.brand_slug, choice.model_slug)
+    model = catalog.model(choice.brand_slug, choice.model_slug)
     if model is None:
-        raise LookupError(f"The catalogue has no {choice.brand_slug}/{choice.model_slug}.")
+        raise LookupError(f"The catalog has no {choice.brand_slug}/{choice.model_slug}.")
     name = f"{model.name} {reference}"
     return Post(identity, model, choice.connector_type, choice.ocpp_version, choice.kw, reference, name)

@@ -1,11 +1,6 @@
 """Countries: their codes, how they write an address, what they speak and pay with."""
 
-import functools
-from pathlib import Path
-
-import orjson
-
-_CONTRACT = Path(__file__).parent.parent.parent / "generated" / "ocpi.json"
+from openapi.iso_3166 import ALPHA_3
 
 _NUMBER_FIRST = frozenset({"FR", "GB", "IE", "LU"})
 _LANGUAGES = {
@@ -21,34 +16,17 @@ _CURRENCIES = {
     "NZ": "NZD", "PL": "PLN", "PR": "USD", "RO": "RON", "RS": "RSD", "SA": "SAR", "SE": "SEK", "SG": "SGD",
     "SJ": "NOK", "TH": "THB", "TR": "TRY", "TW": "TWD", "UA": "UAH", "US": "USD", "ZA": "ZAR",
 }  # fmt: skip
-
-
-@functools.cache
-def _alpha3s() -> dict[str, str]:
-    """ISO 3166-1 alpha-2 to alpha-3, as the contract has it."""
-    schemas = orjson.loads(_CONTRACT.read_bytes())["components"]["schemas"]
-    table: dict[str, str] = schemas["CountryAlpha3"]["x-alpha-2"]
-    return table
-
-
-@functools.cache
-def _alpha2s() -> dict[str, str]:
-    return {three: two for two, three in _alpha3s().items()}
+_ALPHA_2 = {three: two for two, three in ALPHA_3.items()}
 
 
 def alpha3(alpha2: str) -> str:
     """The alpha-3 code of an upper-case alpha-2 code; KeyError when there is no such country."""
-    return _alpha3s()[alpha2]
+    return ALPHA_3[alpha2]
 
 
 def alpha2(alpha3: str) -> str:
     """The alpha-2 code of an upper-case alpha-3 code; what is no country's code comes back as it is."""
-    return _alpha2s().get(alpha3, alpha3)
-
-
-def is_known(alpha2: object) -> bool:
-    """Is it the upper-case alpha-2 code of a country?"""
-    return isinstance(alpha2, str) and alpha2 in _alpha3s()
+    return _ALPHA_2.get(alpha3, alpha3)
 
 
 def language(alpha2: str) -> str:

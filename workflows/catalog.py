@@ -1,4 +1,4 @@
-"""The catalogue of charge points: brands and models that are really on the market. gateway-api.md 9.1.
+"""The catalog of charge points: brands and models that are really on the market. gateway-api.md 9.1.
 
 The list is short on purpose: enough to build any kind of site, each entry with the figures of its data
 sheet. Ids are derived from the slugs, so they are the same everywhere and for ever.
@@ -28,7 +28,7 @@ class Brand:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What the data sheet of a model says beyond the catalogue.
+    """What the data sheet of a model says beyond the catalog.
 
     `volts` is the voltage between line and neutral, for DC the one at which the highest rating is reached.
     `tethered` models have a cable of their own, the others a socket.
@@ -41,7 +41,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A charge point that can be bought, with the members of its entry in the catalogue.
+    """A charge point that can be bought, with the members of its entry in the catalog.
 
     `supported_kwh` is the public name for the power ratings of one connector: they are kW, ascending.
     """
@@ -73,7 +73,7 @@ def model(brand_slug: str, model_slug: str) -> Model | None:
 
 
 def sheet(model: Model) -> Sheet:
-    """The data sheet of a model of the catalogue."""
+    """The data sheet of a model of the catalog."""
     return _SHEETS[model.brand_slug, model.slug]
 
 

@@ -83,22 +83,24 @@ def _refuse_shadowing(user: Caller, body: dict[str, Any]) -> None:
 # eMSP interface
 
 
-def list_stored_locations(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_locations(user: Caller, **asked: Unpack[Asked]) -> Page:
     """What peers pushed; a peer sees its own."""
     return locations.page(user.network_id, window(asked), user.pushed())
 
 
-def get_stored_location(user: Caller, country_code: str, party_id: str, location_id: str) -> Document:
+def get_received_location(user: Caller, country_code: str, party_id: str, location_id: str) -> Document:
     """A location as it is stored here."""
     return _stored(user, country_code, party_id, Spot(location_id))
 
 
-def get_stored_evse(user: Caller, country_code: str, party: str, location_id: str, evse_uid: str) -> Document:
+def get_received_evse(
+    user: Caller, country_code: str, party_id: str, location_id: str, evse_uid: str
+) -> Document:
     """An EVSE as it is stored here."""
-    return _stored(user, country_code, party, Spot(location_id, evse_uid))
+    return _stored(user, country_code, party_id, Spot(location_id, evse_uid))
 
 
-def get_stored_connector(
+def get_received_connector(
     user: Caller,
     country_code: str,
     party_id: str,
@@ -110,7 +112,7 @@ def get_stored_connector(
     return _stored(user, country_code, party_id, Spot(location_id, evse_uid, connector_id))
 
 
-def put_stored_location(
+def put_received_location(
     user: Caller, country_code: str, party_id: str, location_id: str, body: dict[str, Any]
 ) -> Answer | None:
     """A peer pushes a whole location."""
@@ -119,21 +121,21 @@ def put_stored_location(
     return stored(locations.put(user.network_id, party, body))
 
 
-def put_stored_evse(
+def put_received_evse(
     user: Caller,
     country_code: str,
-    party: str,
+    party_id: str,
     location_id: str,
     evse_uid: str,
     body: dict[str, Any],
 ) -> Answer | None:
     """A peer pushes an EVSE of a location that is stored here."""
-    owner = user.owner(country_code, party)
+    party = user.owner(country_code, party_id)
     same(evse_uid, body["uid"], "uid")
-    return stored(locations.put_part(user.network_id, owner, Spot(location_id, evse_uid), body))
+    return stored(locations.put_part(user.network_id, party, Spot(location_id, evse_uid), body))
 
 
-def put_stored_connector(
+def put_received_connector(
     user: Caller,
     country_code: str,
     party_id: str,
@@ -149,7 +151,7 @@ def put_stored_connector(
     return stored(locations.put_part(user.network_id, party, spot, body))
 
 
-def patch_stored_location(
+def patch_received_location(
     user: Caller, country_code: str, party_id: str, location_id: str, body: dict[str, Any]
 ) -> None:
     """A peer changes a location."""
@@ -157,20 +159,20 @@ def patch_stored_location(
     locations.revise(user.network_id, party, Spot(location_id), over(body, "Location"))
 
 
-def patch_stored_evse(
+def patch_received_evse(
     user: Caller,
     country_code: str,
-    party: str,
+    party_id: str,
     location_id: str,
     evse_uid: str,
     body: dict[str, Any],
 ) -> None:
     """A peer changes an EVSE."""
-    owner = user.owner(country_code, party)
-    locations.revise(user.network_id, owner, Spot(location_id, evse_uid), over(body, "EVSE"))
+    party = user.owner(country_code, party_id)
+    locations.revise(user.network_id, party, Spot(location_id, evse_uid), over(body, "EVSE"))
 
 
-def patch_stored_connector(
+def patch_received_connector(
     user: Caller,
     country_code: str,
     party_id: str,

@@ -37,24 +37,24 @@ def delete_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str
 # eMSP interface
 
 
-def list_stored_tariffs(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_tariffs(user: Caller, **asked: Unpack[Asked]) -> Page:
     """What peers pushed; a peer sees its own."""
     return tariffs.page(user.network_id, window(asked), user.pushed())
 
 
-def get_stored_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
+def get_received_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
     """A tariff as it is stored here."""
     return found(tariffs.get(user.network_id, user.readable(country_code, party_id), tariff_id))
 
 
-def put_stored_tariff(
+def put_received_tariff(
     user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
 ) -> Answer | None:
     """A peer pushes a tariff."""
     return _put(user, country_code, party_id, tariff_id, body)
 
 
-def patch_stored_tariff(
+def patch_received_tariff(
     user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
 ) -> None:
     """A peer changes a tariff."""
@@ -62,7 +62,7 @@ def patch_stored_tariff(
     tariffs.revise(user.network_id, party, tariff_id, over(body, "Tariff"))
 
 
-def delete_stored_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
+def delete_received_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
     """A peer deletes a tariff."""
     tariffs.delete(user.network_id, user.owner(country_code, party_id), tariff_id)
 

@@ -12,7 +12,7 @@ def list_network_templates() -> Body:
     return _whole(templates.network_templates())
 
 
-def list_network_templates_by_alias() -> Body:
+def list_network_templates_alias() -> Body:
     """The same under the other path that the documentation names."""
     return list_network_templates()
 
@@ -22,7 +22,7 @@ def list_location_templates(type: str | None = None, ocpp_version: str | None = 
     return _whole(templates.location_templates(type, ocpp_version))
 
 
-def list_location_templates_by_alias(type: str | None = None, ocpp_version: str | None = None) -> Body:  # noqa: A002  (as above)
+def list_location_templates_alias(type: str | None = None, ocpp_version: str | None = None) -> Body:  # noqa: A002  (as above)
     """The same under the other path that the documentation names."""
     return list_location_templates(type, ocpp_version)
 

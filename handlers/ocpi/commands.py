@@ -31,11 +31,11 @@ def unlock_connector(user: Caller, body: dict[str, Any]) -> dict[str, str]:
 # eMSP interface
 
 
-def post_result(user: Caller, command: str, uid: str, body: Any) -> None:
+def post_command_result(user: Caller, command: str, uid: str, body: Any) -> None:
     """A peer tells what became of a command that we sent."""
     commands.conclude(user, command, uid, body)
 
 
-def post_result_by_name(user: Caller, command: str, body: Any) -> None:
+def post_command_result_by_name(user: Caller, command: str, body: Any) -> None:
     """The same, where the URL has the command's name alone, or its uid alone."""
     commands.conclude_by_name(user, command, body)

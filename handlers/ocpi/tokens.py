@@ -1,4 +1,4 @@
-"""Tokens: who may charge, in both roles; and real-time authorisation. Spec: 2.1.1 mod_tokens."""
+"""Tokens: who may charge, in both roles; and real-time authorization. Spec: 2.1.1 mod_tokens."""
 
 from typing import Any, Unpack
 
@@ -13,12 +13,12 @@ from workflows import authorization
 # CPO interface
 
 
-def list_stored_tokens(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_tokens(user: Caller, **asked: Unpack[Asked]) -> Page:
     """What peers pushed; a peer sees its own."""
     return tokens.page(user.network_id, window(asked), user.pushed())
 
 
-def get_stored_token(
+def get_received_token(
     user: Caller,
     country_code: str,
     party_id: str,
@@ -29,14 +29,14 @@ def get_stored_token(
     return found(tokens.get(user.network_id, user.readable(country_code, party_id), token_uid, type))
 
 
-def put_stored_token(
+def put_received_token(
     user: Caller, country_code: str, party_id: str, token_uid: str, body: dict[str, Any]
 ) -> Answer | None:
     """A peer pushes a token."""
     return _put(user, country_code, party_id, token_uid, body)
 
 
-def patch_stored_token(
+def patch_received_token(
     user: Caller,
     country_code: str,
     party_id: str,
@@ -93,7 +93,7 @@ def authorize_token(
     type: str | None = None,  # noqa: A002  (the contract's name)
     token_type: str | None = None,
 ) -> dict[str, Any]:
-    """Real-time authorisation. Spec: 2.1.1 mod_tokens 2.2.2; both names of the type are read."""
+    """Real-time authorization. Spec: 2.1.1 mod_tokens 2.2.2; both names of the type are read."""
     return authorization.authorize(user, token_uid, type or token_type or tokens.RFID, body)
 
 

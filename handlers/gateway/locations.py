@@ -5,7 +5,7 @@ from typing import Any
 
 import errors
 from handlers import shown
-from storage import jobs, sites
+from storage import sites
 from storage.keys import Member
 from storage.networks import CPO, Network
 from workflows import orders, templates
@@ -13,7 +13,7 @@ from workflows import orders, templates
 Body = dict[str, Any]
 
 
-def list_sites(user: Member, cpo_id: str, page: int, limit: int) -> Body:
+def list_locations(user: Member, cpo_id: str, page: int, limit: int) -> Body:
     """The locations, oldest first."""
     network = orders.network_of(user, cpo_id)
     found, total = sites.page(network, (page - 1) * limit, limit)
@@ -25,7 +25,7 @@ def list_sites(user: Member, cpo_id: str, page: int, limit: int) -> Body:
     }
 
 
-def create_sites(user: Member, cpo_id: str, body: Body, idempotency_key: str | None = None) -> Body:
+def create_locations(user: Member, cpo_id: str, body: Body, idempotency_key: str | None = None) -> Body:
     """Many locations at once, made durably."""
     network = orders.network_of(user, cpo_id)
     if network.role != CPO:
@@ -33,20 +33,12 @@ def create_sites(user: Member, cpo_id: str, body: Body, idempotency_key: str | N
     return orders.create_sites(user, network, body, idempotency_key)
 
 
-def get_sites_job(user: Member, cpo_id: str, job_id: str) -> Body:
-    """How far a bulk order has come."""
-    job = jobs.of(orders.network_of(user, cpo_id).id, job_id, jobs.SITES)
-    if job is None:
-        raise errors.NotFound(errors.NOTHING_HERE)
-    return shown.job(job)
-
-
-def get_site(user: Member, cpo_id: str, location_id: str) -> Body:
+def get_location(user: Member, cpo_id: str, location_id: str) -> Body:
     """One location."""
     return _site(orders.network_of(user, cpo_id), location_id)
 
 
-def patch_site(user: Member, cpo_id: str, location_id: str, body: Body) -> Body:
+def update_location(user: Member, cpo_id: str, location_id: str, body: Body) -> Body:
     """Change a location; peers read the change at once."""
     network = orders.network_of(user, cpo_id)
     change = {name: value for name, value in body.items() if name in templates.CHANGEABLE}
@@ -56,7 +48,7 @@ def patch_site(user: Member, cpo_id: str, location_id: str, body: Body) -> Body:
     return _site(network, location_id)
 
 
-def delete_site(user: Member, cpo_id: str, location_id: str) -> None:
+def delete_location(user: Member, cpo_id: str, location_id: str) -> None:
     """Take a location away; peers see its EVSEs as REMOVED."""
     sites.delete(orders.network_of(user, cpo_id), location_id)
 

@@ -1,4 +1,4 @@
-"""The gateway API as a face: virtual networks, the templates that they are made from, the catalogue."""
+"""The gateway API as a face: virtual networks, the templates that they are made from, the catalog."""
 
 import re
 from collections.abc import Mapping

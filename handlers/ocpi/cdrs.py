@@ -32,17 +32,17 @@ def post_cdr(user: Caller, body: dict[str, Any]) -> Answer:
 # eMSP interface
 
 
-def list_stored_cdrs(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_cdrs(user: Caller, **asked: Unpack[Asked]) -> Page:
     """What peers sent; a peer sees its own."""
     return cdrs.page(user.network_id, window(asked), user.pushed())
 
 
-def get_stored_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
+def get_received_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
     """A CDR as it is stored here."""
     return found(cdrs.get(user.network_id, user.readable(country_code, party_id), cdr_id))
 
 
-def post_stored_cdr(user: Caller, body: dict[str, Any]) -> Answer:
+def post_received_cdr(user: Caller, body: dict[str, Any]) -> Answer:
     """A peer sends a new CDR."""
     return _post(user, user.peer or user.party, "emsp", body)
 

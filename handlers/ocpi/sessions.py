@@ -43,24 +43,24 @@ def patch_session(
 # eMSP interface
 
 
-def list_stored_sessions(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_sessions(user: Caller, **asked: Unpack[Asked]) -> Page:
     """What peers pushed; a peer sees its own."""
     return sessions.page(user.network_id, window(asked), user.pushed())
 
 
-def get_stored_session(user: Caller, country_code: str, party_id: str, session_id: str) -> Document:
+def get_received_session(user: Caller, country_code: str, party_id: str, session_id: str) -> Document:
     """A session as it is stored here."""
     return found(sessions.get(user.network_id, user.readable(country_code, party_id), session_id))
 
 
-def put_stored_session(
+def put_received_session(
     user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]
 ) -> Answer | None:
     """A peer pushes a session."""
     return _put(user, country_code, party_id, session_id, body)
 
 
-def patch_stored_session(
+def patch_received_session(
     user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]
 ) -> None:
     """A peer changes a session."""

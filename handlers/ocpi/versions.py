@@ -11,7 +11,7 @@ def get_versions(user: Caller) -> list[dict[str, str]]:
     return [{"version": VERSION, "url": details_url(user.role)}]
 
 
-def get_details(user: Caller) -> dict[str, Any]:
+def get_version_details(user: Caller) -> dict[str, Any]:
     """The endpoints of the token's role."""
     base = details_url(user.role)
     endpoints = [{"identifier": module, "url": f"{base}/{module}"} for module in MODULES]
@@ -19,4 +19,4 @@ def get_details(user: Caller) -> dict[str, Any]:
 
 
 get_cpo_versions = get_emsp_versions = get_versions
-get_cpo_details = get_emsp_details = get_details
+get_cpo_version_details = get_emsp_version_details = get_version_details

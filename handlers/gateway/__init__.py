@@ -1,0 +1,1 @@
+"""The operations of the gateway API, one module a file of openapi/gateway/."""

@@ -1,0 +1,1 @@
+"""The operations of the OCPI peer API, one module a file of openapi/ocpi/."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Dict
 
-from pydantic import BaseModel, ConfigDict, Field
+from openapi.field_types import DateTime, IntegerText, LocationBulkItem, Model
+from pydantic import ConfigDict, Field
 from typing_extensions import TypeAliasType
 
 
-class HttpErrorResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class HttpErrorResponse(Model):
     detail: Annotated[str, Field(description='What is wrong, for a person.', max_length=2000)]
 
 
@@ -22,9 +20,9 @@ Loc = TypeAliasType("Loc", Annotated[str, Field(max_length=1000)])
 Loc1 = TypeAliasType("Loc1", Annotated[int, Field(ge=0, le=9007199254740991)])
 
 
-class ValidationContext(BaseModel):
+class ValidationContext(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
 
 
@@ -44,76 +42,6 @@ class ProvisioningErrorCode(StrEnum):
     storage_unavailable = 'storage_unavailable'
     cancelled = 'cancelled'
     unknown_error = 'unknown_error'
-
-
-class ProvisioningErrorDetail(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    code: Annotated[ProvisioningErrorCode, Field(description='The kind of failure, for a program.')]
-    message: Annotated[
-        str,
-        Field(
-            description='What happened, for a person.',
-            max_length=2000,
-            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
-        ),
-    ]
-    step: Annotated[
-        str | None,
-        Field(
-            description='The step of the job that failed.',
-            examples=['locations'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
-    param: Annotated[
-        str | None,
-        Field(
-            description='The member of the request that is at fault.',
-            examples=['identity'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
-    doc_url: Annotated[
-        str | None,
-        Field(
-            description='A page about this kind of failure.',
-            examples=['http://127.0.0.1:8080/docs'],
-            max_length=2048,
-            pattern='^https?://[!-~]+$',
-        ),
-    ] = None
-    retryable: Annotated[
-        bool | None, Field(description='True when the same request may succeed later, false when it cannot.')
-    ] = None
-
-
-class ProvisioningProgress(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    current_step: Annotated[
-        str | None,
-        Field(
-            description='The step that the job is at.',
-            examples=['locations'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
-    locations_done: Annotated[
-        int | None, Field(description='How many locations are done.', examples=[6], ge=0, le=9007199254740991)
-    ] = None
-    locations_total: Annotated[
-        int | None,
-        Field(description='How many locations there are to do.', examples=[6], ge=0, le=9007199254740991),
-    ] = None
 
 
 WorkflowRunId = TypeAliasType(
@@ -141,20 +69,6 @@ CpoId = TypeAliasType(
             max_length=18,
             min_length=1,
             pattern='^[1-9][0-9]{0,17}$',
-        ),
-    ],
-)
-
-
-DateTime = TypeAliasType(
-    "DateTime",
-    Annotated[
-        str,
-        Field(
-            description='An instant in UTC with `Z` and at most three fraction digits.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
         ),
     ],
 )
@@ -263,121 +177,10 @@ class ConnectorType(StrEnum):
     Type1 = 'Type1'
 
 
-class BrandResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    id: Annotated[
-        str,
-        Field(description='Its id on this server.', examples=['dep-17'], max_length=64, pattern='^[!-~]+$'),
-    ]
-    slug: Annotated[
-        str,
-        Field(
-            description='Its name in requests and URLs.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
-    ]
-    name: Annotated[
-        str,
-        Field(
-            description='Its name for a person.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-    image_url: Annotated[
-        str | None,
-        Field(
-            description='A picture; absent or null where there is none.',
-            examples=['http://127.0.0.1:8080/ocpi/cpo/versions'],
-            max_length=2048,
-            pattern='^https?://[!-~]+$',
-        ),
-    ] = None
-    created_at: Annotated[
-        str | None,
-        Field(
-            description='When it was added, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-
-
-class BrandListResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    data: Annotated[list[BrandResponse], Field(description='The brands of this page.', max_length=100)]
-    total: Annotated[
-        int, Field(description='How many brands there are.', examples=[6], ge=0, le=9007199254740991)
-    ]
-    page: Annotated[
-        int, Field(description='Which page this is, counted from 1.', examples=[1], ge=1, le=9007199254740991)
-    ]
-    limit: Annotated[int, Field(description='How many brands a page holds.', examples=[50], ge=1, le=100)]
-
-
 class ModelCurrentType(StrEnum):
     ac = 'ac'
     dc = 'dc'
     ac_dc = 'ac-dc'
-
-
-class LocationBulkCreated(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    index: Annotated[
-        int, Field(description='Its place in the request, counted from 0.', examples=[7], ge=0, le=9999)
-    ]
-    id: Annotated[
-        str,
-        Field(
-            description='Its id.',
-            examples=['loc-3f1c9a7e52d0'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
-    name: Annotated[
-        str,
-        Field(
-            description='Its name.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-
-
-class LocationBulkFailure(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    index: Annotated[
-        int, Field(description='Its place in the request, counted from 0.', examples=[7], ge=0, le=9999)
-    ]
-    name: Annotated[
-        str | None,
-        Field(
-            description='The name that it would have.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
-    error: Annotated[ProvisioningErrorDetail, Field(description='Why it was not made.')]
 
 
 JobId = TypeAliasType(
@@ -406,145 +209,13 @@ BulkIndex = TypeAliasType(
 )
 
 
-class OcpiChargerTemplate(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    brand_slug: Annotated[
-        str,
-        Field(
-            description='Slug of the brand; one that is not in the catalog fails the location.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
-    ]
-    model_slug: Annotated[
-        str,
-        Field(
-            description='Slug of the model; one that is not in the catalog fails the location.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
-    ]
-    connector_type: Annotated[
-        str,
-        Field(
-            description='A connector type of that model, such as Type2 or CCS2; one that it does not have fails the location.',
-            examples=['Type2'],
-            max_length=64,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-    ocpp_version: Annotated[
-        str,
-        Field(
-            description='The OCPP version: OCPP1.6 or OCPP2.0.1; another one fails the location.',
-            examples=['OCPP1.6'],
-            max_length=32,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-    ws_url: Annotated[
-        str,
-        Field(
-            description='The WebSocket URL of a central system, `ws` or `wss`. It is kept, and not called.',
-            max_length=255,
-            pattern='^[Ww][Ss][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ]
-    identity_prefix: Annotated[
-        str,
-        Field(
-            description='What the identities of the group begin with.',
-            examples=['NORD_'],
-            max_length=33,
-            pattern='^[A-Za-z0-9_-]*$',
-        ),
-    ]
-    template_name: Annotated[
-        str | None,
-        Field(
-            description='A name for the charge points.',
-            examples=['Bay'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
-
-
-class EvseSummary(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    evse_uid: Annotated[
-        str, Field(description='The `uid` of the EVSE.', max_length=39, pattern='^[ -.0-~]+$')
-    ]
-    ocpi_evse_id: Annotated[
-        str | None, Field(description='The `evse_id` of the EVSE.', max_length=48, pattern='^[ -~]+$')
-    ] = None
-    ocpi_connector_id: Annotated[
-        str | None, Field(description='The `id` of the connector.', max_length=36, pattern='^[ -.0-~]+$')
-    ] = None
-    topology_id: Annotated[
-        str | None,
-        Field(
-            description='Id of this entry of the routing.',
-            examples=['dep-17'],
-            max_length=64,
-            pattern='^[!-~]+$',
-        ),
-    ] = None
-
-
-class LocationBulkAcceptedResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    job_id: Annotated[
-        str,
-        Field(
-            description='Id of the job.',
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=64,
-            min_length=1,
-            pattern='^[A-Za-z0-9-]+$',
-        ),
-    ]
+class LocationBulkAcceptedResponse(Model):
+    job_id: Annotated[JobId, Field(description='Id of the job.')]
     status: Annotated[ProvisioningStatus, Field(description='How far it is.')]
-    status_url: Annotated[
-        str,
-        Field(
-            description='Where to ask how far it is.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
+    status_url: Annotated[ServerPath, Field(description='Where to ask how far it is.')]
     workflow_run_id: Annotated[
-        str | None,
-        Field(
-            description="Names the job in the server's logs; opaque.",
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=100,
-            min_length=1,
-            pattern='^[!-~]+$',
-        ),
+        WorkflowRunId | None, Field(description="Names the job in the server's logs; opaque.")
     ] = None
-
-
-class Coordinates(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    latitude: Annotated[float, Field(description='Degrees north.', examples=[50.8357], ge=-90.0, le=90.0)]
-    longitude: Annotated[float, Field(description='Degrees east.', examples=[4.3353], ge=-180.0, le=180.0)]
 
 
 DegreesNorth = TypeAliasType(
@@ -1328,9 +999,9 @@ CpoOverridesAdditionalProperty = TypeAliasType(
 )
 
 
-class CpoOverrides(BaseModel):
+class CpoOverrides(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
     __annotations__ = {
         '__pydantic_extra__': Dict[str, CpoOverridesAdditionalProperty],
@@ -1346,30 +1017,16 @@ class PartyRole(StrEnum):
     EMSP = 'EMSP'
 
 
-class CpoTopologySummary(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    locations: Annotated[
-        int,
-        Field(
-            description='Locations, without those that were deleted.', examples=[6], ge=0, le=9007199254740991
-        ),
-    ]
-    chargers: Annotated[
-        int, Field(description='Virtual charge points.', examples=[6], ge=0, le=9007199254740991)
-    ]
-    evses: Annotated[
-        int, Field(description='EVSEs of these locations.', examples=[6], ge=0, le=9007199254740991)
-    ]
-    connectors: Annotated[
-        int, Field(description='Connectors of these EVSEs.', examples=[6], ge=0, le=9007199254740991)
-    ]
+class CpoTopologySummary(Model):
+    locations: Annotated[Count, Field(description='Locations, without those that were deleted.')]
+    chargers: Annotated[Count, Field(description='Virtual charge points.')]
+    evses: Annotated[Count, Field(description='EVSEs of these locations.')]
+    connectors: Annotated[Count, Field(description='Connectors of these EVSEs.')]
 
 
-class CredentialsPayload(BaseModel):
+class CredentialsPayload(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
 
 
@@ -1384,200 +1041,9 @@ TokenA = TypeAliasType(
 )
 
 
-class CpoStatusResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    cpo_id: Annotated[
-        str,
-        Field(
-            description='Id of the network.',
-            examples=['101'],
-            max_length=18,
-            min_length=1,
-            pattern='^[1-9][0-9]{0,17}$',
-        ),
-    ]
-    status: Annotated[ProvisioningStatus, Field(description='How far it is.')]
-    status_url: Annotated[
-        str,
-        Field(
-            description='This URL, to ask again.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    workflow_run_id: Annotated[
-        str | None,
-        Field(
-            description="Names the job in the server's logs; opaque.",
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=100,
-            min_length=1,
-            pattern='^[!-~]+$',
-        ),
-    ] = None
-    error: Annotated[
-        ProvisioningErrorDetail | None, Field(description='Why it failed; only with the status FAILED.')
-    ] = None
-    progress: Annotated[
-        ProvisioningProgress | None, Field(description='What is done so far; absent or null while PENDING.')
-    ] = None
-    provisioned_at: Annotated[
-        str | None,
-        Field(
-            description='When it became READY, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-    created_at: Annotated[
-        str | None,
-        Field(
-            description='When it was created, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-    updated_at: Annotated[
-        str | None,
-        Field(
-            description='When it last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-
-
-class CpoReportResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    cpo_id: Annotated[
-        str,
-        Field(
-            description='Id of the network.',
-            examples=['101'],
-            max_length=18,
-            min_length=1,
-            pattern='^[1-9][0-9]{0,17}$',
-        ),
-    ]
+class CpoReportResponse(Model):
+    cpo_id: Annotated[CpoId, Field(description='Id of the network.')]
     markdown: Annotated[str, Field(description='The report, in Markdown.', max_length=104857600)]
-
-
-class TemplateSummary(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    slug: Annotated[
-        str,
-        Field(
-            description='Its name, for the create request.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
-    ]
-    version: Annotated[
-        int, Field(description='Its version; it is kept with the network.', examples=[1], ge=1, le=2147483647)
-    ]
-    description: Annotated[
-        str,
-        Field(
-            description='What it makes.',
-            examples=['One charge point at a house.'],
-            max_length=1000,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-    locations: Annotated[
-        int,
-        Field(
-            description='How many locations it makes unless told otherwise.',
-            examples=[6],
-            ge=0,
-            le=9007199254740991,
-        ),
-    ]
-    chargers: Annotated[
-        int,
-        Field(
-            description='How many charge points it makes unless told otherwise.',
-            examples=[6],
-            ge=0,
-            le=9007199254740991,
-        ),
-    ]
-    role: Annotated[BundleRole, Field(description='The role that networks made from it have.')]
-
-
-class TemplateListResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    data: Annotated[
-        list[TemplateSummary], Field(description='The templates, always in the same order.', max_length=100)
-    ]
-    total: Annotated[int, Field(description='How many there are.', examples=[6], ge=0, le=9007199254740991)]
-
-
-class LocationTemplateChargerGroup(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    brand_slug: Annotated[
-        str,
-        Field(
-            description='Slug of the brand in the catalog.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
-    ]
-    brand_name: Annotated[
-        str | None,
-        Field(
-            description='Name of the brand.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
-    model_slug: Annotated[
-        str,
-        Field(
-            description='Slug of the model in the catalog.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
-    ]
-    model_name: Annotated[
-        str | None,
-        Field(
-            description='Name of the model.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
-    connector_type: Annotated[ConnectorType, Field(description='Their kind of plug.')]
-    ocpp_version: Annotated[OcppVersion, Field(description='Their OCPP version.')]
-    count: Annotated[int, Field(description='How many there are.', examples=[6], ge=0, le=9007199254740991)]
-    nominal_kw: Annotated[
-        float, Field(description='The power of each plug, in kW.', examples=[22], ge=0.0, le=10000.0)
-    ]
 
 
 class CurrentType(StrEnum):
@@ -1606,10 +1072,117 @@ Kilowatts = TypeAliasType(
 )
 
 
-class ValidationError(BaseModel):
+class ListNetworksParameters(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        arbitrary_types_allowed=True,
     )
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class CreateNetworkParameters(Model):
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    idempotency_key: Annotated[
+        str | None, Field(max_length=255, min_length=1, pattern='^[!-~]([ -~]*[!-~])?$')
+    ] = None
+
+
+class GetNetworkParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class DeleteNetworkParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetNetworkStatusParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetNetworkReportParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListLocationsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class CreateLocationsParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    idempotency_key: Annotated[
+        str | None, Field(max_length=255, min_length=1, pattern='^[!-~]([ -~]*[!-~])?$')
+    ] = None
+
+
+class GetLocationsJobParameters(Model):
+    cpo_id: CpoId
+    job_id: JobId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetLocationParameters(Model):
+    cpo_id: CpoId
+    location_id: LocationId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class UpdateLocationParameters(Model):
+    cpo_id: CpoId
+    location_id: LocationId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class DeleteLocationParameters(Model):
+    cpo_id: CpoId
+    location_id: LocationId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListLocationTemplatesAliasParameters(Model):
+    type: CurrentType | None = None
+    ocpp_version: OcppVersion | None = None
+
+
+class ListLocationTemplatesParameters(Model):
+    type: CurrentType | None = None
+    ocpp_version: OcppVersion | None = None
+
+
+class ListBrandsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class ListModelsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    brand_slug: Slug
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class GetModelParameters(Model):
+    brand_slug: Slug
+    model_slug: Slug
+
+
+class ValidationError(Model):
     loc: Annotated[
         list[Loc | Loc1],
         Field(
@@ -1635,60 +1208,66 @@ class ValidationError(BaseModel):
     ctx: Annotated[ValidationContext | None, Field(description='More about the rule that was broken.')] = None
 
 
-class ModelResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    id: Annotated[
-        str,
-        Field(description='Its id on this server.', examples=['dep-17'], max_length=64, pattern='^[!-~]+$'),
-    ]
-    slug: Annotated[
+class ProvisioningErrorDetail(Model):
+    code: Annotated[ProvisioningErrorCode, Field(description='The kind of failure, for a program.')]
+    message: Annotated[
         str,
         Field(
-            description='Its name in requests and URLs.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
+            description='What happened, for a person.',
+            max_length=2000,
+            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ]
-    name: Annotated[
-        str,
-        Field(
-            description='Its name for a person.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-    brand_slug: Annotated[
-        str | None,
-        Field(
-            description='Slug of its brand.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
+    step: Annotated[
+        Text | None, Field(description='The step of the job that failed.', examples=['locations'])
     ] = None
-    brand_id: Annotated[
-        str | None,
-        Field(description='Id of its brand.', examples=['dep-17'], max_length=64, pattern='^[!-~]+$'),
+    param: Annotated[
+        Text | None, Field(description='The member of the request that is at fault.', examples=['identity'])
     ] = None
+    doc_url: Annotated[
+        AbsoluteUrl | None,
+        Field(description='A page about this kind of failure.', examples=['http://127.0.0.1:8080/docs']),
+    ] = None
+    retryable: Annotated[
+        bool | None, Field(description='True when the same request may succeed later, false when it cannot.')
+    ] = None
+
+
+class ProvisioningProgress(Model):
+    current_step: Annotated[
+        Text | None, Field(description='The step that the job is at.', examples=['locations'])
+    ] = None
+    locations_done: Annotated[Count | None, Field(description='How many locations are done.')] = None
+    locations_total: Annotated[Count | None, Field(description='How many locations there are to do.')] = None
+
+
+class BrandResponse(Model):
+    id: Annotated[RowId, Field(description='Its id on this server.')]
+    slug: Annotated[Slug, Field(description='Its name in requests and URLs.')]
+    name: Annotated[Text, Field(description='Its name for a person.')]
     image_url: Annotated[
-        str | None,
-        Field(
-            description='A picture; absent or null where there is none.',
-            examples=['http://127.0.0.1:8080/ocpi/cpo/versions'],
-            max_length=2048,
-            pattern='^https?://[!-~]+$',
-        ),
+        AbsoluteUrl | None, Field(description='A picture; absent or null where there is none.')
     ] = None
-    connector_count: Annotated[
-        int | None, Field(description='How many plugs it has.', examples=[6], ge=0, le=9007199254740991)
+    created_at: Annotated[DateTime | None, Field(description='When it was added, in UTC.')] = None
+
+
+class BrandListResponse(Model):
+    data: Annotated[list[BrandResponse], Field(description='The brands of this page.', max_length=100)]
+    total: Annotated[Count, Field(description='How many brands there are.')]
+    page: Annotated[PageNumber, Field(description='Which page this is, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='How many brands a page holds.')]
+
+
+class ModelResponse(Model):
+    id: Annotated[RowId, Field(description='Its id on this server.')]
+    slug: Annotated[Slug, Field(description='Its name in requests and URLs.')]
+    name: Annotated[Text, Field(description='Its name for a person.')]
+    brand_slug: Annotated[Slug | None, Field(description='Slug of its brand.')] = None
+    brand_id: Annotated[RowId | None, Field(description='Id of its brand.')] = None
+    image_url: Annotated[
+        AbsoluteUrl | None, Field(description='A picture; absent or null where there is none.')
     ] = None
+    connector_count: Annotated[Count | None, Field(description='How many plugs it has.')] = None
     current_type: Annotated[ModelCurrentType | None, Field(description='What its plugs supply.')] = None
     supported_kwh: Annotated[
         list[Kilowatts] | None,
@@ -1699,41 +1278,323 @@ class ModelResponse(BaseModel):
     connector_types: Annotated[
         list[ConnectorType] | None, Field(description='The kinds of plug that it comes with.', max_length=100)
     ] = None
-    created_at: Annotated[
-        str | None,
+    created_at: Annotated[DateTime | None, Field(description='When it was added, in UTC.')] = None
+
+
+class ModelListResponse(Model):
+    data: Annotated[list[ModelResponse], Field(description='The models of this page.', max_length=100)]
+    total: Annotated[Count, Field(description='How many models the brand has.')]
+    page: Annotated[PageNumber, Field(description='Which page this is, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='How many models a page holds.')]
+
+
+class LocationBulkCreated(Model):
+    index: Annotated[BulkIndex, Field(description='Its place in the request, counted from 0.')]
+    id: Annotated[LocationId, Field(description='Its id.')]
+    name: Annotated[Text, Field(description='Its name.')]
+
+
+class LocationBulkFailure(Model):
+    index: Annotated[BulkIndex, Field(description='Its place in the request, counted from 0.')]
+    name: Annotated[Text | None, Field(description='The name that it would have.')] = None
+    error: Annotated[ProvisioningErrorDetail, Field(description='Why it was not made.')]
+
+
+class OcpiChargerTemplate(Model):
+    brand_slug: Annotated[
+        Slug, Field(description='Slug of the brand; one that is not in the catalog fails the location.')
+    ]
+    model_slug: Annotated[
+        Slug, Field(description='Slug of the model; one that is not in the catalog fails the location.')
+    ]
+    connector_type: Annotated[
+        str,
         Field(
-            description='When it was added, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+            description='A connector type of that model, such as Type2 or CCS2; one that it does not have fails the location.',
+            examples=['Type2'],
+            max_length=64,
+            min_length=1,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
+    ]
+    ocpp_version: Annotated[
+        str,
+        Field(
+            description='The OCPP version: OCPP1.6 or OCPP2.0.1; another one fails the location.',
+            examples=['OCPP1.6'],
+            max_length=32,
+            min_length=1,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+        ),
+    ]
+    ws_url: Annotated[
+        str,
+        Field(
+            description='The WebSocket URL of a central system, `ws` or `wss`. It is kept, and not called.',
+            max_length=255,
+            pattern='^[Ww][Ss][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
+        ),
+    ]
+    identity_prefix: Annotated[
+        IdentityPrefix, Field(description='What the identities of the group begin with.')
+    ]
+    template_name: Annotated[Text, Field(description='A name for the charge points.', examples=['Bay'])] = (
+        None
+    )
+
+
+class EvseSummary(Model):
+    evse_uid: Annotated[
+        str, Field(description='The `uid` of the EVSE.', max_length=39, pattern='^[ -.0-~]+$')
+    ]
+    ocpi_evse_id: Annotated[
+        str | None, Field(description='The `evse_id` of the EVSE.', max_length=48, pattern='^[ -~]+$')
+    ] = None
+    ocpi_connector_id: Annotated[
+        str | None, Field(description='The `id` of the connector.', max_length=36, pattern='^[ -.0-~]+$')
+    ] = None
+    topology_id: Annotated[RowId | None, Field(description='Id of this entry of the routing.')] = None
+
+
+class Coordinates(Model):
+    latitude: Annotated[DegreesNorth, Field(description='Degrees north.')]
+    longitude: Annotated[DegreesEast, Field(description='Degrees east.')]
+
+
+class CpoCreateRequest(Model):
+    template: Annotated[Slug, Field(description='What to make it from: a slug of the network templates.')]
+    country_code: Annotated[
+        str,
+        Field(
+            description='Country of the party, ISO 3166-1 alpha-2, in either case; kept in upper case.',
+            max_length=2,
+            min_length=2,
+            pattern='^[A-Za-z]{2}$',
+        ),
+    ]
+    party_id: Annotated[
+        str,
+        Field(
+            description='Id of the party (ISO 15118), three letters or digits in either case; kept in upper case. When a live network of the organization has the party already, the last characters are changed.',
+            max_length=3,
+            min_length=3,
+            pattern='^[A-Za-z0-9]{3}$',
+        ),
+    ]
+    name_prefix: Annotated[
+        str,
+        Field(
+            description='Stands before every name in the network; charge point identities begin with it, too.',
+            examples=['Gare du Nord'],
+            max_length=40,
+            min_length=1,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+        ),
+    ]
+    role: Annotated[BundleRole, Field(description='The role to play; the template has to have it.')] = (
+        BundleRole.cpo
+    )
+    ocpi_version: Annotated[OcpiVersion, Field(description='The OCPI version to speak.')] = (
+        OcpiVersion.field_2_1_1
+    )
+    seed: Annotated[
+        int | None,
+        Field(
+            description='The same seed with the same template, version, overrides, prefix, role and party gives the same documents. Absent or null draws one.',
+            ge=0,
+            le=2147483647,
+        ),
+    ] = None
+    ttl_seconds: Annotated[
+        int | None,
+        Field(
+            description='After how many seconds the network is destroyed. Absent is an hour; null is never.',
+            ge=60,
+            le=604800,
+        ),
+    ] = 3600
+    overrides: Annotated[
+        CpoOverrides | None, Field(description='Other sizes than those of the template.')
     ] = None
 
 
-class ModelListResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    data: Annotated[list[ModelResponse], Field(description='The models of this page.', max_length=100)]
-    total: Annotated[
-        int, Field(description='How many models the brand has.', examples=[6], ge=0, le=9007199254740991)
+class CpoPartyScope(Model):
+    country_code: Annotated[
+        str,
+        Field(description='Country of the party, ISO 3166-1 alpha-2.', max_length=2, pattern='^[A-Z]{2}$'),
     ]
-    page: Annotated[
-        int, Field(description='Which page this is, counted from 1.', examples=[1], ge=1, le=9007199254740991)
+    party_id: Annotated[
+        str,
+        Field(
+            description='Id of the party (ISO 15118); not the one asked for when that one was taken.',
+            max_length=3,
+            pattern='^[A-Z0-9]{3}$',
+        ),
     ]
-    limit: Annotated[int, Field(description='How many models a page holds.', examples=[50], ge=1, le=100)]
+    role: Annotated[PartyRole, Field(description='Its role.')]
 
 
-class LocationBulkResults(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    created_count: Annotated[
-        int, Field(description='How many locations were made.', examples=[6], ge=0, le=9007199254740991)
+class CpoRoamHelper(Model):
+    credentials_payload: Annotated[CredentialsPayload, Field(description='The credentials of this network.')]
+    curl_snippet: Annotated[
+        str,
+        Field(
+            description="A shell command that registers the caller with this network. It takes the caller's credentials from the variables MY_TOKEN, MY_VERSIONS_URL, MY_COUNTRY_CODE and MY_PARTY_ID, and calls nobody while one of them is not set.",
+            max_length=10000,
+        ),
     ]
-    failed_count: Annotated[
-        int, Field(description='How many failed.', examples=[6], ge=0, le=9007199254740991)
+    register_snippet: Annotated[
+        str | None, Field(description='The same command as `curl_snippet`.', max_length=10000)
+    ] = None
+
+
+class CpoAcceptedResponse(Model):
+    cpo_id: Annotated[CpoId, Field(description='Id of the network.')]
+    party: Annotated[CpoPartyScope, Field(description='The party that it really is.')]
+    name_prefix: Annotated[Text, Field(description='The prefix of its names.')]
+    template: Annotated[
+        str,
+        Field(
+            description='The template that it is made from; empty if it was made without one.',
+            examples=['small-urban-ac'],
+            max_length=64,
+            min_length=0,
+            pattern='^[ -.0-~]*$',
+        ),
     ]
+    template_version: Annotated[TemplateVersion, Field(description='The version of that template.')]
+    token_a: Annotated[
+        str,
+        Field(
+            description='Token A: a peer registers with it, once. Empty only in the answer to a repeated Idempotency-Key after Token A was used.',
+            max_length=45,
+            pattern='^(a_[A-Za-z0-9_-]{43})?$',
+        ),
+    ]
+    operator_token: Annotated[
+        str | None,
+        Field(
+            description='The operator token: a back office reads and writes the network with it by OCPI. Absent where `token_a` is empty.',
+            max_length=45,
+            pattern='^o_[A-Za-z0-9_-]{43}$',
+        ),
+    ] = None
+    ocpi_peer_url: Annotated[
+        AbsoluteUrl, Field(description='The versions URL, to be given to the peer together with Token A.')
+    ]
+    roam_helper: Annotated[
+        CpoRoamHelper | None, Field(description='What the peer needs, ready to paste.')
+    ] = None
+    workflow_run_id: Annotated[
+        WorkflowRunId | None, Field(description="Names the job in the server's logs; opaque.")
+    ] = None
+    status: Annotated[ProvisioningStatus | None, Field(description='How far it is.')] = None
+    status_url: Annotated[ServerPath, Field(description='Where to ask how far it is.')]
+    destroy_url: Annotated[ServerPath, Field(description='Where to DELETE it.')]
+    expires_at: Annotated[
+        DateTime | None, Field(description='When it is destroyed by itself, in UTC; absent or null is never.')
+    ] = None
+
+
+class CpoResponse(Model):
+    cpo_id: Annotated[CpoId, Field(description='Id of the network.')]
+    party: Annotated[CpoPartyScope, Field(description='The party that it is.')]
+    name_prefix: Annotated[Text, Field(description='The prefix of its names.')]
+    template: Annotated[
+        str,
+        Field(
+            description='The template that it was made from; empty if it was made without one.',
+            examples=['small-urban-ac'],
+            max_length=64,
+            min_length=0,
+            pattern='^[ -.0-~]*$',
+        ),
+    ]
+    template_version: Annotated[TemplateVersion, Field(description='The version of that template.')]
+    token_a: Annotated[
+        TokenA | None,
+        Field(
+            description='Always absent or null; Token A is shown once, in the answer to the create request.'
+        ),
+    ] = None
+    ocpi_peer_url: Annotated[AbsoluteUrl, Field(description='The versions URL of the network.')]
+    roam_helper: Annotated[
+        CpoRoamHelper | None, Field(description='Absent or null, since it holds Token A.')
+    ] = None
+    topology: Annotated[CpoTopologySummary, Field(description='What it holds right now.')]
+    expires_at: Annotated[
+        DateTime | None, Field(description='When it is destroyed by itself, in UTC; absent or null is never.')
+    ] = None
+    report_url: Annotated[ServerPath, Field(description='Where its report is.')]
+    destroy_url: Annotated[ServerPath, Field(description='Where to DELETE it.')]
+    created_at: Annotated[DateTime | None, Field(description='When it was created, in UTC.')] = None
+    updated_at: Annotated[DateTime | None, Field(description='When it last changed, in UTC.')] = None
+
+
+class CpoListResponse(Model):
+    data: Annotated[
+        list[CpoResponse], Field(description='The networks of this page, oldest first.', max_length=100)
+    ]
+    total: Annotated[Count, Field(description='How many live networks the organization has.')]
+    page: Annotated[PageNumber, Field(description='Which page this is, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='How many networks a page holds.')]
+
+
+class CpoStatusResponse(Model):
+    cpo_id: Annotated[CpoId, Field(description='Id of the network.')]
+    status: Annotated[ProvisioningStatus, Field(description='How far it is.')]
+    status_url: Annotated[ServerPath, Field(description='This URL, to ask again.')]
+    workflow_run_id: Annotated[
+        WorkflowRunId | None, Field(description="Names the job in the server's logs; opaque.")
+    ] = None
+    error: Annotated[
+        ProvisioningErrorDetail | None, Field(description='Why it failed; only with the status FAILED.')
+    ] = None
+    progress: Annotated[
+        ProvisioningProgress | None, Field(description='What is done so far; absent or null while PENDING.')
+    ] = None
+    provisioned_at: Annotated[DateTime | None, Field(description='When it became READY, in UTC.')] = None
+    created_at: Annotated[DateTime | None, Field(description='When it was created, in UTC.')] = None
+    updated_at: Annotated[DateTime | None, Field(description='When it last changed, in UTC.')] = None
+
+
+class TemplateSummary(Model):
+    slug: Annotated[Slug, Field(description='Its name, for the create request.')]
+    version: Annotated[TemplateVersion, Field(description='Its version; it is kept with the network.')]
+    description: Annotated[Prose, Field(description='What it makes.')]
+    locations: Annotated[Count, Field(description='How many locations it makes unless told otherwise.')]
+    chargers: Annotated[Count, Field(description='How many charge points it makes unless told otherwise.')]
+    role: Annotated[BundleRole, Field(description='The role that networks made from it have.')]
+
+
+class TemplateListResponse(Model):
+    data: Annotated[
+        list[TemplateSummary], Field(description='The templates, always in the same order.', max_length=100)
+    ]
+    total: Annotated[Count, Field(description='How many there are.')]
+
+
+class LocationTemplateChargerGroup(Model):
+    brand_slug: Annotated[Slug, Field(description='Slug of the brand in the catalog.')]
+    brand_name: Annotated[Text | None, Field(description='Name of the brand.')] = None
+    model_slug: Annotated[Slug, Field(description='Slug of the model in the catalog.')]
+    model_name: Annotated[Text | None, Field(description='Name of the model.')] = None
+    connector_type: Annotated[ConnectorType, Field(description='Their kind of plug.')]
+    ocpp_version: Annotated[OcppVersion, Field(description='Their OCPP version.')]
+    count: Annotated[Count, Field(description='How many there are.')]
+    nominal_kw: Annotated[Kilowatts, Field(description='The power of each plug, in kW.')]
+
+
+class HTTPValidationError(Model):
+    detail: Annotated[
+        list[ValidationError],
+        Field(description='The faults, at least one; not all of many.', max_length=1000, min_length=1),
+    ]
+
+
+class LocationBulkResults(Model):
+    created_count: Annotated[Count, Field(description='How many locations were made.')]
+    failed_count: Annotated[Count, Field(description='How many failed.')]
     created: Annotated[
         list[LocationBulkCreated],
         Field(description='Those that were made, in the order of the request.', max_length=10000),
@@ -1744,20 +1605,8 @@ class LocationBulkResults(BaseModel):
     ]
 
 
-class LocationTemplateOverrides(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    name: Annotated[
-        str | None,
-        Field(
-            description='Another name.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
+class LocationTemplateOverrides(Model):
+    name: Annotated[Text | None, Field(description='Another name.')] = None
     address: Annotated[
         str | None,
         Field(
@@ -1814,20 +1663,11 @@ class LocationTemplateOverrides(BaseModel):
         ),
     ] = None
     identity_prefix: Annotated[
-        str | None,
-        Field(
-            description='What the identities of all its charge points begin with.',
-            examples=['NORD_'],
-            max_length=33,
-            pattern='^[A-Za-z0-9_-]*$',
-        ),
+        IdentityPrefix | None, Field(description='What the identities of all its charge points begin with.')
     ] = None
 
 
-class OcpiChargerGroup(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class OcpiChargerGroup(Model):
     template: Annotated[OcpiChargerTemplate, Field(description='What all of them are.')]
     charger_ids: Annotated[
         list[ChargerIdSuffix],
@@ -1839,22 +1679,10 @@ class OcpiChargerGroup(BaseModel):
     ]
 
 
-class LocationUpdateRequest(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    name: Annotated[
-        str | None,
-        Field(
-            description='Its new name; the slug stays.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ] = None
+class LocationUpdateRequest(Model):
+    name: Annotated[Text, Field(description='Its new name; the slug stays.')] = None
     address: Annotated[
-        str | None,
+        str,
         Field(
             description='Street and house number.',
             examples=['18 Rue de Dunkerque'],
@@ -1864,7 +1692,7 @@ class LocationUpdateRequest(BaseModel):
         ),
     ] = None
     city: Annotated[
-        str | None,
+        str,
         Field(
             description='City or town.',
             examples=['Paris'],
@@ -1883,8 +1711,8 @@ class LocationUpdateRequest(BaseModel):
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ] = None
-    country: Annotated[Country | None, Field(description='Country, ISO 3166-1 alpha-2 in upper case.')] = None
-    coordinates: Annotated[Coordinates | None, Field(description='Where it is.')] = None
+    country: Annotated[Country, Field(description='Country, ISO 3166-1 alpha-2 in upper case.')] = None
+    coordinates: Annotated[Coordinates, Field(description='Where it is.')] = None
     timezone: Annotated[Timezone | None, Field(description='Its time zone.')] = None
     owner_name: Annotated[
         str | None,
@@ -1896,18 +1724,12 @@ class LocationUpdateRequest(BaseModel):
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ] = None
-    public: Annotated[bool | None, Field(description='May peers see it.')] = None
+    public: Annotated[bool, Field(description='May peers see it.')] = None
     parking_type: Annotated[ParkingType | None, Field(description='The kind of place.')] = None
 
 
-class ChargerSummary(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    id: Annotated[
-        str,
-        Field(description='Its id on this server.', examples=['dep-17'], max_length=64, pattern='^[!-~]+$'),
-    ]
+class ChargerSummary(Model):
+    id: Annotated[RowId, Field(description='Its id on this server.')]
     identity: Annotated[
         str,
         Field(
@@ -1919,397 +1741,25 @@ class ChargerSummary(BaseModel):
     connector_type: Annotated[ConnectorType | None, Field(description='Its kind of plug.')] = None
     ocpp_version: Annotated[OcppVersion | None, Field(description='Its OCPP version.')] = None
     charge_point_id: Annotated[
-        str | None,
-        Field(
-            description='How the charge point is called on the side of OCPP.',
-            examples=['NORD_001'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
+        Text | None,
+        Field(description='How the charge point is called on the side of OCPP.', examples=['NORD_001']),
     ] = None
     evses: Annotated[
         list[EvseSummary] | None, Field(description='What it is in OCPI, one entry a plug.', max_length=100)
     ] = None
     topology_default_id: Annotated[
-        str | None,
+        RowId | None,
         Field(
-            description='The entry of the routing that stands for the whole location; only at its first charge point.',
-            examples=['dep-17'],
-            max_length=64,
-            pattern='^[!-~]+$',
+            description='The entry of the routing that stands for the whole location; only at its first charge point.'
         ),
     ] = None
 
 
-class CpoCreateRequest(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    template: Annotated[
-        str,
-        Field(
-            description='What to make it from: a slug of the network templates.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
-    ]
-    country_code: Annotated[
-        str,
-        Field(
-            description='Country of the party, ISO 3166-1 alpha-2, in either case; kept in upper case.',
-            max_length=2,
-            min_length=2,
-            pattern='^[A-Za-z]{2}$',
-        ),
-    ]
-    party_id: Annotated[
-        str,
-        Field(
-            description='Id of the party (ISO 15118), three letters or digits in either case; kept in upper case. When a live network of the organization has the party already, the last characters are changed.',
-            max_length=3,
-            min_length=3,
-            pattern='^[A-Za-z0-9]{3}$',
-        ),
-    ]
-    name_prefix: Annotated[
-        str,
-        Field(
-            description='Stands before every name in the network; charge point identities begin with it, too.',
-            examples=['Gare du Nord'],
-            max_length=40,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-    role: Annotated[BundleRole, Field(description='The role to play; the template has to have it.')] = 'cpo'
-    ocpi_version: Annotated[OcpiVersion, Field(description='The OCPI version to speak.')] = '2.1.1'
-    seed: Annotated[
-        int | None,
-        Field(
-            description='The same seed with the same template, version, overrides, prefix, role and party gives the same documents. Absent or null draws one.',
-            ge=0,
-            le=2147483647,
-        ),
-    ] = None
-    ttl_seconds: Annotated[
-        int | None,
-        Field(
-            description='After how many seconds the network is destroyed. Absent is an hour; null is never.',
-            ge=60,
-            le=604800,
-        ),
-    ] = 3600
-    overrides: Annotated[
-        CpoOverrides | None, Field(description='Other sizes than those of the template.')
-    ] = None
-
-
-class CpoPartyScope(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    country_code: Annotated[
-        str,
-        Field(description='Country of the party, ISO 3166-1 alpha-2.', max_length=2, pattern='^[A-Z]{2}$'),
-    ]
-    party_id: Annotated[
-        str,
-        Field(
-            description='Id of the party (ISO 15118); not the one asked for when that one was taken.',
-            max_length=3,
-            pattern='^[A-Z0-9]{3}$',
-        ),
-    ]
-    role: Annotated[PartyRole, Field(description='Its role.')]
-
-
-class CpoRoamHelper(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    credentials_payload: Annotated[CredentialsPayload, Field(description='The credentials of this network.')]
-    curl_snippet: Annotated[
-        str,
-        Field(
-            description="A shell command that registers the caller with this network. It takes the caller's credentials from the variables MY_TOKEN, MY_VERSIONS_URL, MY_COUNTRY_CODE and MY_PARTY_ID, and calls nobody while one of them is not set.",
-            max_length=10000,
-        ),
-    ]
-    register_snippet: Annotated[
-        str | None, Field(description='The same command as `curl_snippet`.', max_length=10000)
-    ] = None
-
-
-class CpoAcceptedResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    cpo_id: Annotated[
-        str,
-        Field(
-            description='Id of the network.',
-            examples=['101'],
-            max_length=18,
-            min_length=1,
-            pattern='^[1-9][0-9]{0,17}$',
-        ),
-    ]
-    party: Annotated[CpoPartyScope, Field(description='The party that it really is.')]
-    name_prefix: Annotated[
-        str,
-        Field(
-            description='The prefix of its names.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-    template: Annotated[
-        str,
-        Field(
-            description='The template that it is made from; empty if it was made without one.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=0,
-            pattern='^[ -.0-~]*$',
-        ),
-    ]
-    template_version: Annotated[
-        int, Field(description='The version of that template.', examples=[1], ge=1, le=2147483647)
-    ]
-    token_a: Annotated[
-        str,
-        Field(
-            description='Token A: a peer registers with it, once. Empty only in the answer to a repeated Idempotency-Key after Token A was used.',
-            max_length=45,
-            pattern='^(a_[A-Za-z0-9_-]{43})?$',
-        ),
-    ]
-    operator_token: Annotated[
-        str | None,
-        Field(
-            description='The operator token: a back office reads and writes the network with it by OCPI. Absent where `token_a` is empty.',
-            max_length=45,
-            pattern='^o_[A-Za-z0-9_-]{43}$',
-        ),
-    ] = None
-    ocpi_peer_url: Annotated[
-        str,
-        Field(
-            description='The versions URL, to be given to the peer together with Token A.',
-            examples=['http://127.0.0.1:8080/ocpi/cpo/versions'],
-            max_length=2048,
-            pattern='^https?://[!-~]+$',
-        ),
-    ]
-    roam_helper: Annotated[
-        CpoRoamHelper | None, Field(description='What the peer needs, ready to paste.')
-    ] = None
-    workflow_run_id: Annotated[
-        str | None,
-        Field(
-            description="Names the job in the server's logs; opaque.",
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=100,
-            min_length=1,
-            pattern='^[!-~]+$',
-        ),
-    ] = None
-    status: Annotated[ProvisioningStatus | None, Field(description='How far it is.')] = None
-    status_url: Annotated[
-        str,
-        Field(
-            description='Where to ask how far it is.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    destroy_url: Annotated[
-        str,
-        Field(
-            description='Where to DELETE it.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    expires_at: Annotated[
-        str | None,
-        Field(
-            description='When it is destroyed by itself, in UTC; absent or null is never.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-
-
-class CpoResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    cpo_id: Annotated[
-        str,
-        Field(
-            description='Id of the network.',
-            examples=['101'],
-            max_length=18,
-            min_length=1,
-            pattern='^[1-9][0-9]{0,17}$',
-        ),
-    ]
-    party: Annotated[CpoPartyScope, Field(description='The party that it is.')]
-    name_prefix: Annotated[
-        str,
-        Field(
-            description='The prefix of its names.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-    template: Annotated[
-        str,
-        Field(
-            description='The template that it was made from; empty if it was made without one.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=0,
-            pattern='^[ -.0-~]*$',
-        ),
-    ]
-    template_version: Annotated[
-        int, Field(description='The version of that template.', examples=[1], ge=1, le=2147483647)
-    ]
-    token_a: Annotated[
-        TokenA | None,
-        Field(
-            description='Always absent or null; Token A is shown once, in the answer to the create request.'
-        ),
-    ] = None
-    ocpi_peer_url: Annotated[
-        str,
-        Field(
-            description='The versions URL of the network.',
-            examples=['http://127.0.0.1:8080/ocpi/cpo/versions'],
-            max_length=2048,
-            pattern='^https?://[!-~]+$',
-        ),
-    ]
-    roam_helper: Annotated[
-        CpoRoamHelper | None, Field(description='Absent or null, since it holds Token A.')
-    ] = None
-    topology: Annotated[CpoTopologySummary, Field(description='What it holds right now.')]
-    expires_at: Annotated[
-        str | None,
-        Field(
-            description='When it is destroyed by itself, in UTC; absent or null is never.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-    report_url: Annotated[
-        str,
-        Field(
-            description='Where its report is.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    destroy_url: Annotated[
-        str,
-        Field(
-            description='Where to DELETE it.',
-            examples=['/ocpi/cpos/101'],
-            max_length=255,
-            pattern='^/[!-~]*$',
-        ),
-    ]
-    created_at: Annotated[
-        str | None,
-        Field(
-            description='When it was created, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-    updated_at: Annotated[
-        str | None,
-        Field(
-            description='When it last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
-
-
-class CpoListResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    data: Annotated[
-        list[CpoResponse], Field(description='The networks of this page, oldest first.', max_length=100)
-    ]
-    total: Annotated[
-        int,
-        Field(
-            description='How many live networks the organization has.',
-            examples=[6],
-            ge=0,
-            le=9007199254740991,
-        ),
-    ]
-    page: Annotated[
-        int, Field(description='Which page this is, counted from 1.', examples=[1], ge=1, le=9007199254740991)
-    ]
-    limit: Annotated[int, Field(description='How many networks a page holds.', examples=[50], ge=1, le=100)]
-
-
-class LocationTemplate(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    slug: Annotated[
-        str,
-        Field(
-            description='Its name, for an entry of a bulk creation.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
-    ]
-    version: Annotated[int, Field(description='Its version.', examples=[1], ge=1, le=2147483647)]
-    name: Annotated[
-        str,
-        Field(
-            description='The name that its locations get.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
-    description: Annotated[
-        str,
-        Field(
-            description='What it makes.',
-            examples=['One charge point at a house.'],
-            max_length=1000,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
+class LocationTemplate(Model):
+    slug: Annotated[Slug, Field(description='Its name, for an entry of a bulk creation.')]
+    version: Annotated[TemplateVersion, Field(description='Its version.')]
+    name: Annotated[Text, Field(description='The name that its locations get.')]
+    description: Annotated[Prose, Field(description='What it makes.')]
     type: Annotated[CurrentType, Field(description='What its plugs supply, told by their types.')]
     address: Annotated[
         str | None,
@@ -2356,50 +1806,22 @@ class LocationTemplate(BaseModel):
     ] = None
     public: Annotated[bool | None, Field(description='May peers see it.')] = None
     parking_type: Annotated[ParkingType, Field(description='The kind of place.')]
-    chargers: Annotated[
-        int,
-        Field(description='How many charge points it has in all.', examples=[6], ge=0, le=9007199254740991),
-    ]
+    chargers: Annotated[Count, Field(description='How many charge points it has in all.')]
     charger_groups: Annotated[
         list[LocationTemplateChargerGroup],
         Field(description='Its charge points, in groups of equal ones.', max_length=20),
     ]
 
 
-class LocationTemplateListResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class LocationTemplateListResponse(Model):
     data: Annotated[
         list[LocationTemplate], Field(description='The templates, always in the same order.', max_length=100)
     ]
-    total: Annotated[int, Field(description='How many match.', examples=[6], ge=0, le=9007199254740991)]
+    total: Annotated[Count, Field(description='How many match.')]
 
 
-class HTTPValidationError(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    detail: Annotated[
-        list[ValidationError],
-        Field(description='The faults, at least one; not all of many.', max_length=1000, min_length=1),
-    ]
-
-
-class LocationBulkStatusResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    job_id: Annotated[
-        str,
-        Field(
-            description='Id of the job.',
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=64,
-            min_length=1,
-            pattern='^[A-Za-z0-9-]+$',
-        ),
-    ]
+class LocationBulkStatusResponse(Model):
+    job_id: Annotated[JobId, Field(description='Id of the job.')]
     job_type: Annotated[
         str | None,
         Field(
@@ -2412,14 +1834,7 @@ class LocationBulkStatusResponse(BaseModel):
     ] = None
     status: Annotated[ProvisioningStatus | None, Field(description='How far it is.')] = None
     workflow_run_id: Annotated[
-        str | None,
-        Field(
-            description="Names the job in the server's logs; opaque.",
-            examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
-            max_length=100,
-            min_length=1,
-            pattern='^[!-~]+$',
-        ),
+        WorkflowRunId | None, Field(description="Names the job in the server's logs; opaque.")
     ] = None
     error: Annotated[
         ProvisioningErrorDetail | None, Field(description='Why it failed; only with the status FAILED.')
@@ -2431,50 +1846,18 @@ class LocationBulkStatusResponse(BaseModel):
         ProvisioningProgress | None,
         Field(description='How many locations were tried, made or not, and how many there are.'),
     ] = None
-    provisioned_at: Annotated[
-        str | None,
-        Field(
-            description='When it became READY, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
+    provisioned_at: Annotated[DateTime | None, Field(description='When it became READY, in UTC.')] = None
 
 
-class LocationFromTemplateRequest(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    template: Annotated[
-        str,
-        Field(
-            description='A slug of the location templates.',
-            examples=['small-urban-ac'],
-            max_length=64,
-            min_length=1,
-            pattern='^[ -.0-~]+$',
-        ),
-    ]
+class LocationFromTemplateRequest(Model):
+    template: Annotated[Slug, Field(description='A slug of the location templates.')]
     overrides: Annotated[
         LocationTemplateOverrides | None, Field(description='What differs from the template.')
     ] = None
 
 
-class OcpiCreateLocationRequest(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    name: Annotated[
-        str,
-        Field(
-            description='Its name.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
+class OcpiCreateLocationRequest(Model):
+    name: Annotated[Text, Field(description='Its name.')]
     address: Annotated[
         str,
         Field(
@@ -2496,7 +1879,7 @@ class OcpiCreateLocationRequest(BaseModel):
         ),
     ]
     postal_code: Annotated[
-        str | None,
+        str,
         Field(
             description='Postal code; peers see a dash where there is none.',
             examples=['75010'],
@@ -2509,9 +1892,9 @@ class OcpiCreateLocationRequest(BaseModel):
         Country, Field(description='Country, ISO 3166-1 alpha-2 in upper case; peers see alpha-3.')
     ]
     coordinates: Annotated[Coordinates, Field(description='Where it is.')]
-    timezone: Annotated[Timezone | None, Field(description='Its time zone.')] = None
+    timezone: Annotated[Timezone, Field(description='Its time zone.')] = None
     owner_name: Annotated[
-        str | None,
+        str,
         Field(
             description='Who runs it; peers see the name of the operator.',
             examples=['Bornes du Nord'],
@@ -2523,27 +1906,15 @@ class OcpiCreateLocationRequest(BaseModel):
     public: Annotated[
         bool, Field(description='May peers see it; when false it is 404 for them, and in no list.')
     ] = True
-    parking_type: Annotated[ParkingType | None, Field(description='The kind of place.')] = None
+    parking_type: Annotated[ParkingType, Field(description='The kind of place.')] = None
     charges: Annotated[
-        list[OcpiChargerGroup] | None,
+        list[OcpiChargerGroup],
         Field(description='Its charge points, in groups of equal ones; at most 50 in all.', max_length=20),
     ] = None
 
 
-class OcpiLocationResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    id: Annotated[
-        str,
-        Field(
-            description='Its id; the same one that OCPI has.',
-            examples=['loc-3f1c9a7e52d0'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
+class OcpiLocationResponse(Model):
+    id: Annotated[LocationId, Field(description='Its id; the same one that OCPI has.')]
     ocpp_location_id: Annotated[
         str | None,
         Field(
@@ -2564,42 +1935,12 @@ class OcpiLocationResponse(BaseModel):
             pattern='^[!-~]+$',
         ),
     ] = None
-    name: Annotated[
-        str | None,
-        Field(
-            description='Its name.',
-            examples=['Gare du Nord'],
-            max_length=255,
-            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
-        ),
-    ] = None
+    name: Annotated[KeptText | None, Field(description='Its name.')] = None
     address: Annotated[
-        str | None,
-        Field(
-            description='Street and house number.',
-            examples=['18 Rue de Dunkerque'],
-            max_length=255,
-            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
-        ),
+        KeptText | None, Field(description='Street and house number.', examples=['18 Rue de Dunkerque'])
     ] = None
-    city: Annotated[
-        str | None,
-        Field(
-            description='City or town.',
-            examples=['Paris'],
-            max_length=255,
-            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
-        ),
-    ] = None
-    postal_code: Annotated[
-        str | None,
-        Field(
-            description='Postal code.',
-            examples=['75010'],
-            max_length=255,
-            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
-        ),
-    ] = None
+    city: Annotated[KeptText | None, Field(description='City or town.', examples=['Paris'])] = None
+    postal_code: Annotated[KeptText | None, Field(description='Postal code.', examples=['75010'])] = None
     country: Annotated[
         str | None,
         Field(
@@ -2609,81 +1950,33 @@ class OcpiLocationResponse(BaseModel):
         ),
     ] = None
     coordinates: Annotated[Coordinates | None, Field(description='Where it is.')] = None
-    timezone: Annotated[
-        str | None,
-        Field(
-            description='Its time zone.',
-            examples=['Europe/Paris'],
-            max_length=255,
-            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
-        ),
-    ] = None
-    owner_name: Annotated[
-        str | None,
-        Field(
-            description='Who runs it.',
-            examples=['Bornes du Nord'],
-            max_length=255,
-            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
-        ),
-    ] = None
+    timezone: Annotated[KeptText | None, Field(description='Its time zone.', examples=['Europe/Paris'])] = (
+        None
+    )
+    owner_name: Annotated[KeptText | None, Field(description='Who runs it.', examples=['Bornes du Nord'])] = (
+        None
+    )
     public: Annotated[bool | None, Field(description='May peers see it.')] = None
     chargers: Annotated[
         list[ChargerSummary] | None, Field(description='Its charge points.', max_length=1000)
     ] = None
-    created_at: Annotated[
-        str | None,
-        Field(
-            description='When it was created, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ] = None
+    created_at: Annotated[DateTime | None, Field(description='When it was created, in UTC.')] = None
     updated_at: Annotated[
-        str | None,
-        Field(
-            description='When it last changed, in UTC; `last_updated` in OCPI.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
+        DateTime | None, Field(description='When it last changed, in UTC; `last_updated` in OCPI.')
     ] = None
 
 
-class OcpiLocationListResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class OcpiLocationListResponse(Model):
     data: Annotated[
         list[OcpiLocationResponse],
         Field(description='The locations of this page, oldest first.', max_length=100),
     ]
-    total: Annotated[
-        int, Field(description='How many locations the network has.', examples=[6], ge=0, le=9007199254740991)
-    ]
-    page: Annotated[
-        int, Field(description='Which page this is, counted from 1.', examples=[1], ge=1, le=9007199254740991)
-    ]
-    limit: Annotated[int, Field(description='How many locations a page holds.', examples=[50], ge=1, le=100)]
+    total: Annotated[Count, Field(description='How many locations the network has.')]
+    page: Annotated[PageNumber, Field(description='Which page this is, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='How many locations a page holds.')]
 
 
-LocationBulkItem = TypeAliasType(
-    "LocationBulkItem",
-    Annotated[
-        LocationFromTemplateRequest | OcpiCreateLocationRequest,
-        Field(
-            description='A location to be made, from a template if it has the member `template`.',
-            examples=[{'template': 'urban-ac-hub'}],
-        ),
-    ],
-)
-
-
-class LocationBulkCreateRequest(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class LocationBulkCreateRequest(Model):
     locations: Annotated[
         list[LocationBulkItem],
         Field(

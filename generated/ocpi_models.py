@@ -5,7 +5,35 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from openapi.field_types import (
+    Ampere,
+    ChargingTimes,
+    CountryAlpha3,
+    CountryCode,
+    DateTime,
+    DateTimeQuery,
+    IntegerText,
+    Latitude,
+    Longitude,
+    Model,
+    Money,
+    Number,
+    OpeningHours,
+    PartyId,
+    Percentage,
+    Period,
+    Pixels,
+    ReservationId,
+    Seconds,
+    Stamped,
+    StepSize,
+    UniqueConnectors,
+    UniqueEvses,
+    UnlistedName,
+    Volt,
+    Weekday,
+)
+from pydantic import ConfigDict, Field
 from typing_extensions import TypeAliasType
 
 
@@ -37,52 +65,8 @@ StatusMessage = TypeAliasType(
 )
 
 
-UnlistedName = TypeAliasType(
-    "UnlistedName",
-    Annotated[
-        str,
-        Field(
-            description="A value that the specification does not list; a peer's own.",
-            examples=['OTHER'],
-            max_length=64,
-            pattern='^[A-Z][A-Z0-9_]*$',
-        ),
-    ],
-)
-
-
-class ErrorData(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-
-
-DateTime = TypeAliasType(
-    "DateTime",
-    Annotated[
-        str,
-        Field(
-            description='An instant in UTC with `Z` and at most three fraction digits. On input the zone may be absent (UTC) or an offset, and up to nine fraction digits are read. Spec 2.1.1 types 1.2.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ],
-)
-
-
-DateTimeQuery = TypeAliasType(
-    "DateTimeQuery",
-    Annotated[
-        str,
-        Field(
-            description='An instant as a query parameter; a `+` that arrived as a space is read as `+`.',
-            examples=['2026-01-01T00:00:00Z'],
-            max_length=35,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[ +-]([01][0-9]|2[0-3]):[0-5][0-9])?$',
-        ),
-    ],
-)
+class ErrorData(Model):
+    pass
 
 
 TimeOfDay = TypeAliasType(
@@ -122,36 +106,6 @@ URL = TypeAliasType(
             examples=['https://cpo.example.com/ocpi/versions'],
             max_length=255,
             pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ],
-)
-
-
-CountryCode = TypeAliasType(
-    "CountryCode",
-    Annotated[
-        str,
-        Field(
-            description='ISO 3166-1 alpha-2, in either case; stored in upper case.',
-            examples=['NL'],
-            max_length=2,
-            min_length=2,
-            pattern='^[A-Za-z]{2}$',
-        ),
-    ],
-)
-
-
-PartyId = TypeAliasType(
-    "PartyId",
-    Annotated[
-        str,
-        Field(
-            description='Identifier of a party (ISO 15118), letters and digits in either case; stored in upper case.',
-            examples=['TNM'],
-            max_length=3,
-            min_length=3,
-            pattern='^[A-Za-z0-9]{3}$',
         ),
     ],
 )
@@ -217,48 +171,11 @@ Id39 = TypeAliasType(
 )
 
 
-Number = TypeAliasType(
-    "Number",
-    Annotated[
-        float,
-        Field(
-            description='A decimal, kept exactly as it is given; one that a double cannot hold exactly is refused. Spec 2.1.1 types 1.4.',
-            examples=[15.342],
-            ge=0.0,
-            le=99999999999.9999,
-        ),
-    ],
-)
-
-
-Money = TypeAliasType(
-    "Money",
-    Annotated[
-        float,
-        Field(
-            description='An amount in the currency of the object, excluding VAT, kept exactly. A string with the same digits is read as the number.',
-            examples=[2.5],
-            ge=0.0,
-            le=99999999999.9999,
-        ),
-    ],
-)
-
-
-class DisplayText(BaseModel):
+class DisplayText(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    language: Annotated[
-        str,
-        Field(
-            description='Language of the text.',
-            examples=['nl'],
-            max_length=2,
-            min_length=2,
-            pattern='^[A-Za-z]{2}$',
-        ),
-    ]
+    language: Annotated[Language, Field(description='Language of the text.')]
     text: Annotated[
         str,
         Field(
@@ -283,83 +200,20 @@ class CdrDimensionType(StrEnum):
     TIME = 'TIME'
 
 
-class StopSession(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class StopSession(Model):
     response_url: Annotated[
-        str,
-        Field(
-            description="Where the charge point's result is posted, best with a part that is unique.",
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
+        URL, Field(description="Where the charge point's result is posted, best with a part that is unique.")
     ]
-    session_id: Annotated[
-        str,
-        Field(
-            description="The session's `id`.",
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
+    session_id: Annotated[Id36, Field(description="The session's `id`.")]
 
 
-class UnlockConnector(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class UnlockConnector(Model):
     response_url: Annotated[
-        str,
-        Field(
-            description="Where the charge point's result is posted, best with a part that is unique.",
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
+        URL, Field(description="Where the charge point's result is posted, best with a part that is unique.")
     ]
-    location_id: Annotated[
-        str,
-        Field(
-            description="The location's `id`.",
-            examples=['LOC1'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
-    evse_uid: Annotated[
-        str,
-        Field(
-            description="The EVSE's `uid`.",
-            examples=['LOC1'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
-    connector_id: Annotated[
-        str,
-        Field(
-            description="The connector's `id` in this EVSE.",
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
-
-
-ReservationId = TypeAliasType(
-    "ReservationId",
-    Annotated[
-        int,
-        Field(description='Number of a reservation, chosen by the eMSP.', examples=[42], ge=0, le=2147483647),
-    ],
-)
+    location_id: Annotated[Id39, Field(description="The location's `id`.")]
+    evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`.")]
+    connector_id: Annotated[Id36, Field(description="The connector's `id` in this EVSE.")]
 
 
 class UnknownLocationCode(IntEnum):
@@ -379,33 +233,6 @@ class CommandType(StrEnum):
     START_SESSION = 'START_SESSION'
     STOP_SESSION = 'STOP_SESSION'
     UNLOCK_CONNECTOR = 'UNLOCK_CONNECTOR'
-
-
-class AdditionalGeoLocation(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    latitude: Annotated[
-        str,
-        Field(
-            description='Degrees north.',
-            examples=['52.370912'],
-            max_length=10,
-            pattern='^-?[0-9]{1,2}\\.[0-9]{6}$',
-        ),
-    ]
-    longitude: Annotated[
-        str,
-        Field(
-            description='Degrees east.',
-            examples=['4.894347'],
-            max_length=11,
-            pattern='^-?[0-9]{1,3}\\.[0-9]{6}$',
-        ),
-    ]
-    name: Annotated[
-        DisplayText | None, Field(description='Name of the point, as the signs on the spot have it.')
-    ] = None
 
 
 class KnownCapability(StrEnum):
@@ -450,12 +277,6 @@ class KnownConnectorType(StrEnum):
     TESLA_S = 'TESLA_S'
 
 
-Percentage = TypeAliasType(
-    "Percentage",
-    Annotated[float, Field(description='A share in percent.', examples=[62.5], ge=0.0, le=100.0)],
-)
-
-
 class EnergySourceCategory(StrEnum):
     NUCLEAR = 'NUCLEAR'
     GENERAL_FOSSIL = 'GENERAL_FOSSIL'
@@ -472,28 +293,12 @@ class EnvironmentalImpactCategory(StrEnum):
     CARBON_DIOXIDE = 'CARBON_DIOXIDE'
 
 
-class ExceptionalPeriod(BaseModel):
+class ExceptionalPeriod(Period):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    period_begin: Annotated[
-        str,
-        Field(
-            description='When it begins, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
-    period_end: Annotated[
-        str,
-        Field(
-            description='When it ends, in UTC; later than the begin.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    period_begin: Annotated[DateTime, Field(description='When it begins, in UTC.')]
+    period_end: Annotated[DateTime, Field(description='When it ends, in UTC; later than the begin.')]
 
 
 class KnownFacility(StrEnum):
@@ -513,30 +318,6 @@ class KnownFacility(StrEnum):
     CARPOOL_PARKING = 'CARPOOL_PARKING'
     FUEL_STATION = 'FUEL_STATION'
     WIFI = 'WIFI'
-
-
-class GeoLocation(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    latitude: Annotated[
-        str,
-        Field(
-            description='Degrees north.',
-            examples=['52.370912'],
-            max_length=10,
-            pattern='^-?[0-9]{1,2}\\.[0-9]{6}$',
-        ),
-    ]
-    longitude: Annotated[
-        str,
-        Field(
-            description='Degrees east.',
-            examples=['4.894347'],
-            max_length=11,
-            pattern='^-?[0-9]{1,3}\\.[0-9]{6}$',
-        ),
-    ]
 
 
 class ImageCategory(StrEnum):
@@ -572,33 +353,6 @@ class PowerType(StrEnum):
     DC = 'DC'
 
 
-class RegularHours(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    weekday: Annotated[
-        int, Field(description='Day of the week, 1 is Monday, 7 is Sunday.', examples=[5], ge=1, le=7)
-    ]
-    period_begin: Annotated[
-        str,
-        Field(
-            description='When it opens, local time.',
-            examples=['18:15'],
-            max_length=5,
-            pattern='^([0-1][0-9]|2[0-3]):[0-5][0-9]$',
-        ),
-    ]
-    period_end: Annotated[
-        str,
-        Field(
-            description='When it closes, local time; later than the begin.',
-            examples=['18:15'],
-            max_length=5,
-            pattern='^([0-1][0-9]|2[0-3]):[0-5][0-9]$',
-        ),
-    ]
-
-
 class Status(StrEnum):
     AVAILABLE = 'AVAILABLE'
     BLOCKED = 'BLOCKED'
@@ -611,119 +365,15 @@ class Status(StrEnum):
     UNKNOWN = 'UNKNOWN'
 
 
-class StatusSchedule(BaseModel):
+class StatusSchedule(Period):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    period_begin: Annotated[
-        str,
-        Field(
-            description='When the state begins, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    period_begin: Annotated[DateTime, Field(description='When the state begins, in UTC.')]
     period_end: Annotated[
-        str | None,
-        Field(
-            description='When it ends, in UTC, if that is known; later than the begin.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
+        DateTime | None, Field(description='When it ends, in UTC, if that is known; later than the begin.')
     ] = None
     status: Annotated[Status, Field(description='The state in that period.')]
-
-
-CountryAlpha3 = TypeAliasType(
-    "CountryAlpha3",
-    Annotated[
-        str,
-        Field(
-            description='ISO 3166-1 alpha-3 code. On input an alpha-2 code is read as the alpha-3 code of the same country. Spec 2.1.1 mod_locations 3.1.',
-            examples=['NLD'],
-            max_length=3,
-            min_length=3,
-            pattern='^[A-Z]{3}$',
-        ),
-    ],
-)
-
-
-Latitude = TypeAliasType(
-    "Latitude",
-    Annotated[
-        str,
-        Field(
-            description='Degrees north of the equator, six decimals. On input 1 to 17 decimals are read. Spec 2.1.1 mod_locations 4.12.',
-            examples=['52.370912'],
-            max_length=10,
-            pattern='^-?[0-9]{1,2}\\.[0-9]{6}$',
-        ),
-    ],
-)
-
-
-Longitude = TypeAliasType(
-    "Longitude",
-    Annotated[
-        str,
-        Field(
-            description='Degrees east of Greenwich, six decimals. On input 1 to 17 decimals are read. Spec 2.1.1 mod_locations 4.12.',
-            examples=['4.894347'],
-            max_length=11,
-            pattern='^-?[0-9]{1,3}\\.[0-9]{6}$',
-        ),
-    ],
-)
-
-
-Volt = TypeAliasType(
-    "Volt",
-    Annotated[
-        int,
-        Field(
-            description='A voltage in volt. Spec 2.1.1 mod_locations 3.3.', examples=[230], ge=0, le=100000
-        ),
-    ],
-)
-
-
-Ampere = TypeAliasType(
-    "Ampere",
-    Annotated[
-        int,
-        Field(
-            description='A current in ampere. Spec 2.1.1 mod_locations 3.3.', examples=[32], ge=0, le=100000
-        ),
-    ],
-)
-
-
-Pixels = TypeAliasType(
-    "Pixels",
-    Annotated[
-        int,
-        Field(
-            description='A length in pixels. Spec 2.1.1 mod_locations 4.14.', examples=[1200], ge=0, le=99999
-        ),
-    ],
-)
-
-
-Weekday = TypeAliasType(
-    "Weekday",
-    Annotated[
-        int,
-        Field(
-            description='A day of the week, 1 is Monday, 7 is Sunday. Spec 2.1.1 mod_locations 4.19.',
-            examples=[5],
-            ge=1,
-            le=7,
-        ),
-    ],
-)
 
 
 class SessionStatus(StrEnum):
@@ -750,149 +400,8 @@ class TariffDimensionType(StrEnum):
     TIME = 'TIME'
 
 
-class TariffRestrictions(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    start_time: Annotated[
-        str | None,
-        Field(
-            description='From this time of day on, local time.',
-            examples=['18:15'],
-            max_length=5,
-            pattern='^([0-1][0-9]|2[0-3]):[0-5][0-9]$',
-        ),
-    ] = None
-    end_time: Annotated[
-        str | None,
-        Field(
-            description='Until this time of day, local time.',
-            examples=['18:15'],
-            max_length=5,
-            pattern='^([0-1][0-9]|2[0-3]):[0-5][0-9]$',
-        ),
-    ] = None
-    start_date: Annotated[
-        str | None,
-        Field(
-            description='From this day on, local.',
-            examples=['2026-12-24'],
-            max_length=10,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)$',
-        ),
-    ] = None
-    end_date: Annotated[
-        str | None,
-        Field(
-            description='Until this day, local; the day itself is no longer in.',
-            examples=['2026-12-24'],
-            max_length=10,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)$',
-        ),
-    ] = None
-    min_kwh: Annotated[
-        float | None,
-        Field(
-            description='Once this much energy was used, in kWh.',
-            examples=[15.342],
-            ge=0.0,
-            le=99999999999.9999,
-        ),
-    ] = None
-    max_kwh: Annotated[
-        float | None,
-        Field(
-            description='Until this much energy was used, in kWh.',
-            examples=[15.342],
-            ge=0.0,
-            le=99999999999.9999,
-        ),
-    ] = None
-    min_power: Annotated[
-        float | None,
-        Field(description='From this power on, in kW.', examples=[15.342], ge=0.0, le=99999999999.9999),
-    ] = None
-    max_power: Annotated[
-        float | None,
-        Field(description='Up to this power, in kW.', examples=[15.342], ge=0.0, le=99999999999.9999),
-    ] = None
-    min_duration: Annotated[
-        int | None,
-        Field(description='From this duration on, in seconds.', examples=[14400], ge=0, le=2147483647),
-    ] = None
-    max_duration: Annotated[
-        int | None,
-        Field(description='Up to this duration, in seconds.', examples=[14400], ge=0, le=2147483647),
-    ] = None
-    day_of_week: Annotated[
-        list[DayOfWeek] | None, Field(description='On these days of the week.', max_length=20)
-    ] = None
-
-
-StepSize = TypeAliasType(
-    "StepSize",
-    Annotated[
-        int,
-        Field(
-            description='How many Wh or seconds are billed at a time. Spec 2.1.1 mod_tariffs 4.2.',
-            examples=[300],
-            ge=0,
-            le=2147483647,
-        ),
-    ],
-)
-
-
-Seconds = TypeAliasType(
-    "Seconds",
-    Annotated[
-        int,
-        Field(
-            description='A duration in seconds. Spec 2.1.1 mod_tariffs 4.5.',
-            examples=[14400],
-            ge=0,
-            le=2147483647,
-        ),
-    ],
-)
-
-
-class LocationReferences(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    location_id: Annotated[
-        str,
-        Field(
-            description="The location's `id`.",
-            examples=['LOC1'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
-    evse_uids: Annotated[
-        list[Id39] | None, Field(description='The `uid` of EVSEs at this location.', max_length=250)
-    ] = None
-    connector_ids: Annotated[
-        list[Id36] | None, Field(description='The `id` of connectors of these EVSEs.', max_length=250)
-    ] = None
-
-
-class LocationReferencesOrNull(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    location_id: Annotated[
-        str,
-        Field(
-            description="The location's `id`.",
-            examples=['LOC1'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
+class LocationReferences(Model):
+    location_id: Annotated[Id39, Field(description="The location's `id`.")]
     evse_uids: Annotated[
         list[Id39] | None, Field(description='The `uid` of EVSEs at this location.', max_length=250)
     ] = None
@@ -937,33 +446,416 @@ class VersionNumber(StrEnum):
     field_2_1_1 = '2.1.1'
 
 
-class CdrDimension(BaseModel):
+class TokenPatch(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
+    )
+    uid: Annotated[
+        Id36, Field(description='What the charge point reads, in most cases the hidden id of the RFID card.')
+    ] = None
+    type: Annotated[TokenType, Field(description='Kind of token.')] = None
+    auth_id: Annotated[Id36, Field(description="The driver's contract at the eMSP, at best an eMA ID.")] = (
+        None
+    )
+    visual_number: Annotated[
+        str | None, Field(description='The number printed on the card.', max_length=64, pattern='^[ -~]*$')
+    ] = None
+    issuer: Annotated[
+        str,
+        Field(
+            description='Company that issued the token, as printed on the card; not always the eMSP.',
+            max_length=64,
+            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
+        ),
+    ] = None
+    valid: Annotated[
+        bool, Field(description='Whether the token may be used at all. False takes the place of deleting it.')
+    ] = None
+    whitelist: Annotated[
+        WhitelistType, Field(description='Whether the CPO may decide from its own copy.')
+    ] = None
+    language: Annotated[
+        Language | None, Field(description='Language in which the driver likes to be addressed.')
+    ] = None
+    last_updated: Annotated[
+        DateTime, Field(description='When the token was last changed, or created; UTC.')
+    ] = None
+
+
+class ListLocationsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetLocationParameters(Model):
+    location_id: Id39
+
+
+class GetEvseParameters(Model):
+    location_or_country: Id39
+    evse_or_party: Id39
+
+
+class GetConnectorOrLocationParameters(Model):
+    location_or_country: Id39
+    evse_or_party: Id39
+    connector_or_location: Id39
+
+
+class PutLocationParameters(Model):
+    location_or_country: CountryCode
+    evse_or_party: PartyId
+    connector_or_location: Id39
+
+
+class PatchLocationParameters(Model):
+    location_or_country: CountryCode
+    evse_or_party: PartyId
+    connector_or_location: Id39
+
+
+class ListReceivedLocationsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetReceivedLocationParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    location_id: Id39
+
+
+class PutReceivedLocationParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    location_id: Id39
+
+
+class PatchReceivedLocationParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    location_id: Id39
+
+
+class GetReceivedEvseParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    location_id: Id39
+    evse_uid: Id39
+
+
+class PutReceivedEvseParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    location_id: Id39
+    evse_uid: Id39
+
+
+class PatchReceivedEvseParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    location_id: Id39
+    evse_uid: Id39
+
+
+class GetReceivedConnectorParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    location_id: Id39
+    evse_uid: Id39
+    connector_id: Id36
+
+
+class PutReceivedConnectorParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    location_id: Id39
+    evse_uid: Id39
+    connector_id: Id36
+
+
+class PatchReceivedConnectorParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    location_id: Id39
+    evse_uid: Id39
+    connector_id: Id36
+
+
+class ListSessionsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetSessionParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    session_id: Id36
+
+
+class PutSessionParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    session_id: Id36
+
+
+class PatchSessionParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    session_id: Id36
+
+
+class ListReceivedSessionsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetReceivedSessionParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    session_id: Id36
+
+
+class PutReceivedSessionParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    session_id: Id36
+
+
+class PatchReceivedSessionParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    session_id: Id36
+
+
+class ListCdrsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetCdrParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    cdr_id: Id36
+
+
+class ListReceivedCdrsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetReceivedCdrParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    cdr_id: Id36
+
+
+class ListTariffsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetTariffParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    tariff_id: Id36
+
+
+class PutTariffParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    tariff_id: Id36
+
+
+class DeleteTariffParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    tariff_id: Id36
+
+
+class ListReceivedTariffsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetReceivedTariffParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    tariff_id: Id36
+
+
+class PutReceivedTariffParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    tariff_id: Id36
+
+
+class PatchReceivedTariffParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    tariff_id: Id36
+
+
+class DeleteReceivedTariffParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    tariff_id: Id36
+
+
+class ListReceivedTokensParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetReceivedTokenParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    token_uid: Id36
+    type: TokenType | None = None
+
+
+class PutReceivedTokenParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    token_uid: Id36
+
+
+class PatchReceivedTokenParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    token_uid: Id36
+    type: TokenType | None = None
+
+
+class ListTokensParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    offset: Annotated[IntegerText, Field(ge=0, le=9007199254740991)] = 0
+    limit: Annotated[IntegerText | None, Field(ge=1, le=9007199254740991)] = None
+    date_from: DateTimeQuery | None = None
+    date_to: DateTimeQuery | None = None
+    cursor: Annotated[str | None, Field(max_length=18, pattern='^[0-9]{1,18}$')] = None
+
+
+class GetTokenParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    token_uid: Id36
+    type: TokenType | None = None
+
+
+class PutTokenParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    token_uid: Id36
+
+
+class PatchTokenParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    token_uid: Id36
+    type: TokenType | None = None
+
+
+class AuthorizeTokenParameters(Model):
+    token_uid: Id36
+    type: TokenType | None = None
+    token_type: TokenType | None = None
+
+
+class AuthorizeTokenOfPartyParameters(Model):
+    country_code: CountryCode
+    party_id: PartyId
+    token_uid: Id36
+    type: TokenType | None = None
+    token_type: TokenType | None = None
+
+
+class PostCommandResultByNameParameters(Model):
+    command: Annotated[str, Field(max_length=64, min_length=1, pattern='^[A-Za-z0-9_-]+$')]
+
+
+class PostCommandResultParameters(Model):
+    command: Annotated[str, Field(max_length=64, min_length=1, pattern='^[A-Za-z0-9_-]+$')]
+    uid: Annotated[str, Field(max_length=64, min_length=1, pattern='^[A-Za-z0-9_-]+$')]
+
+
+class CdrDimension(Model):
+    model_config = ConfigDict(
+        extra='allow',
     )
     type: Annotated[CdrDimensionType, Field(description='What was measured.')]
     volume: Annotated[
-        float,
+        Number,
         Field(
-            description='How much, in kWh (ENERGY), ampere (MAX_CURRENT, MIN_CURRENT) or hours (TIME, PARKING_TIME).',
-            examples=[15.342],
-            ge=0.0,
-            le=99999999999.9999,
+            description='How much, in kWh (ENERGY), ampere (MAX_CURRENT, MIN_CURRENT) or hours (TIME, PARKING_TIME).'
         ),
     ]
 
 
-class ChargingPeriod(BaseModel):
+class ChargingPeriod(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
     start_date_time: Annotated[
-        str,
+        DateTime,
         Field(
-            description='When it began, in UTC; it ends where the next one begins, the last one with the session.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+            description='When it began, in UTC; it ends where the next one begins, the last one with the session.'
         ),
     ]
     dimensions: Annotated[
@@ -972,17 +864,11 @@ class ChargingPeriod(BaseModel):
     ]
 
 
-class CommandResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class CommandResponse(Model):
     result: Annotated[CommandResponseType, Field(description='The result.')]
 
 
-class WrappedCommandResponse(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class WrappedCommandResponse(Model):
     data: Annotated[CommandResponse, Field(description='The result.')]
     status_code: Annotated[
         float | None, Field(description="The CPO's status code; not looked at.", ge=0.0, le=99999.0)
@@ -995,6 +881,17 @@ class WrappedCommandResponse(BaseModel):
     ] = None
 
 
+class AdditionalGeoLocation(Model):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    latitude: Annotated[Latitude, Field(description='Degrees north.')]
+    longitude: Annotated[Longitude, Field(description='Degrees east.')]
+    name: Annotated[
+        DisplayText | None, Field(description='Name of the point, as the signs on the spot have it.')
+    ] = None
+
+
 Capability = TypeAliasType(
     "Capability",
     Annotated[
@@ -1002,6 +899,7 @@ Capability = TypeAliasType(
         Field(
             description="Something an EVSE can do. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.2.",
             examples=['RESERVABLE'],
+            union_mode='left_to_right',
         ),
     ],
 )
@@ -1014,27 +912,26 @@ ConnectorType = TypeAliasType(
         Field(
             description="Standard of a socket or plug. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.4.",
             examples=['IEC_62196_T2'],
+            union_mode='left_to_right',
         ),
     ],
 )
 
 
-class EnergySource(BaseModel):
+class EnergySource(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
     source: Annotated[EnergySourceCategory, Field(description='Which source.')]
-    percentage: Annotated[float, Field(description='Its share.', examples=[62.5], ge=0.0, le=100.0)]
+    percentage: Annotated[Percentage, Field(description='Its share.')]
 
 
-class EnvironmentalImpact(BaseModel):
+class EnvironmentalImpact(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
     source: Annotated[EnvironmentalImpactCategory, Field(description='Which kind.')]
-    amount: Annotated[
-        float, Field(description='Grams for each kWh.', examples=[15.342], ge=0.0, le=99999999999.9999)
-    ]
+    amount: Annotated[Number, Field(description='Grams for each kWh.')]
 
 
 Facility = TypeAliasType(
@@ -1044,108 +941,84 @@ Facility = TypeAliasType(
         Field(
             description="Something found at a location. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.11.",
             examples=['TRAIN_STATION'],
+            union_mode='left_to_right',
         ),
     ],
 )
 
 
-class Hours(BaseModel):
+class GeoLocation(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    regular_hours: Annotated[
-        list[RegularHours] | None,
-        Field(description='The usual hours, weekday by weekday, local to the location.', max_length=50),
-    ] = None
-    twentyfourseven: Annotated[
-        bool | None, Field(description='True when it is always open, but for the exceptions.')
-    ] = None
-    exceptional_openings: Annotated[
-        list[ExceptionalPeriod] | None,
-        Field(description='Periods in which it is open as well.', max_length=50),
-    ] = None
-    exceptional_closings: Annotated[
-        list[ExceptionalPeriod] | None,
-        Field(description='Periods in which it is closed; they outweigh all the others.', max_length=50),
-    ] = None
+    latitude: Annotated[Latitude, Field(description='Degrees north.')]
+    longitude: Annotated[Longitude, Field(description='Degrees east.')]
 
 
-class Image(BaseModel):
+class Image(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    url: Annotated[
-        str,
-        Field(
-            description='Where the picture is.',
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ]
-    thumbnail: Annotated[
-        str | None,
-        Field(
-            description='Where a small version of it is.',
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ] = None
+    url: Annotated[URL, Field(description='Where the picture is.')]
+    thumbnail: Annotated[URL | None, Field(description='Where a small version of it is.')] = None
     category: Annotated[ImageCategory, Field(description='What it shows.')]
     type: Annotated[
         str, Field(description='Its format, such as gif, jpeg, png or svg.', max_length=4, pattern='^[ -~]*$')
     ]
-    width: Annotated[
-        int | None, Field(description='Width of the full picture in pixels.', examples=[1200], ge=0, le=99999)
-    ] = None
-    height: Annotated[
-        int | None,
-        Field(description='Height of the full picture in pixels.', examples=[1200], ge=0, le=99999),
-    ] = None
+    width: Annotated[Pixels | None, Field(description='Width of the full picture in pixels.')] = None
+    height: Annotated[Pixels | None, Field(description='Height of the full picture in pixels.')] = None
 
 
-class PriceComponent(BaseModel):
+class RegularHours(Period):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
+    )
+    weekday: Annotated[Weekday, Field(description='Day of the week, 1 is Monday, 7 is Sunday.')]
+    period_begin: Annotated[TimeOfDay, Field(description='When it opens, local time.')]
+    period_end: Annotated[TimeOfDay, Field(description='When it closes, local time; later than the begin.')]
+
+
+class PriceComponent(Model):
+    model_config = ConfigDict(
+        extra='allow',
     )
     type: Annotated[TariffDimensionType, Field(description='What is paid for.')]
     price: Annotated[
-        float,
+        Money,
         Field(
-            description='Price without VAT of one kWh (ENERGY), one hour (TIME, PARKING_TIME) or one session (FLAT).',
-            examples=[2.5],
-            ge=0.0,
-            le=99999999999.9999,
+            description='Price without VAT of one kWh (ENERGY), one hour (TIME, PARKING_TIME) or one session (FLAT).'
         ),
     ]
     step_size: Annotated[
-        int,
+        StepSize,
         Field(
-            description='The smallest amount billed, in Wh (ENERGY) or seconds (TIME, PARKING_TIME); without meaning for FLAT.',
-            examples=[300],
-            ge=0,
-            le=2147483647,
+            description='The smallest amount billed, in Wh (ENERGY) or seconds (TIME, PARKING_TIME); without meaning for FLAT.'
         ),
     ]
 
 
-class TariffElement(BaseModel):
+class TariffRestrictions(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    price_components: Annotated[
-        list[PriceComponent], Field(description='The prices, at least one.', max_length=20, min_length=1)
-    ]
-    restrictions: Annotated[
-        TariffRestrictions | None, Field(description='When the element applies; absent means always.')
+    start_time: Annotated[TimeOfDay | None, Field(description='From this time of day on, local time.')] = None
+    end_time: Annotated[TimeOfDay | None, Field(description='Until this time of day, local time.')] = None
+    start_date: Annotated[Date | None, Field(description='From this day on, local.')] = None
+    end_date: Annotated[
+        Date | None, Field(description='Until this day, local; the day itself is no longer in.')
+    ] = None
+    min_kwh: Annotated[Number | None, Field(description='Once this much energy was used, in kWh.')] = None
+    max_kwh: Annotated[Number | None, Field(description='Until this much energy was used, in kWh.')] = None
+    min_power: Annotated[Number | None, Field(description='From this power on, in kW.')] = None
+    max_power: Annotated[Number | None, Field(description='Up to this power, in kW.')] = None
+    min_duration: Annotated[Seconds | None, Field(description='From this duration on, in seconds.')] = None
+    max_duration: Annotated[Seconds | None, Field(description='Up to this duration, in seconds.')] = None
+    day_of_week: Annotated[
+        list[DayOfWeek] | None, Field(description='On these days of the week.', max_length=20)
     ] = None
 
 
-class AuthorizationInfo(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class AuthorizationInfo(Model):
     allowed: Annotated[Allowed, Field(description='The decision.')]
     location: Annotated[
         LocationReferences | None,
@@ -1156,31 +1029,15 @@ class AuthorizationInfo(BaseModel):
     info: Annotated[DisplayText | None, Field(description='A word to the driver.')] = None
 
 
-class Token(BaseModel):
+class Token(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
     uid: Annotated[
-        str,
-        Field(
-            description='What the charge point reads, in most cases the hidden id of the RFID card.',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
+        Id36, Field(description='What the charge point reads, in most cases the hidden id of the RFID card.')
     ]
     type: Annotated[TokenType, Field(description='Kind of token.')]
-    auth_id: Annotated[
-        str,
-        Field(
-            description="The driver's contract at the eMSP, at best an eMA ID.",
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
+    auth_id: Annotated[Id36, Field(description="The driver's contract at the eMSP, at best an eMA ID.")]
     visual_number: Annotated[
         str | None, Field(description='The number printed on the card.', max_length=64, pattern='^[ -~]*$')
     ] = None
@@ -1197,145 +1054,64 @@ class Token(BaseModel):
     ]
     whitelist: Annotated[WhitelistType, Field(description='Whether the CPO may decide from its own copy.')]
     language: Annotated[
-        str | None,
-        Field(
-            description='Language in which the driver likes to be addressed.',
-            examples=['nl'],
-            max_length=2,
-            min_length=2,
-            pattern='^[A-Za-z]{2}$',
-        ),
+        Language | None, Field(description='Language in which the driver likes to be addressed.')
     ] = None
-    last_updated: Annotated[
-        str,
-        Field(
-            description='When the token was last changed, or created; UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    last_updated: Annotated[DateTime, Field(description='When the token was last changed, or created; UTC.')]
 
 
-class Version(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class Version(Model):
     version: Annotated[VersionNumber, Field(description='Number of the version.')]
-    url: Annotated[
-        str,
-        Field(
-            description='Where the details of this version are found.',
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ]
+    url: Annotated[URL, Field(description='Where the details of this version are found.')]
 
 
-class Endpoint(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class Endpoint(Model):
     identifier: Annotated[ModuleID, Field(description='Which module.')]
-    url: Annotated[
-        str,
-        Field(
-            description='Base URL of the module.',
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ]
+    url: Annotated[URL, Field(description='Base URL of the module.')]
 
 
-class ReserveNow(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class ConnectorPatch(Model):
+    id: Annotated[Id36, Field(description='Unique among the connectors of its EVSE.')] = None
+    standard: Annotated[ConnectorType, Field(description='Which plug fits.')] = None
+    format: Annotated[ConnectorFormat, Field(description='Socket or attached cable.')] = None
+    power_type: Annotated[PowerType, Field(description='Alternating or direct current.')] = None
+    voltage: Annotated[
+        Volt, Field(description='Voltage in volt; for three phases, between line and neutral.')
+    ] = None
+    amperage: Annotated[Ampere, Field(description='Highest current in ampere.')] = None
+    tariff_id: Annotated[
+        Id36 | None,
+        Field(description='Id of the tariff that applies now. Free charging has a tariff too, with price 0.'),
+    ] = None
+    terms_and_conditions: Annotated[URL | None, Field(description='The terms of the operator.')] = None
+    last_updated: Annotated[DateTime, Field(description='When the connector last changed, in UTC.')] = None
+
+
+class ReserveNow(Model):
     response_url: Annotated[
-        str,
-        Field(
-            description="Where the charge point's result is posted, best with a part that is unique.",
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
+        URL, Field(description="Where the charge point's result is posted, best with a part that is unique.")
     ]
     token: Annotated[Token, Field(description="The driver's token.")]
-    expiry_date: Annotated[
-        str,
-        Field(
-            description='When the reservation ends, UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    expiry_date: Annotated[DateTime, Field(description='When the reservation ends, UTC.')]
     reservation_id: Annotated[
-        int,
+        ReservationId,
         Field(
-            description='Number of the reservation, chosen by the sender; the same number again replaces it.',
-            examples=[42],
-            ge=0,
-            le=2147483647,
+            description='Number of the reservation, chosen by the sender; the same number again replaces it.'
         ),
     ]
-    location_id: Annotated[
-        str,
-        Field(
-            description="The location's `id`.",
-            examples=['LOC1'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
+    location_id: Annotated[Id39, Field(description="The location's `id`.")]
     evse_uid: Annotated[
-        str | None,
-        Field(
-            description="The EVSE's `uid`; without it any EVSE of the location.",
-            examples=['LOC1'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
+        Id39 | None, Field(description="The EVSE's `uid`; without it any EVSE of the location.")
     ] = None
 
 
-class StartSession(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class StartSession(Model):
     response_url: Annotated[
-        str,
-        Field(
-            description="Where the charge point's result is posted, best with a part that is unique.",
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
+        URL, Field(description="Where the charge point's result is posted, best with a part that is unique.")
     ]
     token: Annotated[Token, Field(description="The driver's token; the session runs on it.")]
-    location_id: Annotated[
-        str,
-        Field(
-            description="The location's `id`.",
-            examples=['LOC1'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
+    location_id: Annotated[Id39, Field(description="The location's `id`.")]
     evse_uid: Annotated[
-        str | None,
-        Field(
-            description="The EVSE's `uid`; without it the charge point chooses.",
-            examples=['LOC1'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
+        Id39 | None, Field(description="The EVSE's `uid`; without it the charge point chooses.")
     ] = None
 
 
@@ -1346,71 +1122,35 @@ CommandResult = TypeAliasType(
         Field(
             description='What a CPO may post as a result. The object is what the specification asks for; the other two forms occur and are read.',
             examples=[{'result': 'ACCEPTED'}],
+            union_mode='left_to_right',
         ),
     ],
 )
 
 
-class Connector(BaseModel):
+class Connector(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    id: Annotated[
-        str,
-        Field(
-            description='Unique among the connectors of its EVSE.',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
+    id: Annotated[Id36, Field(description='Unique among the connectors of its EVSE.')]
     standard: Annotated[ConnectorType, Field(description='Which plug fits.')]
     format: Annotated[ConnectorFormat, Field(description='Socket or attached cable.')]
     power_type: Annotated[PowerType, Field(description='Alternating or direct current.')]
     voltage: Annotated[
-        int,
-        Field(
-            description='Voltage in volt; for three phases, between line and neutral.',
-            examples=[230],
-            ge=0,
-            le=100000,
-        ),
+        Volt, Field(description='Voltage in volt; for three phases, between line and neutral.')
     ]
-    amperage: Annotated[int, Field(description='Highest current in ampere.', examples=[32], ge=0, le=100000)]
+    amperage: Annotated[Ampere, Field(description='Highest current in ampere.')]
     tariff_id: Annotated[
-        str | None,
-        Field(
-            description='Id of the tariff that applies now. Free charging has a tariff too, with price 0.',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
+        Id36 | None,
+        Field(description='Id of the tariff that applies now. Free charging has a tariff too, with price 0.'),
     ] = None
-    terms_and_conditions: Annotated[
-        str | None,
-        Field(
-            description='The terms of the operator.',
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ] = None
-    last_updated: Annotated[
-        str,
-        Field(
-            description='When the connector last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    terms_and_conditions: Annotated[URL | None, Field(description='The terms of the operator.')] = None
+    last_updated: Annotated[DateTime, Field(description='When the connector last changed, in UTC.')]
 
 
-class BusinessDetails(BaseModel):
+class BusinessDetails(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
     name: Annotated[
         str,
@@ -1420,21 +1160,13 @@ class BusinessDetails(BaseModel):
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ]
-    website: Annotated[
-        str | None,
-        Field(
-            description='Its web site.',
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ] = None
+    website: Annotated[URL | None, Field(description='Its web site.')] = None
     logo: Annotated[Image | None, Field(description='Its logo.')] = None
 
 
-class EnergyMix(BaseModel):
+class EnergyMix(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
     is_green_energy: Annotated[
         bool, Field(description='True when all of it is renewable, without CO2 and nuclear waste.')
@@ -1464,43 +1196,237 @@ class EnergyMix(BaseModel):
     ] = None
 
 
-class Tariff(BaseModel):
+class Hours(OpeningHours):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    id: Annotated[
+    regular_hours: Annotated[
+        list[RegularHours] | None,
+        Field(description='The usual hours, weekday by weekday, local to the location.', max_length=50),
+    ] = None
+    twentyfourseven: Annotated[
+        bool | None, Field(description='True when it is always open, but for the exceptions.')
+    ] = None
+    exceptional_openings: Annotated[
+        list[ExceptionalPeriod] | None,
+        Field(description='Periods in which it is open as well.', max_length=50),
+    ] = None
+    exceptional_closings: Annotated[
+        list[ExceptionalPeriod] | None,
+        Field(description='Periods in which it is closed; they outweigh all the others.', max_length=50),
+    ] = None
+
+
+class TariffElement(Model):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    price_components: Annotated[
+        list[PriceComponent], Field(description='The prices, at least one.', max_length=20, min_length=1)
+    ]
+    restrictions: Annotated[
+        TariffRestrictions | None, Field(description='When the element applies; absent means always.')
+    ] = None
+
+
+class VersionDetails(Model):
+    version: Annotated[VersionNumber, Field(description='Number of the version.')]
+    endpoints: Annotated[
+        list[Endpoint], Field(description='One entry a module.', max_length=100, min_length=1)
+    ]
+
+
+class EVSEPatch(UniqueConnectors):
+    uid: Annotated[
+        Id39, Field(description="Technical id of the EVSE within its owner's platform; never changes.")
+    ] = None
+    evse_id: Annotated[
+        str | None,
+        Field(
+            description='The eMI3 id that people read. It may move on to another EVSE once this one is removed.',
+            max_length=48,
+            pattern='^[ -~]*$',
+        ),
+    ] = None
+    status: Annotated[Status, Field(description='What state it is in now.')] = None
+    status_schedule: Annotated[
+        list[StatusSchedule] | None, Field(description='States that are planned.', max_length=50)
+    ] = None
+    capabilities: Annotated[list[Capability] | None, Field(description='What it can do.', max_length=50)] = (
+        None
+    )
+    connectors: Annotated[
+        list[Connector],
+        Field(description='Its connectors, at least one, each id once.', max_length=20, min_length=1),
+    ] = None
+    floor_level: Annotated[
+        str | None,
+        Field(description='Floor, as the signs on the spot number it.', max_length=4, pattern='^[ -~]*$'),
+    ] = None
+    coordinates: Annotated[GeoLocation | None, Field(description='Where the EVSE itself is, in degrees.')] = (
+        None
+    )
+    physical_reference: Annotated[
+        str | None,
+        Field(description='What is printed on the outside of it.', max_length=16, pattern='^[ -~]*$'),
+    ] = None
+    directions: Annotated[
+        list[DisplayText] | None,
+        Field(description='How to get from the location to it, in one or more languages.', max_length=20),
+    ] = None
+    parking_restrictions: Annotated[
+        list[ParkingRestriction] | None, Field(description='Who may park there.', max_length=20)
+    ] = None
+    images: Annotated[list[Image] | None, Field(description='Photos and logos of it.', max_length=20)] = None
+    last_updated: Annotated[
+        DateTime, Field(description='When the EVSE or one of its connectors last changed, in UTC.')
+    ] = None
+
+
+class EVSEPatchItem(UniqueConnectors):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    uid: Annotated[
+        Id39, Field(description="Technical id of the EVSE within its owner's platform; never changes.")
+    ]
+    evse_id: Annotated[
+        str | None,
+        Field(
+            description='The eMI3 id that people read. It may move on to another EVSE once this one is removed.',
+            max_length=48,
+            pattern='^[ -~]*$',
+        ),
+    ] = None
+    status: Annotated[Status, Field(description='What state it is in now.')] = None
+    status_schedule: Annotated[
+        list[StatusSchedule] | None, Field(description='States that are planned.', max_length=50)
+    ] = None
+    capabilities: Annotated[list[Capability] | None, Field(description='What it can do.', max_length=50)] = (
+        None
+    )
+    connectors: Annotated[
+        list[Connector],
+        Field(description='Its connectors, at least one, each id once.', max_length=20, min_length=1),
+    ] = None
+    floor_level: Annotated[
+        str | None,
+        Field(description='Floor, as the signs on the spot number it.', max_length=4, pattern='^[ -~]*$'),
+    ] = None
+    coordinates: Annotated[GeoLocation | None, Field(description='Where the EVSE itself is, in degrees.')] = (
+        None
+    )
+    physical_reference: Annotated[
+        str | None,
+        Field(description='What is printed on the outside of it.', max_length=16, pattern='^[ -~]*$'),
+    ] = None
+    directions: Annotated[
+        list[DisplayText] | None,
+        Field(description='How to get from the location to it, in one or more languages.', max_length=20),
+    ] = None
+    parking_restrictions: Annotated[
+        list[ParkingRestriction] | None, Field(description='Who may park there.', max_length=20)
+    ] = None
+    images: Annotated[list[Image] | None, Field(description='Photos and logos of it.', max_length=20)] = None
+    last_updated: Annotated[
+        DateTime, Field(description='When the EVSE or one of its connectors last changed, in UTC.')
+    ] = None
+
+
+class LocationPatch(UniqueEvses):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    id: Annotated[Id39, Field(description='Unique among the locations of its owner; never changes.')] = None
+    type: Annotated[LocationType, Field(description='What kind of place it is.')] = None
+    name: Annotated[
+        str | None,
+        Field(
+            description='Name to show to a driver.',
+            max_length=255,
+            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
+        ),
+    ] = None
+    address: Annotated[
         str,
         Field(
-            description='Unique among the tariffs of its owner.',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
+            description='Street and house number.',
+            max_length=45,
+            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
-    ]
-    currency: Annotated[
+    ] = None
+    city: Annotated[
         str,
         Field(
-            description='Currency of every price in it.',
-            examples=['EUR'],
-            max_length=3,
-            min_length=3,
-            pattern='^[A-Z]{3}$',
+            description='City or town.',
+            max_length=45,
+            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
-    ]
+    ] = None
+    postal_code: Annotated[
+        str,
+        Field(
+            description='Postal code, as the country writes it.',
+            max_length=10,
+            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
+        ),
+    ] = None
+    country: Annotated[CountryAlpha3, Field(description='Country where the location is.')] = None
+    coordinates: Annotated[GeoLocation, Field(description='Where the location is, in degrees.')] = None
+    related_locations: Annotated[
+        list[AdditionalGeoLocation] | None,
+        Field(description='Other points that help a driver, such as an entrance.', max_length=50),
+    ] = None
+    evses: Annotated[
+        list[EVSEPatchItem] | None,
+        Field(description='The EVSEs at this location, each uid once.', max_length=250),
+    ] = None
+    directions: Annotated[
+        list[DisplayText] | None,
+        Field(description='How to get there, in one or more languages.', max_length=20),
+    ] = None
+    operator: Annotated[BusinessDetails | None, Field(description='Who operates the location.')] = None
+    suboperator: Annotated[
+        BusinessDetails | None, Field(description='Who operates it on behalf of the operator.')
+    ] = None
+    owner: Annotated[BusinessDetails | None, Field(description='Who owns it.')] = None
+    facilities: Annotated[
+        list[Facility] | None, Field(description='What else is found at the location.', max_length=50)
+    ] = None
+    time_zone: Annotated[
+        str | None,
+        Field(
+            description='Name of its zone in the IANA time zone database.', max_length=255, pattern='^[ -~]*$'
+        ),
+    ] = None
+    opening_times: Annotated[Hours | None, Field(description='When a driver can get to the EVSEs.')] = None
+    charging_when_closed: Annotated[
+        bool | None,
+        Field(description='Whether a car goes on charging while the location is closed. Absent means true.'),
+    ] = None
+    images: Annotated[
+        list[Image] | None, Field(description='Photos and logos of the location.', max_length=20)
+    ] = None
+    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
+    last_updated: Annotated[
+        DateTime,
+        Field(
+            description='When the location, one of its EVSEs or one of their connectors last changed, in UTC.'
+        ),
+    ] = None
+
+
+class TariffPatch(Model):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    id: Annotated[Id36, Field(description='Unique among the tariffs of its owner.')] = None
+    currency: Annotated[Currency, Field(description='Currency of every price in it.')] = None
     tariff_alt_text: Annotated[
         list[DisplayText] | None,
         Field(description='The tariff in words, in one or more languages.', max_length=20),
     ] = None
-    tariff_alt_url: Annotated[
-        str | None,
-        Field(
-            description='A web page about the tariff.',
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ] = None
+    tariff_alt_url: Annotated[URL | None, Field(description='A web page about the tariff.')] = None
     elements: Annotated[
         list[TariffElement],
         Field(
@@ -1508,33 +1434,12 @@ class Tariff(BaseModel):
             max_length=100,
             min_length=1,
         ),
-    ]
+    ] = None
     energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
-    last_updated: Annotated[
-        str,
-        Field(
-            description='When the tariff last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    last_updated: Annotated[DateTime, Field(description='When the tariff last changed, in UTC.')] = None
 
 
-class VersionDetails(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
-    version: Annotated[VersionNumber, Field(description='Number of the version.')]
-    endpoints: Annotated[
-        list[Endpoint], Field(description='One entry a module.', max_length=100, min_length=1)
-    ]
-
-
-class Credentials(BaseModel):
-    model_config = ConfigDict(
-        extra='ignore',
-    )
+class Credentials(Model):
     token: Annotated[
         str,
         Field(
@@ -1544,51 +1449,22 @@ class Credentials(BaseModel):
             pattern='^[!-~]+$',
         ),
     ]
-    url: Annotated[
-        str,
-        Field(
-            description="The sender's versions URL.",
-            examples=['https://cpo.example.com/ocpi/versions'],
-            max_length=255,
-            pattern='^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
-        ),
-    ]
+    url: Annotated[URL, Field(description="The sender's versions URL.")]
     business_details: Annotated[BusinessDetails, Field(description='Name, website and logo of the sender.')]
     party_id: Annotated[
-        str,
-        Field(
-            description="The sender's party; it stands in the URLs of what it pushes.",
-            examples=['TNM'],
-            max_length=3,
-            min_length=3,
-            pattern='^[A-Za-z0-9]{3}$',
-        ),
+        PartyId, Field(description="The sender's party; it stands in the URLs of what it pushes.")
     ]
     country_code: Annotated[
-        str,
-        Field(
-            description="The sender's country; with `party_id` it names the party.",
-            examples=['NL'],
-            max_length=2,
-            min_length=2,
-            pattern='^[A-Za-z]{2}$',
-        ),
+        CountryCode, Field(description="The sender's country; with `party_id` it names the party.")
     ]
 
 
-class EVSE(BaseModel):
+class EVSE(UniqueConnectors):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
     uid: Annotated[
-        str,
-        Field(
-            description="Technical id of the EVSE within its owner's platform; never changes.",
-            examples=['LOC1'],
-            max_length=39,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
+        Id39, Field(description="Technical id of the EVSE within its owner's platform; never changes.")
     ]
     evse_id: Annotated[
         str | None,
@@ -1629,30 +1505,40 @@ class EVSE(BaseModel):
     ] = None
     images: Annotated[list[Image] | None, Field(description='Photos and logos of it.', max_length=20)] = None
     last_updated: Annotated[
-        str,
-        Field(
-            description='When the EVSE or one of its connectors last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
+        DateTime, Field(description='When the EVSE or one of its connectors last changed, in UTC.')
     ]
 
 
-class Location(BaseModel):
+class Tariff(Stamped):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    id: Annotated[
-        str,
+    id: Annotated[Id36, Field(description='Unique among the tariffs of its owner.')]
+    currency: Annotated[Currency, Field(description='Currency of every price in it.')]
+    tariff_alt_text: Annotated[
+        list[DisplayText] | None,
+        Field(description='The tariff in words, in one or more languages.', max_length=20),
+    ] = None
+    tariff_alt_url: Annotated[URL | None, Field(description='A web page about the tariff.')] = None
+    elements: Annotated[
+        list[TariffElement],
         Field(
-            description='Unique among the locations of its owner; never changes.',
-            examples=['LOC1'],
-            max_length=39,
+            description='The elements, at least one, in the order in which they are tried.',
+            max_length=100,
             min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
         ),
     ]
+    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
+    last_updated: Annotated[DateTime | None, Field(description='When the tariff last changed, in UTC.')] = (
+        None
+    )
+
+
+class Location(UniqueEvses):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    id: Annotated[Id39, Field(description='Unique among the locations of its owner; never changes.')]
     type: Annotated[LocationType, Field(description='What kind of place it is.')]
     name: Annotated[
         str | None,
@@ -1686,16 +1572,7 @@ class Location(BaseModel):
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ]
-    country: Annotated[
-        str,
-        Field(
-            description='Country where the location is.',
-            examples=['NLD'],
-            max_length=3,
-            min_length=3,
-            pattern='^[A-Z]{3}$',
-        ),
-    ]
+    country: Annotated[CountryAlpha3, Field(description='Country where the location is.')]
     coordinates: Annotated[GeoLocation, Field(description='Where the location is, in degrees.')]
     related_locations: Annotated[
         list[AdditionalGeoLocation] | None,
@@ -1732,61 +1609,24 @@ class Location(BaseModel):
     ] = None
     energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
     last_updated: Annotated[
-        str,
+        DateTime,
         Field(
-            description='When the location, one of its EVSEs or one of their connectors last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
+            description='When the location, one of its EVSEs or one of their connectors last changed, in UTC.'
         ),
     ]
 
 
-class Session(BaseModel):
+class Session(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
     )
-    id: Annotated[
-        str,
-        Field(
-            description='Unique among the sessions of its owner.',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
-    start_datetime: Annotated[
-        str,
-        Field(
-            description='When it became active, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    id: Annotated[Id36, Field(description='Unique among the sessions of its owner.')]
+    start_datetime: Annotated[DateTime, Field(description='When it became active, in UTC.')]
     end_datetime: Annotated[
-        str | None,
-        Field(
-            description='When it was over, in UTC; absent until then.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
+        DateTime | None, Field(description='When it was over, in UTC; absent until then.')
     ] = None
-    kwh: Annotated[
-        float, Field(description='Energy so far, in kWh.', examples=[15.342], ge=0.0, le=99999999999.9999)
-    ]
-    auth_id: Annotated[
-        str,
-        Field(
-            description='The `auth_id` of the token that was used.',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
+    kwh: Annotated[Number, Field(description='Energy so far, in kWh.')]
+    auth_id: Annotated[Id36, Field(description='The `auth_id` of the token that was used.')]
     auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]
     location: Annotated[
         Location,
@@ -1800,83 +1640,69 @@ class Session(BaseModel):
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ] = None
-    currency: Annotated[
-        str,
-        Field(
-            description='Currency of the cost.',
-            examples=['EUR'],
-            max_length=3,
-            min_length=3,
-            pattern='^[A-Z]{3}$',
-        ),
-    ]
+    currency: Annotated[Currency, Field(description='Currency of the cost.')]
     charging_periods: Annotated[
         list[ChargingPeriod] | None,
         Field(description='The periods so far, from which the cost can be checked.', max_length=1000),
     ] = None
     total_cost: Annotated[
-        float | None,
-        Field(
-            description='Cost so far, without VAT. Absent means not known; 0 means free.',
-            examples=[2.5],
-            ge=0.0,
-            le=99999999999.9999,
-        ),
+        Money | None, Field(description='Cost so far, without VAT. Absent means not known; 0 means free.')
     ] = None
     status: Annotated[SessionStatus, Field(description='What state it is in.')]
-    last_updated: Annotated[
-        str,
-        Field(
-            description='When the session last changed, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    last_updated: Annotated[DateTime, Field(description='When the session last changed, in UTC.')]
 
 
-class CDR(BaseModel):
+class SessionPatch(Model):
     model_config = ConfigDict(
-        extra='ignore',
+        extra='allow',
+    )
+    id: Annotated[Id36, Field(description='Unique among the sessions of its owner.')] = None
+    start_datetime: Annotated[DateTime, Field(description='When it became active, in UTC.')] = None
+    end_datetime: Annotated[
+        DateTime | None, Field(description='When it was over, in UTC; absent until then.')
+    ] = None
+    kwh: Annotated[Number, Field(description='Energy so far, in kWh.')] = None
+    auth_id: Annotated[Id36, Field(description='The `auth_id` of the token that was used.')] = None
+    auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')] = None
+    location: Annotated[
+        Location,
+        Field(description='Where it takes place, with only the EVSE and the connector that are used.'),
+    ] = None
+    meter_id: Annotated[
+        str | None,
+        Field(
+            description='Id of the kWh meter.',
+            max_length=255,
+            pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
+        ),
+    ] = None
+    currency: Annotated[Currency, Field(description='Currency of the cost.')] = None
+    charging_periods: Annotated[
+        list[ChargingPeriod] | None,
+        Field(description='The periods so far, from which the cost can be checked.', max_length=1000),
+    ] = None
+    total_cost: Annotated[
+        Money | None, Field(description='Cost so far, without VAT. Absent means not known; 0 means free.')
+    ] = None
+    status: Annotated[SessionStatus, Field(description='What state it is in.')] = None
+    last_updated: Annotated[DateTime, Field(description='When the session last changed, in UTC.')] = None
+
+
+class CDR(ChargingTimes):
+    model_config = ConfigDict(
+        extra='allow',
     )
     id: Annotated[
-        str,
+        Id36,
         Field(
-            description='Unique among the CDRs of its owner. Upper and lower case count as the same (CiString).',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
+            description='Unique among the CDRs of its owner. Upper and lower case count as the same (CiString).'
         ),
     ]
-    start_date_time: Annotated[
-        str,
-        Field(
-            description='When the session began, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    start_date_time: Annotated[DateTime, Field(description='When the session began, in UTC.')]
     stop_date_time: Annotated[
-        str,
-        Field(
-            description='When the session ended, in UTC; not before it began.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
+        DateTime, Field(description='When the session ended, in UTC; not before it began.')
     ]
-    auth_id: Annotated[
-        str,
-        Field(
-            description='The `auth_id` of the token that was used.',
-            examples=['12345'],
-            max_length=36,
-            min_length=1,
-            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
-        ),
-    ]
+    auth_id: Annotated[Id36, Field(description='The `auth_id` of the token that was used.')]
     auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]
     location: Annotated[
         Location,
@@ -1892,16 +1718,7 @@ class CDR(BaseModel):
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ] = None
-    currency: Annotated[
-        str,
-        Field(
-            description='Currency of the cost.',
-            examples=['EUR'],
-            max_length=3,
-            min_length=3,
-            pattern='^[A-Z]{3}$',
-        ),
-    ]
+    currency: Annotated[Currency, Field(description='Currency of the cost.')]
     tariffs: Annotated[
         list[Tariff] | None, Field(description='The tariffs that applied, also a free one.', max_length=20)
     ] = None
@@ -1911,30 +1728,13 @@ class CDR(BaseModel):
             description='The periods that make up the session, at least one.', max_length=1000, min_length=1
         ),
     ]
-    total_cost: Annotated[
-        float,
-        Field(description='Cost of the session, without VAT.', examples=[2.5], ge=0.0, le=99999999999.9999),
-    ]
-    total_energy: Annotated[
-        float, Field(description='Energy in kWh.', examples=[15.342], ge=0.0, le=99999999999.9999)
-    ]
+    total_cost: Annotated[Money, Field(description='Cost of the session, without VAT.')]
+    total_energy: Annotated[Number, Field(description='Energy in kWh.')]
     total_time: Annotated[
-        float,
-        Field(
-            description='Duration of the session in hours, with and without charging.',
-            examples=[15.342],
-            ge=0.0,
-            le=99999999999.9999,
-        ),
+        Number, Field(description='Duration of the session in hours, with and without charging.')
     ]
     total_parking_time: Annotated[
-        float | None,
-        Field(
-            description='How much of `total_time` no energy flowed, in hours.',
-            examples=[15.342],
-            ge=0.0,
-            le=99999999999.9999,
-        ),
+        Number | None, Field(description='How much of `total_time` no energy flowed, in hours.')
     ] = None
     remark: Annotated[
         str | None,
@@ -1944,12 +1744,4 @@ class CDR(BaseModel):
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ] = None
-    last_updated: Annotated[
-        str,
-        Field(
-            description='When the CDR was made, in UTC.',
-            examples=['2026-11-20T12:00:00Z'],
-            max_length=25,
-            pattern='^([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|(1[26]|[2468][048]|[3579][26])00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$',
-        ),
-    ]
+    last_updated: Annotated[DateTime, Field(description='When the CDR was made, in UTC.')]

@@ -26,7 +26,7 @@ from storage import access, commands, database
 
 METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "TRACE", "PROPFIND", "DELETE")
 ROLES = ("cpo", "emsp")
-COINCIDENTAL = ("date", "content-length", "connection")
+COINCIDENTAL = ("date", "content-length", "connection", "x-request-id")
 """Headers that depend on the moment: the time in the body has no fixed length."""
 NOWHERE = "http://169.254.169.254/versions"
 """A URL that the address policy refuses, so that a registration ends before it changes anything."""
@@ -397,7 +397,7 @@ def test_a_token_gets_at_nothing_that_is_somebody_elses(
 def test_what_is_somebody_elses_is_told_exactly_as_what_does_not_exist(
     node: Node, routes: list[Route], victim: Victim, name: str
 ) -> None:
-    """Security S5: status, body but its time, and every header but Date."""
+    """Security S5: status, body but its time, and every header but Date and the id of the request."""
     who = insider(node, victim, name)
     theirs = {**dict.fromkeys(("tariff_id", "token_uid"), victim.shared[0]), **victim.ids}
     missing = {key: mark("V") for key in theirs}

@@ -140,8 +140,10 @@ class Line:
 class _Writers:
     """The writers of this process: at most *most* at once, so that readers always find a thread."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, in_turn: bool = False) -> None:
+        """*in_turn*: let one write at a time, because SQLite's own waiting starves writers under load."""
         self._places = threading.BoundedSemaphore(most)
+        self._turns = threading.Semaphore(1 if in_turn else most)
         self._began: dict[int, float] = {}
 
     @contextlib.contextmanager
@@ -155,12 +157,24 @@ class _Writers:
         is_stuck = any(began - other > _BRIEF_SECONDS for other in list(self._began.values()))
         if not self._places.acquire(timeout=0 if is_stuck else _BRIEF_SECONDS):
             raise errors.Unavailable("Too many requests wait for the database; try again.")
-        self._began[writer] = time.monotonic()
+        try:
+            with self._turn():
+                self._began[writer] = time.monotonic()
+                try:
+                    yield
+                finally:
+                    del self._began[writer]
+        finally:
+            self._places.release()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._turns.acquire(timeout=_WAIT_MS / 1000):
+            raise errors.Unavailable("The database stays locked; try again.")
         try:
             yield
         finally:
-            del self._began[writer]
-            self._places.release()
+            self._turns.release()
 
 
 class _Pool:
@@ -171,8 +185,9 @@ class _Pool:
         url = given.database
         self.engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         self.idle: deque[Line] = deque()
-        self.writers = _Writers(max(1, given.threads - 2))
-        if self.engine.dialect.name == "sqlite":
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        self.writers = _Writers(max(1, given.threads - 2), in_turn=is_sqlite)
+        if is_sqlite:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _prepare(self.engine, _WAIT_MS)
 

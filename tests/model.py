@@ -63,11 +63,11 @@ class Model:
         self._end(party, self.tokens.get(party, []))
         self.tokens[party] = [TokenC(text)]
 
-    def renewed(self, party: Party, text: str) -> None:
-        """A peer renewed: its tokens live on until the new one is used."""
-        for token in self.tokens[party]:
-            token.replaced = True
-        self.tokens[party].append(TokenC(text))
+    def renewed(self, party: Party, presented: TokenC, text: str) -> None:
+        """A peer renewed: the token that it presented lives on until the new one is used, others end."""
+        self._end(party, [each for each in self.tokens[party] if each is not presented])
+        presented.replaced = True
+        self.tokens[party] = [presented, TokenC(text)]
 
     def unregistered(self, party: Party) -> None:
         """A peer left."""

@@ -132,7 +132,7 @@ class Machine(RuleBasedStateMachine):
                 self._same(NOT_FOR_YOU, client.post("credentials", self._credentials(party)))
                 response = client.put("credentials", self._credentials(party))
                 self._same(DONE, response)
-                self.models[role].renewed(party, response.json()["data"]["token"])
+                self.models[role].renewed(party, token, response.json()["data"]["token"])
             else:
                 data = client.data("credentials")
                 assert (token.text, *ROLES[role]) == (data["token"], data["country_code"], data["party_id"])

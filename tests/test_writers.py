@@ -15,7 +15,6 @@ from examples import example
 from nodes import Client, Network, Node, outcome
 
 import errors
-from settings import settings
 from storage import database, idempotency, keys
 
 WRITERS = 16
@@ -117,10 +116,12 @@ def test_no_more_writers_wait_than_may(hold: Callable[[database._Writers], None]
 
 
 def test_a_single_statement_that_writes_counts_and_one_that_reads_does_not(
-    node: Node, hold: Callable[[database._Writers], None]
+    node: Node, hold: Callable[[database._Writers], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(settings().threads - 2):
-        hold(database._pool().writers)
+    writers = database._Writers(2)
+    monkeypatch.setattr(database._pool(), "writers", writers)
+    hold(writers)
+    hold(writers)
 
     with pytest.raises(errors.Unavailable):
         idempotency.purge()

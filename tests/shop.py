@@ -16,7 +16,7 @@ import flask.testing
 import pytest
 
 import settings as settings_module
-from handlers import app, contract
+from handlers import app, auth, contract
 from handlers.contract import Contract
 from handlers.gateway_api import Gateway
 from handlers.ocpi_api import Ocpi
@@ -186,6 +186,7 @@ def opened(place: Path) -> Iterator[Shop]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "handlers.shop", made)
         patch.setattr(networks, "organization_exists", {HOME, OTHER}.__contains__)
+        patch.setattr(auth, "ended_reason", lambda _token: None)  # there is no database
         patch.setenv("OCPI_GATEWAY_VALIDATE_RESPONSES", "1")
         for name in ("ocpi_runtime.json", "ocpi.json", "ocpi.yaml"):
             (place / name).write_bytes((contract.GENERATED / name).read_bytes())

@@ -281,7 +281,7 @@ def test_an_operation_declares_the_refusals_that_all_share(operation: Operation)
 
 @for_each_operation
 def test_a_response_declares_its_headers(operation: Operation) -> None:
-    expected = {"401": {"WWW-Authenticate"}, "405": {"Allow"}}
+    expected = {"401": {"WWW-Authenticate"}, "405": {"Allow"}, "503": {"Retry-After"}}
     if operation.is_order or operation.calls_back:
         expected["429"] = {"Retry-After"}
     if "offset" in [parameter["name"] for parameter in operation.parameters]:

@@ -48,6 +48,16 @@ def session() -> requests.Session:
     return _of_thread.session
 
 
+def until_served(send: Callable[[], requests.Response]) -> requests.Response:
+    """The answer to a write that is sent again, as its refusal says, while too many writers wait."""
+    deadline = time.monotonic() + 120
+    while (response := send()).status_code == 503:
+        assert response.headers["Retry-After"] == "1"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return response
+
+
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
     """A real PostgreSQL from PyPI, on a socket of its own; the URL of an empty database.

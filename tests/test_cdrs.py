@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 from examples import example
-from nodes import Client, Network, outcome, switch_to
+from nodes import Client, Network, outcome, switch_to, until_served
 
 DIMENSIONS = ["ENERGY", "FLAT", "MAX_CURRENT", "MIN_CURRENT", "PARKING_TIME", "TIME"]
 
@@ -86,7 +86,9 @@ def test_the_same_cdr_again_is_200_with_the_same_location(emsp: Network) -> None
 def test_fifty_posts_of_one_cdr_at_once_store_one(emsp: Network) -> None:
     peer = emsp.peer()
     with ThreadPoolExecutor(8) as threads:
-        responses = list(threads.map(lambda _: peer.post("cdrs", example("CDR")), range(50)))
+        responses = list(
+            threads.map(lambda _: until_served(lambda: peer.post("cdrs", example("CDR"))), range(50))
+        )
 
     assert [(200, 1000)] * 49 + [(201, 1000)] == sorted(map(outcome, responses))
     assert 1 == len({response.headers["Location"] for response in responses})

@@ -5,7 +5,7 @@ import binascii
 from typing import Any
 
 import errors
-from storage import access, ended_tokens
+from storage import access, database, ended_tokens
 from storage.access import Caller
 
 _SCHEME = "token"
@@ -33,7 +33,11 @@ def ocpi_token(authorization: str) -> dict[str, Any] | None:
     words = authorization.split(" ")
     if len(words) != _WORDS or words[0].lower() != _SCHEME or not words[1]:
         return None
-    caller = access.identify(words[1])
+    with database.connect() as connection:
+        caller = access.identify(connection, words[1])
+    if caller is not None and caller.is_first_use:
+        with database.transaction() as transaction:
+            access.confirm(transaction, caller)
     return None if caller is None else {"sub": caller}
 
 
@@ -48,15 +52,22 @@ def explain_refusal(authorization: str | None) -> str:
     if reason is not None:
         return reason
     decoded = _from_base64(token)
-    if decoded and (access.identify(decoded) or access.ended_reason(decoded)):
+    if decoded and _is_ours(decoded):
         return "The token is Base64-encoded, which OCPI 2.2 asks for. OCPI 2.1.1 sends it as it is."
     return _UNKNOWN
 
 
 def ended_reason(token: str) -> str | None:
     """A sentence on why a token or key of ours no longer works; None if we do not know it."""
-    reason = access.ended_reason(token)
+    with database.connect() as connection:
+        reason = access.ended_reason(connection, token)
     return None if reason is None else _REASONS[reason]
+
+
+def _is_ours(token: str) -> bool:
+    """Whether *token* is a token of ours, live or ended."""
+    with database.connect() as connection:
+        return bool(access.identify(connection, token) or access.ended_reason(connection, token))
 
 
 def _from_base64(text: str) -> str | None:

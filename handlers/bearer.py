@@ -14,7 +14,7 @@ import jwt
 import errors
 from handlers import jwks
 from settings import settings
-from storage import keys, networks
+from storage import database, keys, networks
 from storage.keys import ADMIN, USER, Member
 
 _JWT = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*", re.ASCII)
@@ -30,7 +30,7 @@ def member(token: str) -> dict[str, Any] | None:
         errors.Unavailable: the keys of the JWT's issuer cannot be fetched.
     """
     claims = _claims(token) if _JWT.fullmatch(token) else None
-    known = keys.identify(token) if claims is None else _bearer(claims)
+    known = _key_holder(token) if claims is None else _bearer(claims)
     return None if known is None else {"sub": known}
 
 
@@ -49,8 +49,16 @@ def within(known: Member, organization_header: str | None) -> Member:
     return Member(known.kind, organization_header)
 
 
+def _key_holder(token: str) -> Member | None:
+    with database.connect() as connection:
+        return keys.identify(connection, token)
+
+
 def _exists(organization_id: str) -> bool:
-    return bool(_ORGANIZATION.fullmatch(organization_id)) and networks.organization_exists(organization_id)
+    if not _ORGANIZATION.fullmatch(organization_id):
+        return False
+    with database.connect() as connection:
+        return networks.organization_exists(connection, organization_id)
 
 
 def _bearer(claims: dict[str, Any]) -> Member:

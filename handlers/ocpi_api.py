@@ -9,7 +9,7 @@ import errors
 from handlers import auth, contract, envelope
 from handlers.contract import Schema
 from handlers.face import Asked, Face, Reply, Scheme
-from storage import remarks
+from storage import database, remarks
 from storage.access import CALLBACK, REGISTRATION, Caller
 
 
@@ -75,4 +75,6 @@ class Ocpi(Face):
 
     def end(self, caller: Caller, operation: str) -> None:
         """Keep what was remarked on."""
-        remarks.keep(caller.network_id, caller.connection_id, operation)
+        if remarks.any_collected():
+            with database.transaction() as transaction:
+                remarks.keep(transaction, caller.network_id, caller.connection_id, operation)

@@ -5,7 +5,7 @@ A field without a value is left out.
 
 from typing import Any
 
-from storage import jobs, sites
+from storage import database, jobs, sites
 from storage.jobs import Job
 from storage.networks import CPO, Network
 from storage.sites import ChargePoint, Site
@@ -18,7 +18,8 @@ Body = dict[str, Any]
 
 def networks(found: list[Network]) -> list[Body]:
     """Networks, with how many rows each has now."""
-    counted = sites.topologies([each.id for each in found])
+    with database.connect() as connection:
+        counted = sites.topologies(connection, [each.id for each in found])
     return [_network(each, counted[each.id]) for each in found]
 
 
@@ -66,12 +67,14 @@ def job(of: Job) -> Body:
         "workflow_run_id": of.id,
         "progress": _progress(of, of.total),
     }
-    return shown | _outcome(of) | ({"results": jobs.results(of.id)} if of.ended else {})
+    with database.connect() as connection:
+        return shown | _outcome(of) | ({"results": jobs.results(connection, of.id)} if of.ended else {})
 
 
 def _progress(of: Job, total: int) -> Body:
     """What is done of *total* items. gateway-api.md 2.5."""
-    tally = jobs.tally(of.id) if total else {}
+    with database.connect() as connection:
+        tally = jobs.tally(connection, of.id) if total else {}
     done = tally.get(jobs.CREATED, 0) + tally.get(jobs.REFUSED, 0)
     return {"current_step": of.step, "locations_done": done, "locations_total": total}
 

@@ -29,7 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
 from furnished import CREDENTIALS, PARTIES, furnish, paths  # noqa: E402  (the path first)
-from nodes import Client, Network, Node, free_port, postgres, switch_to  # noqa: E402
+from nodes import Client, Network, Node, at_once, free_port, postgres, switch_to  # noqa: E402
 
 from storage import keys  # noqa: E402
 
@@ -238,7 +238,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _authorization(run: Run, networks: dict[str, Network], clients: dict[str, dict[str, Client]]) -> str:
     """The header of a run's token."""
     if run.role == "gateway":
-        return f"Bearer {keys.mint(ORGANIZATION, run.token.partition(' ')[0]).key}"
+        return f"Bearer {at_once(keys.mint, ORGANIZATION, run.token.partition(' ')[0]).key}"
     network = networks[run.role]
     if run.token == "Token A":  # noqa: S105  (its kind)
         return f"Token {network.registrant().token}"

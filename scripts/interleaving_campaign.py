@@ -91,7 +91,7 @@ def model() -> Iterator[Model]:
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
         environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_THREADS": "8"}
         with switch_to(environment):
-            schema.migrate()
+            schema.upgrade(None)
             made = Model(assemble(faces()))
             with made.installed():
                 yield made

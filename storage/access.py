@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Connection, bindparam
+from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
 import errors
 from storage import database, ended_tokens, instants, secrets
 from storage.connections import CONNECTIONS
-from storage.database import Query
+from storage.database import Connection, Transaction
 from storage.networks import CPO, NETWORKS
 from storage.objects import Party
 
@@ -60,6 +60,8 @@ class Caller:
     token: str
     expires_at: int | None = None
     """When the token ends by itself, in milliseconds; a Token C that a newer one replaces has such an end."""
+    is_first_use: bool = False
+    """Whether nobody has presented this Token C before."""
 
     @property
     def party(self) -> Party:
@@ -121,9 +123,9 @@ class Caller:
 
 
 _c, _n, _p = ACCESS.c, NETWORKS.c, CONNECTIONS.c
-_IDENTIFY = Query(
+_IDENTIFY = (
     sqlalchemy.select(
-        _c.digest, _c.created_at, _c.used_at, _c.expires_at,
+        _c.digest, _c.used_at, _c.expires_at,
         _c.kind, _c.network_id, _n.role, _n.country_code, _n.party_id, _c.connection_id,
         _p.country_code, _p.party_id, _p.also, _n.expires_at,
     )
@@ -136,6 +138,7 @@ _CONFIRM = (
     sqlalchemy.update(ACCESS)
     .where(_c.digest == bindparam("d"), _c.used_at.is_(None))
     .values(used_at=bindparam("now"), expires_at=None)
+    .returning(_c.created_at)
 )
 _OTHERS = (_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.digest != bindparam("d"))
 _END_OTHERS = sqlalchemy.delete(ACCESS).where(*_OTHERS).returning(_c.digest)
@@ -148,14 +151,14 @@ _END = (
 )  # fmt: skip
 _END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection")).returning(_c.digest)
 _END_NETWORK = sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("network")).returning(_c.digest)
-_IS_OPEN = Query(sqlalchemy.select(_c.digest).where(_c.digest == bindparam("d")))
+_IS_OPEN = sqlalchemy.select(_c.digest).where(_c.digest == bindparam("d"))
 _IS_LIVE = sqlalchemy.select(_c.kind, _c.connection_id, _c.expires_at).where(_c.digest == bindparam("d"))
 _END_OF = (
     sqlalchemy.select(_c.expires_at, _n.deleting, _n.expires_at)
     .select_from(ACCESS.join(NETWORKS, _c.network_id == _n.id))
     .where(_c.digest == bindparam("d"))
 )
-_UNUSED = Query(
+_UNUSED = (
     sqlalchemy.select(_c.last4)
     .where(_c.network_id == bindparam("network_id"), _c.kind == bindparam("kind"))
     .order_by(_c.created_at)
@@ -191,50 +194,48 @@ _BIND = (
 )
 
 
-def identify(token: str) -> Caller | None:
-    """Who presents *token*, or None. The first use of a fresh Token C ends the one before it."""
+def identify(connection: Connection, token: str) -> Caller | None:
+    """Who presents *token*, or None. If it is its first use, the caller has to call `confirm`."""
     digest = secrets.digest(token)
-    row = _IDENTIFY.first({"digest": digest})
+    row = connection.execute(_IDENTIFY, {"digest": digest}).first()
     if row is None or not hmac.compare_digest(row[0], digest):
         return None
-    created_at, used_at, expires_at = row[1:4]
-    kind, network_id, role, country_code, party_id, connection_id = row[4:10]
-    peer_country, peer_party, also, network_ends = row[10:]
-    if network_ends is not None and network_ends <= instants.now_ms():
-        return None
-    if expires_at is None:
-        if kind == PEER and used_at is None:
-            _confirm(digest, connection_id, created_at)
-    elif expires_at <= instants.now_ms():
+    used_at, expires_at, kind, network_id, role, country_code, party_id, connection_id = row[1:9]
+    peer_country, peer_party, also, network_ends = row[9:]
+    now = instants.now_ms()
+    if any(end is not None and end <= now for end in (network_ends, expires_at)):
         return None
     peer = None if peer_country is None else (peer_country, peer_party)
     names = tuple(also.split(",")) if also else ()
+    is_first_use = kind == PEER and used_at is None and expires_at is None
     return Caller(
-        kind, network_id, role, country_code, party_id, connection_id, peer, names, token, expires_at
-    )
+        kind, network_id, role, country_code, party_id, connection_id, peer, names, token, expires_at,
+        is_first_use,
+    )  # fmt: skip
 
 
-def _confirm(digest: str, connection_id: int, created_at: int) -> None:
-    with database.transaction() as connection:
-        if connection.execute(_CONFIRM, {"d": digest, "now": instants.now_ms()}).rowcount:
-            values = {"d": digest, "connection": connection_id, "created_at": created_at}
-            _end(connection, _END_OLDER, values, ended_tokens.ROTATED)
+def confirm(transaction: Transaction, caller: Caller) -> None:
+    """Record the first use of a Token C, which ends the tokens that it replaces."""
+    digest = secrets.digest(caller.token)
+    created_at = transaction.execute(_CONFIRM, {"d": digest, "now": instants.now_ms()}).scalar()
+    if created_at is not None:
+        values = {"d": digest, "connection": caller.connection_id, "created_at": created_at}
+        _end(transaction, _END_OLDER, values, ended_tokens.ROTATED)
 
 
-def _end(connection: Connection, statement: Any, values: dict[str, Any], reason: str) -> int:
+def _end(transaction: Transaction, statement: Any, values: dict[str, Any], reason: str) -> int:
     """Delete tokens and remember why; how many there were."""
-    digests = list(connection.execute(statement, values).scalars())
-    ended_tokens.record(connection, digests, reason)
+    digests = list(transaction.execute(statement, values).scalars())
+    ended_tokens.record(transaction, digests, reason)
     return len(digests)
 
 
-def ended_reason(token: str) -> str | None:
+def ended_reason(connection: Connection, token: str) -> str | None:
     """Why *token* no longer works, one of the reasons in storage/ended_tokens.py; None if that is unknown."""
-    recorded = ended_tokens.reason(token)
+    recorded = ended_tokens.reason(connection, token)
     if recorded is not None:
         return recorded
-    with database.statement() as connection:
-        row = connection.execute(_END_OF, {"d": secrets.digest(token)}).first()
+    row = connection.execute(_END_OF, {"d": secrets.digest(token)}).first()
     if row is None:
         return None
     token_ends, network_is_deleted, network_ends = row
@@ -246,15 +247,15 @@ def ended_reason(token: str) -> str | None:
     return ended_tokens.ROTATED if token_ends is not None and token_ends <= now else None
 
 
-def require_live(connection: Connection, caller: Caller) -> None:
-    """Check inside a transaction that the caller's token still is what it was when the request came in.
+def require_live(transaction: Transaction, caller: Caller) -> None:
+    """Check that the caller's token still is what it was when the request came in.
 
     A token that another exchange has replaced meanwhile counts as ended. security.md 3.3.
 
     Raises:
         errors.Unauthorized: the token ended while the peer was called.
     """
-    row = connection.execute(_IS_LIVE, {"d": secrets.digest(caller.token)}).first()
+    row = transaction.execute(_IS_LIVE, {"d": secrets.digest(caller.token)}).first()
     expected = (caller.kind, caller.connection_id, caller.expires_at)
     is_over = caller.expires_at is not None and caller.expires_at <= instants.now_ms()
     if row is None or tuple(row) != expected or is_over:
@@ -262,6 +263,7 @@ def require_live(connection: Connection, caller: Caller) -> None:
 
 
 def mint(
+    transaction: Transaction,
     kind: str,
     network_id: int,
     connection_id: int | None = None,
@@ -280,19 +282,18 @@ def mint(
         "created_at": now,
         "expires_at": None if lives_ms is None else now + lives_ms,
     }
-    with database.transaction() as connection:
-        connection.execute(sqlalchemy.insert(ACCESS), row)
+    transaction.execute(sqlalchemy.insert(ACCESS), row)
     return token
 
 
-def spend(connection: Connection, token: str) -> None:
+def spend(transaction: Transaction, token: str) -> None:
     """End Token A, inside the transaction that uses it.
 
     Raises:
         errors.Unauthorized: another registration used it first.
     """
     values = {"d": secrets.digest(token), "kind": REGISTRATION}
-    if not _end(connection, _END, values, ended_tokens.USED):
+    if not _end(transaction, _END, values, ended_tokens.USED):
         raise errors.Unauthorized("Token A has been used already.")
 
 
@@ -302,58 +303,58 @@ def registration_runs(connection: Connection, network_id: int) -> bool:
     return connection.execute(_REGISTRATION_RUNS, values).first() is not None
 
 
-def withdraw(token: str) -> None:
+def withdraw(transaction: Transaction, token: str) -> None:
     """End a callback token whose registration did not complete."""
-    with database.transaction() as connection:
-        values = {"d": secrets.digest(token), "kind": CALLBACK}
-        _end(connection, _END, values, ended_tokens.WITHDRAWN)
+    values = {"d": secrets.digest(token), "kind": CALLBACK}
+    _end(transaction, _END, values, ended_tokens.WITHDRAWN)
 
 
-def bind(connection: Connection, token: str, connection_id: int) -> bool:
+def bind(transaction: Transaction, token: str, connection_id: int) -> bool:
     """Make a callback token the peer's Token C; False if the callback token has ended."""
     values = {"d": secrets.digest(token), "connection": connection_id, "now": instants.now_ms()}
-    return connection.execute(_BIND, values).rowcount == 1
+    return transaction.execute(_BIND, values).rowcount == 1
 
 
-def supersede(connection: Connection, connection_id: int, overlap_ms: int) -> None:
+def supersede(transaction: Transaction, connection_id: int, overlap_ms: int) -> None:
     """Let the Tokens C of a connection end with the first use of the next one, or after *overlap_ms*."""
     now = instants.now_ms()
     values = {"connection": connection_id, "until": now + overlap_ms, "now": now}
-    connection.execute(_SUPERSEDE, values)
-    _end(connection, _PURGE, {"now": now, "kind": PEER}, ended_tokens.ROTATED)
-    _end(connection, _PURGE, {"now": now, "kind": CALLBACK}, ended_tokens.WITHDRAWN)
+    transaction.execute(_SUPERSEDE, values)
+    _end(transaction, _PURGE, {"now": now, "kind": PEER}, ended_tokens.ROTATED)
+    _end(transaction, _PURGE, {"now": now, "kind": CALLBACK}, ended_tokens.WITHDRAWN)
 
 
-def end_others(connection: Connection, caller: Caller) -> None:
+def end_others(transaction: Transaction, caller: Caller) -> None:
     """End every other Token C of the caller's connection: answers to a PUT that got lost."""
     values = {"d": secrets.digest(caller.token), "connection": caller.connection_id}
-    _end(connection, _END_OTHERS, values, ended_tokens.ROTATED)
+    _end(transaction, _END_OTHERS, values, ended_tokens.ROTATED)
 
 
-def end_superseded(connection: Connection, connection_id: int) -> None:
+def end_superseded(transaction: Transaction, connection_id: int) -> None:
     """End the Tokens C of a connection that are in their overlap."""
-    _end(connection, _END_SUPERSEDED, {"connection": connection_id}, ended_tokens.ROTATED)
+    _end(transaction, _END_SUPERSEDED, {"connection": connection_id}, ended_tokens.ROTATED)
 
 
-def end_all(connection: Connection, connection_id: int, reason: str) -> int:
+def end_all(transaction: Transaction, connection_id: int, reason: str) -> int:
     """End every token of a connection; how many there were."""
-    return _end(connection, _END_ALL, {"connection": connection_id}, reason)
+    return _end(transaction, _END_ALL, {"connection": connection_id}, reason)
 
 
-def end_network(network_id: int, reason: str) -> None:
+def end_network(transaction: Transaction, network_id: int, reason: str) -> None:
     """End every token of a network."""
-    with database.transaction() as connection:
-        _end(connection, _END_NETWORK, {"network": network_id}, reason)
+    _end(transaction, _END_NETWORK, {"network": network_id}, reason)
 
 
-def is_open(token: str) -> bool:
+def is_open(connection: Connection, token: str) -> bool:
     """Does the token still stand: a Token A that nobody has used."""
-    return _IS_OPEN.first({"d": secrets.digest(token)}) is not None
+    return connection.execute(_IS_OPEN, {"d": secrets.digest(token)}).first() is not None
 
 
-def invitations(network_id: int) -> list[str]:
+def invitations(connection: Connection, network_id: int) -> list[str]:
     """The last four characters of each Token A that nobody has used."""
-    return [row[0] for row in _UNUSED.rows({"network_id": network_id, "kind": REGISTRATION})]
+    return [
+        row[0] for row in connection.execute(_UNUSED, {"network_id": network_id, "kind": REGISTRATION}).all()
+    ]
 
 
 def opens(role: str) -> str:

@@ -6,7 +6,8 @@ from sqlmodel import Field
 
 import errors
 from storage import tokens
-from storage.objects import Body, Document, ObjectColumns, Page, Party, Shelf, Stored, Window
+from storage.database import Connection, Transaction
+from storage.objects import Body, Document, DocumentTable, ObjectColumns, Page, Party, Stored, Window
 
 
 class CDRRow(ObjectColumns, table=True):
@@ -24,22 +25,26 @@ class CDRRow(ObjectColumns, table=True):
     reader: str | None = Field(default=None, max_length=6)
 
 
-_SHELF = Shelf(CDRRow, key=("folded_id",))
+_DOCUMENTS = DocumentTable(CDRRow, key=("folded_id",))
 
 
 def get(
-    network_id: int, party: Party, cdr_id: str, readers: dict[str, list[str]] | None = None
+    connection: Connection,
+    network_id: int,
+    party: Party,
+    cdr_id: str,
+    readers: dict[str, list[str]] | None = None,
 ) -> Document | None:
     """The CDR, or None; with *readers* None as well if it concerns none of them."""
-    return _SHELF.get(network_id, party, cdr_id.lower(), scope=readers)
+    return _DOCUMENTS.get(connection, network_id, party, cdr_id.lower(), scope=readers)
 
 
-def page(network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
+def page(connection: Connection, network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
     """CDRs of the network, oldest first."""
-    return _SHELF.page(network_id, window, scope)
+    return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def post(network_id: int, party: Party, body: Body) -> tuple[Stored, str]:
+def post(transaction: Transaction, network_id: int, party: Party, body: Body) -> tuple[Stored, str]:
     """Store a new CDR; the same one again changes nothing. Also the id under which it is stored.
 
     Raises:
@@ -48,11 +53,11 @@ def post(network_id: int, party: Party, body: Body) -> tuple[Stored, str]:
     columns = {
         "id": body["id"],
         "folded_id": body["id"].lower(),
-        "reader": tokens.issuer(network_id, body["auth_id"]),
+        "reader": tokens.issuer(transaction, network_id, body["auth_id"]),
     }
-    if _SHELF.add(network_id, party, body, columns):
+    if _DOCUMENTS.add(transaction, network_id, party, body, columns):
         return Stored.CREATED, body["id"]
-    document = get(network_id, party, body["id"])
+    document = get(transaction, network_id, party, body["id"])
     known = orjson.loads(document.text) if document else {}
     if {**known, "id": body["id"]} != body:
         raise errors.RuleRefusal(

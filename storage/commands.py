@@ -8,6 +8,7 @@ from sqlmodel import Field, SQLModel
 
 import errors
 from storage import database, instants, secrets
+from storage.database import Connection, Transaction
 from storage.objects import encode
 
 RECEIVED = "received"
@@ -49,6 +50,7 @@ _SET_RESPONSE = (
 
 
 def record(
+    transaction: Transaction,
     network_id: int,
     connection_id: int,
     direction: str,
@@ -70,18 +72,16 @@ def record(
         "reason": reason,
         "created_at": instants.now_ms(),
     }
-    with database.transaction() as connection:
-        connection.execute(sqlalchemy.insert(_TABLE), row)
+    transaction.execute(sqlalchemy.insert(_TABLE), row)
     return uid
 
 
-def respond(uid: str, response: str) -> None:
+def respond(transaction: Transaction, uid: str, response: str) -> None:
     """Keep what the CPO answered at once."""
-    with database.transaction() as connection:
-        connection.execute(_SET_RESPONSE, {"k_uid": uid, "answer": response})
+    transaction.execute(_SET_RESPONSE, {"k_uid": uid, "answer": response})
 
 
-def result(connection_id: int, uid: str, name: str, outcome: str) -> None:
+def result(transaction: Transaction, connection_id: int, uid: str, name: str, outcome: str) -> None:
     """Keep the result of a command that we sent over this connection; the first one stays.
 
     Raises:
@@ -89,24 +89,21 @@ def result(connection_id: int, uid: str, name: str, outcome: str) -> None:
         errors.RuleRefusal: another result is stored already.
     """
     key = {"k_connection": connection_id, "k_uid": uid}
-    with database.transaction() as connection:
-        row = connection.execute(_RESULT, key).first()
-        if row is None or row.name != name:
-            raise errors.NotFound(errors.NOTHING_HERE)
-        connection.execute(_SET_RESULT, {**key, "outcome": outcome, "now": instants.now_ms()})
-        if row.result not in (None, outcome):
-            raise errors.RuleRefusal(f"result: {row.result} is stored already")
+    row = transaction.execute(_RESULT, key).first()
+    if row is None or row.name != name:
+        raise errors.NotFound(errors.NOTHING_HERE)
+    transaction.execute(_SET_RESULT, {**key, "outcome": outcome, "now": instants.now_ms()})
+    if row.result not in (None, outcome):
+        raise errors.RuleRefusal(f"result: {row.result} is stored already")
 
 
-def name_of(connection_id: int, uid: str) -> str | None:
+def name_of(connection: Connection, connection_id: int, uid: str) -> str | None:
     """The name of a command that we sent over this connection, or None."""
-    with database.statement() as connection:
-        row = connection.execute(_RESULT, {"k_connection": connection_id, "k_uid": uid}).first()
+    row = connection.execute(_RESULT, {"k_connection": connection_id, "k_uid": uid}).first()
     return row.name if row else None
 
 
-def only_open(connection_id: int, name: str) -> str | None:
+def only_open(connection: Connection, connection_id: int, name: str) -> str | None:
     """The uid of the single open command *name* of this connection; None if there are none or several."""
-    with database.statement() as connection:
-        rows = connection.execute(_OPEN, {"k_connection": connection_id, "k_name": name}).scalars().all()
+    rows = connection.execute(_OPEN, {"k_connection": connection_id, "k_name": name}).scalars().all()
     return rows[0] if len(rows) == 1 else None

@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 import sqlalchemy
-from sqlalchemy import BigInteger, Connection, UniqueConstraint, bindparam
+from sqlalchemy import BigInteger, UniqueConstraint, bindparam
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants, secrets
+from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
 from storage.objects import Party, Sequence
 
@@ -113,7 +114,7 @@ _KEEP = {
             )
         } | {"former_peer_token": _c.peer_token, "exchange_until": None},
     ).returning(_c.id)
-    for name, insert in database.insert_into(CONNECTIONS).items()
+    for name, insert in database.dialect_inserts(CONNECTIONS).items()
 }  # fmt: skip
 _END = (
     sqlalchemy.update(CONNECTIONS)
@@ -149,7 +150,7 @@ _END_EXCHANGE = (
 )
 
 
-def keep(connection: Connection, network_id: int, peer: Peer) -> int:
+def keep(transaction: Transaction, network_id: int, peer: Peer) -> int:
     """Store what *peer* told, over what it told before; the connection's id."""
     now = instants.now_ms()
     row = {
@@ -165,13 +166,13 @@ def keep(connection: Connection, network_id: int, peer: Peer) -> int:
         "created_at": now,
         "updated_at": now,
     }
-    return int(connection.execute(_KEEP[connection.dialect.name], row).scalar_one())
+    return int(transaction.execute(_KEEP[transaction.dialect.name], row).scalar_one())
 
 
-def lock(connection: Connection, network_id: int) -> bool:
+def lock(transaction: Transaction, network_id: int) -> bool:
     """Let no other transaction change this network's connections; False if the network has ended."""
     values = {"network_id": network_id, "now": instants.now_ms()}
-    return connection.execute(_LOCK, values).first() is not None
+    return transaction.execute(_LOCK, values).first() is not None
 
 
 def is_registered(connection: Connection, connection_id: int) -> bool:
@@ -192,48 +193,43 @@ def exchange_runs(connection: Connection, connection_id: int) -> bool:
     return until is not None and until > instants.now_ms()
 
 
-def begin_exchange(connection: Connection, link: Link, seconds: float) -> None:
+def begin_exchange(transaction: Transaction, link: Link, seconds: float) -> None:
     """Mark that we renew or end this connection ourselves, for at most *seconds*."""
     until = instants.now_ms() + round(seconds * 1000)
-    connection.execute(_BEGIN_EXCHANGE, {"k_id": link.id, "until": until})
+    transaction.execute(_BEGIN_EXCHANGE, {"k_id": link.id, "until": until})
 
 
-def end_exchange(link: Link) -> None:
+def end_exchange(transaction: Transaction, link: Link) -> None:
     """The exchange is over and has changed nothing."""
-    with database.statement() as connection:
-        connection.execute(_END_EXCHANGE, {"k_id": link.id, "k_peer_token": link.peer_token})
+    transaction.execute(_END_EXCHANGE, {"k_id": link.id, "k_peer_token": link.peer_token})
 
 
-def end(connection: Connection, connection_id: int) -> None:
+def end(transaction: Transaction, connection_id: int) -> None:
     """Unregister: the peer's tokens and endpoints are forgotten, its objects stay."""
-    connection.execute(_END, {"k_id": connection_id, "now": instants.now_ms()})
+    transaction.execute(_END, {"k_id": connection_id, "now": instants.now_ms()})
 
 
-def forget_former_token(link: Link) -> None:
+def forget_former_token(transaction: Transaction, link: Link) -> None:
     """The peer's newer token has proven itself, so the one before it is dropped."""
-    with database.statement() as connection:
-        connection.execute(_FORGET_FORMER, {"k_id": link.id, "k_peer_token": link.peer_token})
+    transaction.execute(_FORGET_FORMER, {"k_id": link.id, "k_peer_token": link.peer_token})
 
 
-def allow(connection_id: int, parties: list[Party]) -> None:
+def allow(transaction: Transaction, connection_id: int, parties: list[Party]) -> None:
     """Let the peer write under the names of *parties* as well. Conformance 107."""
     also = ",".join("/".join(party) for party in parties) or None
-    with database.statement() as connection:
-        connection.execute(_ALLOW, {"k_id": connection_id, "also": also})
+    transaction.execute(_ALLOW, {"k_id": connection_id, "also": also})
 
 
-def of_party(network_id: int, party: Party) -> Link | None:
+def of_party(connection: Connection, network_id: int, party: Party) -> Link | None:
     """The connection with *party*, or None."""
     values = {"network_id": network_id, "country_code": party[0], "party_id": party[1]}
-    with database.statement() as connection:
-        row = connection.execute(_OF_PARTY, values).first()
+    row = connection.execute(_OF_PARTY, values).first()
     return _link(row) if row else None
 
 
-def of_network(network_id: int) -> list[Link]:
+def of_network(connection: Connection, network_id: int) -> list[Link]:
     """Every connection of the network, oldest first."""
-    with database.statement() as connection:
-        return [_link(row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id})]
+    return [_link(row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id})]
 
 
 def _link(row: Any) -> Link:

@@ -1,46 +1,57 @@
-"""The database: lines to it, transactions that lose no update, and the lock that start-up takes.
+"""Database access: engines, connections, transactions, error translation and the start-up lock.
 
-SQLite (WAL, synchronous FULL) or PostgreSQL. On SQLite a transaction begins IMMEDIATE, so two
-read-modify-write transactions queue up; on PostgreSQL rows are read FOR UPDATE. Single statements
-run outside any transaction: one round trip.
+SQLite (WAL, synchronous=FULL) or PostgreSQL, through SQLAlchemy Core. Every storage function takes the
+connection it works on as its first argument, so the caller decides which calls belong together:
 
-A `Line` is one open connection, kept for the next request. A `Query` is a statement built once,
-compiled once, and run on the driver directly: a quarter of what the core's execution costs.
+    with database.connect() as connection:
+        document = tokens.get(connection, ...)
+
+    with database.transaction() as transaction:
+        tokens.put(transaction, ...)
+
+A function that writes takes a `Transaction`: mypy rejects a plain `Connection` there, and the database
+rejects a write on it. Do not open a second connection while a transaction is open: a transaction waits
+on SQLite for the write lock that its own caller holds, and a plain connection does not see what the
+caller wrote.
 """
 
 import contextlib
 import fcntl
+import functools
 import logging
 import sqlite3
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NewType
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import Connection, Engine, Executable, NullPool, Table, event
+from sqlalchemy import Engine, ExceptionContext, NullPool, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
 import errors
-from settings import Settings, settings
+from settings import settings
 
 log = logging.getLogger("ocpi_gateway")
 
-_LOCK_NUMBER = 0x0C9121  # any number of our own, for pg_advisory_lock
-_WAIT_MS = 2_000
-"""How long a request waits for a lock of the database."""
+Connection = sqlalchemy.Connection
+"""A database connection. Unless it is a `Transaction`, it only reads."""
 
+Transaction = NewType("Transaction", Connection)
+"""A connection with an open transaction: all of its statements commit together, or none does."""
+
+_REQUEST_WAIT_MS = 2_000
 _JOB_WAIT_MS = 15_000
+"""How long a request and a job wait for a lock of the database."""
+
 _BRIEF_SECONDS = 0.5
 """Nobody holds the write lock for so long while the database is well."""
 
-_BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
-_FAILURES = (
+_STARTUP_LOCK_ID = 0x0C9121  # arbitrary, for pg_advisory_lock
+_OUTAGES = (
     sqlite3.OperationalError,
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -56,85 +67,28 @@ _HINTS = {
 }
 """What to do when a start fails, by a part of the reason."""
 
-_TWINS = (sqlalchemy.exc.IntegrityError, sqlite3.IntegrityError, psycopg.IntegrityError)
 
-Values = Mapping[str, Any]
-Row = tuple[Any, ...]
-Compiled = tuple[str, list[str] | None, dict[str, Any]]
-"""SQL, the order of its parameters where they have no names, and those that are constant."""
+def connect() -> Connection:
+    """Open a connection for reading: each statement is a transaction of its own.
 
-Transaction = Connection
-"""A transaction that somebody else has open: handed on, never looked into."""
-
-Transactions = Engine
-"""Where such transactions come from: handed on, never looked into."""
-
-Outcome = tuple[list[Row], int]
-"""The rows of a statement, and how many it changed."""
+    Raises:
+        errors.Unavailable: the database cannot be reached.
+    """
+    return _reading_engine().connect()
 
 
-class Query:
-    """A statement that is built once; a mapping where the dialects differ."""
+@contextlib.contextmanager
+def transaction() -> Iterator[Transaction]:
+    """Begin a transaction; the block's end commits it, an exception rolls it back.
 
-    def __init__(self, statement: Executable | Mapping[str, Executable]) -> None:
-        self._statement = statement
-        self._compiled: dict[str, Compiled] = {}
+    On SQLite it holds the write lock from the start (BEGIN IMMEDIATE), so read-modify-write is safe.
+    On PostgreSQL the rows to be changed must be read FOR UPDATE.
 
-    def compiled(self, engine: Engine) -> Compiled:
-        """The statement as the driver wants it."""
-        name = engine.dialect.name
-        if name not in self._compiled:
-            statement = self._statement if isinstance(self._statement, Executable) else self._statement[name]
-            made: Any = statement.compile(engine)  # type: ignore[attr-defined]
-            constants = {key: value for key, value in made.params.items() if value is not None}
-            self._compiled[name] = (made.string, made.positiontup, constants)
-        return self._compiled[name]
-
-    def rows(self, values: Values) -> list[Row]:
-        """Run it; its rows. On a line of its own unless a transaction is open.
-
-        Raises:
-            errors.Unavailable: the database cannot be reached or stays locked.
-        """
-        return self._run(values)[0]
-
-    def first(self, values: Values) -> Row | None:
-        """Run it; the first row, or None."""
-        rows = self.rows(values)
-        return rows[0] if rows else None
-
-    def count(self, values: Values) -> int:
-        """Run it; how many rows it changed."""
-        return self._run(values)[1]
-
-    def _run(self, values: Values) -> Outcome:
-        joined = _joined.get()
-        if joined is not None:
-            return joined.execute(self, values)
-        reads = isinstance(self._statement, Executable) and self._statement.is_select
-        with contextlib.nullcontext() if reads else _pool().writers.place(), _leased() as line:
-            return line.execute(self, values)
-
-
-class Line:
-    """One open connection: as the core sees it, and as its driver does."""
-
-    def __init__(self, core: Connection) -> None:
-        self.engine = core.engine
-        self.core = core
-        self.driver: Any = core.connection.driver_connection
-
-    def execute(self, query: Query, values: Values) -> Outcome:
-        """Run *query*; every row, and how many were changed."""
-        text, names, constants = query.compiled(self.engine)
-        given = {**constants, **values} if constants else values
-        parameters = given if names is None else [given[name] for name in names]
-        cursor = self.driver.execute(text, parameters)
-        return ([] if cursor.description is None else cursor.fetchall()), cursor.rowcount
-
-    def say(self, text: str) -> None:
-        """Run a command without rows."""
-        self.driver.execute(text)
+    Raises:
+        errors.Unavailable: the database cannot be reached or stays locked, or too many wait for it.
+    """
+    with _writers().slot(), _writing_engine().begin() as connection:
+        yield Transaction(connection)
 
 
 class _Writers:
@@ -142,20 +96,20 @@ class _Writers:
 
     def __init__(self, most: int, *, in_turn: bool = False) -> None:
         """*in_turn*: let one write at a time, because SQLite's own waiting starves writers under load."""
-        self._places = threading.BoundedSemaphore(most)
+        self._slots = threading.BoundedSemaphore(most)
         self._turns = threading.Semaphore(1 if in_turn else most)
         self._began: dict[int, float] = {}
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Take part. While all places are taken, wait briefly, unless the others have waited long.
+    def slot(self) -> Iterator[None]:
+        """Hold a slot. While all are taken, wait briefly, unless another writer has waited long.
 
         Raises:
-            errors.Unavailable: no place became free.
+            errors.Unavailable: no slot became free.
         """
         began, writer = time.monotonic(), threading.get_ident()
         is_stuck = any(began - other > _BRIEF_SECONDS for other in list(self._began.values()))
-        if not self._places.acquire(timeout=0 if is_stuck else _BRIEF_SECONDS):
+        if not self._slots.acquire(timeout=0 if is_stuck else _BRIEF_SECONDS):
             raise errors.Unavailable("Too many requests wait for the database; try again.")
         try:
             with self._turn():
@@ -165,11 +119,11 @@ class _Writers:
                 finally:
                     del self._began[writer]
         finally:
-            self._places.release()
+            self._slots.release()
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=_WAIT_MS / 1000):
+        if not self._turns.acquire(timeout=_REQUEST_WAIT_MS / 1000):
             raise errors.Unavailable("The database stays locked; try again.")
         try:
             yield
@@ -177,220 +131,70 @@ class _Writers:
             self._turns.release()
 
 
-class _Pool:
-    """The lines to one database that are idle now."""
-
-    def __init__(self, given: Settings) -> None:
-        self.settings = given
-        url = given.database
-        self.engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        self.idle: deque[Line] = deque()
-        is_sqlite = self.engine.dialect.name == "sqlite"
-        self.writers = _Writers(max(1, given.threads - 2), in_turn=is_sqlite)
-        if is_sqlite:
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _prepare(self.engine, _WAIT_MS)
-
-    def take(self) -> Line:
-        """An idle line, or a new one."""
-        try:
-            return self.idle.pop()
-        except IndexError:
-            pass
-        return Line(self.engine.connect())
-
-    def give_back(self, line: Line) -> None:
-        """Keep *line* for the next request."""
-        self.idle.append(line)
-
-    def drop(self, line: Line) -> None:
-        """End *line*, and the idle ones, which may have failed with it."""
-        for each in (line, *self._emptied()):
-            with contextlib.suppress(Exception):
-                each.core.invalidate()
-                each.core.close()
-
-    def _emptied(self) -> list[Line]:
-        lines = []
-        while self.idle:
-            with contextlib.suppress(IndexError):
-                lines.append(self.idle.pop())
-        return lines
-
-    def close(self) -> None:
-        """End every idle line."""
-        for line in self._emptied():
-            line.core.close()
-        self.engine.dispose()
+@functools.cache
+def _writers() -> _Writers:
+    return _Writers(max(1, settings().threads - 2), in_turn=is_sqlite())
 
 
-_open_lock = threading.Lock()
-_open: list[_Pool] = []
-_joined: ContextVar[Line | None] = ContextVar("joined", default=None)
+@functools.cache
+def _reading_engine() -> Engine:
+    read_only = "PRAGMA query_only = ON" if is_sqlite() else "SET default_transaction_read_only = on"
+    return _create_engine(read_only, isolation_level="AUTOCOMMIT")
 
 
-def _pool() -> _Pool:
-    """The lines to the database of the settings in force."""
-    given = settings()
-    if _open and _open[0].settings is given:
-        return _open[0]
-    with _open_lock:
-        if not _open or _open[0].settings is not given:
-            for old in _open:
-                old.close()
-            _open[:] = [_Pool(given)]
-        return _open[0]
+@functools.cache
+def _writing_engine() -> Engine:
+    engine = _create_engine()
+    if is_sqlite():
+        event.listen(engine, "begin", _begin_immediate)
+    return engine
 
 
-def _prepare(engine: Engine, wait_ms: int) -> None:
-    """Let the connections of *engine* wait for a lock no longer than *wait_ms*."""
-    commands = [f"SET lock_timeout = {wait_ms}"]
-    if engine.dialect.name == "sqlite":
+def _create_engine(*commands: str, **options: Any) -> Engine:
+    """An engine whose pool is unbounded: the number of threads bounds the number of connections."""
+    engine = sqlalchemy.create_engine(settings().database, pool_size=20, max_overflow=-1, **options)
+    event.listen(engine, "handle_error", _translate_error)
+    if is_sqlite():
+        sqlite_path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _configure_connections(engine, _REQUEST_WAIT_MS, None, *commands)
+    return engine
+
+
+def _configure_connections(
+    engine: Engine, wait_ms: int, sqlite_isolation: str | None, *commands: str
+) -> None:
+    """Let each new connection wait for a lock no longer than *wait_ms*, and run *commands* on it.
+
+    *sqlite_isolation*: how the sqlite3 driver begins a transaction by itself; None: not at all.
+    """
+    waiting = [f"SET lock_timeout = {wait_ms}"]
+    if is_sqlite():
         pragmas = (f"busy_timeout={wait_ms}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
-        commands = [f"PRAGMA {pragma}" for pragma in pragmas]
+        waiting = [f"PRAGMA {pragma}" for pragma in pragmas]
 
-    def prepare(connection: Any, _record: object) -> None:
-        for command in commands:
+    def configure(connection: Any, _record: object) -> None:
+        if is_sqlite():
+            connection.isolation_level = sqlite_isolation
+        for command in (*waiting, *commands):
             connection.execute(command)
         connection.commit()
 
-    event.listen(engine, "connect", prepare)
+    event.listen(engine, "connect", configure)
 
 
-def close() -> None:
-    """End every line; the next call opens new ones."""
-    with _open_lock:
-        for pool in _open:
-            pool.close()
-        _open.clear()
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that upgrades from reading to writing can fail."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def is_sqlite() -> bool:
-    """Is the database a SQLite file."""
-    return dialect() == "sqlite"
-
-
-def table(model: type[SQLModel]) -> Table:
-    """The table behind *model*, for statements that are built once."""
-    return SQLModel.metadata.tables[str(model.__tablename__)]
-
-
-def insert_into(target: Table) -> dict[str, Any]:
-    """An INSERT that knows ON CONFLICT, for each dialect."""
-    return {"sqlite": sqlite.insert(target), "postgresql": postgresql.insert(target)}
-
-
-def dialect() -> str:
-    """`sqlite` or `postgresql`."""
-    return _pool().engine.dialect.name
-
-
-@contextlib.contextmanager
-def statement() -> Iterator[Connection]:
-    """A connection for reading, outside any transaction unless one is already open.
-
-    Raises:
-        errors.Unavailable: the database cannot be reached or stays locked.
-    """
-    joined = _joined.get()
-    if joined is not None:
-        yield joined.core
-        return
-    with _leased() as line:
-        yield line.core
-
-
-@contextlib.contextmanager
-def transaction() -> Iterator[Connection]:
-    """All or nothing; joins the transaction that is already open, if one is.
-
-    Raises:
-        errors.Unavailable: the database cannot be reached or stays locked, or too many wait for it.
-    """
-    joined = _joined.get()
-    if joined is not None:
-        yield joined.core
-        return
-    with _pool().writers.place(), _leased() as line:
-        line.say(_BEGIN[line.engine.dialect.name])
-        mark = _joined.set(line)
-        try:
-            yield line.core
-            line.say("COMMIT")
-        except BaseException:
-            with contextlib.suppress(Exception):
-                line.say("ROLLBACK")
-            raise
-        finally:
-            _joined.reset(mark)
-
-
-@contextlib.contextmanager
-def joining(opened: Transaction) -> Iterator[None]:
-    """Let storage work inside a transaction that the engine of the jobs has open.
-
-    Raises:
-        errors.Unavailable: the database cannot be reached or stays locked.
-        errors.Conflict: what is stored is there already.
-    """
-    mark = _joined.set(Line(opened))
-    try:
-        with _translated():
-            yield
-    except _TWINS as error:
-        raise errors.Conflict("It is there already.") from error
-    finally:
-        _joined.reset(mark)
-
-
-def engine_of_jobs() -> Transactions:
-    """Where the engine of the jobs opens its transactions: the same database, lines of its own."""
-    made = sqlalchemy.create_engine(
-        settings().database, pool_size=20, max_overflow=0, pool_pre_ping=not is_sqlite()
-    )
-    if is_sqlite():
-        event.listen(made, "connect", _begin_immediate)
-    _prepare(made, _JOB_WAIT_MS)
-    return made
-
-
-def _begin_immediate(connection: Any, _record: object) -> None:
-    connection.isolation_level = "IMMEDIATE"
-
-
-@contextlib.contextmanager
-def _leased() -> Iterator[Line]:
-    """A line for a while; it is ended if the database fails on it."""
-    pool = _pool()
-    with _translated():
-        line = pool.take()
-        try:
-            yield line
-        except BaseException as error:
-            if _is_outage(error):
-                pool.drop(line)
-            else:
-                pool.give_back(line)
-            raise
-        pool.give_back(line)
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Turn failures of the database into errors.Unavailable, and log the reason."""
-    try:
-        yield
-    except Exception as error:
-        if not _is_outage(error):
-            raise
-        log.error("database_failed", extra={"reason": _reason(error)})  # noqa: TRY400  (the reason is enough)
-        raise errors.Unavailable("The database is unavailable; try again.") from error
-
-
-def _is_outage(error: BaseException) -> bool:
-    """Does the database fail, and not the statement. For a damaged file sqlite3 raises the base class."""
-    cause = getattr(error, "orig", error)
-    return isinstance(cause, _FAILURES) or type(cause) is sqlite3.DatabaseError
+def _translate_error(context: ExceptionContext) -> errors.Unavailable | None:
+    """Turn an outage of the database into errors.Unavailable, and log the reason. Other errors stay."""
+    error = context.original_exception
+    # For a damaged file sqlite3 raises the base class itself.
+    if isinstance(error, _OUTAGES) or type(error) is sqlite3.DatabaseError:
+        log.error("database_failed", extra={"reason": _reason(error)})
+        return errors.Unavailable("The database is unavailable; try again.")
+    return None
 
 
 def _reason(error: BaseException) -> str:
@@ -398,9 +202,55 @@ def _reason(error: BaseException) -> str:
     return str(getattr(error, "orig", error)).partition("\n")[0]
 
 
+def create_dbos_engine() -> Engine:
+    """An engine for DBOS. No error translation: DBOS decides by SQLAlchemy's exceptions what to retry.
+
+    On SQLite the driver begins a transaction before the first write, as in DBOS's own engines.
+    """
+    engine = sqlalchemy.create_engine(
+        settings().database, pool_size=20, max_overflow=0, pool_pre_ping=not is_sqlite()
+    )
+    _configure_connections(engine, _JOB_WAIT_MS, "IMMEDIATE")
+    return engine
+
+
+def dispose() -> None:
+    """Close all pooled connections. Call it before a fork and when the settings have changed."""
+    for engine in (_reading_engine, _writing_engine):
+        if engine.cache_info().currsize:
+            engine().dispose()
+            engine.cache_clear()
+    _writers.cache_clear()
+
+
+def dialect() -> str:
+    """The SQLAlchemy dialect name: `sqlite` or `postgresql`."""
+    return sqlalchemy.make_url(settings().database).get_backend_name()
+
+
+def is_sqlite() -> bool:
+    """Whether the database is SQLite."""
+    return dialect() == "sqlite"
+
+
+def sqlite_path() -> Path:
+    """The path of the SQLite database file."""
+    return Path(settings().database.removeprefix("sqlite:///"))
+
+
+def table(model: type[SQLModel]) -> Table:
+    """The table of *model*, for Core statements."""
+    return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+def dialect_inserts(target: Table) -> dict[str, Any]:
+    """INSERT constructs that support ON CONFLICT, by dialect name; both have the same methods."""
+    return {"sqlite": sqlite.insert(target), "postgresql": postgresql.insert(target)}
+
+
 @contextlib.contextmanager
 def startup_lock() -> Iterator[None]:
-    """One starter at a time on one database: migrations, secret files, demo networks.
+    """Let one process at a time start on this database: migrations, secret files, demo networks.
 
     Raises:
         errors.CannotStart: the database, or a file that a start needs, cannot be used.
@@ -416,7 +266,8 @@ def startup_lock() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _file_lock() -> Iterator[None]:
-    path = Path(settings().database.removeprefix("sqlite:///")).with_suffix(".lock")
+    path = sqlite_path().with_suffix(".lock")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -427,5 +278,5 @@ def _advisory_lock() -> Iterator[None]:
     """Held by a connection of its own, which waits as long as it takes."""
     engine = sqlalchemy.create_engine(settings().database, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK_NUMBER})")
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_STARTUP_LOCK_ID})")
         yield

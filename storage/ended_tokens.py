@@ -4,10 +4,11 @@ Whoever presents such a token is told why it no longer works. The rows may outli
 """
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Connection, bindparam
+from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants, secrets
+from storage.database import Connection, Transaction
 
 USED = "used"
 REPLACED = "replaced"
@@ -38,28 +39,26 @@ _RECORD = {
         index_elements=["digest"],
         set_={"reason": insert.excluded.reason, "ended_at": insert.excluded.ended_at},
     )
-    for name, insert in database.insert_into(ENDED_TOKENS).items()
+    for name, insert in database.dialect_inserts(ENDED_TOKENS).items()
 }
 _REASON = sqlalchemy.select(_c.reason).where(_c.digest == bindparam("digest"))
 _PURGE = sqlalchemy.delete(ENDED_TOKENS).where(_c.ended_at < bindparam("before"))
 
 
-def record(connection: Connection, digests: list[str], reason: str) -> None:
+def record(transaction: Transaction, digests: list[str], reason: str) -> None:
     """Remember why tokens ended, in the transaction that ends them."""
     now = instants.now_ms()
     rows = [{"digest": digest, "reason": reason, "ended_at": now} for digest in digests]
     if rows:
-        connection.execute(_RECORD[connection.dialect.name], rows)
+        transaction.execute(_RECORD[transaction.dialect.name], rows)
 
 
-def reason(token: str) -> str | None:
+def reason(connection: Connection, token: str) -> str | None:
     """Why *token* ended, or None if it did not end within the last 24 hours."""
-    with database.statement() as connection:
-        found = connection.execute(_REASON, {"digest": secrets.digest(token)}).scalar()
+    found = connection.execute(_REASON, {"digest": secrets.digest(token)}).scalar()
     return None if found is None else str(found)
 
 
-def purge() -> None:
+def purge(transaction: Transaction) -> None:
     """Forget the tokens that ended more than 24 hours ago."""
-    with database.statement() as connection:
-        connection.execute(_PURGE, {"before": instants.now_ms() - _KEPT_MS})
+    transaction.execute(_PURGE, {"before": instants.now_ms() - _KEPT_MS})

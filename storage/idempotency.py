@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants, secrets
-from storage.database import Query
+from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
 
 KEPT_MS = 24 * 3600 * 1000
@@ -55,7 +55,7 @@ class Earlier:
 
 TABLE = database.table(IdempotencyRow)
 _c = TABLE.c
-_GET = Query(
+_GET = (
     sqlalchemy.select(_c.fingerprint, _c.network_id, _c.answer)
     .select_from(TABLE.join(NETWORKS, NETWORKS.c.id == _c.network_id))
     .where(
@@ -66,15 +66,13 @@ _GET = Query(
         _c.created_at > bindparam("since"),
     )
 )
-_FORGET = Query(
-    sqlalchemy.delete(TABLE).where(
-        _c.organization_id == bindparam("organization_id"),
-        _c.operation == bindparam("operation"),
-        _c.key == bindparam("key"),
-    )
+_FORGET = sqlalchemy.delete(TABLE).where(
+    _c.organization_id == bindparam("organization_id"),
+    _c.operation == bindparam("operation"),
+    _c.key == bindparam("key"),
 )
-_ADD = Query(sqlalchemy.insert(TABLE))
-_PURGE = Query(sqlalchemy.delete(TABLE).where(_c.created_at <= bindparam("since")))
+_ADD = sqlalchemy.insert(TABLE)
+_PURGE = sqlalchemy.delete(TABLE).where(_c.created_at <= bindparam("since"))
 
 
 def fingerprint(body: Any) -> str:
@@ -82,25 +80,26 @@ def fingerprint(body: Any) -> str:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def earlier(use: Use) -> Earlier | None:
+def earlier(connection: Connection, use: Use) -> Earlier | None:
     """What the key was used for within a day, or None."""
-    row = _GET.first({**_key(use), **_since()})
+    row = connection.execute(_GET, {**_key(use), **_since()}).first()
     if row is None:
         return None
     return Earlier(row[0] == use.fingerprint, row[1], orjson.loads(secrets.decrypt(row[2])))
 
 
-def keep(use: Use, network_id: int, answer: dict[str, Any]) -> None:
+def keep(transaction: Transaction, use: Use, network_id: int, answer: dict[str, Any]) -> None:
     """Remember the answer, inside the transaction that it tells of."""
-    _FORGET.count(_key(use))
-    _ADD.count(
+    transaction.execute(_FORGET, _key(use))
+    transaction.execute(
+        _ADD,
         {
             **_key(use),
             "fingerprint": use.fingerprint,
             "answer": secrets.encrypt(orjson.dumps(answer).decode()),
             "network_id": network_id,
             "created_at": instants.now_ms(),
-        }
+        },
     )
 
 
@@ -109,9 +108,9 @@ def _since() -> dict[str, int]:
     return {"now": now, "since": now - KEPT_MS}
 
 
-def purge() -> None:
+def purge(transaction: Transaction) -> None:
     """Forget the keys that are older than a day."""
-    _PURGE.count({"since": instants.now_ms() - KEPT_MS})
+    transaction.execute(_PURGE, {"since": instants.now_ms() - KEPT_MS})
 
 
 def _key(use: Use) -> dict[str, str]:

@@ -3,14 +3,13 @@
 The row is written by the first start. It holds a ciphertext that only the right secret key opens.
 """
 
-from collections.abc import Iterator
-
 import sqlalchemy
 from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants, secrets
 from storage.connections import CONNECTIONS
+from storage.database import Connection, Transaction
 from storage.idempotency import TABLE as IDEMPOTENCY
 
 _ID = 1
@@ -37,20 +36,17 @@ _CIPHERTEXTS = sqlalchemy.union_all(
 )
 
 
-def key_check() -> str | None:
+def key_check(connection: Connection) -> str | None:
     """What only the secret key of this database opens; None before the first start has ended."""
-    with database.statement() as connection:
-        return connection.execute(_KEY_CHECK).scalar()
+    return connection.execute(_KEY_CHECK).scalar()
 
 
-def ciphertexts() -> Iterator[str]:
+def ciphertexts(connection: Connection) -> list[str]:
     """What is stored encrypted: the peers' tokens, and answers kept for an Idempotency-Key."""
-    with database.statement() as connection:
-        yield from connection.execute(_CIPHERTEXTS).scalars()
+    return list(connection.execute(_CIPHERTEXTS).scalars())
 
 
-def add() -> None:
+def add(transaction: Transaction) -> None:
     """Store the row, with the secret key that this process has."""
     row = {"id": _ID, "key_check": secrets.encrypt(_PLAINTEXT), "created_at": instants.now_ms()}
-    with database.transaction() as connection:
-        connection.execute(sqlalchemy.insert(INSTALLATION), row)
+    transaction.execute(sqlalchemy.insert(INSTALLATION), row)

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Index, bindparam
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants
-from storage.database import Query
+from storage.database import Connection, Transaction
 
 PENDING = "PENDING"
 PROVISIONING = "PROVISIONING"
@@ -116,14 +116,12 @@ ITEMS = database.table(JobItemRow)
 
 _j, _i = JOBS.c, ITEMS.c
 _COLUMNS = [_j[name] for name in Job.__slots__]
-_GET = Query(sqlalchemy.select(*_COLUMNS).where(_j.id == bindparam("id")))
-_OWNED = Query(
-    sqlalchemy.select(*_COLUMNS).where(_j.id == bindparam("id"), _j.network_id == bindparam("network_id"))
+_GET = sqlalchemy.select(*_COLUMNS).where(_j.id == bindparam("id"))
+_OWNED = sqlalchemy.select(*_COLUMNS).where(
+    _j.id == bindparam("id"), _j.network_id == bindparam("network_id")
 )
-_UNFINISHED = Query(
-    sqlalchemy.select(*_COLUMNS).where(_j.status.not_in([bindparam("ready"), bindparam("failed")]))
-)
-_COUNT_UNFINISHED = Query(
+_UNFINISHED = sqlalchemy.select(*_COLUMNS).where(_j.status.not_in([bindparam("ready"), bindparam("failed")]))
+_COUNT_UNFINISHED = (
     sqlalchemy.select(sqlalchemy.func.count())
     .select_from(JOBS)
     .where(
@@ -131,8 +129,8 @@ _COUNT_UNFINISHED = Query(
         _j.status.in_([bindparam("pending"), bindparam("provisioning")]),
     )
 )
-_OF_NETWORK = Query(sqlalchemy.select(*_COLUMNS).where(_j.network_id == bindparam("network_id")))
-_BEGIN = Query(
+_OF_NETWORK = sqlalchemy.select(*_COLUMNS).where(_j.network_id == bindparam("network_id"))
+_BEGIN = (
     sqlalchemy.update(JOBS)
     .where(
         _j.id == bindparam("k_id"),
@@ -142,7 +140,7 @@ _BEGIN = Query(
     )
     .values(began=True, status=bindparam("status"), step=bindparam("step"), updated_at=bindparam("now"))
 )
-_PASS_ON = Query(
+_PASS_ON = (
     sqlalchemy.update(JOBS)
     .where(
         _j.id == bindparam("k_id"),
@@ -151,7 +149,7 @@ _PASS_ON = Query(
     )
     .values(run=bindparam("run"), began=False, updated_at=bindparam("now"))
 )
-_END = Query(
+_END = (
     sqlalchemy.update(JOBS)
     .where(_j.id == bindparam("k_id"), _j.status.not_in([bindparam("ready"), bindparam("failed")]))
     .values(
@@ -162,28 +160,28 @@ _END = Query(
         provisioned_at=bindparam("provisioned_at"),
     )
 )
-_ITEM = Query(
+_ITEM = (
     sqlalchemy.select(
         _i.position, _i.state, _i.request, _i.began, _i.location_id, _i.name, _i.error
     ).where(_i.job_id == bindparam("job_id"), _i.position == bindparam("position"))
 )  # fmt: skip
-_LEFT = Query(
+_LEFT = (
     sqlalchemy.select(_i.position)
     .where(_i.job_id == bindparam("job_id"), _i.state == bindparam("state"))
     .order_by(_i.position)
     .limit(bindparam("limit"))
 )
-_TALLY = Query(
+_TALLY = (
     sqlalchemy.select(_i.state, sqlalchemy.func.count())
     .where(_i.job_id == bindparam("job_id"))
     .group_by(_i.state)
 )
-_DONE = Query(
+_DONE = (
     sqlalchemy.select(_i.position, _i.location_id, _i.name, _i.error)
     .where(_i.job_id == bindparam("job_id"), _i.state == bindparam("state"))
     .order_by(_i.position)
 )
-_SETTLE = Query(
+_SETTLE = (
     sqlalchemy.update(ITEMS)
     .where(
         _i.job_id == bindparam("k_id"),
@@ -198,22 +196,26 @@ _SETTLE = Query(
         request=None,
     )
 )
-_SUSPECT = Query(
+_SUSPECT = (
     sqlalchemy.update(ITEMS)
     .where(_i.job_id == bindparam("k_id"), _i.position == bindparam("k_position"))
     .values(began=_i.began + 1)
 )
-_PURGE_ITEMS = Query(sqlalchemy.delete(ITEMS).where(_i.job_id == bindparam("k_id")))
-_PURGE = Query(sqlalchemy.delete(JOBS).where(_j.id == bindparam("k_id")))
-_ORPHANS = Query(
-    sqlalchemy.select(_j.id).where(
-        _j.updated_at < bindparam("before"), _j.status == bindparam("failed"), _j.error == bindparam("error")
-    )
+_PURGE_ITEMS = sqlalchemy.delete(ITEMS).where(_i.job_id == bindparam("k_id"))
+_PURGE = sqlalchemy.delete(JOBS).where(_j.id == bindparam("k_id"))
+_ORPHANS = sqlalchemy.select(_j.id).where(
+    _j.updated_at < bindparam("before"), _j.status == bindparam("failed"), _j.error == bindparam("error")
 )
 
 
 def create(
-    organization_id: str, network_id: int, kind: str, requests: Many[Any], status: str, job_id: str
+    transaction: Transaction,
+    organization_id: str,
+    network_id: int,
+    kind: str,
+    requests: Many[Any],
+    status: str,
+    job_id: str,
 ) -> None:
     """A new job with one item a request."""
     now = instants.now_ms()
@@ -232,54 +234,58 @@ def create(
         {"job_id": job_id, "position": position, "request": orjson.dumps(request).decode()}
         for position, request in enumerate(requests)
     ]
-    with database.transaction() as connection:
-        connection.execute(sqlalchemy.insert(JOBS), row)
-        if items:
-            connection.execute(sqlalchemy.insert(ITEMS), items)
+    transaction.execute(sqlalchemy.insert(JOBS), row)
+    if items:
+        transaction.execute(sqlalchemy.insert(ITEMS), items)
 
 
-def get(job_id: str) -> Job | None:
+def get(connection: Connection, job_id: str) -> Job | None:
     """The job, or None."""
-    row = _GET.first({"id": job_id})
+    row = connection.execute(_GET, {"id": job_id}).first()
     return Job(*row) if row else None
 
 
-def of(network_id: int, job_id: str, kind: str) -> Job | None:
+def of(connection: Connection, network_id: int, job_id: str, kind: str) -> Job | None:
     """The job of *kind* with this id, if it is the network's; else None."""
-    row = _OWNED.first({"id": job_id, "network_id": network_id})
+    row = connection.execute(_OWNED, {"id": job_id, "network_id": network_id}).first()
     job = Job(*row) if row else None
     return job if job is not None and job.kind == kind else None
 
 
-def of_network(network_id: int) -> list[Job]:
+def of_network(connection: Connection, network_id: int) -> list[Job]:
     """Every job of the network."""
-    return [Job(*row) for row in _OF_NETWORK.rows({"network_id": network_id})]
+    return [Job(*row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id}).all()]
 
 
-def unfinished() -> list[Job]:
+def unfinished(connection: Connection) -> list[Job]:
     """Every job that has not ended."""
-    return [Job(*row) for row in _UNFINISHED.rows({"ready": READY, "failed": FAILED})]
+    return [Job(*row) for row in connection.execute(_UNFINISHED, {"ready": READY, "failed": FAILED}).all()]
 
 
-def count_unfinished(organization_id: str) -> int:
+def count_unfinished(connection: Connection, organization_id: str) -> int:
     """How many jobs of the organization have not ended."""
     values = {"organization_id": organization_id, "pending": PENDING, "provisioning": PROVISIONING}
-    return int(_COUNT_UNFINISHED.rows(values)[0][0])
+    return int(connection.execute(_COUNT_UNFINISHED, values).all()[0][0])
 
 
-def begin(job_id: str, run: str, step: str) -> bool:
+def begin(transaction: Transaction, job_id: str, run: str, step: str) -> bool:
     """The run begins to work at the job; False if it had begun before, or is not the job's run any more."""
     values = {"k_id": job_id, "k_run": run, "ready": READY, "failed": FAILED}
-    return _BEGIN.count({**values, "status": PROVISIONING, "step": step, "now": instants.now_ms()}) > 0
+    return (
+        transaction.execute(
+            _BEGIN, {**values, "status": PROVISIONING, "step": step, "now": instants.now_ms()}
+        ).rowcount
+        > 0
+    )
 
 
-def pass_on(job_id: str, run: str, fresh: str) -> bool:
+def pass_on(transaction: Transaction, job_id: str, run: str, fresh: str) -> bool:
     """Let another run work at the job; False if *run* is not the job's any more, or the job has ended."""
     values = {"k_id": job_id, "k_run": run, "ready": READY, "failed": FAILED}
-    return _PASS_ON.count({**values, "run": fresh, "now": instants.now_ms()}) > 0
+    return transaction.execute(_PASS_ON, {**values, "run": fresh, "now": instants.now_ms()}).rowcount > 0
 
 
-def end(job_id: str, status: str, error: Detail | None = None) -> bool:
+def end(transaction: Transaction, job_id: str, status: str, error: Detail | None = None) -> bool:
     """The job has ended as *status*; False if it had ended before. READY and FAILED are for good."""
     now = instants.now_ms()
     values = {
@@ -292,17 +298,19 @@ def end(job_id: str, status: str, error: Detail | None = None) -> bool:
         "now": now,
         "provisioned_at": now if status == READY else None,
     }
-    return _END.count(values) > 0
+    return transaction.execute(_END, values).rowcount > 0
 
 
-def left(job_id: str, most: int = 1_000_000) -> list[int]:
+def left(connection: Connection, job_id: str, most: int = 1_000_000) -> list[int]:
     """The positions of the items that are not done."""
-    return [row[0] for row in _LEFT.rows({"job_id": job_id, "state": OPEN, "limit": most})]
+    return [
+        row[0] for row in connection.execute(_LEFT, {"job_id": job_id, "state": OPEN, "limit": most}).all()
+    ]
 
 
-def item(job_id: str, position: int) -> Item | None:
+def item(connection: Connection, job_id: str, position: int) -> Item | None:
     """One item, or None."""
-    row = _ITEM.first({"job_id": job_id, "position": position})
+    row = connection.execute(_ITEM, {"job_id": job_id, "position": position}).first()
     if row is None:
         return None
     request = None if row[2] is None else orjson.loads(row[2])
@@ -310,23 +318,29 @@ def item(job_id: str, position: int) -> Item | None:
     return Item(row[0], row[1], request, row[3], row[4], row[5], error)
 
 
-def suspect(job_id: str, position: int) -> None:
+def suspect(transaction: Transaction, job_id: str, position: int) -> None:
     """The job has come back to this item after a crash; if it kills us again and again, it is skipped."""
-    _SUSPECT.count({"k_id": job_id, "k_position": position})
+    transaction.execute(_SUSPECT, {"k_id": job_id, "k_position": position})
 
 
-def settle(job_id: str, position: int, location_id: str, name: str) -> None:
+def settle(transaction: Transaction, job_id: str, position: int, location_id: str, name: str) -> None:
     """The item was created; call it inside the transaction that created it and found the item open."""
-    _settle(job_id, position, CREATED, location_id, name, None)
+    _settle(transaction, job_id, position, CREATED, location_id, name, None)
 
 
-def refuse(job_id: str, position: int, name: str | None, error: Detail) -> None:
+def refuse(transaction: Transaction, job_id: str, position: int, name: str | None, error: Detail) -> None:
     """The item cannot be created."""
-    _settle(job_id, position, REFUSED, None, name, error)
+    _settle(transaction, job_id, position, REFUSED, None, name, error)
 
 
 def _settle(
-    job_id: str, position: int, state: int, location_id: str | None, name: str | None, error: Detail | None
+    transaction: Transaction,
+    job_id: str,
+    position: int,
+    state: int,
+    location_id: str | None,
+    name: str | None,
+    error: Detail | None,
 ) -> None:
     values = {
         "k_id": job_id,
@@ -338,23 +352,25 @@ def _settle(
         "error": None if error is None else orjson.dumps(error).decode(),
         "request": None,
     }
-    _SETTLE.count(values)
+    transaction.execute(_SETTLE, values)
 
 
-def tally(job_id: str) -> dict[int, int]:
+def tally(connection: Connection, job_id: str) -> dict[int, int]:
     """How many items are OPEN, CREATED, REFUSED."""
-    return {OPEN: 0, CREATED: 0, REFUSED: 0, **dict(_TALLY.rows({"job_id": job_id}))}
+    return {OPEN: 0, CREATED: 0, REFUSED: 0, **dict(connection.execute(_TALLY, {"job_id": job_id}).all())}
 
 
-def results(job_id: str) -> Detail:
+def results(connection: Connection, job_id: str) -> Detail:
     """What became of the items, in the order of the request. Design section 6, bulk results."""
     created = [
         {"index": position, "id": location_id, "name": name}
-        for position, location_id, name, _ in _DONE.rows({"job_id": job_id, "state": CREATED})
+        for position, location_id, name, _ in connection.execute(
+            _DONE, {"job_id": job_id, "state": CREATED}
+        ).all()
     ]
     failed = [
         {"index": position, **({"name": name} if name else {}), "error": orjson.loads(error)}
-        for position, _, name, error in _DONE.rows({"job_id": job_id, "state": REFUSED})
+        for position, _, name, error in connection.execute(_DONE, {"job_id": job_id, "state": REFUSED}).all()
     ]
     return {
         "created_count": len(created),
@@ -364,19 +380,18 @@ def results(job_id: str) -> Detail:
     }
 
 
-def forget(job_id: str) -> None:
+def forget(transaction: Transaction, job_id: str) -> None:
     """Delete the job and its items."""
-    with database.transaction():
-        _PURGE_ITEMS.count({"k_id": job_id})
-        _PURGE.count({"k_id": job_id})
+    transaction.execute(_PURGE_ITEMS, {"k_id": job_id})
+    transaction.execute(_PURGE, {"k_id": job_id})
 
 
-def forget_items(job_id: str) -> None:
+def forget_items(transaction: Transaction, job_id: str) -> None:
     """Delete the job's items, and keep the job."""
-    _PURGE_ITEMS.count({"k_id": job_id})
+    transaction.execute(_PURGE_ITEMS, {"k_id": job_id})
 
 
-def cancelled_before(milliseconds: int) -> list[str]:
+def cancelled_before(connection: Connection, milliseconds: int) -> list[str]:
     """The jobs that ended with their network before then."""
     values = {"before": milliseconds, "failed": FAILED, "error": orjson.dumps(CANCELLED).decode()}
-    return [row[0] for row in _ORPHANS.rows(values)]
+    return [row[0] for row in connection.execute(_ORPHANS, values).all()]

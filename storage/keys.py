@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
 from storage import database, ended_tokens, instants, networks, secrets
-from storage.database import Query
+from storage.database import Connection, Transaction
 from storage.networks import ORGANIZATIONS
 
 USER = "user"
@@ -66,9 +66,7 @@ class Known:
 
 KEYS = database.table(KeyRow)
 _c = KEYS.c
-_IDENTIFY = Query(
-    sqlalchemy.select(_c.digest, _c.role, _c.organization_id).where(_c.digest == bindparam("digest"))
-)
+_IDENTIFY = sqlalchemy.select(_c.digest, _c.role, _c.organization_id).where(_c.digest == bindparam("digest"))
 _LISTED = (
     sqlalchemy.select(_c.id, ORGANIZATIONS.c.name, _c.organization_id, _c.role, _c.last4, _c.created_at)
     .select_from(KEYS.join(ORGANIZATIONS, _c.organization_id == ORGANIZATIONS.c.id))
@@ -77,37 +75,36 @@ _LISTED = (
 _REVOKE = sqlalchemy.delete(KEYS).where(_c.id == bindparam("k_id")).returning(_c.digest)
 
 
-def identify(key: str) -> Member | None:
+def identify(connection: Connection, key: str) -> Member | None:
     """Who presents *key*, or None."""
     digest = secrets.digest(key)
-    row = _IDENTIFY.first({"digest": digest})
+    row = connection.execute(_IDENTIFY, {"digest": digest}).first()
     if row is None or not hmac.compare_digest(row[0], digest):
         return None
     return Member(row[1], row[2])
 
 
-def mint(organization: str, role: str) -> Minted:
+def mint(transaction: Transaction, organization: str, role: str) -> Minted:
     """A new key for *organization*, which is made if it is new; only its digest stays."""
     key = secrets.mint(_PREFIX)
-    with database.transaction():
-        owner = networks.organization(organization)
-        made = Minted(str(uuid.uuid4()), owner, key)
-        _add(made.id, owner, role, key)
+    owner = networks.organization(transaction, organization)
+    made = Minted(str(uuid.uuid4()), owner, key)
+    _add(transaction, made.id, owner, role, key)
     return made
 
 
-def add_first_admin(organization_id: str, token: str) -> None:
+def add_first_admin(transaction: Transaction, organization_id: str, token: str) -> None:
     """Store *token* as the administrator's key, at home in the organization."""
-    _add(_FIRST, organization_id, ADMIN, token)
+    _add(transaction, _FIRST, organization_id, ADMIN, token)
 
 
-def is_admin(token: str) -> bool:
+def is_admin(connection: Connection, token: str) -> bool:
     """Is *token* a live key of an administrator."""
-    member = identify(token)
+    member = identify(connection, token)
     return member is not None and member.kind == ADMIN
 
 
-def _add(key_id: str, organization_id: str, role: str, key: str) -> None:
+def _add(transaction: Transaction, key_id: str, organization_id: str, role: str, key: str) -> None:
     row = {
         "id": key_id,
         "organization_id": organization_id,
@@ -116,19 +113,16 @@ def _add(key_id: str, organization_id: str, role: str, key: str) -> None:
         "last4": key[-4:],
         "created_at": instants.now_ms(),
     }
-    with database.transaction() as connection:
-        connection.execute(sqlalchemy.insert(KEYS), row)
+    transaction.execute(sqlalchemy.insert(KEYS), row)
 
 
-def listed() -> list[Known]:
+def listed(connection: Connection) -> list[Known]:
     """Every key, oldest first."""
-    with database.statement() as connection:
-        return [Known(*row) for row in connection.execute(_LISTED)]
+    return [Known(*row) for row in connection.execute(_LISTED)]
 
 
-def revoke(key_id: str) -> bool:
+def revoke(transaction: Transaction, key_id: str) -> bool:
     """End the key; False if there is none with this id."""
-    with database.transaction() as connection:
-        digests = list(connection.execute(_REVOKE, {"k_id": key_id}).scalars())
-        ended_tokens.record(connection, digests, ended_tokens.REVOKED)
+    digests = list(transaction.execute(_REVOKE, {"k_id": key_id}).scalars())
+    ended_tokens.record(transaction, digests, ended_tokens.REVOKED)
     return bool(digests)

@@ -9,14 +9,15 @@ from sqlalchemy import Index, UniqueConstraint
 
 import errors
 from storage import instants
+from storage.database import Connection, Transaction
 from storage.objects import (
     Body,
     Change,
     Document,
+    DocumentTable,
     ObjectColumns,
     Page,
     Party,
-    Shelf,
     Stored,
     Window,
     encode,
@@ -37,7 +38,7 @@ class LocationRow(ObjectColumns, table=True):
     published: bool = True
 
 
-_SHELF = Shelf(LocationRow, kept=("published",))
+_DOCUMENTS = DocumentTable(LocationRow, kept=("published",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +50,61 @@ class Spot:
     connector_id: str | None = None
 
 
-def get(network_id: int, party: Party, spot: Spot, *, published: bool = False) -> Document | None:
+def get(
+    connection: Connection, network_id: int, party: Party, spot: Spot, *, published: bool = False
+) -> Document | None:
     """The location, EVSE or connector, or None; *published*: None as well if it is hidden from peers."""
     scope = {"published": True} if published else {}
-    document = _SHELF.get(network_id, party, spot.location_id, scope=scope)
+    document = _DOCUMENTS.get(connection, network_id, party, spot.location_id, scope=scope)
     if document is None or spot.evse_uid is None:
         return document
     found = find(orjson.loads(document.text), spot)
     return None if found is None else Document(encode(found))
 
 
-def page(network_id: int, window: Window, scope: dict[str, Any]) -> Page:
+def page(connection: Connection, network_id: int, window: Window, scope: dict[str, Any]) -> Page:
     """Locations of the network, oldest first."""
-    return _SHELF.page(network_id, window, scope)
+    return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def put(network_id: int, party: Party, body: Body) -> Stored:
+def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> Stored:
     """Store a location over what is not newer."""
-    return _SHELF.put(network_id, party, body, {"id": body["id"], "published": True})
+    return _DOCUMENTS.put(transaction, network_id, party, body, {"id": body["id"], "published": True})
 
 
-def add(network_id: int, party: Party, body: Body, *, published: bool) -> bool:
+def add(transaction: Transaction, network_id: int, party: Party, body: Body, *, published: bool) -> bool:
     """Store a location of ours unless its id is taken; True if it was stored."""
-    return _SHELF.add(network_id, party, body, {"id": body["id"], "published": published})
+    return _DOCUMENTS.add(transaction, network_id, party, body, {"id": body["id"], "published": published})
 
 
 def change(
-    network_id: int, party: Party, location_id: str, to: Callable[[Body], Body], *, published: bool | None
-) -> bool:
-    """Replace a location of ours by `to` of it; *published*: whether peers see it, None as before."""
+    transaction: Transaction,
+    network_id: int,
+    party: Party,
+    location_id: str,
+    to: Callable[[Body], Body],
+    *,
+    published: bool | None,
+) -> None:
+    """Replace a location of ours by `to` of it; *published*: whether peers see it, None as before.
+
+    Raises:
+        errors.NotFound: there is no such location.
+    """
+    old = _DOCUMENTS.lock(transaction, network_id, party, location_id)
     columns = {} if published is None else {"published": published}
-    return _SHELF.revise(network_id, party, location_id, change=to, columns=lambda _: columns)
+    _DOCUMENTS.update(transaction, old, to(old.body), **columns)
 
 
-def revise(network_id: int, party: Party, spot: Spot, change: Change, *, authoritative: bool = False) -> None:
+def revise(
+    transaction: Transaction,
+    network_id: int,
+    party: Party,
+    spot: Spot,
+    change: Change,
+    *,
+    authoritative: bool = False,
+) -> None:
     """Replace a location, EVSE or connector by `change` of it.
 
     The parents' `last_updated` become at least the child's, and the present instant where the write
@@ -91,39 +113,29 @@ def revise(network_id: int, party: Party, spot: Spot, change: Change, *, authori
     Raises:
         errors.NotFound: there is nothing at *spot*.
     """
-
-    def inside(location: Body) -> Body | None:
-        old = find(location, spot)
-        if old is None:
-            raise errors.NotFound(errors.NOTHING_HERE)
-        new = change(old)
-        return None if new is None else _with(location, spot, new, authoritative)
-
-    if not _SHELF.revise(network_id, party, spot.location_id, change=inside):
+    location = _DOCUMENTS.lock(transaction, network_id, party, spot.location_id)
+    old = find(location.body, spot)
+    if old is None:
         raise errors.NotFound(errors.NOTHING_HERE)
+    new = change(old)
+    if new is not None:
+        _DOCUMENTS.update(transaction, location, _with(location.body, spot, new, authoritative))
 
 
-def put_part(network_id: int, party: Party, spot: Spot, body: Body) -> Stored:
+def put_part(transaction: Transaction, network_id: int, party: Party, spot: Spot, body: Body) -> Stored:
     """Store an EVSE or a connector in its parent, over what is not newer.
 
     Raises:
         errors.NotFound: the parent does not exist; nothing is created. Spec: 2.1.1 mod_locations 2.2.2.
     """
-    outcome = Stored.CREATED
-
-    def inside(location: Body) -> Body | None:
-        nonlocal outcome
-        old = find(location, spot)
-        if old is not None:
-            newer = instants.parse(body["last_updated"]) >= instants.parse(old["last_updated"])
-            outcome = Stored.UPDATED if newer else Stored.STALE
-        elif find(location, _parent(spot)) is None:
-            raise errors.NotFound(errors.NOTHING_HERE)
-        return None if outcome is Stored.STALE else _with(location, spot, body, authoritative=False)
-
-    if not _SHELF.revise(network_id, party, spot.location_id, change=inside):
+    location = _DOCUMENTS.lock(transaction, network_id, party, spot.location_id)
+    old = find(location.body, spot)
+    if old is None and find(location.body, _parent(spot)) is None:
         raise errors.NotFound(errors.NOTHING_HERE)
-    return outcome
+    if old is not None and instants.parse(body["last_updated"]) < instants.parse(old["last_updated"]):
+        return Stored.STALE
+    _DOCUMENTS.update(transaction, location, _with(location.body, spot, body, authoritative=False))
+    return Stored.CREATED if old is None else Stored.UPDATED
 
 
 def find(location: Body, spot: Spot) -> Body | None:

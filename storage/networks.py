@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, UniqueConstraint, bindparam, or_
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants
-from storage.database import Query
+from storage.database import Connection, Transaction
 from storage.objects import Party, Sequence
 
 CPO = "CPO"
@@ -125,47 +125,41 @@ _BY_PARTY = sqlalchemy.select(*_COLUMNS).where(
     *ALIVE,
 )
 _BY_ID = sqlalchemy.select(*_COLUMNS).where(_c.id == bindparam("network_id"), *ALIVE)
-_OWNED = Query(
-    sqlalchemy.select(*_COLUMNS).where(
-        _c.id == bindparam("network_id"), _c.organization_id == bindparam("organization_id"), *ALIVE
-    )
+_OWNED = sqlalchemy.select(*_COLUMNS).where(
+    _c.id == bindparam("network_id"), _c.organization_id == bindparam("organization_id"), *ALIVE
 )
 _MINE = (_c.organization_id == bindparam("organization_id"), *ALIVE)
-_COUNT = Query(sqlalchemy.select(sqlalchemy.func.count()).select_from(NETWORKS).where(*_MINE))
-_PAGE = Query(
+_COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(NETWORKS).where(*_MINE)
+_PAGE = (
     sqlalchemy.select(*_COLUMNS)
     .where(*_MINE)
     .order_by(_c.id)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
-_TAKEN = Query(
-    sqlalchemy.select(_c.party_id).where(
-        _c.organization_id == bindparam("organization_id"), _c.country_code == bindparam("country_code")
-    )
+_TAKEN = sqlalchemy.select(_c.party_id).where(
+    _c.organization_id == bindparam("organization_id"), _c.country_code == bindparam("country_code")
 )
 _ANY = sqlalchemy.select(_c.id).union_all(sqlalchemy.select(TOMBSTONES.c.network_id)).limit(1)
-_LOCK = Query(
+_LOCK = (
     sqlalchemy.update(NETWORKS)
     .where(_c.id == bindparam("k_id"), _c.deleting.is_(False))
     .values(updated_at=bindparam("now"))
 )
-_HOLD = Query(
-    sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id")).with_for_update()
-)
-_DOOM = Query(
+_HOLD = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id")).with_for_update()
+_DOOM = (
     sqlalchemy.update(NETWORKS)
     .where(_c.id == bindparam("k_id"))
     .values(deleting=True, updated_at=bindparam("now"))
 )
-_DOOMED = Query(
+_DOOMED = (
     sqlalchemy.select(_c.id)
     .where(or_(_c.deleting.is_(True), _c.expires_at <= bindparam("now")))
     .order_by(_c.id)
 )
-_BURY = Query(sqlalchemy.insert(TOMBSTONES))
-_ERASE = Query(sqlalchemy.delete(NETWORKS).where(_c.id == bindparam("k_id")))
-_OWNER = Query(
+_BURY = sqlalchemy.insert(TOMBSTONES)
+_ERASE = sqlalchemy.delete(NETWORKS).where(_c.id == bindparam("k_id"))
+_OWNER = (
     sqlalchemy.select(_c.organization_id).where(_c.id == bindparam("network_id"))
     .union_all(
         sqlalchemy.select(TOMBSTONES.c.organization_id).where(
@@ -173,39 +167,37 @@ _OWNER = Query(
         )
     )
 )  # fmt: skip
-_LATELY = Query(sqlalchemy.select(TOMBSTONES.c.network_id).where(TOMBSTONES.c.ended_at > bindparam("since")))
+_LATELY = sqlalchemy.select(TOMBSTONES.c.network_id).where(TOMBSTONES.c.ended_at > bindparam("since"))
 
 
-def organization(name: str) -> str:
+def organization(transaction: Transaction, name: str) -> str:
     """The id of the organization *name*, made if it is new."""
-    with database.transaction() as connection:
-        known = connection.execute(_OF_ORGANIZATION, {"name": name}).scalar()
-        if known is not None:
-            return str(known)
-        fresh = str(uuid.uuid4())
-        row = {"id": fresh, "name": name, "created_at": instants.now_ms()}
-        connection.execute(sqlalchemy.insert(ORGANIZATIONS), row)
-        return fresh
+    known = transaction.execute(_OF_ORGANIZATION, {"name": name}).scalar()
+    if known is not None:
+        return str(known)
+    fresh = str(uuid.uuid4())
+    row = {"id": fresh, "name": name, "created_at": instants.now_ms()}
+    transaction.execute(sqlalchemy.insert(ORGANIZATIONS), row)
+    return fresh
 
 
-def organization_exists(organization_id: str) -> bool:
+def organization_exists(connection: Connection, organization_id: str) -> bool:
     """Is there an organization with this id."""
-    with database.statement() as connection:
-        return connection.execute(_ORGANIZATION, {"id": organization_id}).first() is not None
+    return connection.execute(_ORGANIZATION, {"id": organization_id}).first() is not None
 
 
-def any_organization() -> bool:
+def any_organization(connection: Connection) -> bool:
     """Is there any organization. A first start makes one."""
-    with database.statement() as connection:
-        return connection.execute(_ANY_ORGANIZATION).first() is not None
+    return connection.execute(_ANY_ORGANIZATION).first() is not None
 
 
-def hold(organization_id: str) -> None:
+def hold(transaction: Transaction, organization_id: str) -> None:
     """Let nobody else make a network of this organization until the transaction ends."""
-    _HOLD.rows({"id": organization_id})
+    transaction.execute(_HOLD, {"id": organization_id}).all()
 
 
 def create(
+    transaction: Transaction,
     organization_id: str,
     role: str,
     party: Party,
@@ -235,89 +227,87 @@ def create(
         "created_at": now,
         "updated_at": now,
     }
-    with database.transaction() as connection:
-        key = connection.execute(sqlalchemy.insert(NETWORKS).returning(_c.id), row).scalar_one()
+    key = transaction.execute(sqlalchemy.insert(NETWORKS).returning(_c.id), row).scalar_one()
     return Network(**{name: row[name] for name in Network.__slots__ if name != "id"}, id=int(key))
 
 
-def any_existed() -> bool:
+def any_existed(connection: Connection) -> bool:
     """Is there any network, or was there ever one."""
-    with database.statement() as connection:
-        return connection.execute(_ANY).first() is not None
+    return connection.execute(_ANY).first() is not None
 
 
-def get(network_id: int) -> Network | None:
+def get(connection: Connection, network_id: int) -> Network | None:
     """The network with this id, or None."""
-    with database.statement() as connection:
-        row = connection.execute(_BY_ID, {"network_id": network_id, "now": instants.now_ms()}).first()
+    row = connection.execute(_BY_ID, {"network_id": network_id, "now": instants.now_ms()}).first()
     return Network(*row) if row else None
 
 
-def owned(organization_id: str, network_id: int) -> Network | None:
+def owned(connection: Connection, organization_id: str, network_id: int) -> Network | None:
     """The network with this id, if it is the organization's; else None."""
     values = {"organization_id": organization_id, "network_id": network_id, "now": instants.now_ms()}
-    row = _OWNED.first(values)
+    row = connection.execute(_OWNED, values).first()
     return Network(*row) if row else None
 
 
-def page(organization_id: str, offset: int, limit: int) -> tuple[list[Network], int]:
+def page(connection: Connection, organization_id: str, offset: int, limit: int) -> tuple[list[Network], int]:
     """The organization's networks, oldest first, and how many there are."""
     values = {"organization_id": organization_id, "now": instants.now_ms()}
-    rows = _PAGE.rows({**values, "offset": offset, "limit": limit})
-    return [Network(*row) for row in rows], count(organization_id)
+    rows = connection.execute(_PAGE, {**values, "offset": offset, "limit": limit}).all()
+    return [Network(*row) for row in rows], count(connection, organization_id)
 
 
-def count(organization_id: str) -> int:
+def count(connection: Connection, organization_id: str) -> int:
     """How many live networks the organization has."""
     values = {"organization_id": organization_id, "now": instants.now_ms()}
-    return int(_COUNT.rows(values)[0][0])
+    return int(connection.execute(_COUNT, values).all()[0][0])
 
 
-def taken(organization_id: str, country_code: str) -> set[str]:
+def taken(connection: Connection, organization_id: str, country_code: str) -> set[str]:
     """The party ids that the organization's networks hold in a country, those that are ending too."""
     values = {"organization_id": organization_id, "country_code": country_code}
-    return {row[0] for row in _TAKEN.rows(values)}
+    return {row[0] for row in connection.execute(_TAKEN, values).all()}
 
 
-def of_party(party: Party) -> list[Network]:
+def of_party(connection: Connection, party: Party) -> list[Network]:
     """Every network of our party *party*, in any role and organization."""
     values = {"country_code": party[0], "party_id": party[1], "now": instants.now_ms()}
-    with database.statement() as connection:
-        return [Network(*row) for row in connection.execute(_BY_PARTY, values)]
+    return [Network(*row) for row in connection.execute(_BY_PARTY, values)]
 
 
-def lock(network_id: int) -> bool:
+def lock(transaction: Transaction, network_id: int) -> bool:
     """Hold the network until the transaction ends, for it changes; False if it is gone or is being deleted.
 
     It is a write, so on both databases the transaction waits here for whoever holds the network.
     """
-    return _LOCK.count({"k_id": network_id, "now": instants.now_ms()}) > 0
+    return transaction.execute(_LOCK, {"k_id": network_id, "now": instants.now_ms()}).rowcount > 0
 
 
-def doom(network_id: int) -> None:
+def doom(transaction: Transaction, network_id: int) -> None:
     """From now on the network is being deleted."""
-    _DOOM.count({"k_id": network_id, "now": instants.now_ms()})
+    transaction.execute(_DOOM, {"k_id": network_id, "now": instants.now_ms()})
 
 
-def doomed() -> list[int]:
+def doomed(connection: Connection) -> list[int]:
     """Networks that are being deleted, or whose time is over."""
-    return [row[0] for row in _DOOMED.rows({"now": instants.now_ms()})]
+    return [row[0] for row in connection.execute(_DOOMED, {"now": instants.now_ms()}).all()]
 
 
-def bury(network_id: int) -> None:
+def bury(transaction: Transaction, network_id: int) -> None:
     """Put the tombstone in the network's place, inside the transaction that deletes what it had."""
-    owner = owner_of(network_id)
-    if owner is None or not _ERASE.count({"k_id": network_id}):
+    owner = owner_of(transaction, network_id)
+    if owner is None or not transaction.execute(_ERASE, {"k_id": network_id}).rowcount:
         return
-    _BURY.count({"network_id": network_id, "organization_id": owner, "ended_at": instants.now_ms()})
+    transaction.execute(
+        _BURY, {"network_id": network_id, "organization_id": owner, "ended_at": instants.now_ms()}
+    )
 
 
-def owner_of(network_id: int) -> str | None:
+def owner_of(connection: Connection, network_id: int) -> str | None:
     """The organization that has, or had, the network; None if there never was one."""
-    row = _OWNER.first({"network_id": network_id})
+    row = connection.execute(_OWNER, {"network_id": network_id}).first()
     return row[0] if row else None
 
 
-def buried_since(milliseconds: int) -> list[int]:
+def buried_since(connection: Connection, milliseconds: int) -> list[int]:
     """The networks that were deleted since then."""
-    return [row[0] for row in _LATELY.rows({"since": milliseconds})]
+    return [row[0] for row in connection.execute(_LATELY, {"since": milliseconds}).all()]

@@ -1,7 +1,7 @@
 """How an OCPI object is kept: the validated JSON text as it is sent, beside typed key columns.
 
-Every kind of object has a table of its own (locations.py, sessions.py, ...) and one `Shelf` that
-reads and writes it. Statements are built once and kept. Lists give out stored texts undecoded.
+Every kind of object has a table of its own (locations.py, sessions.py, ...) and one `DocumentTable`
+that reads and writes it. Statements are built once. Lists give out stored texts undecoded.
 """
 
 import functools
@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 import sqlalchemy
-from sqlalchemy import BigInteger, ColumnElement, Integer, Table, bindparam
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, Table, bindparam, func, select
 from sqlmodel import Field, SQLModel
 
+import errors
 from storage import database, instants
-from storage.database import Query
+from storage.database import Connection, Transaction
 
 Party = tuple[str, str]
 """Country code and party id, both upper case."""
@@ -28,10 +29,10 @@ Change = Callable[[Body], Body | None]
 """From what is stored to what shall be stored; None leaves it as it is."""
 
 Scope = Mapping[str, Any]
-"""The value that a column must have, or a list of such values."""
+"""By column, the value that it must have, or a list of such values.
 
-Shape = tuple[tuple[str, int], ...]
-"""The columns of a scope, each with how many values it has."""
+`owner` stands for country code and party id together, as in `NL/TNM`.
+"""
 
 Sequence = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -84,7 +85,15 @@ class ObjectColumns(SQLModel):
     document: str
 
 
-class Shelf:
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """An object that nobody else can change until the transaction ends."""
+
+    seq: int
+    body: Body
+
+
+class DocumentTable:
     """Reads and writes one table of objects."""
 
     def __init__(
@@ -99,74 +108,79 @@ class Shelf:
 
         *since*: columns that a PUT leaves alone as long as another column stays what it is.
         """
-        self._since = since or {}
-        self.table: Table = database.table(model)
-        self._kept = kept
-        self._unset: Body = dict.fromkeys(kept)
+        self.table = database.table(model)
         self.key = ("network_id", "country_code", "party_id", *key)
-        columns = self.table.c
-        where = [columns[name] == bindparam(f"k_{name}") for name in self.key]
-        self._where = where
-        self._lock = Query(sqlalchemy.select(columns.seq, columns.document).where(*where).with_for_update())
-        self._delete = Query(sqlalchemy.delete(self.table).where(*where))
-        given: Body = {c.name: bindparam(c.name) for c in self.table.c if c.name != "seq"}
-        inserts = {name: i.values(given) for name, i in database.insert_into(self.table).items()}
-        self._upsert = Query({name: self._build_upsert(insert) for name, insert in inserts.items()})
-        self._add = Query(
-            {
-                name: insert.on_conflict_do_nothing(index_elements=self.key).returning(columns.seq)
-                for name, insert in inserts.items()
-            }
+        self._defaults: Body = {**dict.fromkeys(kept), "revision": 1}
+        c = self.table.c
+        where_key = [c[name] == bindparam(f"k_{name}") for name in self.key]
+        self._get = select(c.document).where(*where_key)
+        self._lock = select(c.seq, c.document).where(*where_key).with_for_update()
+        self._delete = sqlalchemy.delete(self.table).where(*where_key)
+        self._update = (
+            sqlalchemy.update(self.table).where(c.seq == bindparam("k_seq")).values(revision=c.revision + 1)
         )
+        inserts = database.dialect_inserts(self.table)
+        self._add = {
+            name: insert.on_conflict_do_nothing(index_elements=self.key).returning(c.seq)
+            for name, insert in inserts.items()
+        }
+        self._put = {name: self._upsert(insert, kept, since or {}) for name, insert in inserts.items()}
 
-    def _build_upsert(self, insert: Any) -> Any:
+    def _upsert(self, insert: Any, kept: tuple[str, ...], since: Mapping[str, str]) -> Any:
         """Insert, or replace what is not newer; `revision` 1 tells that it was inserted."""
-        kept = {"seq", "revision", *self.key, *self._kept}
-        changed = {c.name: insert.excluded[c.name] for c in self.table.c if c.name not in kept}
-        for name, other in self._since.items():
-            same = insert.excluded[other] == self.table.c[other]
-            changed[name] = sqlalchemy.case((same, self.table.c[name]), else_=insert.excluded[name])
+        c, new = self.table.c, insert.excluded
+        unchanged = {"seq", "revision", *self.key, *kept}
+        changed = {column.name: new[column.name] for column in c if column.name not in unchanged}
+        for name, other in since.items():
+            changed[name] = sqlalchemy.case((new[other] == c[other], c[name]), else_=new[name])
         return insert.on_conflict_do_update(
             index_elements=self.key,
-            set_={**changed, "revision": self.table.c.revision + 1},
-            where=insert.excluded.last_updated >= self.table.c.last_updated,
-        ).returning(self.table.c.revision)
+            set_={**changed, "revision": c.revision + 1},
+            where=new.last_updated >= c.last_updated,
+        ).returning(c.revision)
 
-    def _keyed(self, network_id: int, party: Party, *key: str) -> dict[str, Any]:
-        return dict(zip((f"k_{n}" for n in self.key), (network_id, *party, *key), strict=True))
+    def _key_values(self, network_id: int, party: Party, *key: str) -> dict[str, Any]:
+        return dict(zip((f"k_{name}" for name in self.key), (network_id, *party, *key), strict=True))
 
-    def get(self, network_id: int, party: Party, *key: str, scope: Scope | None = None) -> Document | None:
-        """The object, or None; *scope* as in `page`."""
-        scope = scope or {}
-        values = {**self._keyed(network_id, party, *key), **_named(scope)}
-        row = self._get(_shape(scope)).first(values)
-        return None if row is None else Document(row[0])
+    def get(
+        self, connection: Connection, network_id: int, party: Party, *key: str, scope: Scope | None = None
+    ) -> Document | None:
+        """The object, or None; None as well if it is not in *scope*."""
+        statement, values = self._get, self._key_values(network_id, party, *key)
+        if scope:
+            statement, values = _narrowed(statement, self.table, _shape(scope)), {**values, **scope}
+        text = connection.execute(statement, values).scalar()
+        return None if text is None else Document(text)
 
-    @functools.cache  # noqa: B019  (a Shelf lives as long as the program)
-    def _get(self, scope: Shape) -> Query:
-        return Query(sqlalchemy.select(self.table.c.document).where(*self._where, *self._scoped(scope)))
+    def page(self, connection: Connection, network_id: int, window: Window, scope: Scope) -> Page:
+        """The objects of *window*, oldest first."""
+        scope = {"network_id": network_id, **scope}
+        bounds = {"date_from": window.date_from, "date_to": window.date_to, "cursor": window.cursor}
+        given = {name: value for name, value in bounds.items() if value is not None}
+        page, count = _page(self.table, _shape(scope), frozenset(given))
+        values = {**scope, **given, "offset": window.offset, "limit": window.limit + 1}
+        rows = connection.execute(page, values).all()
+        total = rows[0].total if rows else connection.execute(count, values).scalar_one()
+        here = rows[: window.limit]
+        onward = str(here[-1].seq) if len(rows) > len(here) else None
+        return Page([row.document for row in here], total, onward)
 
-    def _scoped(self, scope: Shape) -> list[ColumnElement[bool]]:
-        """The conditions of a scope."""
-        c = self.table.c
-        made: list[ColumnElement[bool]] = []
-        for name, count in scope:
-            column = c.country_code + "/" + c.party_id if name == "owner" else c[name]
-            made.append(column.in_([bindparam(f"s_{name}_{i}") for i in range(count)]))
-        return made
-
-    def put(self, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> Stored:
-        """Store *body* over what is not newer, in one statement. *columns*: the key and the rest."""
-        row = self._unset | self.row(network_id, party, body, columns)
-        kept = self._upsert.first(row)
-        if kept is None:
+    def put(
+        self, transaction: Transaction, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]
+    ) -> Stored:
+        """Store *body* over what is not newer. *columns*: the key and the rest."""
+        row = self._defaults | self.row(network_id, party, body, columns)
+        revision = transaction.execute(self._put[transaction.dialect.name], row).scalar()
+        if revision is None:
             return Stored.STALE
-        return Stored.CREATED if kept[0] == 1 else Stored.UPDATED
+        return Stored.CREATED if revision == 1 else Stored.UPDATED
 
-    def add(self, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> bool:
+    def add(
+        self, transaction: Transaction, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]
+    ) -> bool:
         """Store *body* unless its key is taken; True if it was stored."""
-        row = self._unset | self.row(network_id, party, body, columns)
-        return self._add.first(row) is not None
+        row = self._defaults | self.row(network_id, party, body, columns)
+        return transaction.execute(self._add[transaction.dialect.name], row).scalar() is not None
 
     @staticmethod
     def row(network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,114 +190,69 @@ class Shelf:
             "country_code": party[0],
             "party_id": party[1],
             "last_updated": instants.parse(body["last_updated"]),
-            "revision": 1,
             "document": encode(body),
             **columns,
         }
 
-    def revise(
-        self,
-        network_id: int,
-        party: Party,
-        *key: str,
-        change: Change,
-        columns: Callable[[Body], Mapping[str, Any]] | None = None,
-    ) -> bool:
-        """Replace the object by `change(object)`, nobody else writing meanwhile; False if there is none."""
-        with database.transaction():
-            row = self._lock.first(self._keyed(network_id, party, *key))
-            if row is None:
-                return False
-            seq, document = row
-            body = change(orjson.loads(document))
-            if body is not None:
-                values = {
-                    "last_updated": instants.parse(body["last_updated"]),
-                    "document": encode(body),
-                    **(columns(body) if columns else {}),
-                }
-                self._update(tuple(values)).count({**values, "k_seq": seq})
-        return True
+    def lock(self, transaction: Transaction, network_id: int, party: Party, *key: str) -> Locked:
+        """The object, which nobody else can change until the transaction ends.
 
-    @functools.cache  # noqa: B019  (a Shelf lives as long as the program)
-    def _update(self, names: tuple[str, ...]) -> Query:
-        values: dict[str, Any] = {name: bindparam(name) for name in names}
-        return Query(
-            sqlalchemy.update(self.table)
-            .where(self.table.c.seq == bindparam("k_seq"))
-            .values(**values, revision=self.table.c.revision + 1)
-        )
-
-    def delete(self, network_id: int, party: Party, *key: str) -> bool:
-        """Delete the object; False if there was none."""
-        return self._delete.count(self._keyed(network_id, party, *key)) > 0
-
-    def page(self, network_id: int, window: Window, scope: Scope | None = None) -> Page:
-        """The objects of *window*, oldest first.
-
-        *scope*: the value that a column must have, or a list of such values; `owner` stands for
-        country code and party id together, as in `NL/TNM`.
+        Raises:
+            errors.NotFound: there is none.
         """
-        scope = scope or {}
-        statement, count = self._page(
-            _shape(scope),
-            window.date_from is not None,
-            window.date_to is not None,
-            window.cursor is not None,
-        )
-        values = {
-            "network_id": network_id,
-            **_named(scope),
-            "date_from": window.date_from,
-            "date_to": window.date_to,
-        }
-        place = {"cursor": window.cursor, "offset": window.offset, "limit": window.limit + 1}
-        rows = statement.rows({**values, **place})
-        total = rows[0][2] if rows else count.rows(values)[0][0]
-        here = rows[: window.limit]
-        onward = str(here[-1][0]) if len(rows) > len(here) else None
-        return Page([document for _, document, _ in here], total, onward)
+        row = transaction.execute(self._lock, self._key_values(network_id, party, *key)).first()
+        if row is None:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        return Locked(row.seq, orjson.loads(row.document))
 
-    @functools.cache  # noqa: B019  (a Shelf lives as long as the program)
-    def _page(
-        self,
-        scope: Shape,
-        date_from: bool,  # noqa: FBT001  (the flags are the cache's key)
-        date_to: bool,  # noqa: FBT001
-        cursor: bool,  # noqa: FBT001
-    ) -> tuple[Query, Query]:
-        """The statement of a page and of its count, for one combination of filters."""
-        c = self.table.c
-        where: list[ColumnElement[bool]] = [c.network_id == bindparam("network_id")]
-        where += self._scoped(scope)
-        if date_from:
-            where.append(c.last_updated >= bindparam("date_from"))
-        if date_to:
-            where.append(c.last_updated < bindparam("date_to"))
-        count = sqlalchemy.select(sqlalchemy.func.count().label("total")).select_from(self.table)
-        count = count.where(*where)
-        after = [c.seq > bindparam("cursor")] if cursor else []
-        page = (
-            sqlalchemy.select(c.seq, c.document, count.scalar_subquery().label("total"))
-            .where(*where, *after)
-            .order_by(c.seq)
-            .limit(bindparam("limit"))
-        )
-        return Query(page if cursor else page.offset(bindparam("offset"))), Query(count)
+    def update(self, transaction: Transaction, locked: Locked, body: Body, **columns: Any) -> None:
+        """Store *body* in place of an object that is locked."""
+        values = {"last_updated": instants.parse(body["last_updated"]), "document": encode(body), **columns}
+        transaction.execute(self._update, {**values, "k_seq": locked.seq})
+
+    def delete(self, transaction: Transaction, network_id: int, party: Party, *key: str) -> bool:
+        """Delete the object; False if there was none."""
+        return transaction.execute(self._delete, self._key_values(network_id, party, *key)).rowcount > 0
+
+
+Shape = tuple[tuple[str, bool], ...]
+"""The columns of a scope, each with whether it has a list of values: what decides the statement."""
 
 
 def _shape(scope: Scope) -> Shape:
-    """What of a scope decides the statement: the columns, and how many values each has."""
-    return tuple((name, len(value) if isinstance(value, list) else 1) for name, value in scope.items())
+    return tuple((name, isinstance(value, list)) for name, value in scope.items())
 
 
-def _named(scope: Scope) -> dict[str, Any]:
-    """A scope's values by the names of their parameters."""
-    named = {}
-    for name, value in scope.items():
-        for i, each in enumerate(value if isinstance(value, list) else [value]):
-            named[f"s_{name}_{i}"] = each
-    return named
+def _conditions(table: Table, shape: Shape) -> list[ColumnElement[bool]]:
+    conditions = []
+    for name, is_list in shape:
+        column = table.c.country_code + "/" + table.c.party_id if name == "owner" else table.c[name]
+        conditions.append(
+            column.in_(bindparam(name, expanding=True)) if is_list else column == bindparam(name)
+        )
+    return conditions
+
+
+@functools.cache
+def _narrowed(statement: Select[Any], table: Table, shape: Shape) -> Select[Any]:
+    return statement.where(*_conditions(table, shape))
+
+
+@functools.cache
+def _page(table: Table, shape: Shape, bounds: frozenset[str]) -> tuple[Select[Any], Select[Any]]:
+    """The statement of a page and of its count, for one combination of filters."""
+    c = table.c
+    where = _conditions(table, shape)
+    if "date_from" in bounds:
+        where.append(c.last_updated >= bindparam("date_from"))
+    if "date_to" in bounds:
+        where.append(c.last_updated < bindparam("date_to"))
+    count = select(func.count()).select_from(table).where(*where)
+    page = select(c.seq, c.document, count.scalar_subquery().label("total")).where(*where).order_by(c.seq)
+    start = (
+        page.where(c.seq > bindparam("cursor")) if "cursor" in bounds else page.offset(bindparam("offset"))
+    )
+    return start.limit(bindparam("limit")), count
 
 
 def encode(body: Any) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
 from storage import database, instants
+from storage.database import Connection, Transaction
 
 OFFSET = "time not in UTC"
 DECIMALS = "coordinate with more than six decimals"
@@ -54,7 +55,7 @@ _KEEP = {
             "last_at": insert.excluded.last_at,
         },
     )
-    for name, insert in database.insert_into(_TABLE).items()
+    for name, insert in database.dialect_inserts(_TABLE).items()
 }
 _LIST = (
     sqlalchemy.select(_TABLE.c.operation, _TABLE.c.kind, _TABLE.c.count, _TABLE.c.example)
@@ -78,11 +79,14 @@ def begin() -> None:
         _collected.set(())
 
 
-def keep(network_id: int, connection_id: int | None, operation: str) -> None:
+def any_collected() -> bool:
+    """Was anything remarked on this request."""
+    return bool(_collected.get())
+
+
+def keep(transaction: Transaction, network_id: int, connection_id: int | None, operation: str) -> None:
     """Count what was remarked on this request, if anything was."""
     collected = _collected.get()
-    if not collected:
-        return
     _collected.set(())
     kinds: dict[str, tuple[int, str]] = {}
     for kind, example in collected:
@@ -99,13 +103,11 @@ def keep(network_id: int, connection_id: int | None, operation: str) -> None:
         }
         for kind, (count, example) in sorted(kinds.items())
     ]
-    with database.transaction() as connection:
-        for row in rows:
-            connection.execute(_KEEP[connection.dialect.name], row)
+    for row in rows:
+        transaction.execute(_KEEP[transaction.dialect.name], row)
 
 
-def on(network_id: int, connection_id: int | None) -> list[Remark]:
+def on(connection: Connection, network_id: int, connection_id: int | None) -> list[Remark]:
     """What was tolerated of a peer."""
     values = {"network_id": network_id, "connection_id": connection_id or 0}
-    with database.statement() as connection:
-        return [Remark(*row) for row in connection.execute(_LIST, values)]
+    return [Remark(*row) for row in connection.execute(_LIST, values)]

@@ -17,7 +17,6 @@ from storage import (  # noqa: F401  (importing a module registers its tables)
     cdrs,
     commands,
     connections,
-    database,
     ended_tokens,
     idempotency,
     installation,
@@ -31,48 +30,56 @@ from storage import (  # noqa: F401  (importing a module registers its tables)
     tariffs,
     tokens,
 )
+from storage.database import Connection, Transaction
 
 METADATA = SQLModel.metadata
 OURS = ("gw_", "ocpi_")
 """What the names of our tables begin with."""
 
 
-def migrate() -> None:
-    """Bring the database to the newest schema. Call it under `database.startup_lock()`.
+def version(connection: Connection) -> str | None:
+    """The schema version of the database; None before its first migration has ended."""
+    return MigrationContext.configure(connection).get_current_revision()
 
-    A database that is up to date is only read. Tables without a recorded version are what an
-    interrupted first start left behind: they are dropped if they are empty.
+
+def newest() -> str | None:
+    """The schema version that this program works with."""
+    return ScriptDirectory.from_config(config()).get_current_head()
+
+
+def drop_empty_tables(transaction: Transaction) -> None:
+    """Drop our tables in a database without a version: an interrupted first start left them behind.
 
     Raises:
-        errors.CannotStart: this program cannot tell what the database holds.
+        errors.CannotStart: one of them holds data.
     """
-    scripts = ScriptDirectory.from_config(config())
-    with database.statement() as connection:
-        version = MigrationContext.configure(connection).get_current_revision()
-        tables = [name for name in sqlalchemy.inspect(connection).get_table_names() if name.startswith(OURS)]
-    if version == scripts.get_current_head():
-        return
-    if version is None and tables:
-        _drop_empty(tables)
-    elif version not in (None, *(script.revision for script in scripts.walk_revisions())):
+    names = [name for name in sqlalchemy.inspect(transaction).get_table_names() if name.startswith(OURS)]
+    found = MetaData()
+    found.reflect(transaction, only=names)
+    for table in found.sorted_tables:
+        if transaction.execute(sqlalchemy.select(sqlalchemy.literal(1)).select_from(table)).first():
+            raise errors.CannotStart(
+                f"The database has no schema version, but its table {table.name} holds data. "
+                "Restore a backup, or let DATABASE_URL name an empty database."
+            )
+    found.drop_all(transaction)
+
+
+def upgrade(from_version: str | None) -> None:
+    """Run the migrations after *from_version*, on connections of Alembic's own.
+
+    Call it under `database.startup_lock()`, outside any transaction.
+
+    Raises:
+        errors.CannotStart: a newer program has written the database.
+    """
+    scripts = ScriptDirectory.from_config(config()).walk_revisions()
+    if from_version not in (None, *(script.revision for script in scripts)):
         raise errors.CannotStart(
-            f"The database has schema version {version}, which this version of the program does not know. "
-            "Start the version that last used the database, or newer."
+            f"The database has schema version {from_version}, which this version of the program does not "
+            "know. Start the version that last used the database, or newer."
         )
     command.upgrade(config(), "head")
-
-
-def _drop_empty(tables: list[str]) -> None:
-    found = MetaData()
-    with database.transaction() as connection:
-        found.reflect(connection, only=tables)
-        for table in found.sorted_tables:
-            if connection.execute(sqlalchemy.select(sqlalchemy.literal(1)).select_from(table)).first():
-                raise errors.CannotStart(
-                    f"The database has no schema version, but its table {table.name} holds data. "
-                    "Restore a backup, or let DATABASE_URL name an empty database."
-                )
-        found.drop_all(connection)
 
 
 def config() -> Config:

@@ -1,20 +1,19 @@
 """Charging sessions. Spec: 2.1.1 mod_sessions."""
 
-import functools
-
 from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
 
 import errors
 from storage import instants, tokens
+from storage.database import Connection, Transaction
 from storage.objects import (
     Body,
     Change,
     Document,
+    DocumentTable,
     ObjectColumns,
     Page,
     Party,
-    Shelf,
     Stored,
     Window,
 )
@@ -36,66 +35,54 @@ class SessionRow(ObjectColumns, table=True):
     reader: str | None = Field(default=None, max_length=6)
 
 
-_SHELF = Shelf(SessionRow)
+_DOCUMENTS = DocumentTable(SessionRow)
 
 
 def get(
-    network_id: int, party: Party, session_id: str, readers: dict[str, list[str]] | None = None
+    connection: Connection,
+    network_id: int,
+    party: Party,
+    session_id: str,
+    readers: dict[str, list[str]] | None = None,
 ) -> Document | None:
     """The session, or None; with *readers* None as well if it concerns none of them."""
-    return _SHELF.get(network_id, party, session_id, scope=readers)
+    return _DOCUMENTS.get(connection, network_id, party, session_id, scope=readers)
 
 
-def page(network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
+def page(connection: Connection, network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
     """Sessions of the network, oldest first."""
-    return _SHELF.page(network_id, window, scope)
+    return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def put(network_id: int, party: Party, body: Body) -> Stored:
+def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> Stored:
     """Store a session over what is not newer.
 
     Raises:
         errors.RuleRefusal: it would leave a final status. Spec: 2.1.1 mod_sessions 4.1.
     """
-    columns = {"id": body["id"], **_columns(network_id, body)}
-    if _SHELF.add(network_id, party, body, columns):
+    reader = tokens.issuer(transaction, network_id, body["auth_id"])
+    if _DOCUMENTS.add(transaction, network_id, party, body, {"id": body["id"], "reader": reader}):
         return Stored.CREATED
-    outcome = Stored.UPDATED
-
-    def replace(old: Body) -> Body | None:
-        nonlocal outcome
-        late = instants.parse(body["last_updated"]) < instants.parse(old["last_updated"])
-        new = None if late else admitted(old, body)
-        outcome = Stored.STALE if new is None else Stored.UPDATED
-        return new
-
-    _revise(network_id, party, body["id"], replace)
-    return outcome
+    old = _DOCUMENTS.lock(transaction, network_id, party, body["id"])
+    late = instants.parse(body["last_updated"]) < instants.parse(old.body["last_updated"])
+    if late or admitted(old.body, body) is None:
+        return Stored.STALE
+    _DOCUMENTS.update(transaction, old, body, reader=reader)
+    return Stored.UPDATED
 
 
-def _columns(network_id: int, body: Body) -> dict[str, str | None]:
-    return {"reader": tokens.issuer(network_id, body["auth_id"])}
-
-
-def revise(network_id: int, party: Party, session_id: str, change: Change) -> None:
+def revise(transaction: Transaction, network_id: int, party: Party, session_id: str, change: Change) -> None:
     """Replace a session by `change` of it.
 
     Raises:
         errors.NotFound: there is no such session.
         errors.RuleRefusal: it would leave a final status.
     """
-
-    def inside(old: Body) -> Body | None:
-        new = change(old)
-        return None if new is None else admitted(old, new)
-
-    if not _revise(network_id, party, session_id, inside):
-        raise errors.NotFound(errors.NOTHING_HERE)
-
-
-def _revise(network_id: int, party: Party, session_id: str, change: Change) -> bool:
-    columns = functools.partial(_columns, network_id)
-    return _SHELF.revise(network_id, party, session_id, change=change, columns=columns)
+    old = _DOCUMENTS.lock(transaction, network_id, party, session_id)
+    new = change(old.body)
+    if new is not None and admitted(old.body, new) is not None:
+        reader = tokens.issuer(transaction, network_id, new["auth_id"])
+        _DOCUMENTS.update(transaction, old, new, reader=reader)
 
 
 def admitted(old: Body, new: Body) -> Body | None:

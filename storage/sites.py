@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 import sqlalchemy
 from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
 import errors
 from storage import database, instants, locations, networks, tariffs
-from storage.database import Query
+from storage.database import Connection, Transaction
 from storage.locations import LocationRow
 from storage.networks import Network
 from storage.objects import Party, Sequence
@@ -180,7 +181,7 @@ _LIVE = (
     _s.deleted_at.is_(None),
 )
 _SEEN = (_l.id, _l.document, _l.published, _s.slug, _s.created_at, _l.last_updated)
-_PAGE = Query(
+_PAGE = (
     sqlalchemy.select(*_SEEN)
     .select_from(_JOINED)
     .where(*_LIVE)
@@ -188,8 +189,8 @@ _PAGE = Query(
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
-_ONE = Query(sqlalchemy.select(*_SEEN).select_from(_JOINED).where(*_LIVE, _l.id == bindparam("id")))
-_COUNT = Query(sqlalchemy.select(sqlalchemy.func.count()).select_from(_JOINED).where(*_LIVE))
+_ONE = sqlalchemy.select(*_SEEN).select_from(_JOINED).where(*_LIVE, _l.id == bindparam("id"))
+_COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(_JOINED).where(*_LIVE)
 _CHARGE_POINTS = (
     sqlalchemy.select(CHARGE_POINTS)
     .where(_p.network_id == bindparam("network_id"), _p.location_id.in_(bindparam("ids", expanding=True)))
@@ -200,16 +201,16 @@ _ROUTING = (
     .where(_r.charge_point_id.in_(bindparam("ids", expanding=True)))
     .order_by(_r.charge_point_id, _r.position)
 )
-_ADD_SITE = Query(sqlalchemy.insert(SITES))
-_ADD_CHARGE_POINT = Query(sqlalchemy.insert(CHARGE_POINTS).values(_given(CHARGE_POINTS)).returning(_p.id))
-_ADD_ROUTING = Query(sqlalchemy.insert(ROUTING).values(_given(ROUTING)))
+_ADD_SITE = sqlalchemy.insert(SITES)
+_ADD_CHARGE_POINT = sqlalchemy.insert(CHARGE_POINTS).values(_given(CHARGE_POINTS)).returning(_p.id)
+_ADD_ROUTING = sqlalchemy.insert(ROUTING).values(_given(ROUTING))
 _IDENTITIES = tuple(
     sqlalchemy.select(column).where(
         column.table.c.network_id == bindparam("network_id"), column.in_(bindparam("ids", expanding=True))
     )
     for column in (_p.identity, _r.evse_uid, _r.evse_id)
 )
-_DELETE = {
+_DELETE_SITE = {
     name: insert.values(
         network_id=bindparam("network_id"),
         location_id=bindparam("location_id"),
@@ -219,9 +220,8 @@ _DELETE = {
     ).on_conflict_do_update(
         index_elements=["network_id", "location_id"], set_={"deleted_at": insert.excluded.deleted_at}
     )
-    for name, insert in database.insert_into(SITES).items()
+    for name, insert in database.dialect_inserts(SITES).items()
 }
-_DELETE_SITE = Query(_DELETE)
 _DELETE_ROUTING = sqlalchemy.delete(ROUTING).where(
     _r.charge_point_id.in_(
         sqlalchemy.select(_p.id).where(
@@ -250,56 +250,63 @@ _SITE_TALLY = (
 )
 
 
-def taken(network_id: int, charge_points: Many[ChargePointPlan]) -> set[str]:
+def taken(connection: Connection, network_id: int, charge_points: Many[ChargePointPlan]) -> set[str]:
     """Which identities, EVSE uids and EVSE ids of *charge_points* the network has already."""
     plugs = [evse for charge_point in charge_points for evse in charge_point.evses]
     names = ([c.identity for c in charge_points], [e.uid for e in plugs], [e.evse_id for e in plugs])
     found: set[str] = set()
-    with database.statement() as connection:
-        for statement, wanted in zip(_IDENTITIES, names, strict=True):
-            if wanted:
-                values = {"network_id": network_id, "ids": wanted}
-                found.update(connection.execute(statement, values).scalars())
+    for statement, wanted in zip(_IDENTITIES, names, strict=True):
+        if wanted:
+            values = {"network_id": network_id, "ids": wanted}
+            found.update(connection.execute(statement, values).scalars())
     return found
 
 
-def exists(network_id: int, party: Party, location_id: str) -> bool:
+def exists(connection: Connection, network_id: int, party: Party, location_id: str) -> bool:
     """Is there a location of ours with this id, deleted ones included."""
-    return locations.get(network_id, party, locations.Spot(location_id)) is not None
+    return locations.get(connection, network_id, party, locations.Spot(location_id)) is not None
 
 
-def add(network_id: int, party: Party, plan: SitePlan) -> None:
+def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan) -> None:
     """Store the whole of *plan*, every row of it; call it inside a transaction that holds the network.
 
     Raises:
-        errors.Conflict: the network has such a location already. Charge points that it has already are
-            refused by the database, which ends the transaction.
+        errors.Conflict: the network has such a location or such charge points already; the transaction
+            must end.
     """
     now = instants.now()
     for tariff in plan.tariffs:
-        tariffs.add(network_id, party, {**tariff, "last_updated": now})
-    if not locations.add(network_id, party, stamped(plan.document, now), published=plan.public):
+        tariffs.add(transaction, network_id, party, {**tariff, "last_updated": now})
+    if not locations.add(transaction, network_id, party, stamped(plan.document, now), published=plan.public):
         raise errors.Conflict(plan.id)
     site = {"network_id": network_id, "location_id": plan.id, "slug": plan.slug, "deleted_at": None}
-    _ADD_SITE.count({**site, "created_at": instants.parse(now)})
-    for charge_point in plan.charge_points:
-        _add_charge_point(network_id, plan.id, charge_point)
+    transaction.execute(_ADD_SITE, {**site, "created_at": instants.parse(now)})
+    try:
+        for charge_point in plan.charge_points:
+            _add_charge_point(transaction, network_id, plan.id, charge_point)
+    except IntegrityError as error:
+        raise errors.Conflict(plan.id) from error
 
 
-def _add_charge_point(network_id: int, location_id: str, plan: ChargePointPlan) -> None:
+def _add_charge_point(
+    transaction: Transaction, network_id: int, location_id: str, plan: ChargePointPlan
+) -> None:
     row = {name: getattr(plan, name) for name in ChargePointPlan.__slots__ if name != "evses"}
-    key = _ADD_CHARGE_POINT.rows({**row, "network_id": network_id, "location_id": location_id})[0][0]
-    for position, evse in enumerate(plan.evses, 1):
-        _ADD_ROUTING.count(
-            {
-                "network_id": network_id,
-                "charge_point_id": key,
-                "position": position,
-                "evse_uid": evse.uid,
-                "evse_id": evse.evse_id,
-                "connector_id": evse.connector_id,
-            }
-        )
+    row |= {"network_id": network_id, "location_id": location_id}
+    key = transaction.execute(_ADD_CHARGE_POINT, row).scalar_one()
+    plugs = [
+        {
+            "network_id": network_id,
+            "charge_point_id": key,
+            "position": position,
+            "evse_uid": evse.uid,
+            "evse_id": evse.evse_id,
+            "connector_id": evse.connector_id,
+        }
+        for position, evse in enumerate(plan.evses, 1)
+    ]
+    if plugs:
+        transaction.execute(_ADD_ROUTING, plugs)
 
 
 def stamped(document: Body, now: str) -> Body:
@@ -312,16 +319,18 @@ def stamped(document: Body, now: str) -> Body:
     return {**document, **({"evses": evses} if evses else {}), "last_updated": now}
 
 
-def page(network: Network, offset: int, limit: int) -> tuple[list[Site], int]:
+def page(connection: Connection, network: Network, offset: int, limit: int) -> tuple[list[Site], int]:
     """The network's sites, oldest first, and how many there are."""
     values = _live(network)
-    rows = _PAGE.rows({**values, "offset": offset, "limit": limit})
-    return _sites(network.id, rows), int(_COUNT.rows(values)[0][0])
+    rows = connection.execute(_PAGE, {**values, "offset": offset, "limit": limit}).all()
+    return _sites(connection, network.id, rows), int(connection.execute(_COUNT, values).all()[0][0])
 
 
-def get(network: Network, location_id: str) -> Site | None:
+def get(connection: Connection, network: Network, location_id: str) -> Site | None:
     """One site, or None."""
-    found = _sites(network.id, _ONE.rows({**_live(network), "id": location_id}))
+    found = _sites(
+        connection, network.id, connection.execute(_ONE, {**_live(network), "id": location_id}).all()
+    )
     return found[0] if found else None
 
 
@@ -329,19 +338,20 @@ def _live(network: Network) -> Body:
     return {"network_id": network.id, "country_code": network.country_code, "party_id": network.party_id}
 
 
-def _sites(network_id: int, rows: list[Any]) -> list[Site]:
-    equipped = _equipped(network_id, [row[0] for row in rows])
+def _sites(connection: Connection, network_id: int, rows: Many[Any]) -> list[Site]:
+    equipped = _equipped(connection, network_id, [row[0] for row in rows])
     return [
         Site(row[0], orjson.loads(row[1]), bool(row[2]), row[3], row[4], row[5], equipped.get(row[0], ()))
         for row in rows
     ]
 
 
-def _equipped(network_id: int, location_ids: list[str]) -> dict[str, tuple[ChargePoint, ...]]:
+def _equipped(
+    connection: Connection, network_id: int, location_ids: list[str]
+) -> dict[str, tuple[ChargePoint, ...]]:
     """The charge points of each location."""
-    with database.statement() as connection:
-        found = connection.execute(_CHARGE_POINTS, {"network_id": network_id, "ids": location_ids}).all()
-        plugs = connection.execute(_ROUTING, {"ids": [row.id for row in found]}).all()
+    found = connection.execute(_CHARGE_POINTS, {"network_id": network_id, "ids": location_ids}).all()
+    plugs = connection.execute(_ROUTING, {"ids": [row.id for row in found]}).all()
     routing: dict[int, list[Routing]] = {}
     for plug in plugs:
         made = Routing(plug.id, plug.evse_uid, plug.evse_id, plug.connector_id)
@@ -355,7 +365,12 @@ def _equipped(network_id: int, location_ids: list[str]) -> dict[str, tuple[Charg
 
 
 def revise(
-    network: Network, location_id: str, change: Callable[[Body], Body], *, public: bool | None
+    transaction: Transaction,
+    network: Network,
+    location_id: str,
+    change: Callable[[Body], Body],
+    *,
+    public: bool | None,
 ) -> None:
     """Change a site's document, and whether peers see it.
 
@@ -363,36 +378,42 @@ def revise(
         errors.NotFound: there is no such site.
         errors.Refusal: as *change* does. Nothing is changed then.
     """
-    with database.transaction():
-        _held(network, location_id)
-        locations.change(
-            network.id, network.party, location_id, lambda body: _touched(change(body)), published=public
-        )
+    _held(transaction, network, location_id)
+    locations.change(
+        transaction,
+        network.id,
+        network.party,
+        location_id,
+        lambda body: _touched(change(body)),
+        published=public,
+    )
 
 
-def delete(network: Network, location_id: str) -> None:
+def delete(transaction: Transaction, network: Network, location_id: str) -> None:
     """Take a site away: its charge points go, its EVSEs are REMOVED.
 
     Raises:
         errors.NotFound: there is no such site.
     """
-    with database.transaction() as connection:
-        site = _held(network, location_id)
-        key = {"network_id": network.id, "location_id": location_id}
-        now = instants.now_ms()
-        connection.execute(_DELETE_ROUTING, key)
-        connection.execute(_DELETE_CHARGE_POINTS, key)
-        _DELETE_SITE.count({**key, "slug": site.slug or location_id, "now": now, "deleted_at": now})
-        locations.change(network.id, network.party, location_id, _removed, published=None)
+    site = _held(transaction, network, location_id)
+    key = {"network_id": network.id, "location_id": location_id}
+    now = instants.now_ms()
+    transaction.execute(_DELETE_ROUTING, key)
+    transaction.execute(_DELETE_CHARGE_POINTS, key)
+    transaction.execute(
+        _DELETE_SITE[transaction.dialect.name],
+        {**key, "slug": site.slug or location_id, "now": now, "deleted_at": now},
+    )
+    locations.change(transaction, network.id, network.party, location_id, _removed, published=None)
 
 
-def _held(network: Network, location_id: str) -> Site:
+def _held(transaction: Transaction, network: Network, location_id: str) -> Site:
     """The site, with its network held until the transaction ends.
 
     Raises:
         errors.NotFound: there is no such site.
     """
-    site = get(network, location_id) if networks.lock(network.id) else None
+    site = get(transaction, network, location_id) if networks.lock(transaction, network.id) else None
     if site is None:
         raise errors.NotFound(errors.NOTHING_HERE)
     return site
@@ -411,12 +432,11 @@ def _removed(document: Body) -> Body:
     return {**document, **({"evses": evses} if evses else {})}
 
 
-def topologies(network_ids: list[int]) -> dict[int, Topology]:
+def topologies(connection: Connection, network_ids: list[int]) -> dict[int, Topology]:
     """What each of the networks has now."""
-    with database.statement() as connection:
-        sites, charge_points, plugs = (
-            dict(connection.execute(tally, {"ids": network_ids}).all()) for tally in (_SITE_TALLY, *_TALLIES)
-        )
+    sites, charge_points, plugs = (
+        dict(connection.execute(tally, {"ids": network_ids}).all()) for tally in (_SITE_TALLY, *_TALLIES)
+    )
     return {
         key: Topology(sites.get(key, 0), charge_points.get(key, 0), plugs.get(key, 0), plugs.get(key, 0))
         for key in network_ids

@@ -3,14 +3,15 @@
 from sqlalchemy import Index, UniqueConstraint
 
 import errors
+from storage.database import Connection, Transaction
 from storage.objects import (
     Body,
     Change,
     Document,
+    DocumentTable,
     ObjectColumns,
     Page,
     Party,
-    Shelf,
     Stored,
     Window,
 )
@@ -27,44 +28,46 @@ class TariffRow(ObjectColumns, table=True):
     )
 
 
-_SHELF = Shelf(TariffRow)
+_DOCUMENTS = DocumentTable(TariffRow)
 
 
-def get(network_id: int, party: Party, tariff_id: str) -> Document | None:
+def get(connection: Connection, network_id: int, party: Party, tariff_id: str) -> Document | None:
     """The tariff, or None."""
-    return _SHELF.get(network_id, party, tariff_id)
+    return _DOCUMENTS.get(connection, network_id, party, tariff_id)
 
 
-def page(network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
+def page(connection: Connection, network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
     """Tariffs of the network, oldest first."""
-    return _SHELF.page(network_id, window, scope)
+    return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def put(network_id: int, party: Party, body: Body) -> Stored:
+def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> Stored:
     """Store a tariff over what is not newer."""
-    return _SHELF.put(network_id, party, body, {"id": body["id"]})
+    return _DOCUMENTS.put(transaction, network_id, party, body, {"id": body["id"]})
 
 
-def add(network_id: int, party: Party, body: Body) -> bool:
+def add(transaction: Transaction, network_id: int, party: Party, body: Body) -> bool:
     """Store a tariff of ours unless its id is taken; True if it was stored."""
-    return _SHELF.add(network_id, party, body, {"id": body["id"]})
+    return _DOCUMENTS.add(transaction, network_id, party, body, {"id": body["id"]})
 
 
-def revise(network_id: int, party: Party, tariff_id: str, change: Change) -> None:
+def revise(transaction: Transaction, network_id: int, party: Party, tariff_id: str, change: Change) -> None:
     """Replace a tariff by `change` of it.
 
     Raises:
         errors.NotFound: there is no such tariff.
     """
-    if not _SHELF.revise(network_id, party, tariff_id, change=change):
-        raise errors.NotFound(errors.NOTHING_HERE)
+    old = _DOCUMENTS.lock(transaction, network_id, party, tariff_id)
+    new = change(old.body)
+    if new is not None:
+        _DOCUMENTS.update(transaction, old, new)
 
 
-def delete(network_id: int, party: Party, tariff_id: str) -> None:
+def delete(transaction: Transaction, network_id: int, party: Party, tariff_id: str) -> None:
     """Delete a tariff. Spec: 2.1.1 mod_tariffs 2.2.4.
 
     Raises:
         errors.NotFound: there is no such tariff.
     """
-    if not _SHELF.delete(network_id, party, tariff_id):
+    if not _DOCUMENTS.delete(transaction, network_id, party, tariff_id):
         raise errors.NotFound(errors.NOTHING_HERE)

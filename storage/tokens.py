@@ -1,9 +1,9 @@
-"""Drivers' tokens: who may charge. Spec: 2.1.1 mod_tokens.
+"""Drivers' tokens. Spec: 2.1.1 mod_tokens.
 
-(uid, type) is the key. `auth_since` tells when a token got its `auth_id`: whoever names a contract
-first has its sessions and CDRs, and nobody can take them over by renaming an older token. Our own
-tokens carry what OCPI has no field for: their standing (ALLOWED, BLOCKED, EXPIRED, NO_CREDIT) and the
-locations that they are restricted to.
+A token's key is (uid, type). `auth_since` is when the token got its `auth_id`: sessions and CDRs belong
+to the party that pushed a contract id first, and a party cannot claim them by changing an older token.
+Our own tokens also have what OCPI has no field for: a standing (ALLOWED, BLOCKED, EXPIRED, NO_CREDIT)
+and the locations that they are restricted to.
 """
 
 from collections.abc import Mapping
@@ -11,22 +11,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import sqlalchemy
-from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam
+from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam, select, update
 from sqlmodel import Field
 
 import errors
-from storage import database, instants
+from storage import instants
+from storage.database import Connection, Transaction
 from storage.objects import (
     Body,
     Change,
     Document,
+    DocumentTable,
     ObjectColumns,
     Page,
     Party,
-    Shelf,
+    Scope,
     Stored,
     Window,
+    encode,
 )
 
 RFID = "RFID"
@@ -60,32 +62,24 @@ class Standing:
     language: str | None
 
 
-_SHELF = Shelf(
+_DOCUMENTS = DocumentTable(
     TokenRow, key=("id", "type"), kept=("standing", "restricted_to"), since={"auth_since": "auth_id"}
 )
-_TABLE = database.table(TokenRow)
-_c = _TABLE.c
-_TYPES = sqlalchemy.select(_c.type).where(
+_c = _DOCUMENTS.table.c
+_BY_UID = select(_c.type, _c.document, _c.standing, _c.restricted_to).where(
     _c.network_id == bindparam("network_id"),
     _c.country_code == bindparam("country_code"),
     _c.party_id == bindparam("party_id"),
     _c.id == bindparam("uid"),
 )
 _ISSUER = (
-    sqlalchemy.select(_c.country_code + "/" + _c.party_id)
+    select(_c.country_code + "/" + _c.party_id)
     .where(_c.network_id == bindparam("network_id"), _c.auth_id == bindparam("auth_id"))
     .order_by(_c.auth_since, _c.seq)
     .limit(1)
 )
-_STANDING = sqlalchemy.select(_c.document, _c.standing, _c.restricted_to).where(
-    _c.network_id == bindparam("network_id"),
-    _c.country_code == bindparam("country_code"),
-    _c.party_id == bindparam("party_id"),
-    _c.id == bindparam("uid"),
-    _c.type == bindparam("type"),
-)
-_JUDGE = (
-    sqlalchemy.update(_TABLE)
+_SET_STANDING = (
+    update(_DOCUMENTS.table)
     .where(
         _c.network_id == bindparam("k_network_id"),
         _c.country_code == bindparam("k_country_code"),
@@ -97,104 +91,92 @@ _JUDGE = (
 )
 
 
-def _type(network_id: int, party: Party, uid: str, wanted: str | None) -> str:
-    """The type meant: *wanted*, else RFID, else the only one. Conformance 168."""
-    if wanted is not None:
-        return wanted
+def get(
+    connection: Connection, network_id: int, party: Party, uid: str, type_: str | None
+) -> Document | None:
+    """The token's document, or None. *type_* None: the only token with this uid, else the RFID one."""
+    rows = _rows_by_type(connection, network_id, party, uid)
+    row = rows.get(_resolve_type(rows, type_))
+    return None if row is None else Document(row.document)
+
+
+def _rows_by_type(connection: Connection, network_id: int, party: Party, uid: str) -> dict[str, Any]:
     values = {"network_id": network_id, "country_code": party[0], "party_id": party[1], "uid": uid}
-    with database.statement() as connection:
-        known = set(connection.execute(_TYPES, values).scalars())
-    return known.pop() if len(known) == 1 else RFID
+    return {row.type: row for row in connection.execute(_BY_UID, values)}
 
 
-def get(network_id: int, party: Party, uid: str, wanted: str | None) -> Document | None:
-    """The token, or None."""
-    return _SHELF.get(network_id, party, uid, _type(network_id, party, uid, wanted))
+def _resolve_type(rows: Mapping[str, object], type_: str | None) -> str:
+    """Conformance 168."""
+    if type_ is not None:
+        return type_
+    return next(iter(rows)) if len(rows) == 1 else RFID
 
 
-def page(network_id: int, window: Window, scope: Mapping[str, Any]) -> Page:
-    """Tokens of the network, oldest first."""
-    return _SHELF.page(network_id, window, scope)
+def page(connection: Connection, network_id: int, window: Window, scope: Scope) -> Page:
+    """One page of the network's tokens, oldest first."""
+    return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def put(network_id: int, party: Party, body: Body) -> Stored:
-    """Store a token over what is not newer."""
-    columns = {"id": body["uid"], **_columns(body)}
-    return _SHELF.put(network_id, party, body, columns)
+def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> Stored:
+    """Insert or replace a token, unless the stored one is newer."""
+    columns = {"id": body["uid"], "type": body["type"], **_contract_columns(body)}
+    return _DOCUMENTS.put(transaction, network_id, party, body, columns)
 
 
-def revise(network_id: int, party: Party, uid: str, wanted: str | None, change: Change) -> None:
-    """Replace a token by `change` of it.
+def _contract_columns(body: Body) -> dict[str, Any]:
+    return {"auth_id": body["auth_id"], "auth_since": instants.now_ms()}
+
+
+def revise(
+    transaction: Transaction, network_id: int, party: Party, uid: str, type_: str | None, change: Change
+) -> None:
+    """Replace a token's document by `change(document)`; *type_* as in `get`.
 
     Raises:
         errors.NotFound: there is no such token.
+        errors.RuleRefusal: its type would change.
     """
-    kind = _type(network_id, party, uid, wanted)
-
-    before = ""
-
-    def inside(old: Body) -> Body | None:
-        nonlocal before
-        before = old["auth_id"]
-        new = change(old)
-        if new is not None and new["type"] != kind:
-            raise errors.RuleRefusal(f"type: {kind} is part of the token's key and cannot change")
-        return new
-
-    def columns(new: Body) -> dict[str, Any]:
-        made = _columns(new)
-        if new["auth_id"] == before:
-            del made["auth_since"]
-        return made
-
-    if not _SHELF.revise(network_id, party, uid, kind, change=inside, columns=columns):
-        raise errors.NotFound(errors.NOTHING_HERE)
+    type_ = _resolve_type(_rows_by_type(transaction, network_id, party, uid), type_)
+    stored = _DOCUMENTS.lock(transaction, network_id, party, uid, type_)
+    new = change(stored.body)
+    if new is None:
+        return
+    if new["type"] != type_:
+        raise errors.RuleRefusal(f"type: {type_} is part of the token's key and cannot change")
+    columns = {} if new["auth_id"] == stored.body["auth_id"] else _contract_columns(new)
+    _DOCUMENTS.update(transaction, stored, new, **columns)
 
 
-def _columns(body: Body) -> dict[str, Any]:
-    return {"type": body["type"], "auth_id": body["auth_id"], "auth_since": instants.now_ms()}
+def issuer(connection: Connection, network_id: int, auth_id: str) -> str | None:
+    """The party (`NL/TNM`) that was the first to push a token with this *auth_id*, or None."""
+    return connection.execute(_ISSUER, {"network_id": network_id, "auth_id": auth_id}).scalar()
 
 
-def issuer(network_id: int, auth_id: str) -> str | None:
-    """The peer whose driver has the contract *auth_id*, as `NL/TNM`: the first that named it so."""
-    values = {"network_id": network_id, "auth_id": auth_id}
-    with database.statement() as connection:
-        return connection.execute(_ISSUER, values).scalar()
-
-
-def judge(
+def set_standing(
+    transaction: Transaction,
     network_id: int,
     party: Party,
     uid: str,
-    kind: str,
+    type_: str,
     standing: str | None,
     restricted_to: list[str] | None,
 ) -> None:
-    """Set what OCPI has no field for; *restricted_to*: location ids, None for everywhere."""
+    """Set a token's standing and the location ids that it is restricted to (None: unrestricted)."""
     values = {
         "k_network_id": network_id,
         "k_country_code": party[0],
         "k_party_id": party[1],
         "k_uid": uid,
-        "k_type": kind,
+        "k_type": type_,
         "standing": standing,
-        "restricted_to": None if restricted_to is None else orjson.dumps(restricted_to).decode(),
+        "restricted_to": None if restricted_to is None else encode(restricted_to),
     }
-    with database.transaction() as connection:
-        connection.execute(_JUDGE, values)
+    transaction.execute(_SET_STANDING, values)
 
 
-def standing(network_id: int, party: Party, uid: str, kind: str) -> Standing | None:
-    """What is known of a token of ours, or None."""
-    values = {
-        "network_id": network_id,
-        "country_code": party[0],
-        "party_id": party[1],
-        "uid": uid,
-        "type": kind,
-    }
-    with database.statement() as connection:
-        row = connection.execute(_STANDING, values).first()
+def standing(connection: Connection, network_id: int, party: Party, uid: str, type_: str) -> Standing | None:
+    """The standing of a token of ours, or None if there is no such token."""
+    row = _rows_by_type(connection, network_id, party, uid).get(type_)
     if row is None:
         return None
     body = orjson.loads(row.document)

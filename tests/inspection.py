@@ -13,14 +13,14 @@ NOISE = {"ocpi_remarks": None, "ocpi_ended_tokens": None, "ocpi_access": "used_a
 
 def tables() -> list[str]:
     """The names of our tables."""
-    with database.statement() as connection:
+    with database.connect() as connection:
         names = sqlalchemy.inspect(connection).get_table_names()
     return sorted(name for name in names if name.startswith(("gw_", "ocpi_")))
 
 
 def rows(table: str) -> list[Row]:
     """Every row of *table*."""
-    with database.statement() as connection:
+    with database.connect() as connection:
         return [dict(row) for row in connection.execute(sqlalchemy.text(f"SELECT * FROM {table}")).mappings()]  # noqa: S608
 
 
@@ -47,7 +47,7 @@ def moved(before: Contents, after: Contents) -> list[tuple[str, Row]]:
 
 def texts() -> str:
     """Every text in every column of every table of the database, one a line."""
-    with database.statement() as connection:
+    with database.connect() as connection:
         names = sqlalchemy.inspect(connection).get_table_names()
     every = (value for name in names for row in rows(name) for value in row.values())
     return "\n".join(value for value in every if isinstance(value, str))

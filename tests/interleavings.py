@@ -52,11 +52,13 @@ class Side:
     def link(self) -> Link | None:
         """The connection with the other side, as this side stores it."""
         other = PARTIES[EMSP if self.network.role == CPO else CPO]
-        return connections.of_party(self.id, other)
+        with database.connect() as connection:
+            return connections.of_party(connection, self.id, other)
 
     def is_alive(self) -> bool:
         """Does the network live."""
-        return networks.get(self.id) is not None
+        with database.connect() as connection:
+            return networks.get(connection, self.id) is not None
 
     def is_registered(self) -> bool:
         """Does this side take the other for registered."""
@@ -80,10 +82,14 @@ class World:
     @classmethod
     def create(cls) -> "World":
         """Two networks that do not know each other yet."""
-        organization = networks.organization(f"interleavings {random_names.token_hex(8)}")
-        return cls(
-            {role: Side(networks.create(organization, role, party, role)) for role, party in PARTIES.items()}
-        )
+        with database.transaction() as transaction:
+            organization = networks.organization(transaction, f"interleavings {random_names.token_hex(8)}")
+            return cls(
+                {
+                    role: Side(networks.create(transaction, organization, role, party, role))
+                    for role, party in PARTIES.items()
+                }
+            )
 
     def other(self, side: Side) -> Side:
         """The other side."""
@@ -106,10 +112,10 @@ class World:
 
     def _join(self, side: Side) -> None:
         other = self.other(side)
-        with database.transaction() as connection:
-            if not connections.lock(connection, other.id):
+        with database.transaction() as transaction:
+            if not connections.lock(transaction, other.id):
                 return
-            token_a = access.mint(REGISTRATION, other.id)
+            token_a = access.mint(transaction, REGISTRATION, other.id)
         registration.join(side.network, exchange.versions_url(other.network.role), token_a)
 
     def _rotate(self, side: Side) -> None:
@@ -129,8 +135,8 @@ class World:
 
     def _expire(self, side: Side) -> None:
         statement = sqlalchemy.update(NETWORKS).where(NETWORKS.c.id == side.id)
-        with database.statement() as connection:
-            connection.execute(statement.values(expires_at=instants.now_ms() - 1))
+        with database.transaction() as transaction:
+            transaction.execute(statement.values(expires_at=instants.now_ms() - 1))
 
     def watch_tokens(self) -> None:
         """A token that ended must never work again."""
@@ -141,7 +147,7 @@ class World:
     def live_tokens(self) -> list[Any]:
         """Digest, kind and network of every token that opens something; to look changes nothing."""
         values = {"networks": [side.id for side in self.sides.values()], "now": instants.now_ms()}
-        with database.statement() as connection:
+        with database.connect() as connection:
             return list(connection.execute(_LIVE, values))
 
     def judge(self, call: Callable[[Side, str], int]) -> list[str]:

@@ -39,8 +39,8 @@ Configure = Callable[..., None]
 def configurable() -> Iterator[Configure]:
     """Sets settings, and puts them back; storage knows two organizations and two keys."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keys, "identify", KEYS.get)
-        patch.setattr(networks, "organization_exists", {HOME, OTHER}.__contains__)
+        patch.setattr(keys, "identify", lambda _, key: KEYS.get(key))
+        patch.setattr(networks, "organization_exists", lambda _, key: key in {HOME, OTHER})
 
         def change(**changes: str) -> None:
             for name, value in changes.items():

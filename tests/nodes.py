@@ -94,9 +94,15 @@ def switch_to(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def _forget() -> None:
-    database.close()
+    database.dispose()
     settings_module.settings.cache_clear()
     secrets._cipher.cache_clear()
+
+
+def at_once(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+    """What a function of storage gives, in a transaction of its own."""
+    with database.transaction() as transaction:
+        return function(transaction, *arguments, **more)
 
 
 class Process(Protocol):
@@ -216,8 +222,8 @@ class Node:
 
     def network(self, role: str, party: Party) -> "Network":
         """A fresh network in this node (only for the node that `switch_to` is on)."""
-        organization = networks.organization(f"test-{random_names.token_hex(6)}")
-        return Network(self, networks.create(organization, role, party, "Test network"))
+        organization = at_once(networks.organization, f"test-{random_names.token_hex(6)}")
+        return Network(self, at_once(networks.create, organization, role, party, "Test network"))
 
     def client(self, token: str | None, role: str = "cpo") -> "Client":
         """A client with *token* for the URLs of *role*."""
@@ -225,7 +231,7 @@ class Node:
 
     def gateway(self, role: str = keys.USER, organization: str | None = None) -> "Gateway":
         """A fresh key of *organization*, by its name, or of a fresh one (only as `network`)."""
-        minted = keys.mint(organization or f"test-{random_names.token_hex(6)}", role)
+        minted = at_once(keys.mint, organization or f"test-{random_names.token_hex(6)}", role)
         return Gateway(self, minted.key, minted.organization_id)
 
 
@@ -241,11 +247,11 @@ class Network:
 
     def token_a(self) -> str:
         """A fresh Token A."""
-        return access.mint(access.REGISTRATION, self.id)
+        return at_once(access.mint, access.REGISTRATION, self.id)
 
     def operator(self) -> "Client":
         """The back office of the network."""
-        return self.node.client(access.mint(access.OPERATOR, self.id), self.role)
+        return self.node.client(at_once(access.mint, access.OPERATOR, self.id), self.role)
 
     def registrant(self) -> "Client":
         """Somebody with a fresh Token A."""
@@ -256,7 +262,7 @@ class Network:
         told = Peer(party, url, "2.1.1", {"credentials": url}, {"name": "Peer"}, "b" * 40)
         with database.transaction() as connection:
             connection_id = connections.keep(connection, self.id, told)
-            token = access.mint(access.PEER, self.id, connection_id)
+            token = access.mint(connection, access.PEER, self.id, connection_id)
         client = self.node.client(token, self.role)
         client.party = party
         client.connection_id = connection_id

@@ -24,7 +24,7 @@ def fill(site: Site, *, with_peer: bool = True) -> None:
             for table, row in rows(with_peer=with_peer):
                 columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
                 connection.execute(sqlalchemy.text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)  # noqa: S608
-        database.close()
+        database.dispose()
 
 
 def rows(*, with_peer: bool) -> list[tuple[str, dict[str, Any]]]:

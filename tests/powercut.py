@@ -140,7 +140,7 @@ class Load:
 
 def judge(journal: Journal, node: Node) -> list[str]:
     """What is wrong with what *node* kept: each complaint begins with its kind."""
-    with switch_to(node.environment), database.statement() as connection:
+    with switch_to(node.environment), database.connect() as connection:
         rows = connection.execute(ROWS).all()
     complaints = [f"refused: {text}" for text in journal.refused]
     kept = {}

@@ -185,7 +185,7 @@ def opened(place: Path) -> Iterator[Shop]:
     made = Shop(place)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "handlers.shop", made)
-        patch.setattr(networks, "organization_exists", {HOME, OTHER}.__contains__)
+        patch.setattr(networks, "organization_exists", lambda _, key: key in {HOME, OTHER})
         patch.setattr(auth, "ended_reason", lambda _token: None)  # there is no database
         patch.setenv("OCPI_GATEWAY_VALIDATE_RESPONSES", "1")
         for name in ("ocpi_runtime.json", "ocpi.json", "ocpi.yaml"):

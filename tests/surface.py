@@ -9,7 +9,7 @@ from typing import Any
 import requests
 import sqlalchemy
 from examples import example
-from nodes import Client, Network, Node
+from nodes import Client, Network, Node, at_once
 from peers import PeerServer
 
 from handlers import contract
@@ -109,8 +109,8 @@ class Stage:
         self.network = node.network(role.upper(), PARTY)
         self.peer = self.network.peer(PEER, peer.versions_url)
         self.operator = self.network.operator()
-        self.uid = commands.record(
-            self.network.id, self.peer.connection_id, commands.SENT, IDS["command"], {}
+        self.uid = at_once(
+            commands.record, self.network.id, self.peer.connection_id, commands.SENT, IDS["command"], {}
         )
         if not empty:
             self._fill(role)
@@ -166,7 +166,7 @@ class Push:
         """What was tolerated of the peer that pushes *name*, and how often."""
         peer = self.peer(name)
         network = self.networks[peer.role.upper()]
-        return {r.kind: r.count for r in remarks.on(network.id, peer.connection_id)}
+        return {r.kind: r.count for r in at_once(remarks.on, network.id, peer.connection_id)}
 
     def path(self, name: str, body: dict[str, Any]) -> str:
         """Where an object is read back."""
@@ -221,7 +221,7 @@ def damage(network_id: int, table: str) -> None:
 
 def restrict(network_id: int, location_ids: list[str]) -> None:
     """Restrict our driver's token to some locations, for which OCPI has no field."""
-    tokens.judge(network_id, PARTY, IDS["token_uid"], "RFID", None, location_ids)
+    at_once(tokens.set_standing, network_id, PARTY, IDS["token_uid"], "RFID", None, location_ids)
 
 
 def shape(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 from examples import example
-from nodes import Client, Network, outcome
+from nodes import Client, Network, at_once, outcome
 
 from storage import tokens
 
@@ -23,7 +23,7 @@ def known(emsp: Network, uid: str = "1", kind: str = "RFID", **changes: Any) -> 
 
 def judged(emsp: Network, standing: str | None, restricted_to: list[str] | None = None) -> None:
     """Give the token 1 a standing, and restrict it."""
-    tokens.judge(emsp.id, OURS, "1", "RFID", standing, restricted_to)
+    at_once(tokens.set_standing, emsp.id, OURS, "1", "RFID", standing, restricted_to)
 
 
 def decision(response: requests.Response) -> dict[str, Any]:

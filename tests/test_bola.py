@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy
 from examples import example
 from inspection import contents, moved
-from nodes import Client, Network, Node
+from nodes import Client, Network, Node, at_once
 from surface import OPERATIONS, PARTY, PEER, Operation
 
 from handlers.app import create_app
@@ -66,7 +66,7 @@ class Victim:
         self.shared: list[str] = []
         (self._fill_cpo if role == "cpo" else self._fill_emsp)()
         sent = (self.network.id, self.peer.connection_id, commands.SENT, "START_SESSION", {"of": self.text})
-        self.ids["uid"] = commands.record(*sent)
+        self.ids["uid"] = at_once(commands.record, *sent)
 
     @property
     def secrets(self) -> list[str]:
@@ -196,7 +196,7 @@ def superseded(victim: Victim) -> str:
     old = str(peer.token)
     with database.transaction() as connection:
         access.supersede(connection, peer.connection_id, 60_000)
-    peer.token = access.mint(access.PEER, victim.network.id, peer.connection_id)
+    peer.token = at_once(access.mint, access.PEER, victim.network.id, peer.connection_id)
     assert peer.get("credentials").ok
     return old
 
@@ -205,7 +205,7 @@ def insider(node: Node, victim: Victim, name: str) -> Intruder:
     """Somebody with a token for something else."""
     role = victim.role
     if name == "callback":
-        token = access.mint(access.CALLBACK, victim.network.id, lives_ms=600_000)
+        token = at_once(access.mint, access.CALLBACK, victim.network.id, lives_ms=600_000)
         return Intruder(name, f"Token {token}", "callback", role)
     if name == "registrant":
         return Intruder(name, f"Token {victim.network.token_a()}", access.REGISTRATION, role)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from badpeer import BadPeer
 from examples import example
-from nodes import Client, Network, Node, free_port, outcome, switch_to
+from nodes import Client, Network, Node, at_once, free_port, outcome, switch_to
 from peers import PeerServer, Reply, envelope
 
 from storage import connections
@@ -41,7 +41,7 @@ def detailing(*endpoints: tuple[str, str]) -> Answering:
 
 def link(network: Network) -> Link | None:
     """What is stored of the connection with NL/TNM."""
-    return connections.of_party(network.id, ("NL", "TNM"))
+    return at_once(connections.of_party, network.id, ("NL", "TNM"))
 
 
 @pytest.mark.ocpi(64)
@@ -268,7 +268,7 @@ def test_nothing_is_locked_while_the_peer_is_called_back(emsp: Network, peer: Pe
         assert (200, 1000) == outcome(emsp.registrant().post("credentials", peer.credentials()))
 
     assert [(201, 1000), (200, 1000)] == inside
-    assert [("BE", "OTH"), ("NL", "TNM")] == [each.party for each in connections.of_network(emsp.id)]
+    assert [("BE", "OTH"), ("NL", "TNM")] == [each.party for each in at_once(connections.of_network, emsp.id)]
 
 
 @pytest.mark.ocpi(84)
@@ -280,6 +280,6 @@ def test_the_program_registers_with_itself(cpo: Network, emsp: Network) -> None:
     response = cpo.registrant().post("credentials", body)
 
     assert (200, 1000) == outcome(response)
-    stored = connections.of_party(cpo.id, ("NL", "DEP"))
+    stored = at_once(connections.of_party, cpo.id, ("NL", "DEP"))
     assert stored is not None
     assert f"{cpo.node.url}/ocpi/emsp/2.1.1/locations" == stored.endpoints["locations"]

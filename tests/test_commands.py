@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from examples import example
-from nodes import Client, Network, outcome
+from nodes import Client, Network, at_once, outcome
 from peers import PeerServer, envelope
 
 from storage import access, connections, database
@@ -139,8 +139,8 @@ def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[
     )
     with database.transaction() as connection:
         connection_id = connections.keep(connection, emsp.id, told)
-        token = access.mint(access.PEER, emsp.id, connection_id)
-    link = connections.of_party(emsp.id, party)
+        token = access.mint(connection, access.PEER, emsp.id, connection_id)
+    link = at_once(connections.of_party, emsp.id, party)
     assert link is not None
     client = emsp.node.client(token, "emsp")
     client.party, client.connection_id = party, connection_id

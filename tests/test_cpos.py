@@ -12,7 +12,7 @@ from gateway_orders import misfit, within_a_second
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
-from nodes import Gateway, Node, outcome, refusal, switch_to
+from nodes import Gateway, Node, at_once, outcome, refusal, switch_to
 
 from storage import database, jobs, networks
 
@@ -198,9 +198,9 @@ def test_a_party_is_free_again_when_its_network_is_gone(gateway: Gateway) -> Non
 
 def take(gateway: Gateway, country: str, parties: set[str]) -> None:
     """Let networks of the organization hold *parties*."""
-    with database.transaction():
+    with database.transaction() as transaction:
         for party in sorted(parties):
-            networks.create(gateway.organization_id, "CPO", (country, party), "taken")
+            networks.create(transaction, gateway.organization_id, "CPO", (country, party), "taken")
 
 
 LAST = st.sets(st.sampled_from(SIGNS)).map(lambda signs: {f"AB{sign}" for sign in signs})
@@ -288,7 +288,7 @@ def test_jobs_survive_a_restart(another_node: Callable[..., Node]) -> None:
         while not gateway.data(accepted["destroy_url"])["topology"]["locations"]:
             time.sleep(0.02)
         other.kill()
-        torn = [jobs.get(each["workflow_run_id"]) for each in (accepted, bulk)]
+        torn = [at_once(jobs.get, each["workflow_run_id"]) for each in (accepted, bulk)]
         other.start()
 
         assert [False, False] == [job is None or job.ended for job in torn]

@@ -19,7 +19,7 @@ from typing import Any
 import powercut
 import pytest
 import sqlalchemy
-from nodes import ROOT, Client, Network, Node, free_port, switch_to
+from nodes import ROOT, Client, Network, Node, at_once, free_port, switch_to
 
 import errors
 from storage import connections, database, failpoints, instants
@@ -112,7 +112,7 @@ class Side:
     def link(self, other: "Side") -> Link | None:
         """What is stored here of *other*."""
         with self.inside():
-            return connections.of_party(self.network.id, other.network.network.party)
+            return at_once(connections.of_party, self.network.id, other.network.network.party)
 
     def join(self, other: "Side", token_a: str) -> None:
         with self.inside():
@@ -166,8 +166,8 @@ class Side:
         """Connections, live Tokens C, and tokens that nothing will ever end: half of a registration."""
         c, now = ACCESS.c, instants.now_ms()
         mine = sqlalchemy.select(c.kind, c.connection_id, c.expires_at).where(c.network_id == self.network.id)
-        with self.inside(), database.statement() as connection:
-            links = connections.of_network(self.network.id)
+        with self.inside(), database.connect() as connection:
+            links = connections.of_network(connection, self.network.id)
             tokens = connection.execute(mine).all()
         live = [t for t in tokens if t.kind == PEER and (t.expires_at is None or t.expires_at > now)]
         half = [
@@ -204,7 +204,7 @@ def dying(point: str, act: Callable[[], None]) -> None:
         failpoints._armed, failpoints._times = point, "1"
         act()
 
-    database.close()  # a connection must not live in two processes
+    database.dispose()  # a connection must not live in two processes
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
     process.join(30)

@@ -10,7 +10,7 @@ import requests
 import sqlalchemy
 from examples import example
 from mortal import until
-from nodes import Client, Network, Node, Party, outcome, switch_to
+from nodes import Client, Network, Node, Party, at_once, outcome, switch_to
 from peers import PeerServer, envelope
 
 import errors
@@ -52,7 +52,7 @@ def renew(network: Network, client: Client, peer: PeerServer, **changes: str) ->
 
 def link(network: Network, party: Party = ("NL", "TNM")) -> Link:
     """What is stored of the connection with *party*."""
-    found = connections.of_party(network.id, party)
+    found = at_once(connections.of_party, network.id, party)
     assert found is not None
     return found
 
@@ -276,7 +276,7 @@ def test_a_renewal_cannot_change_the_party(
     assert (200, 2001) == outcome(client.put("credentials", peer.credentials(**change)))
     assert calls == len(peer.seen)
     assert works(client)
-    assert [("NL", "TNM")] == [each.party for each in connections.of_network(network.id)]
+    assert [("NL", "TNM")] == [each.party for each in at_once(connections.of_network, network.id)]
 
 
 @pytest.mark.ocpi(73)
@@ -392,7 +392,7 @@ def test_a_second_token_a_replaces_the_registration_and_the_objects_stay(
     assert not works(old)
     assert works(new)
     assert (200, 1000) == outcome(new.get(url))
-    assert ["b2"] == [each.token for each in connections.of_network(network.id)]
+    assert ["b2"] == [each.token for each in at_once(connections.of_network, network.id)]
 
 
 @pytest.mark.ocpi(82)
@@ -407,9 +407,9 @@ def test_twenty_posts_with_one_token_a_make_one_registration(network: Network, p
     assert 1 == len(won)
     assert {401, 405, 429} >= {answer.status_code for answer in answers if answer not in won}
     assert works(network.node.client(won[0].json()["data"]["token"], network.role))
-    assert 1 == len(connections.of_network(network.id))
+    assert 1 == len(at_once(connections.of_network, network.id))
     count = sqlalchemy.select(sqlalchemy.func.count()).where(
         ACCESS.c.network_id == network.id, ACCESS.c.kind == PEER
     )
-    with database.statement() as connection:
+    with database.connect() as connection:
         assert 1 == connection.execute(count).scalar_one()

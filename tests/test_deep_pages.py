@@ -15,9 +15,9 @@ PARTY = ("NL", "DEM")
 @pytest.mark.ocpi(100)
 def test_a_deep_page_by_link_costs_what_the_first_one_costs(cpo: Network) -> None:
     """The least of many interleaved tries counts: a busy machine lengthens some of them, not all."""
-    with database.transaction():
+    with database.transaction() as transaction:
         for number in range(MANY):
-            tariffs.put(cpo.id, PARTY, example("Tariff", id=f"T{number}"))
+            tariffs.put(transaction, cpo.id, PARTY, example("Tariff", id=f"T{number}"))
     peer = cpo.peer()
     before = peer.get("tariffs", offset=MANY - 100, limit=50)
     deep = before.headers["Link"].partition("<")[2].partition(">")[0]

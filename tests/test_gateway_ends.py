@@ -10,7 +10,7 @@ import sqlalchemy
 from furnished import furnish
 from gateway_orders import example
 from inspection import rows
-from nodes import Gateway, Network, Node, outcome, refusal, switch_to
+from nodes import Gateway, Network, Node, at_once, outcome, refusal, switch_to
 from peers import PeerServer
 
 from storage import access, database, ended_tokens, instants, jobs, networks
@@ -28,7 +28,7 @@ GONE = 60.0
 def schema() -> sqlalchemy.MetaData:
     """Every table of the database, the engine's too."""
     found = sqlalchemy.MetaData()
-    with database.statement() as connection:
+    with database.connect() as connection:
         names = sqlalchemy.inspect(connection).get_schema_names()
         for name in [None, *({"dbos"} & set(names))]:
             found.reflect(connection, schema=name)
@@ -38,7 +38,7 @@ def schema() -> sqlalchemy.MetaData:
 def rows_of(cpo_id: str) -> dict[str, int]:
     """How many rows each table has of a network."""
     counted = {}
-    with database.statement() as connection:
+    with database.connect() as connection:
         for table in schema().tables.values():
             if "network_id" in table.c:
                 of = table.c.network_id == int(cpo_id)
@@ -46,7 +46,7 @@ def rows_of(cpo_id: str) -> dict[str, int]:
                     sqlalchemy.select(sqlalchemy.func.count()).select_from(table).where(of)
                 ).scalar_one()
     counted["gw_networks"] = sum(row["id"] == int(cpo_id) for row in rows("gw_networks"))
-    mine = {job.id for job in jobs.of_network(int(cpo_id))}
+    mine = {job.id for job in at_once(jobs.of_network, int(cpo_id))}
     counted["gw_job_items"] = sum(row["job_id"] in mine for row in rows("gw_job_items"))
     return counted
 
@@ -59,7 +59,7 @@ def remains(cpo_id: str) -> set[str]:
 def unfinished_runs(*job_ids: str) -> list[Any]:
     """What the engine would still work at."""
     [table] = [table for table in schema().tables.values() if table.name == "workflow_status"]
-    with database.statement() as connection:
+    with database.connect() as connection:
         found = connection.execute(
             sqlalchemy.select(table.c.status).where(table.c.workflow_uuid.in_(job_ids))
         ).scalars()
@@ -74,7 +74,7 @@ def ended_meanwhile(gateway: Gateway, end: Callable[[Any], None], **order: Any) 
     for _ in range(20):
         accepted = gateway.create(overrides=LONG, **order)
         end(accepted)
-        if jobs.get(accepted["workflow_run_id"]) is not None:
+        if at_once(jobs.get, accepted["workflow_run_id"]) is not None:
             return accepted
     raise AssertionError("every job was over before its network")
 
@@ -82,7 +82,7 @@ def ended_meanwhile(gateway: Gateway, end: Callable[[Any], None], **order: Any) 
 def furnished(gateway: Gateway, **order: Any) -> tuple[Any, Network]:
     """A READY network with rows in as many tables as one can have, and its answer."""
     accepted = gateway.ready(country_code="NL", party_id="DEM", **order)
-    found = networks.get(int(accepted["cpo_id"]))
+    found = at_once(networks.get, int(accepted["cpo_id"]))
     assert found is not None
     network = Network(gateway.node, found)
     furnish(network)
@@ -152,7 +152,7 @@ def test_a_deleted_network_is_dead_at_once_and_leaves_no_row_but_its_tombstone(
     assert_dead(gateway, accepted, peer.token, spare)
     assert {"gw_tombstones"} == remains(accepted["cpo_id"])
     assert 1 == rows_of(accepted["cpo_id"])["gw_tombstones"]
-    assert [] == jobs.of_network(int(accepted["cpo_id"]))
+    assert [] == at_once(jobs.of_network, int(accepted["cpo_id"]))
 
 
 def test_the_tables_without_a_network_are_known() -> None:
@@ -201,7 +201,7 @@ def test_the_job_of_a_network_that_is_deleted_meanwhile_is_cancelled(gateway: Ga
     cpo_id, job_id = accepted["cpo_id"], accepted["workflow_run_id"]
 
     assert_dead(gateway, accepted)
-    job = jobs.get(job_id)
+    job = at_once(jobs.get, job_id)
     assert job is not None
     assert ("FAILED", "cancelled", False) == (
         job.status,
@@ -215,7 +215,7 @@ def test_the_job_of_a_network_that_is_deleted_meanwhile_is_cancelled(gateway: Ga
     assert [] == unfinished_runs(job_id)
     time.sleep(0.5)
     assert KEPT == remains(cpo_id)
-    assert job == jobs.get(job_id)
+    assert job == at_once(jobs.get, job_id)
 
 
 @pytest.mark.ocpi(213)
@@ -227,10 +227,10 @@ def test_a_bulk_job_of_a_network_that_is_deleted_meanwhile_is_cancelled(gateway:
 
     assert 204 == gateway.delete(accepted["destroy_url"]).status_code
 
-    job = jobs.get(bulk["job_id"])
+    job = at_once(jobs.get, bulk["job_id"])
     assert job is not None
     assert ("FAILED", "cancelled") == (job.status, (job.failure or {})["code"])
-    assert None is jobs.get(accepted["workflow_run_id"])
+    assert None is at_once(jobs.get, accepted["workflow_run_id"])
     assert KEPT == remains(accepted["cpo_id"])
     assert 404 == refusal(gateway.get(bulk["status_url"]))[0]
 
@@ -280,7 +280,7 @@ def test_a_network_that_expires_while_it_is_being_made_ends_likewise(gateway: Ga
     accepted = ended_meanwhile(gateway, let_expire, ttl_seconds=60)
 
     assert KEPT == remains(accepted["cpo_id"])
-    job = jobs.get(accepted["workflow_run_id"])
+    job = at_once(jobs.get, accepted["workflow_run_id"])
     assert job is not None
     assert ("FAILED", "cancelled") == (job.status, (job.failure or {})["code"])
 
@@ -321,8 +321,9 @@ def test_half_a_deletion_is_finished_at_the_next_start(another_node: Callable[..
         gateway = other.gateway()
         accepted = gateway.ready()
         other.kill()
-        networks.doom(int(accepted["cpo_id"]))
-        access.end_network(int(accepted["cpo_id"]), ended_tokens.NETWORK_DELETED)
+        with database.transaction() as transaction:
+            networks.doom(transaction, int(accepted["cpo_id"]))
+            access.end_network(transaction, int(accepted["cpo_id"]), ended_tokens.NETWORK_DELETED)
         assert {"gw_networks", "ocpi_locations", "gw_sites"} <= remains(accepted["cpo_id"])
         other.start()
         over = time.monotonic()

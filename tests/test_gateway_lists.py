@@ -7,7 +7,7 @@ from gateway_orders import example, misfit
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
-from nodes import Gateway, refusal
+from nodes import Gateway, at_once, refusal
 
 from storage import database, networks
 
@@ -25,9 +25,9 @@ PLACE = example("OcpiCreateLocationRequest")
 @pytest.fixture
 def hall(gateway: Gateway) -> Gateway:
     """An organization with sixty networks."""
-    with database.transaction():
+    with database.transaction() as transaction:
         for n in range(HALL):
-            networks.create(gateway.organization_id, "CPO", ("FR", f"A{n:02}"), "hall")
+            networks.create(transaction, gateway.organization_id, "CPO", ("FR", f"A{n:02}"), "hall")
     return gateway
 
 
@@ -45,7 +45,7 @@ def hall(gateway: Gateway) -> Gateway:
 )
 @pytest.mark.parametrize("path", ["/ocpi/cpos", "/ocpi/cpos/{}/locations", "/ocpp/catalog/brands"])
 def test_a_page_that_cannot_be_is_422(gateway: Gateway, path: str, name: str, value: str) -> None:
-    network = networks.create(gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
     status, detail = refusal(gateway.get(path.format(network.id), **{name: value}))
 
     assert (422, ["query", name]) == (status, detail[0]["loc"])
@@ -87,7 +87,7 @@ def test_pages_of_any_size_make_the_whole(hall: Gateway, limit: int) -> None:
 @pytest.mark.ocpi(210)
 @pytest.mark.parametrize("page", [2, 101, 10**9, 9007199254740991])
 def test_a_page_past_the_end_is_empty(gateway: Gateway, page: int) -> None:
-    network = networks.create(gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
 
     for path, total in (("/ocpi/cpos", 1), (f"/ocpi/cpos/{network.id}/locations", 0)):
         assert {"data": [], "total": total, "page": page, "limit": 100} == gateway.data(
@@ -112,7 +112,7 @@ def test_locations_have_pages_in_the_order_of_the_request(gateway: Gateway) -> N
 
 
 def test_only_the_own_networks_are_counted(gateway: Gateway, stranger: Gateway) -> None:
-    networks.create(stranger.organization_id, "CPO", ("FR", "ABC"), "x")
+    at_once(networks.create, stranger.organization_id, "CPO", ("FR", "ABC"), "x")
 
     assert (0, 1) == (gateway.data("/ocpi/cpos")["total"], stranger.data("/ocpi/cpos")["total"])
 
@@ -133,7 +133,7 @@ def test_an_id_that_is_no_number_of_ours_is_refused(gateway: Gateway, cpo_id: st
 @pytest.mark.ocpi(211)
 @pytest.mark.parametrize("cpo_id", ["1%0A", "%201", "01", "+1", "1.0", "1%00", "１"])  # noqa: RUF001  (a digit that is not ours)
 def test_nor_does_it_name_a_network_to_delete(gateway: Gateway, cpo_id: str) -> None:
-    network = networks.create(gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
 
     own = str(network.id) if cpo_id.isascii() else "".join(chr(ord("０") + int(d)) for d in str(network.id))  # noqa: RUF001  (likewise)
     response = gateway.delete(f"/ocpi/cpos/{cpo_id.replace('1', own).replace('１', own)}")  # noqa: RUF001
@@ -155,7 +155,7 @@ def test_the_largest_id_is_merely_unknown(gateway: Gateway) -> None:
     ("method", "tail"), [("POST", ""), ("POST", "/{}/locations"), ("PATCH", "/{}/locations/x")]
 )
 def test_a_body_is_json_that_says_so(gateway: Gateway, method: str, tail: str) -> None:
-    network = networks.create(gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
 
     def sent(raw: bytes, **headers: str) -> tuple[int, str]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -177,7 +177,7 @@ def test_a_body_is_json_that_says_so(gateway: Gateway, method: str, tail: str) -
     ("method", "tail"), [("POST", ""), ("POST", "/{}/locations"), ("PATCH", "/{}/locations/x")]
 )
 def test_a_body_may_have_4_mib_and_the_413_says_to_split_it(gateway: Gateway, method: str, tail: str) -> None:
-    network = networks.create(gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
     path = f"/ocpi/cpos{tail.format(network.id)}"
 
     def sent(size: int) -> tuple[int, str]:

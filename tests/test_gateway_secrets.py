@@ -35,7 +35,7 @@ def stored() -> str:
     """Every text and every byte in every table, the engine's too."""
     found = sqlalchemy.MetaData()
     texts = []
-    with database.statement() as connection:
+    with database.connect() as connection:
         names = set(sqlalchemy.inspect(connection).get_schema_names())
         for schema in (None, *({"dbos"} & names)):
             found.reflect(connection, schema=schema)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from nodes import Client, Gateway, Network, outcome
+from nodes import Client, Gateway, Network, at_once, outcome
 
 from storage import networks
 from workflows import templates
@@ -110,7 +110,7 @@ def test_a_seed_that_is_not_given_is_drawn_and_kept(gateway: Gateway, seed: dict
         accepted = gateway.post("/ocpi/cpos", body).json()
         gateway.wait_until_ready(accepted["status_url"])
         found = world(gateway, accepted)
-        network = networks.get(int(accepted["cpo_id"]))
+        network = at_once(networks.get, int(accepted["cpo_id"]))
         assert network is not None
         gateway.delete(accepted["destroy_url"])
         again = world(gateway, gateway.ready(**{**ORDER, "seed": network.seed}))
@@ -136,7 +136,7 @@ def test_the_largest_seed_is_one(gateway: Gateway) -> None:
 def test_an_emsp_network_has_drivers_whom_a_peer_lists_and_asks_for(gateway: Gateway) -> None:
     accepted = gateway.ready(template="emsp-drivers", role="emsp", country_code="NL", party_id="DEP")
     assert ("EMSP", True) == (accepted["party"]["role"], accepted["ocpi_peer_url"].endswith("/emsp/versions"))
-    found = networks.get(int(accepted["cpo_id"]))
+    found = at_once(networks.get, int(accepted["cpo_id"]))
     assert found is not None
     peer = Network(gateway.node, found).peer(("NL", "TNM"))
 

@@ -13,7 +13,7 @@ import requests
 from gateway_orders import BOOK, example
 from inspection import contents, moved
 from jwts import AUDIENCE, ISSUER, OTHER_RSA_KEY, SECRET, forged, signed
-from nodes import Gateway, Network, Node, outcome, refusal, switch_to
+from nodes import Gateway, Network, Node, at_once, outcome, refusal, switch_to
 
 from storage import keys, networks
 
@@ -98,7 +98,7 @@ def homes(node: Node) -> tuple[Home, Home, Home]:
 
 def network_of(home: Home) -> Network:
     """The network, with tokens of every kind to be had."""
-    found = networks.get(int(home.ids["cpo_id"]))
+    found = at_once(networks.get, int(home.ids["cpo_id"]))
     assert found is not None
     return Network(home.gateway.node, found)
 
@@ -131,9 +131,11 @@ NOBODIES: dict[str, Callable[[Home], str | None]] = {
 
 def revoked(home: Home) -> str:
     """A key of the organization that is no more."""
-    name = next(k.organization for k in keys.listed() if k.organization_id == home.gateway.organization_id)
-    minted = keys.mint(name, "user")
-    assert keys.revoke(minted.id)
+    name = next(
+        k.organization for k in at_once(keys.listed) if k.organization_id == home.gateway.organization_id
+    )
+    minted = at_once(keys.mint, name, "user")
+    assert at_once(keys.revoke, minted.id)
     return minted.key
 
 
@@ -239,7 +241,7 @@ def test_both_roles_may_read_all_that_is_theirs(
 ) -> None:
     home = homes[0]
     own = home.gateway.organization_id
-    name = next(k.organization for k in keys.listed() if k.organization_id == own)
+    name = next(k.organization for k in at_once(keys.listed) if k.organization_id == own)
     colleague = home.gateway.node.gateway(role, name)
     boss = home.gateway.node.gateway("admin")
 
@@ -255,7 +257,9 @@ def test_an_organization_that_is_not_there_is_403(
     homes: tuple[Home, Home, Home], operation: Operation, role: str
 ) -> None:
     home, foreign = homes[0], homes[2]
-    name = next(k.organization for k in keys.listed() if k.organization_id == home.gateway.organization_id)
+    name = next(
+        k.organization for k in at_once(keys.listed) if k.organization_id == home.gateway.organization_id
+    )
     colleague = home.gateway.node.gateway(role, name)
     wrong = [UNKNOWN, "x", "x" * 64, "x" * 5000, "", name, f"{UNKNOWN}, {UNKNOWN}", "' OR 1=1"]
     if role == "user":
@@ -289,11 +293,11 @@ def test_an_admin_acts_at_home_or_where_it_says(admin: Gateway, gateway: Gateway
 
 
 def test_a_revoked_key_is_nobody_at_once(node: Node) -> None:
-    minted = keys.mint("revoked-soon", "user")
+    minted = at_once(keys.mint, "revoked-soon", "user")
     gateway = Gateway(node, minted.key)
     assert 200 == gateway.get("/ocpi/cpos").status_code
 
-    assert keys.revoke(minted.id)
+    assert at_once(keys.revoke, minted.id)
 
     assert 401 == refusal(gateway.get("/ocpi/cpos"))[0]
 

@@ -207,9 +207,9 @@ def test_a_refused_request_stores_no_key(gateway: Gateway, order: Order, key: st
 
 def test_a_request_that_found_no_party_stores_no_key(gateway: Gateway, key: str) -> None:
     signs = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    with database.transaction():
+    with database.transaction() as transaction:
         for party in (f"A{m}{n}" for m in signs for n in signs):
-            networks.create(gateway.organization_id, "CPO", ("FR", party), "taken")
+            networks.create(transaction, gateway.organization_id, "CPO", ("FR", party), "taken")
 
     assert 409 == gateway.post("/ocpi/cpos", NETWORK, Idempotency_Key=key).status_code
     assert 0 == kept(gateway)

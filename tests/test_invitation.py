@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from gateway_orders import BOOK
-from nodes import Gateway, outcome
+from nodes import Gateway, at_once, outcome
 from peers import PeerServer
 
 from storage import access, connections
@@ -52,7 +52,7 @@ def test_a_pasted_snippet_registers_the_partner(
     assert '"status_code":1000' in done.stdout
     assert ["/versions", "/2.1.1"] == [call["path"] for call in peer.seen]
     assert {f"Token {peer.token}"} == {call["authorization"] for call in peer.seen}
-    [connection] = connections.of_network(int(accepted["cpo_id"]))
+    [connection] = at_once(connections.of_network, int(accepted["cpo_id"]))
     assert (peer.party, peer.versions_url) == (connection.party, connection.versions_url)
 
 
@@ -79,12 +79,14 @@ def test_a_second_partner_that_pastes_does_not_replace_the_first(gateway: Gatewa
     network_id = int(accepted["cpo_id"])
     snippet = accepted["roam_helper"]["register_snippet"]
     # The second partner gets the same command, with a Token A of its own as `scripts/invite` makes one.
-    another = snippet.replace(accepted["token_a"], access.mint(access.REGISTRATION, network_id))
+    another = snippet.replace(accepted["token_a"], at_once(access.mint, access.REGISTRATION, network_id))
     with PeerServer(("DE", "OTH")) as second:
         for pasted, partner in ((snippet, peer), (another, second)):
             assert '"status_code":1000' in paste(pasted, variables(partner)).stdout
 
-    assert {("NL", "TNM"), ("DE", "OTH")} == {each.party for each in connections.of_network(network_id)}
+    assert {("NL", "TNM"), ("DE", "OTH")} == {
+        each.party for each in at_once(connections.of_network, network_id)
+    }
 
 
 def test_the_payload_is_the_credentials_object_of_the_network(gateway: Gateway) -> None:

@@ -24,6 +24,15 @@ ONLY_IN = {
     ("sqlalchemy", "sqlmodel", "alembic", "psycopg", "sqlite3"): ("storage/",),
     ("dbos",): ("workflows/",),
 }
+# A second connection inside a transaction waits on SQLite for the lock that its own caller holds.
+OPENING = {"database.connect", "database.transaction", "sqlalchemy.create_engine"}
+OWN_ENGINES = {
+    "storage/database.py",
+    "storage/migrations/env.py",  # Alembic runs outside the program's transactions
+    "storage/readiness.py",  # its write must neither wait for nor occupy a connection of a request
+    "storage/slots.py",  # the advisory lock lives as long as the connection that took it
+}
+
 PRODUCT = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (
@@ -93,6 +102,14 @@ def test_a_package_is_used_only_where_it_belongs(file: str) -> None:
     ]
 
     assert [] == wrong
+
+
+@pytest.mark.parametrize("file", [f for f in PRODUCT if f.startswith("storage/") and f not in OWN_ENGINES])
+def test_storage_opens_no_connection_of_its_own(file: str) -> None:
+    calls = {ast.unparse(node.func) for node in ast.walk(tree(file)) if isinstance(node, ast.Call)}
+
+    assert set() == calls & OPENING
+    assert set() == set(imports(file)) & {f"storage.{name}" for name in OPENING}
 
 
 @pytest.mark.parametrize(

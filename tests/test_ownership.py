@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 from examples import example
-from nodes import Client, Network, Node, outcome
+from nodes import Client, Network, Node, at_once, outcome
 
 from storage import connections
 
@@ -127,7 +127,7 @@ def test_the_same_id_from_two_parties_is_two_objects(node: Node, case: Case) -> 
 @pytest.mark.parametrize("case", OBJECTS, ids=lambda case: case[2])
 def test_a_peer_writes_under_every_party_it_is_allowed_and_under_no_other(node: Node, case: Case) -> None:
     peer = network_of(node, case[0]).peer()
-    connections.allow(peer.connection_id, [("NL", "ABC"), ("DE", "XYZ")])
+    at_once(connections.allow, peer.connection_id, [("NL", "ABC"), ("DE", "XYZ")])
     for party in (("NL", "TNM"), ("NL", "ABC"), ("DE", "XYZ")):
         peer.party = party
         url = push(peer, case)
@@ -143,7 +143,7 @@ def test_a_peer_writes_under_every_party_it_is_allowed_and_under_no_other(node: 
 @pytest.mark.ocpi(107)
 def test_what_one_peer_is_allowed_another_is_not(emsp: Network) -> None:
     allowed, other = emsp.peer(("NL", "TNM")), emsp.peer(("NL", "OTH"))
-    connections.allow(allowed.connection_id, [STRANGER])
+    at_once(connections.allow, allowed.connection_id, [STRANGER])
     url = allowed.at("tariffs", "12", party=STRANGER)
 
     assert (201, 1000) == outcome(allowed.put(url, example("Tariff")))

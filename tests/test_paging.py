@@ -11,11 +11,11 @@ import pytest
 import requests
 import sqlalchemy
 from examples import example
-from nodes import Client, Network, Node, Party, outcome, switch_to
+from nodes import Client, Network, Node, Party, at_once, outcome, switch_to
 
 from storage import cdrs, database, instants, locations, sessions, tariffs, tokens
 
-STORE: dict[str, tuple[str, str, Callable[[int, Party, dict[str, Any]], object]]] = {
+STORE: dict[str, tuple[str, str, Callable[..., object]]] = {
     "locations": ("Location", "id", locations.put),
     "sessions": ("Session", "id", sessions.put),
     "cdrs": ("CDR", "id", cdrs.post),
@@ -52,10 +52,15 @@ class Listing:
         schema, name, store = STORE[self.module]
         if "auth_id" in example(schema):
             changes["auth_id"] = auth_id
-        with database.transaction():
+        with database.transaction() as transaction:
             for key in keys:
                 body = example(schema, **{name: key}, **changes)
-                store(self.network.id, self.owner, {**body, "last_updated": at or body["last_updated"]})
+                store(
+                    transaction,
+                    self.network.id,
+                    self.owner,
+                    {**body, "last_updated": at or body["last_updated"]},
+                )
 
     def get(self, **query: Any) -> requests.Response:
         """One page."""
@@ -97,7 +102,7 @@ def opened(network: Network, module: str) -> Listing:
     reader = network.peer()
     own = (network.role, module) in OWN
     if own and module in ("sessions", "cdrs"):  # those of the peer's own drivers
-        tokens.put(network.id, reader.party, example("Token", auth_id=AUTH_ID))
+        at_once(tokens.put, network.id, reader.party, example("Token", auth_id=AUTH_ID))
     return Listing(network, module, reader, network.network.party if own else reader.party)
 
 
@@ -272,7 +277,9 @@ def test_a_peer_sees_and_counts_only_what_is_its_own(listing: Listing) -> None:
     """Locations and tariffs of a CPO and tokens of an eMSP are for every peer; the rest is not."""
     other = listing.network.peer(("BE", "TNM"))
     if listing.network.role == "cpo":  # so the CPO knows whose drivers they are
-        tokens.put(listing.network.id, other.party, example("Token", uid="X", auth_id="BE-TNM-DRIVER"))
+        at_once(
+            tokens.put, listing.network.id, other.party, example("Token", uid="X", auth_id="BE-TNM-DRIVER")
+        )
     shared = (listing.network.role, listing.module) in OWN and listing.module not in ("sessions", "cdrs")
     theirs = listing
     if (listing.network.role, listing.module) in PUSHED:

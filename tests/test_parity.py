@@ -20,7 +20,7 @@ import schemathesis
 import stock
 from examples import example
 from furnished import quiet_logs, stores
-from nodes import ROOT, Network, Node, switch_to
+from nodes import ROOT, Network, Node, at_once, switch_to
 from surface import IDS, OPERATIONS, PARTY, PEER, Operation
 
 from handlers import contract
@@ -263,9 +263,9 @@ class Both:
         peer = network.peer(PEER)
         assert peer.token
         for kind in ("registration", "callback", "operator"):
-            self.tokens[network.role, kind] = access.mint(kind, network.id)
+            self.tokens[network.role, kind] = at_once(access.mint, kind, network.id)
         self.tokens[network.role, "peer"] = peer.token
-        self.uid = commands.record(network.id, peer.connection_id, commands.SENT, IDS["command"], {})
+        self.uid = at_once(commands.record, network.id, peer.connection_id, commands.SENT, IDS["command"], {})
         for operation, kind, url, body in stores(network.role, PARTY):
             stored = probe(operation.method, url, body, role=network.role, token=kind)
             answer, text = self.ask(stored)

@@ -8,7 +8,7 @@ import pytest
 from examples import example
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nodes import Client, Network, Node, outcome, until_served
+from nodes import Client, Network, Node, at_once, outcome, until_served
 
 from storage import instants, remarks
 
@@ -52,7 +52,7 @@ def exact(peer: Client, url: str, *without: str) -> str:
 
 
 def stale_remarks(peer: Client, network: Network) -> int:
-    known = remarks.on(network.id, peer.connection_id)
+    known = at_once(remarks.on, network.id, peer.connection_id)
     return sum(remark.count for remark in known if remark.kind == remarks.STALE)
 
 

@@ -1,7 +1,7 @@
 """Whose a session or a CDR is: the peer that named its driver first, and nobody else. Security S6."""
 
 from examples import example
-from nodes import Node
+from nodes import Node, at_once
 from surface import PARTY, PEER
 from test_bola import Victim
 
@@ -49,7 +49,7 @@ def test_a_cdr_that_names_another_party_is_data_and_never_theirs(node: Node) -> 
     """Security S6."""
     network = node.network("EMSP", PARTY)
     one, other = network.peer(PEER), network.peer(("BE", "OTH"))
-    connections.allow(other.connection_id, [("BE", "ALS")])
+    at_once(connections.allow, other.connection_id, [("BE", "ALS")])
     foreign = example("CDR", country_code="BE", party_id="OTH", owner="BE/OTH", id="FOREIGN")
     foreign["location"]["operator"] = {"name": "BE/OTH"}
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from nodes import Client, Network, Node, outcome
+from nodes import Client, Network, Node, at_once, outcome
 from peers import PeerServer, Reply, envelope
 
 import errors
@@ -62,7 +62,7 @@ def test_we_ask_for_versions_and_details_then_post_and_keep_token_c(
     assert (peer.party, peer.token, "REGISTERED") == (link.party, link.token, link.state)
     assert peer.versions_url == link.versions_url
     assert f"{peer.url}/2.1.1/tokens" == link.endpoints["tokens"]
-    assert link == connections.of_party(network.id, peer.party)
+    assert link == at_once(connections.of_party, network.id, peer.party)
     for method, path in sent:
         assert f"{method} {peer.url}{path}" in steps
     body = peer.requests("POST", CREDENTIALS)[0]["body"]
@@ -106,7 +106,7 @@ def test_we_do_not_post_to_a_peer_that_lacks_an_endpoint(
         join(network, peer)
 
     assert [("GET", "/versions", TOKEN_A), ("GET", "/2.1.1", TOKEN_A)] == calls(peer)
-    assert [] == connections.of_network(network.id)
+    assert [] == at_once(connections.of_network, network.id)
 
 
 @pytest.mark.ocpi(75, 79)
@@ -117,7 +117,7 @@ def test_we_do_not_post_to_a_peer_without_2_1_1(network: Network, peer: PeerServ
         join(network, peer)
 
     assert [("GET", "/versions", TOKEN_A)] == calls(peer)
-    assert [] == connections.of_network(network.id)
+    assert [] == at_once(connections.of_network, network.id)
 
 
 @pytest.mark.ocpi(79)
@@ -132,7 +132,7 @@ def test_when_the_peer_refuses_nothing_is_kept_and_the_token_we_sent_is_dead(
     with pytest.raises(errors.PeerUnusable):
         join(network, peer)
 
-    assert [] == connections.of_network(network.id)
+    assert [] == at_once(connections.of_network, network.id)
     client = given(network, peer)
     assert (401, 2000) == outcome(client.get(network.versions_url))
     peer.answers.clear()
@@ -155,7 +155,7 @@ def test_credentials_that_cannot_be_used_are_not_kept(
     with pytest.raises(errors.PeerUnusable):
         join(cpo, peer)
 
-    assert [] == connections.of_network(cpo.id)
+    assert [] == at_once(connections.of_network, cpo.id)
     assert not works(given(cpo, peer))
 
 
@@ -172,7 +172,7 @@ def test_a_peer_at_an_address_that_is_not_allowed_is_not_called(cpo: Network) ->
     with pytest.raises(errors.PeerUnusable):
         registration.join(cpo.network, "http://169.254.169.254/versions", TOKEN_A)
 
-    assert [] == connections.of_network(cpo.id)
+    assert [] == at_once(connections.of_network, cpo.id)
 
 
 @pytest.mark.ocpi(72, 83)
@@ -315,7 +315,7 @@ def test_leaving_a_peer_that_fails_ends_it_here_all_the_same(network: Network, p
 
 def stored(network: Network, peer: PeerServer) -> Link:
     """The connection as it is stored now."""
-    found = connections.of_party(network.id, peer.party)
+    found = at_once(connections.of_party, network.id, peer.party)
     assert found is not None
     return found
 
@@ -326,6 +326,6 @@ def test_our_own_networks_register_with_each_other(cpo: Network, emsp: Network) 
 
     assert ("NL", "DEM") == link.party
     assert works(cpo.node.client(link.token, "cpo"))
-    back = connections.of_party(cpo.id, ("NL", "DEP"))
+    back = at_once(connections.of_party, cpo.id, ("NL", "DEP"))
     assert back is not None
     assert works(cpo.node.client(back.token, "emsp"))

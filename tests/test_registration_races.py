@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from nodes import Client, Gateway, Network, Node, outcome
+from nodes import Client, Gateway, Network, Node, at_once, outcome
 from peers import PeerServer, Reply, envelope
 
 import errors
@@ -67,7 +67,7 @@ def test_a_renewal_that_was_running_when_the_peer_unregistered_gives_no_token(
     response = client.put("credentials", peer.credentials(token="b2"))
 
     assert (401, 2000) == outcome(response)
-    link = connections.of_party(cpo.id, peer.party)
+    link = at_once(connections.of_party, cpo.id, peer.party)
     assert link is not None
     assert ("UNREGISTERED", None) == (link.state, link.token)
     assert not works(client)
@@ -90,7 +90,7 @@ def test_a_renewal_with_a_stolen_token_does_not_survive_a_new_registration(
 
     assert (401, 2000) == outcome(response)
     assert works(owner[0])
-    link = connections.of_party(cpo.id, peer.party)
+    link = at_once(connections.of_party, cpo.id, peer.party)
     assert link is not None
     assert "fresh" == link.token
 
@@ -174,7 +174,7 @@ def test_a_rotation_that_was_running_when_the_peer_unregistered_is_dropped(
     with pytest.raises(errors.Conflict):
         registration.rotate(network.network, link)
 
-    stored = connections.of_party(network.id, peer.party)
+    stored = at_once(connections.of_party, network.id, peer.party)
     assert stored is not None
     assert ("UNREGISTERED", None) == (stored.state, stored.token)
     sent = peer.requests("PUT", CREDENTIALS)[0]["body"]["token"]
@@ -236,7 +236,7 @@ def test_leaving_does_not_end_a_registration_that_came_meanwhile(network: Networ
     registration.leave(link)
 
     assert works(fresh[0])
-    stored = connections.of_party(network.id, peer.party)
+    stored = at_once(connections.of_party, network.id, peer.party)
     assert stored is not None
     assert ("REGISTERED", "fresh") == (stored.state, stored.token)
 
@@ -271,7 +271,7 @@ def test_endpoints_of_unknown_modules_are_not_looked_at(cpo: Network, peer: Peer
 
     register(cpo, peer)
 
-    link = connections.of_party(cpo.id, peer.party)
+    link = at_once(connections.of_party, cpo.id, peer.party)
     assert link is not None
     assert {"credentials": f"{peer.url}{CREDENTIALS}"} == link.endpoints
 
@@ -337,8 +337,8 @@ def test_the_tokens_of_a_deleted_network_answer_with_the_reason(gateway: Gateway
 def test_a_revoked_key_answers_with_the_reason(node: Node) -> None:
     from storage import keys  # noqa: PLC0415  (the only test that revokes)
 
-    minted = keys.mint("revoked", keys.USER)
-    assert keys.revoke(minted.id)
+    minted = at_once(keys.mint, "revoked", keys.USER)
+    assert at_once(keys.revoke, minted.id)
 
     response = Gateway(node, minted.key).get("/ocpi/cpos")
 
@@ -348,7 +348,7 @@ def test_a_revoked_key_answers_with_the_reason(node: Node) -> None:
 @pytest.mark.ocpi(8)
 @pytest.mark.parametrize("form", ["{token}", "Bearer {token}", "Token", "Token{token}", ""])
 def test_a_header_without_the_word_token_is_told_the_form(cpo: Network, form: str) -> None:
-    token = access.mint(access.OPERATOR, cpo.id)
+    token = at_once(access.mint, access.OPERATOR, cpo.id)
     client = cpo.node.client(None, "cpo")
 
     response = client.request("GET", "credentials", headers={"Authorization": form.format(token=token)})
@@ -357,7 +357,7 @@ def test_a_header_without_the_word_token_is_told_the_form(cpo: Network, form: st
 
 
 def test_a_token_in_base64_is_recognized_and_not_accepted(cpo: Network) -> None:
-    token = access.mint(access.OPERATOR, cpo.id)
+    token = at_once(access.mint, access.OPERATOR, cpo.id)
     encoded = base64.b64encode(token.encode()).decode()
 
     response = cpo.node.client(encoded, "cpo").get("credentials")

@@ -11,7 +11,7 @@ from gateway_orders import example, misfit
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
-from nodes import Client, Gateway, Network, Node, outcome, refusal
+from nodes import Client, Gateway, Network, Node, at_once, outcome, refusal
 
 from storage import instants, networks
 
@@ -42,7 +42,7 @@ class Stand:
         self.id = job["results"]["created"][0]["id"]
         self.url = f"{self.list_url}/{self.id}"
         self.operator = gateway.operator(accepted)
-        found = networks.get(int(accepted["cpo_id"]))
+        found = at_once(networks.get, int(accepted["cpo_id"]))
         assert found is not None
         self.peer = Network(gateway.node, found).peer()
 

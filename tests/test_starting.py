@@ -41,7 +41,7 @@ def with_engine(new_site: Sites) -> Site:
     site = new_site()
     with switch_to(site.environment):
         engine.migrate()
-        database.close()
+        database.dispose()
     return site
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import hatchery
 import pytest
-from nodes import ROOT, Network, Node, outcome
+from nodes import ROOT, Network, Node, at_once, outcome
 from peers import PeerServer, envelope
 
 from storage import connections
@@ -175,6 +175,6 @@ def test_the_registration_of_one_network_at_another_runs_from_the_terminal(cpo: 
 
     assert 0 == joined.returncode, joined.stderr
     assert "registered with NL/DEM" in joined.stdout
-    link = connections.of_party(cpo.id, ("XZ", party))
+    link = at_once(connections.of_party, cpo.id, ("XZ", party))
     assert link is not None
     assert (200, 1000) == outcome(node.client(link.token, "emsp").get("tokens"))

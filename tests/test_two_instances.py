@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from examples import example
-from nodes import Client, Network, Node, outcome, switch_to
+from nodes import Client, Network, Node, at_once, outcome, switch_to
 
 from storage import connections
 from storage.connections import Link
@@ -35,7 +35,7 @@ class Side:
     def link(self, other: "Side") -> Link:
         """What is stored here of *other*."""
         with self.inside():
-            found = connections.of_party(self.network.id, other.network.network.party)
+            found = at_once(connections.of_party, self.network.id, other.network.network.party)
         assert found is not None
         return found
 

@@ -1,6 +1,7 @@
 """Waiting writers: a lock that somebody holds stops neither readers nor the program."""
 
 import contextlib
+import functools
 import sqlite3
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 import requests
 import sqlalchemy
 from examples import example
-from nodes import Client, Network, Node, outcome
+from nodes import Client, Network, Node, at_once, outcome
 
 import errors
 from storage import database, idempotency, keys
@@ -73,10 +74,10 @@ def test_readers_are_answered_while_more_writers_wait_than_there_are_threads(
     assert 201 == writes(writer, pool, 1)[0].result().status_code
 
 
-def place_is_refused(writers: database._Writers) -> bool:
-    """Does a writer get no place."""
+def slot_is_refused(writers: database._Writers) -> bool:
+    """Does a writer get no slot."""
     try:
-        with writers.place():
+        with writers.slot():
             return False
     except errors.Unavailable:
         return True
@@ -84,7 +85,7 @@ def place_is_refused(writers: database._Writers) -> bool:
 
 @pytest.fixture
 def hold() -> Iterator[Callable[[database._Writers], None]]:
-    """Takes a place in a thread of its own, and gives it back when the test ends."""
+    """Takes a slot in a thread of its own, and gives it back when the test ends."""
     release = threading.Event()
     threads = []
 
@@ -92,7 +93,7 @@ def hold() -> Iterator[Callable[[database._Writers], None]]:
         taken = threading.Event()
 
         def keep() -> None:
-            with writers.place():
+            with writers.slot():
                 taken.set()
                 release.wait()
 
@@ -109,23 +110,24 @@ def hold() -> Iterator[Callable[[database._Writers], None]]:
 def test_no_more_writers_wait_than_may(hold: Callable[[database._Writers], None]) -> None:
     writers = database._Writers(2)
     hold(writers)
-    assert not place_is_refused(writers)
+    assert not slot_is_refused(writers)
     hold(writers)
 
-    assert place_is_refused(writers)
+    assert slot_is_refused(writers)
 
 
-def test_a_single_statement_that_writes_counts_and_one_that_reads_does_not(
+def test_a_transaction_counts_and_a_connection_for_reading_does_not(
     node: Node, hold: Callable[[database._Writers], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writers = database._Writers(2)
-    monkeypatch.setattr(database._pool(), "writers", writers)
+    monkeypatch.setattr(database, "_writers", functools.cache(lambda: writers))
     hold(writers)
     hold(writers)
 
     with pytest.raises(errors.Unavailable):
-        idempotency.purge()
-    assert [] != keys.listed()
+        at_once(idempotency.purge)
+    with database.connect() as connection:
+        assert [] != keys.listed(connection)
     assert node.client(None).get("/health").ok
 
 
@@ -137,5 +139,5 @@ def test_when_the_others_have_waited_long_a_writer_is_refused_at_once(
     monkeypatch.setattr(database, "_BRIEF_SECONDS", 3600)
     writers._began = {who: began - 3601 for who, began in writers._began.items()}
 
-    assert place_is_refused(writers)  # if it waited, for an hour
+    assert slot_is_refused(writers)  # if it waited, for an hour
     writers._began = dict.fromkeys(writers._began, time.monotonic())

@@ -140,9 +140,9 @@ class failing:  # noqa: N801  (used as a function)
             self.drop = [f"DROP TRIGGER {self.name} ON {table}", f"DROP FUNCTION {self.name}()"]
 
     def _run(self, statements: list[str]) -> None:
-        with database.statement() as connection:
+        with database.transaction() as transaction:
             for statement in statements:
-                connection.execute(sqlalchemy.text(statement))
+                transaction.execute(sqlalchemy.text(statement))
 
     def __enter__(self) -> None:
         self._run(self.make)

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 import errors
-from storage import locations, tokens
+from storage import database, locations, tokens
 from storage.access import Caller
 from storage.locations import Spot
 from storage.tokens import Standing
@@ -28,7 +28,8 @@ def authorize(caller: Caller, uid: str, kind: str, references: References | None
         errors.NotFound: there is no such token (2.1.1 names no answer; DECISIONS.md).
         errors.NotEnough: the token is restricted to some locations and none is named.
     """
-    known = tokens.standing(caller.network_id, caller.party, uid, kind)
+    with database.connect() as connection:
+        known = tokens.standing(connection, caller.network_id, caller.party, uid, kind)
     if known is None:
         raise errors.NotFound(errors.NOTHING_HERE)
     allowed = _standing(known)
@@ -80,7 +81,10 @@ def _pushed_location(caller: Caller, location_id: str) -> dict[str, Any] | None:
     """A location that the calling CPO pushed, decoded."""
     for owner in caller.owners:
         country_code, party_id = owner.split("/")
-        document = locations.get(caller.network_id, (country_code, party_id), Spot(location_id))
+        with database.connect() as connection:
+            document = locations.get(
+                connection, caller.network_id, (country_code, party_id), Spot(location_id)
+            )
         if document is not None:
             return orjson.loads(document.text)  # type: ignore[no-any-return]
     return None

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from storage import ended_tokens, erasure, idempotency, instants, jobs, networks
+from storage import database, ended_tokens, erasure, idempotency, instants, jobs, networks
 from workflows import engine, orders
 
 log = logging.getLogger("ocpi_gateway")
@@ -50,11 +50,15 @@ class Caretaker(threading.Thread):
     @staticmethod
     def end_networks() -> None:
         """End networks whose time is over and those that are half deleted; sweep what came late."""
-        for network_id in networks.doomed():
+        with database.connect() as connection:
+            doomed = networks.doomed(connection)
+            buried = networks.buried_since(connection, instants.now_ms() - _LATE_MS)
+        for network_id in doomed:
             log.info("network_ends", extra={"network": network_id})
             orders.end(network_id, ended_tokens.NETWORK_EXPIRED)
-        for network_id in networks.buried_since(instants.now_ms() - _LATE_MS):
-            erasure.erase(network_id)
+        for network_id in buried:
+            with database.transaction() as transaction:
+                erasure.erase(transaction, network_id)
 
     def reap(self) -> None:
         """Take over the jobs of dead processes."""
@@ -64,19 +68,30 @@ class Caretaker(threading.Thread):
     def reconcile() -> None:
         """A job that the engine gave up on has failed."""
         settled = instants.now_ms() - _SETTLES_MS
-        for job in jobs.unfinished():
+        with database.connect() as connection:
+            unfinished = jobs.unfinished(connection)
+        for job in unfinished:
             if job.updated_at < settled and engine.lost(job.run):
                 message = "The job ended without a result; order it again."
-                jobs.end(
-                    job.id, jobs.FAILED, {"code": "unknown_error", "message": message, "retryable": True}
-                )
+                with database.transaction() as transaction:
+                    jobs.end(
+                        transaction,
+                        job.id,
+                        jobs.FAILED,
+                        {"code": "unknown_error", "message": message, "retryable": True},
+                    )
 
     @staticmethod
     def purge() -> None:
         """Forget what is a day old."""
         before = instants.now_ms() - _KEPT_MS
-        idempotency.purge()
-        ended_tokens.purge()
-        for job_id in jobs.cancelled_before(before):
-            jobs.forget(job_id)
+        with database.transaction() as transaction:
+            idempotency.purge(transaction)
+        with database.transaction() as transaction:
+            ended_tokens.purge(transaction)
+        with database.connect() as connection:
+            cancelled = jobs.cancelled_before(connection, before)
+        for job_id in cancelled:
+            with database.transaction() as transaction:
+                jobs.forget(transaction, job_id)
         engine.purge(before)

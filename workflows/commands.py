@@ -9,7 +9,7 @@ import orjson
 
 import errors
 from settings import settings
-from storage import commands, locations, sessions
+from storage import commands, database, locations, sessions
 from storage.access import Caller
 from storage.connections import REGISTERED, Link
 from storage.instants import now_ms, parse
@@ -45,15 +45,17 @@ def receive(caller: Caller, name: str, request: Request) -> dict[str, str]:
         response, reason = "REJECTED", "unknown location"
     else:
         response, reason = _judge(location, name, request)
-    commands.record(
-        caller.network_id,
-        caller.connection_id or 0,
-        commands.RECEIVED,
-        name,
-        request,
-        response,
-        reason,
-    )
+    with database.transaction() as transaction:
+        commands.record(
+            transaction,
+            caller.network_id,
+            caller.connection_id or 0,
+            commands.RECEIVED,
+            name,
+            request,
+            response,
+            reason,
+        )
     if name != "STOP_SESSION" and location is None:
         raise errors.UnknownLocation(
             f"location_id: no location {request['location_id']} here", {"result": "REJECTED"}
@@ -79,7 +81,8 @@ def _judge(location: dict[str, Any], name: str, request: Request) -> tuple[str, 
 
 
 def _judge_stop(caller: Caller, session_id: str) -> tuple[str, str]:
-    document = sessions.get(caller.network_id, caller.party, session_id, caller.addressed())
+    with database.connect() as connection:
+        document = sessions.get(connection, caller.network_id, caller.party, session_id, caller.addressed())
     if document is None or orjson.loads(document.text)["status"] in sessions.FINAL:
         return "UNKNOWN_SESSION", "no such running session of this peer"
     return "NOT_SUPPORTED", "no charge point"
@@ -87,7 +90,8 @@ def _judge_stop(caller: Caller, session_id: str) -> tuple[str, str]:
 
 def _location(caller: Caller, request: Request) -> dict[str, Any] | None:
     spot = Spot(request["location_id"])
-    document = locations.get(caller.network_id, caller.party, spot, published=True)
+    with database.connect() as connection:
+        document = locations.get(connection, caller.network_id, caller.party, spot, published=True)
     return None if document is None else orjson.loads(document.text)
 
 
@@ -102,7 +106,8 @@ def send(link: Link, name: str, request: Request) -> tuple[str, str]:
     """
     if link.state != REGISTERED or link.token is None or "commands" not in link.endpoints:
         raise errors.PeerUnusable("The peer is not registered or offers no commands.")
-    uid = commands.record(link.network_id, link.id, commands.SENT, name, request)
+    with database.transaction() as transaction:
+        uid = commands.record(transaction, link.network_id, link.id, commands.SENT, name, request)
     body = {
         **request,
         "response_url": f"{settings().base_url}/ocpi/emsp/2.1.1/commands/{name}/{uid}",
@@ -110,7 +115,8 @@ def send(link: Link, name: str, request: Request) -> tuple[str, str]:
     answer = peer.call("POST", f"{link.endpoints['commands'].rstrip('/')}/{name}", link.token, body)
     data = answer.data if isinstance(answer.data, dict) else {}
     response = str(data.get("result", "REJECTED"))[:15]
-    commands.respond(uid, response)
+    with database.transaction() as transaction:
+        commands.respond(transaction, uid, response)
     return uid, response
 
 
@@ -120,7 +126,8 @@ def conclude(caller: Caller, name: str, uid: str, body: Any) -> None:
     Raises:
         errors.NotFound: we sent no such command to the caller.
     """
-    commands.result(caller.connection_id or 0, uid, name, _result(body))
+    with database.transaction() as transaction:
+        commands.result(transaction, caller.connection_id or 0, uid, name, _result(body))
 
 
 def conclude_by_name(caller: Caller, name_or_uid: str, body: Any) -> None:
@@ -131,12 +138,15 @@ def conclude_by_name(caller: Caller, name_or_uid: str, body: Any) -> None:
     """
     connection_id = caller.connection_id or 0
     if name_or_uid in NAMES:
-        name, uid = name_or_uid, commands.only_open(connection_id, name_or_uid)
+        with database.connect() as connection:
+            name, uid = name_or_uid, commands.only_open(connection, connection_id, name_or_uid)
     else:
-        name, uid = commands.name_of(connection_id, name_or_uid) or "", name_or_uid
+        with database.connect() as connection:
+            name, uid = commands.name_of(connection, connection_id, name_or_uid) or "", name_or_uid
     if uid is None:
         raise errors.NotFound(errors.NOTHING_HERE)
-    commands.result(connection_id, uid, name, _result(body))
+    with database.transaction() as transaction:
+        commands.result(transaction, connection_id, uid, name, _result(body))
 
 
 def _result(body: Any) -> str:

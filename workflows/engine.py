@@ -40,8 +40,8 @@ class _Running:
 
     def __init__(self) -> None:
         self.slot = slots.take()
-        engine = database.engine_of_jobs()
         url = settings().database
+        engine = database.create_dbos_engine()
         config: Any = {
             "name": _NAME,
             "system_database_url": url,
@@ -121,18 +121,17 @@ def step(effect: Callable[..., None], *arguments: Any) -> None:
         raise Stopped
     running = _running[0]
 
-    def joined() -> None:
-        with database.joining(running.datasource.sql_session().connection()):
-            effect(*arguments)
+    def run_effect() -> None:
+        effect(Transaction(running.datasource.sql_session().connection()), *arguments)
 
-    running.datasource.run_tx_step({"name": "step", "isolation_level": running.isolation}, joined)
+    running.datasource.run_tx_step({"name": "step", "isolation_level": running.isolation}, run_effect)
 
 
 @functools.cache
 def _client() -> DBOSClient:
     """What puts jobs on the queue, in processes too that do not work at them."""
     return DBOSClient(
-        system_database_engine=database.engine_of_jobs(),
+        system_database_engine=database.create_dbos_engine(),
         serializer=DBOSPortableJSONSerializer(),
         application_name=_NAME,
         lazy=True,

@@ -9,6 +9,7 @@ from typing import Any
 import errors
 from settings import settings
 from storage import access, database, ended_tokens, erasure, idempotency, instants, jobs, networks
+from storage.database import Transaction
 from storage.idempotency import Use
 from storage.jobs import Job
 from storage.keys import Member
@@ -49,12 +50,12 @@ def create_network(user: Member, body: Body, key: str | None) -> Body:
         raise errors.NotFound(f"template: there is no {role} template {body['template'][:64]}")
     use = _use(user, CREATE_NETWORK, key, body)
     with database.transaction() as transaction:
-        networks.hold(user.organization_id)
-        if use is not None and (earlier := _replayed(use)):
+        networks.hold(transaction, user.organization_id)
+        if use is not None and (earlier := _replayed(transaction, use)):
             return earlier
-        _check_quotas(user.organization_id)
+        _check_quotas(transaction, user.organization_id)
         country = body["country_code"].upper()
-        party = country, free_party(user.organization_id, country, body["party_id"].upper())
+        party = country, free_party(transaction, user.organization_id, country, body["party_id"].upper())
         given = {k: v for k, v in (body.get("overrides") or {}).items() if k in templates.OVERRIDES}
         seed = body.get("seed")
         blueprint = Blueprint(
@@ -63,33 +64,48 @@ def create_network(user: Member, body: Body, key: str | None) -> Body:
             secrets.randbelow(_SEEDS) if seed is None else seed,
             {name: value for name, value in given.items() if value is not None},
         )
-        network = establish(user.organization_id, role, party, body["name_prefix"], blueprint, _expiry(body))
+        network = establish(
+            transaction, user.organization_id, role, party, body["name_prefix"], blueprint, _expiry(body)
+        )
         job_id = str(network.job_id)
         engine.enqueue(transaction, provisioning.WORKFLOW, job_id, job_id)
-        answer = accepted(network, mint(network))
+        answer = accepted(network, mint(transaction, network))
         if use is not None:
-            idempotency.keep(use, network.id, answer)
+            idempotency.keep(transaction, use, network.id, answer)
     return answer
 
 
 def establish(
-    organization_id: str, role: str, party: Party, name: str, blueprint: Blueprint, expires_at: int | None
+    transaction: Transaction,
+    organization_id: str,
+    role: str,
+    party: Party,
+    name: str,
+    blueprint: Blueprint,
+    expires_at: int | None,
 ) -> Network:
     """Store a network and the job that will fill it; nobody works at it yet."""
     job_id = str(uuid.uuid4())
     network = networks.create(
-        organization_id, role, party, name, blueprint=blueprint, job_id=job_id, expires_at=expires_at
+        transaction,
+        organization_id,
+        role,
+        party,
+        name,
+        blueprint=blueprint,
+        job_id=job_id,
+        expires_at=expires_at,
     )
     count = provisioning.plan_of(network).locations if role == CPO else 1
-    jobs.create(organization_id, network.id, jobs.NETWORK, [None] * count, jobs.PENDING, job_id)
+    jobs.create(transaction, organization_id, network.id, jobs.NETWORK, [None] * count, jobs.PENDING, job_id)
     return network
 
 
-def mint(network: Network, chosen: Tokens = Tokens("", "")) -> Tokens:
+def mint(transaction: Transaction, network: Network, chosen: Tokens = Tokens("", "")) -> Tokens:
     """A Token A and an operator token: those of *chosen*, new ones where it has none."""
     return Tokens(
-        access.mint(access.REGISTRATION, network.id, chosen=chosen.token_a),
-        access.mint(access.OPERATOR, network.id, chosen=chosen.operator_token),
+        access.mint(transaction, access.REGISTRATION, network.id, chosen=chosen.token_a),
+        access.mint(transaction, access.OPERATOR, network.id, chosen=chosen.operator_token),
     )
 
 
@@ -108,16 +124,18 @@ def create_sites(user: Member, network: Network, body: Body, key: str | None) ->
         raise errors.NotFound(f"locations.{index}.template: there is no location template {slug[:64]}")
     use = _use(user, f"{CREATE_SITES}/{network.id}", key, body)
     with database.transaction() as transaction:
-        networks.hold(user.organization_id)
-        if use is not None and (earlier := _replayed(use)):
+        networks.hold(transaction, user.organization_id)
+        if use is not None and (earlier := _replayed(transaction, use)):
             return earlier
-        _check_jobs(user.organization_id)
-        if not networks.lock(network.id):
+        _check_jobs(transaction, user.organization_id)
+        if not networks.lock(transaction, network.id):
             raise errors.NotFound(errors.NOTHING_HERE)
         prefixes = templates.automatic_prefixes(items)
         requests = [{"item": i, "prefix": p} for i, p in zip(items, prefixes, strict=True)]
         job_id = str(uuid.uuid4())
-        jobs.create(user.organization_id, network.id, jobs.SITES, requests, jobs.PROVISIONING, job_id)
+        jobs.create(
+            transaction, user.organization_id, network.id, jobs.SITES, requests, jobs.PROVISIONING, job_id
+        )
         engine.enqueue(transaction, provisioning.WORKFLOW, job_id, job_id)
         answer = {
             "job_id": job_id,
@@ -126,7 +144,7 @@ def create_sites(user: Member, network: Network, body: Body, key: str | None) ->
             "workflow_run_id": job_id,
         }
         if use is not None:
-            idempotency.keep(use, network.id, answer)
+            idempotency.keep(transaction, use, network.id, answer)
     return answer
 
 
@@ -136,29 +154,33 @@ def delete_network(organization_id: str, network_id: int) -> None:
     Raises:
         errors.NotFound: the organization never had it.
     """
-    if networks.owner_of(network_id) != organization_id:
+    with database.connect() as connection:
+        owner = networks.owner_of(connection, network_id)
+    if owner != organization_id:
         raise errors.NotFound(errors.NOTHING_HERE)
     end(network_id, ended_tokens.NETWORK_DELETED)
 
 
 def end(network_id: int, reason: str) -> None:
     """End a network: first its tokens, then its jobs, then its rows."""
-    with database.transaction():
-        networks.doom(network_id)
-        access.end_network(network_id, reason)
-    for job in jobs.of_network(network_id):
+    with database.transaction() as transaction:
+        networks.doom(transaction, network_id)
+        access.end_network(transaction, network_id, reason)
+        running = jobs.of_network(transaction, network_id)
+    for job in running:
         if not job.ended:
             engine.cancel(job.run)
-    erasure.erase(network_id)
+    with database.transaction() as transaction:
+        erasure.erase(transaction, network_id)
 
 
-def free_party(organization_id: str, country: str, wanted: str) -> str:
+def free_party(transaction: Transaction, organization_id: str, country: str, wanted: str) -> str:
     """The party id itself, or the first that is free: the last character changed, then the last two.
 
     Raises:
         errors.Conflict: all are taken.
     """
-    taken = networks.taken(organization_id, country)
+    taken = networks.taken(transaction, organization_id, country)
     free = next((p for p in _alternatives(wanted) if p not in taken), None)
     if free is None:
         raise errors.Conflict(
@@ -179,34 +201,34 @@ def _use(user: Member, operation: str, key: str | None, body: Any) -> Use | None
     return Use(user.organization_id, operation, key, idempotency.fingerprint(body))
 
 
-def _replayed(use: Use) -> Body | None:
+def _replayed(transaction: Transaction, use: Use) -> Body | None:
     """The answer that the key had the first time. Design section 6, Idempotency-Key.
 
     Raises:
         errors.Conflict: the body was another one.
     """
-    earlier = idempotency.earlier(use)
+    earlier = idempotency.earlier(transaction, use)
     if earlier is None:
         return None
     if not earlier.same:
         raise errors.Conflict("Idempotency-Key: was used with another body; nothing was done.")
     answer = earlier.answer
-    if not answer.get("token_a") or access.is_open(answer["token_a"]):
+    if not answer.get("token_a") or access.is_open(transaction, answer["token_a"]):
         return answer
     shown = {name: value for name, value in answer.items() if name not in ("operator_token", "roam_helper")}
     return {**shown, "token_a": ""}
 
 
-def _check_quotas(organization_id: str) -> None:
+def _check_quotas(transaction: Transaction, organization_id: str) -> None:
     most = settings().networks_per_organization
-    if networks.count(organization_id) >= most:
+    if networks.count(transaction, organization_id) >= most:
         raise errors.TooMany(f"The organization has {most} networks; delete one.", _RETRY_SECONDS)
-    _check_jobs(organization_id)
+    _check_jobs(transaction, organization_id)
 
 
-def _check_jobs(organization_id: str) -> None:
+def _check_jobs(transaction: Transaction, organization_id: str) -> None:
     most = settings().jobs_per_organization
-    if jobs.count_unfinished(organization_id) >= most:
+    if jobs.count_unfinished(transaction, organization_id) >= most:
         raise errors.TooMany(f"The organization has {most} jobs that are not finished.", _RETRY_SECONDS)
 
 
@@ -254,7 +276,8 @@ def network_of(user: Member, cpo_id: str) -> Network:
     Raises:
         errors.NotFound: it is not, or it has ended.
     """
-    network = networks.owned(user.organization_id, int(cpo_id))
+    with database.connect() as connection:
+        network = networks.owned(connection, user.organization_id, int(cpo_id))
     if network is None:
         raise errors.NotFound(errors.NOTHING_HERE)
     return network
@@ -262,4 +285,5 @@ def network_of(user: Member, cpo_id: str) -> Network:
 
 def job_of(network: Network) -> Job | None:
     """The job that filled, or fills, the network."""
-    return jobs.get(network.job_id) if network.job_id else None
+    with database.connect() as connection:
+        return jobs.get(connection, network.job_id) if network.job_id else None

@@ -17,6 +17,7 @@ from dbos import DBOS
 
 import errors
 from storage import database, failpoints, instants, jobs, networks, sites, tokens
+from storage.database import Transaction
 from storage.jobs import Item, Job
 from storage.networks import EMSP, Network
 from storage.sites import SitePlan
@@ -60,7 +61,7 @@ class Assignment:
     network: Network
 
 
-Effect = Callable[[Assignment, int], None]
+Effect = Callable[[Transaction, Assignment, int], None]
 """What a step stores for one item."""
 
 
@@ -74,7 +75,8 @@ def provision(job_id: str) -> None:
     except Exception as error:
         if _name(error) != _GONE:
             log.error("job_failed", extra={"job": job_id}, exc_info=error)  # noqa: TRY400  (as above)
-            jobs.end(job_id, jobs.FAILED, _failure(error))
+            with database.transaction() as transaction:
+                jobs.end(transaction, job_id, jobs.FAILED, _failure(error))
 
 
 def _assigned(job_id: str, run: str) -> Assignment | None:
@@ -83,29 +85,35 @@ def _assigned(job_id: str, run: str) -> Assignment | None:
     A run that is begun for the second time passes the job on to a fresh one: the engine would replay
     what this one has done, step by step, 4 ms each, and the job's items tell it at once.
     """
-    job = jobs.get(job_id)
-    network = networks.get(job.network_id) if job is not None else None
-    if job is None or network is None or job.ended:
-        return None
-    if jobs.begin(job_id, run, STEP):
-        return Assignment(job, network)
+    with database.transaction() as transaction:
+        job = jobs.get(transaction, job_id)
+        network = networks.get(transaction, job.network_id) if job is not None else None
+        if job is None or network is None or job.ended:
+            return None
+        if jobs.begin(transaction, job_id, run, STEP):
+            return Assignment(job, network)
     fresh = f"{job_id}.{uuid.uuid4().hex[:8]}"
     with database.transaction() as transaction:
-        if jobs.pass_on(job_id, run, fresh):
+        if jobs.pass_on(transaction, job_id, run, fresh):
             engine.enqueue(transaction, WORKFLOW, job_id, fresh)
     return None
 
 
 def _work(assignment: Assignment) -> None:
     job = assignment.job
-    first = next(iter(_surely(jobs.left, job.id, 1)), None)
+    first = next(iter(_surely(_left, job, 1)), None)
     effect = place if first is None else _surely(_come_back_to, job, first)
     for last in (False, False, True):  # more than once only after a failure that left an item open
-        for position in _surely(jobs.left, job.id):
+        for position in _surely(_left, job):
             _settle(give_up if last else effect, assignment, position)
             failpoints.reach("provision.placed")
             effect = place
     _surely(_finish, job)
+
+
+def _left(job: Job, most: int = 1_000_000) -> list[int]:
+    with database.connect() as connection:
+        return jobs.left(connection, job.id, most)
 
 
 def _settle(effect: Effect, assignment: Assignment, position: int) -> None:
@@ -121,10 +129,11 @@ def _come_back_to(job: Job, position: int) -> Effect:
     """What to do with the item at which the job starts, or starts again: an item that was begun three
     times, each at the end of a process, and never ended is given up.
     """  # noqa: D205  (one sentence)
-    item = jobs.item(job.id, position)
-    if item is not None and item.began >= _POISON:
-        return give_up
-    jobs.suspect(job.id, position)
+    with database.transaction() as transaction:
+        item = jobs.item(transaction, job.id, position)
+        if item is not None and item.began >= _POISON:
+            return give_up
+        jobs.suspect(transaction, job.id, position)
     return place
 
 
@@ -141,73 +150,73 @@ def _surely(call: Callable[..., T], *arguments: Any) -> T:
             wait = min(wait * 2, _LONGEST_WAIT)
 
 
-def place(assignment: Assignment, position: int) -> None:
-    """Store one item with all its rows, and settle it; call it inside a transaction.
+def place(transaction: Transaction, assignment: Assignment, position: int) -> None:
+    """Store one item with all its rows, and settle it.
 
     Raises:
         NetworkGone: the network is being deleted.
     """
     job, network = assignment.job, assignment.network
-    item = _open_item(assignment, position)
+    item = _open_item(transaction, assignment, position)
     if item is None:
         return
     if network.role == EMSP:
-        _enrol(network)
-        jobs.settle(job.id, position, DRIVERS, DRIVERS)
+        _enrol(transaction, network)
+        jobs.settle(transaction, job.id, position, DRIVERS, DRIVERS)
         return
     try:
         plan = _planned(assignment, item)
     except ItemRefused as refusal:
-        jobs.refuse(job.id, position, _asked_name(item), _told(refusal))
+        jobs.refuse(transaction, job.id, position, _asked_name(item), _told(refusal))
         return
-    sites.add(network.id, network.party, plan)
+    sites.add(transaction, network.id, network.party, plan)
     failpoints.reach("provision.stored")
-    jobs.settle(job.id, position, plan.id, str(plan.document.get("name", plan.id)))
+    jobs.settle(transaction, job.id, position, plan.id, str(plan.document.get("name", plan.id)))
 
 
-def give_up(assignment: Assignment, position: int) -> None:
-    """Give an item up that ends the program, or fails, again and again; call it inside a transaction.
+def give_up(transaction: Transaction, assignment: Assignment, position: int) -> None:
+    """Give an item up that ends the program, or fails, again and again.
 
     Raises:
         NetworkGone: the network is being deleted.
     """
-    item = _open_item(assignment, position)
+    item = _open_item(transaction, assignment, position)
     if item is not None:
         told = ItemRefused("unknown_error", "It was begun again and again and never ended; it is skipped.")
-        jobs.refuse(assignment.job.id, position, _asked_name(item), _told(told))
+        jobs.refuse(transaction, assignment.job.id, position, _asked_name(item), _told(told))
 
 
-def refuse_twin(assignment: Assignment, position: int) -> None:
-    """Refuse an item of which the network has something already; call it inside a transaction.
+def refuse_twin(transaction: Transaction, assignment: Assignment, position: int) -> None:
+    """Refuse an item of which the network has something already.
 
     It looks for itself: what stood in the way may be gone by now, and then the item stays open.
 
     Raises:
         NetworkGone: the network is being deleted.
     """
-    item, network = _open_item(assignment, position), assignment.network
+    item, network = _open_item(transaction, assignment, position), assignment.network
     if item is None:
         return
     try:
         plan = _planned(assignment, item)
     except ItemRefused:
         return  # not this item's failure
-    twins = sites.taken(network.id, plan.charge_points)
-    if twins or sites.exists(network.id, network.party, plan.id):
+    twins = sites.taken(transaction, network.id, plan.charge_points)
+    if twins or sites.exists(transaction, network.id, network.party, plan.id):
         what, param = (min(twins), "identity") if twins else (plan.id, "id")
         told = ItemRefused("duplicate_identity", f"The network has {what} already.", param)
-        jobs.refuse(assignment.job.id, position, _asked_name(item), _told(told))
+        jobs.refuse(transaction, assignment.job.id, position, _asked_name(item), _told(told))
 
 
-def _open_item(assignment: Assignment, position: int) -> Item | None:
+def _open_item(transaction: Transaction, assignment: Assignment, position: int) -> Item | None:
     """The item, held with its network; None if it is done already.
 
     Raises:
         NetworkGone: the network is being deleted.
     """
-    if not networks.lock(assignment.network.id):
+    if not networks.lock(transaction, assignment.network.id):
         raise NetworkGone
-    item = jobs.item(assignment.job.id, position)
+    item = jobs.item(transaction, assignment.job.id, position)
     return item if item is not None and item.state == jobs.OPEN else None
 
 
@@ -231,27 +240,38 @@ def plan_of(network: Network) -> NetworkPlan:
     )
 
 
-def _enrol(network: Network) -> None:
+def _enrol(transaction: Transaction, network: Network) -> None:
     """Store the tokens of an eMSP network."""
     now = instants.now()
     for token in plan_of(network).tokens():
-        tokens.put(network.id, network.party, {**token.body, "last_updated": now})
+        tokens.put(transaction, network.id, network.party, {**token.body, "last_updated": now})
         if token.standing or token.location_ids is not None:
             body = token.body
-            tokens.judge(
-                network.id, network.party, body["uid"], body["type"], token.standing, token.location_ids
+            tokens.set_standing(
+                transaction,
+                network.id,
+                network.party,
+                body["uid"],
+                body["type"],
+                token.standing,
+                token.location_ids,
             )
 
 
 def _finish(job: Job) -> None:
+    with database.transaction() as transaction:
+        finish(transaction, job)
+
+
+def finish(transaction: Transaction, job: Job) -> None:
     """READY when something was made, else FAILED. Design section 6, bulk results."""
-    tally = jobs.tally(job.id)
+    tally = jobs.tally(transaction, job.id)
     if tally[jobs.CREATED] or not job.total:
-        jobs.end(job.id, jobs.READY)
+        jobs.end(transaction, job.id, jobs.READY)
         return
-    first = jobs.item(job.id, 0)
+    first = jobs.item(transaction, job.id, 0)
     told = (first.error if first else None) or {}
-    jobs.end(job.id, jobs.FAILED, {"code": "location_invalid", "retryable": False, **told})
+    jobs.end(transaction, job.id, jobs.FAILED, {"code": "location_invalid", "retryable": False, **told})
 
 
 def _asked_name(item: Item) -> str | None:
@@ -278,12 +298,12 @@ def _name(error: Exception) -> str:
     return str(getattr(error, "name", None) or type(error).__name__)
 
 
-def provision_now(job_id: str) -> None:
+def provision_now(transaction: Transaction, job_id: str) -> None:
     """Do the whole job at once, without the engine: for the networks of a first start."""
-    job = jobs.get(job_id)
-    network = networks.get(job.network_id) if job is not None else None
+    job = jobs.get(transaction, job_id)
+    network = networks.get(transaction, job.network_id) if job is not None else None
     if job is None or network is None:
         raise errors.ServerError("The job is gone.")
     for position in range(job.total):
-        place(Assignment(job, network), position)
-    _finish(job)
+        place(transaction, Assignment(job, network), position)
+    finish(transaction, job)

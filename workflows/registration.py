@@ -45,7 +45,8 @@ _RETRY_SECONDS = 1
 
 def ours(caller: Caller, token: str) -> Credentials:
     """Our credentials object for the caller: our party, and the token it uses here."""
-    network = networks.get(caller.network_id)
+    with database.connect() as connection:
+        network = networks.get(connection, caller.network_id)
     if network is None:
         raise errors.NotFound(errors.NOTHING_HERE)
     return credentials_of(network, token)
@@ -67,12 +68,12 @@ def register(caller: Caller, body: Credentials) -> Credentials:
     with _exclusive(caller.token):
         stored = _look_up(body)
         failpoints.reach("post.called_back")
-        with database.transaction() as connection:
-            _lock_for(connection, caller)
-            access.spend(connection, caller.token)
-            connection_id = connections.keep(connection, caller.network_id, stored)
-            replaced = access.end_all(connection, connection_id, ended_tokens.REPLACED)
-            token = access.mint(access.PEER, caller.network_id, connection_id)
+        with database.transaction() as transaction:
+            _lock_for(transaction, caller)
+            access.spend(transaction, caller.token)
+            connection_id = connections.keep(transaction, caller.network_id, stored)
+            replaced = access.end_all(transaction, connection_id, ended_tokens.REPLACED)
+            token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
             failpoints.reach("post.written")
     failpoints.reach("post.committed")
     if replaced:
@@ -99,13 +100,13 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
     with _exclusive(caller.token):
         stored = _look_up(body)
         failpoints.reach("put.called_back")
-        with database.transaction() as connection:
-            connection_id = _lock_registered(connection, caller)
-            _require_no_exchange_of_ours(connection, caller.network_id, connection_id)
-            access.end_others(connection, caller)
-            connections.keep(connection, caller.network_id, stored)
-            access.supersede(connection, connection_id, settings().token_overlap_seconds * 1000)
-            token = access.mint(access.PEER, caller.network_id, connection_id)
+        with database.transaction() as transaction:
+            connection_id = _lock_registered(transaction, caller)
+            _require_no_exchange_of_ours(transaction, caller.network_id, connection_id)
+            access.end_others(transaction, caller)
+            connections.keep(transaction, caller.network_id, stored)
+            access.supersede(transaction, connection_id, settings().token_overlap_seconds * 1000)
+            token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
             failpoints.reach("put.written")
     failpoints.reach("put.committed")
     return ours(caller, token)
@@ -117,37 +118,37 @@ def unregister(caller: Caller) -> None:
     Raises:
         errors.Unauthorized: the token, the connection or the network ended meanwhile.
     """
-    with database.transaction() as connection:
-        connection_id = _lock_registered(connection, caller)
-        connections.end(connection, connection_id)
-        access.end_all(connection, connection_id, ended_tokens.UNREGISTERED)
+    with database.transaction() as transaction:
+        connection_id = _lock_registered(transaction, caller)
+        connections.end(transaction, connection_id)
+        access.end_all(transaction, connection_id, ended_tokens.UNREGISTERED)
 
 
-def _lock_for(connection: Transaction, caller: Caller) -> None:
+def _lock_for(transaction: Transaction, caller: Caller) -> None:
     """Lock the network's connections for an exchange that *caller* opened.
 
     Raises:
         errors.Unauthorized: the caller's token or the network has ended.
     """
-    if not connections.lock(connection, caller.network_id):
+    if not connections.lock(transaction, caller.network_id):
         raise errors.Unauthorized("The network of this token has ended.")
-    access.require_live(connection, caller)
+    access.require_live(transaction, caller)
 
 
-def _lock_registered(connection: Transaction, caller: Caller) -> int:
+def _lock_registered(transaction: Transaction, caller: Caller) -> int:
     """Lock the network's connections for a registered caller; the id of its connection.
 
     Raises:
         errors.Unauthorized: the caller's token, its registration or the network has ended.
     """
-    _lock_for(connection, caller)
+    _lock_for(transaction, caller)
     connection_id = caller.connection_id or 0
-    if not connections.is_registered(connection, connection_id):
+    if not connections.is_registered(transaction, connection_id):
         raise errors.Unauthorized("The connection of this token was unregistered.")
     return connection_id
 
 
-def _require_no_exchange_of_ours(connection: Transaction, network_id: int, connection_id: int) -> None:
+def _require_no_exchange_of_ours(transaction: Transaction, network_id: int, connection_id: int) -> None:
     """Raise while we register anew, or renew or end the connection ourselves.
 
     A registration of ours does not know its peer before the answer, so it counts for every connection.
@@ -155,8 +156,8 @@ def _require_no_exchange_of_ours(connection: Transaction, network_id: int, conne
     Raises:
         errors.TooMany: such an exchange is running.
     """
-    if connections.exchange_runs(connection, connection_id) or access.registration_runs(
-        connection, network_id
+    if connections.exchange_runs(transaction, connection_id) or access.registration_runs(
+        transaction, network_id
     ):
         raise errors.TooMany("We change this connection ourselves at the moment; try again.", _RETRY_SECONDS)
 
@@ -222,21 +223,22 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     calls = Calls.begin(report)
     calls.check(url)
     endpoints = explore(calls, url, token_a)
-    with database.transaction() as connection:
-        _lock_own(connection, network.id)
-        callback = _mint_callback(network.id)
+    with database.transaction() as transaction:
+        _lock_own(transaction, network.id)
+        callback = _mint_callback(transaction, network.id)
     failpoints.reach("join.minted")
     try:
         stored = send_credentials(calls, "POST", network, url, endpoints, token_a, callback)
     except (PeerRefused, peer.PeerUnauthorized):
-        access.withdraw(callback)
+        with database.transaction() as transaction:
+            access.withdraw(transaction, callback)
         raise
     failpoints.reach("join.answered")
-    with database.transaction() as connection:
-        _lock_own(connection, network.id)
-        connection_id = connections.keep(connection, network.id, stored)
-        access.end_all(connection, connection_id, ended_tokens.REPLACED)
-        _bind(connection, callback, connection_id)
+    with database.transaction() as transaction:
+        _lock_own(transaction, network.id)
+        connection_id = connections.keep(transaction, network.id, stored)
+        access.end_all(transaction, connection_id, ended_tokens.REPLACED)
+        _bind(transaction, callback, connection_id)
         failpoints.reach("join.written")
     failpoints.reach("join.committed")
     report(f"     registered with {'/'.join(stored.party)}")
@@ -257,26 +259,27 @@ def rotate(network: Network, link: Link, report: Report = lambda _: None) -> Lin
     calls = Calls.begin(report)
     calls.check(link.versions_url)
     endpoints = with_fallback(link, lambda t: explore(calls, link.versions_url, t), proves=False)
-    with database.transaction() as connection:
-        _begin_exchange(connection, link)
-        callback = _mint_callback(network.id, link.id)
+    with database.transaction() as transaction:
+        _begin_exchange(transaction, link)
+        callback = _mint_callback(transaction, network.id, link.id)
     failpoints.reach("rotate.minted")
     try:
         stored = with_fallback(link, lambda t: _send_renewal(calls, network, link, endpoints, t, callback))
     except (PeerRefused, peer.PeerUnauthorized):
-        access.withdraw(callback)
-        connections.end_exchange(link)
+        with database.transaction() as transaction:
+            access.withdraw(transaction, callback)
+            connections.end_exchange(transaction, link)
         raise
     except errors.PeerUnusable:
         _keep_unconfirmed(link, callback)
         raise
     failpoints.reach("rotate.answered")
-    with database.transaction() as connection:
-        _lock_unchanged(connection, link)
-        connections.keep(connection, network.id, stored)
-        access.end_superseded(connection, link.id)
-        access.supersede(connection, link.id, settings().token_overlap_seconds * 1000)
-        _bind(connection, callback, link.id)
+    with database.transaction() as transaction:
+        _lock_unchanged(transaction, link)
+        connections.keep(transaction, network.id, stored)
+        access.end_superseded(transaction, link.id)
+        access.supersede(transaction, link.id, settings().token_overlap_seconds * 1000)
+        _bind(transaction, callback, link.id)
         failpoints.reach("rotate.written")
     failpoints.reach("rotate.committed")
     report(f"     renewed with {'/'.join(stored.party)}")
@@ -307,8 +310,8 @@ def leave(link: Link, report: Report = lambda _: None) -> None:
         errors.Conflict, errors.NotFound: as in `rotate`.
     """
     _require_registered(link)
-    with database.transaction() as connection:
-        _begin_exchange(connection, link)
+    with database.transaction() as transaction:
+        _begin_exchange(transaction, link)
     calls, url = Calls.begin(report), link.endpoints.get("credentials", "")
     try:
         answer = with_fallback(link, lambda t: calls.send("DELETE", url, t))
@@ -319,12 +322,12 @@ def leave(link: Link, report: Report = lambda _: None) -> None:
 
 def _end_here(link: Link) -> bool:
     """End the connection unless it changed; False if it did."""
-    with database.transaction() as connection:
-        alive = connections.lock(connection, link.network_id)
-        if not (alive and connections.is_unchanged(connection, link)):
+    with database.transaction() as transaction:
+        alive = connections.lock(transaction, link.network_id)
+        if not (alive and connections.is_unchanged(transaction, link)):
             return False
-        connections.end(connection, link.id)
-        access.end_all(connection, link.id, ended_tokens.UNREGISTERED)
+        connections.end(transaction, link.id)
+        access.end_all(transaction, link.id, ended_tokens.UNREGISTERED)
         return True
 
 
@@ -343,7 +346,8 @@ def with_fallback(link: Link, call: Callable[[str], Any], *, proves: bool = True
             raise
         return call(former)
     if proves and link.former_peer_token is not None:
-        connections.forget_former_token(link)
+        with database.transaction() as transaction:
+            connections.forget_former_token(transaction, link)
     return result
 
 
@@ -352,67 +356,68 @@ def _require_registered(link: Link) -> None:
         raise errors.PeerUnusable(f"{'/'.join(link.party)} is not registered.")
 
 
-def _lock_own(connection: Transaction, network_id: int) -> None:
+def _lock_own(transaction: Transaction, network_id: int) -> None:
     """Lock the connections of a network of ours.
 
     Raises:
         errors.NotFound: the network ended.
     """
-    if not connections.lock(connection, network_id):
+    if not connections.lock(transaction, network_id):
         raise errors.NotFound("The network has ended.")
 
 
-def _lock_unchanged(connection: Transaction, link: Link) -> None:
+def _lock_unchanged(transaction: Transaction, link: Link) -> None:
     """Lock the network's connections, and check that *link* is still the registration.
 
     Raises:
         errors.Conflict: the peer registered anew, unregistered, or renewed its credentials.
         errors.NotFound: the network ended.
     """
-    _lock_own(connection, link.network_id)
-    if not connections.is_unchanged(connection, link):
+    _lock_own(transaction, link.network_id)
+    if not connections.is_unchanged(transaction, link):
         raise errors.Conflict("The connection changed meanwhile; the result of this exchange is dropped.")
 
 
-def _begin_exchange(connection: Transaction, link: Link) -> None:
+def _begin_exchange(transaction: Transaction, link: Link) -> None:
     """Mark that we renew or end *link* ourselves.
 
     Raises:
         errors.Conflict: the connection changed, or another exchange of ours with this peer is running.
         errors.NotFound: the network ended.
     """
-    _lock_unchanged(connection, link)
-    if connections.exchange_runs(connection, link.id):
+    _lock_unchanged(transaction, link)
+    if connections.exchange_runs(transaction, link.id):
         raise errors.Conflict("Another exchange with this peer is running.")
-    connections.begin_exchange(connection, link, longest_exchange())
+    connections.begin_exchange(transaction, link, longest_exchange())
 
 
-def _mint_callback(network_id: int, connection_id: int | None = None) -> str:
+def _mint_callback(transaction: Transaction, network_id: int, connection_id: int | None = None) -> str:
     """A token that the peer calls us back with; of a connection if it is registered already."""
-    return access.mint(access.CALLBACK, network_id, connection_id, round(longest_exchange() * 1000))
+    lives_ms = round(longest_exchange() * 1000)
+    return access.mint(transaction, access.CALLBACK, network_id, connection_id, lives_ms)
 
 
-def _bind(connection: Transaction, callback: str, connection_id: int) -> None:
+def _bind(transaction: Transaction, callback: str, connection_id: int) -> None:
     """Make the callback token the peer's Token C.
 
     Raises:
         errors.Conflict: the callback token has ended, so the exchange took too long.
     """
-    if not access.bind(connection, callback, connection_id):
+    if not access.bind(transaction, callback, connection_id):
         raise errors.Conflict("The exchange took too long; its result is dropped.")
 
 
 def _keep_unconfirmed(link: Link, callback: str) -> None:
     """The answer to a rotation got lost: the peer may use the new token already, so it becomes valid."""
-    with database.transaction() as connection:
-        alive = connections.lock(connection, link.network_id)
-        if alive and connections.is_unchanged(connection, link):
-            access.bind(connection, callback, link.id)
-    connections.end_exchange(link)
+    with database.transaction() as transaction:
+        if connections.lock(transaction, link.network_id) and connections.is_unchanged(transaction, link):
+            access.bind(transaction, callback, link.id)
+        connections.end_exchange(transaction, link)
 
 
 def _stored_link(network: Network, stored: Peer) -> Link:
-    link = connections.of_party(network.id, stored.party)
+    with database.connect() as connection:
+        link = connections.of_party(connection, network.id, stored.party)
     if link is None:
         raise errors.NotFound("The network has ended.")
     return link

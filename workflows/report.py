@@ -1,6 +1,6 @@
 """A network on one page, in Markdown. gateway-api.md 6.3."""
 
-from storage import access, sites
+from storage import access, database, sites
 from storage.networks import EMSP, Network
 from storage.sites import Site
 from workflows.exchange import versions_url
@@ -22,7 +22,8 @@ def of(network: Network) -> str:
         "",
     ]
     if network.role != EMSP:
-        seen, total = sites.page(network, 0, _MOST)
+        with database.connect() as connection:
+            seen, total = sites.page(connection, network, 0, _MOST)
         lines += [f"## Locations ({total})", *(_line(site) for site in seen), ""]
     return "\n".join([*lines, "## Token A", _token_a(network)]) + "\n"
 
@@ -35,5 +36,6 @@ def _line(site: Site) -> str:
 
 def _token_a(network: Network) -> str:
     """It was shown once; here stands how it ends, and whether it still opens the door."""
-    unused = access.invitations(network.id)
+    with database.connect() as connection:
+        unused = access.invitations(connection, network.id)
     return "\n".join(f"`…{last4}` (not used yet)" for last4 in unused) or "used"

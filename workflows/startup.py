@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from settings import PREFIX, settings
 from storage import database, installation, keys, networks, schema, secrets
+from storage.database import Transaction
 from storage.networks import CPO, EMSP, Blueprint, Network
 from workflows import engine, orders, provisioning, templates
 from workflows.exchange import versions_url
@@ -32,17 +33,32 @@ def prepare() -> list[Invitation]:
         errors.CannotStart: the database, or the secret key, cannot be used.
     """
     with database.startup_lock():
-        schema.migrate()
+        engine.migrate()
+        _migrate()
         engine.migrate()
         _match_secret_key()
         _look_at_admin_token()
-        if not settings().demo or networks.any_existed():
+        with database.connect() as connection:
+            is_first = not networks.any_existed(connection)
+        if not settings().demo or not is_first:
             if settings().demo_tokens:
                 log.warning("The DEMO tokens are ignored: only a first start with DEMO uses them.")
             return []
-        with database.transaction():
-            organization = networks.organization(DEMO_ORGANIZATION)
-            return [_demo(organization, *each) for each in _DEMO]
+        with database.transaction() as transaction:
+            organization = networks.organization(transaction, DEMO_ORGANIZATION)
+            return [_demo(transaction, organization, *each) for each in _DEMO]
+
+
+def _migrate() -> None:
+    """Bring the database to the newest schema. One that is up to date is only read."""
+    with database.connect() as connection:
+        version = schema.version(connection)
+    if version == schema.newest():
+        return
+    if version is None:
+        with database.transaction() as transaction:
+            schema.drop_empty_tables(transaction)
+    schema.upgrade(version)
 
 
 def _match_secret_key() -> None:
@@ -50,36 +66,44 @@ def _match_secret_key() -> None:
 
     A database of schema version 0001 has no check value. It takes the key that opens something it holds.
     """
-    check = installation.key_check()
-    stored = list(installation.ciphertexts()) if check is None else [check]
+    with database.connect() as connection:
+        check = installation.key_check(connection)
+        stored = installation.ciphertexts(connection) if check is None else [check]
     if stored and not any(map(secrets.opens, stored)):
         raise secrets.wrong_key("The secret key is not the one of this database.")
     if check is not None:
         return
     secrets.create_key()
-    with database.transaction():
-        if not networks.any_organization():
-            keys.add_first_admin(networks.organization(DEMO_ORGANIZATION), secrets.create_admin_token())
-        installation.add()
+    with database.transaction() as transaction:
+        if not networks.any_organization(transaction):
+            organization = networks.organization(transaction, DEMO_ORGANIZATION)
+            keys.add_first_admin(transaction, organization, secrets.create_admin_token())
+        installation.add(transaction)
 
 
 def _look_at_admin_token() -> None:
     """Say so if the administrator's token that this process was given opens nothing."""
     token = secrets.admin_token()
-    if token is not None and not keys.is_admin(token):
+    if token is None:
+        return
+    with database.connect() as connection:
+        is_admin = keys.is_admin(connection, token)
+    if not is_admin:
         given = "ADMIN_TOKEN" if settings().admin_token else secrets.admin_token_file()
         remedy = "`scripts/keys mint --organization NAME --role admin` makes a new one"
         log.warning("%s is ignored: it is not a live key of an administrator; %s.", given, remedy)
 
 
-def _demo(organization: str, role: str, party: tuple[str, str], slug: str) -> Invitation:
+def _demo(
+    transaction: Transaction, organization: str, role: str, party: tuple[str, str], slug: str
+) -> Invitation:
     template = templates.network_template(slug, role)
     if template is None:
         raise LookupError(slug)
     blueprint = Blueprint(template.slug, template.version, _DEMO_SEED, {})
-    network = orders.establish(organization, role, party, "demo", blueprint, None)
-    provisioning.provision_now(str(network.job_id))
-    return Invitation(network, orders.mint(network, _chosen_tokens(role)))
+    network = orders.establish(transaction, organization, role, party, "demo", blueprint, None)
+    provisioning.provision_now(transaction, str(network.job_id))
+    return Invitation(network, orders.mint(transaction, network, _chosen_tokens(role)))
 
 
 def _chosen_tokens(role: str) -> Tokens:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 import errors
 from settings import PREFIX
-from storage import access, connections, instants, jobs, keys, networks
+from storage import access, connections, database, instants, jobs, keys, networks
 from storage.connections import Link
 from storage.networks import Network
 from storage.objects import Party
@@ -82,8 +82,10 @@ def invite(arguments: list[str]) -> None:
     )
     parser.add_argument("--as", dest="ours", required=True, metavar="NL/DEM", type=_party, help="our party")
     network = _network(_parse(parser, arguments).ours)
+    with database.transaction() as transaction:
+        token_a = access.mint(transaction, access.REGISTRATION, network.id)
     print(f"versions URL    {exchange.versions_url(network.role)}")  # noqa: T201  (for a person)
-    print(f"Token A         {access.mint(access.REGISTRATION, network.id)}")  # noqa: T201  (likewise)
+    print(f"Token A         {token_a}")  # noqa: T201  (likewise)
 
 
 def keys_command(arguments: list[str]) -> None:
@@ -101,16 +103,22 @@ def keys_command(arguments: list[str]) -> None:
     act.add_parser("revoke", parents=[_SERVER], help="end a key").add_argument("id")
     given = _parse(parser, arguments)
     if given.act == "list":
-        for known in keys.listed():
+        with database.connect() as connection:
+            known_keys = keys.listed(connection)
+        for known in known_keys:
             made = instants.text(known.created_at)[:10]
             _say(f"{known.id:36}  {known.role:5}  ...{known.last4}  {made}  {known.organization}")
     elif given.act == "mint":
-        minted = keys.mint(given.organization, given.role)
+        with database.transaction() as transaction:
+            minted = keys.mint(transaction, given.organization, given.role)
         _say(f"id            {minted.id}")
         _say(f"organization  {minted.organization_id}    ({given.organization})")
         _say(f"key           {minted.key}    (shown this once)")
-    elif not keys.revoke(given.id):
-        sys.exit(f"there is no key {given.id}; scripts/keys list tells which there are")
+    else:
+        with database.transaction() as transaction:
+            revoked = keys.revoke(transaction, given.id)
+        if not revoked:
+            sys.exit(f"there is no key {given.id}; scripts/keys list tells which there are")
 
 
 def jobs_command(arguments: list[str]) -> None:
@@ -121,10 +129,11 @@ def jobs_command(arguments: list[str]) -> None:
         description="A durable job: its state, what is done, why it failed.",
     )
     parser.add_argument("job_id", help="as the answer to the order said: job_id or workflow_run_id")
-    job = jobs.get(_parse(parser, arguments).job_id)
+    job_id = _parse(parser, arguments).job_id
+    with database.connect() as connection:
+        job, tally = jobs.get(connection, job_id), jobs.tally(connection, job_id)
     if job is None:
         sys.exit("there is no such job; those of deleted networks are kept for a day if they were running")
-    tally = jobs.tally(job.id)
     shown = {
         "job": job.id,
         "what": f"{job.kind} of network {job.network_id}",
@@ -169,16 +178,19 @@ def _party(text: str) -> Party:
 
 
 def _network(party: Party) -> Network:
-    found = networks.of_party(party)
+    with database.connect() as connection:
+        found = networks.of_party(connection, party)
     if len(found) != 1:
         sys.exit(f"{len(found)} networks are {'/'.join(party)}; one is needed")
     return found[0]
 
 
 def _link(network: Network, party: Party) -> Link:
-    link = connections.of_party(network.id, party)
+    with database.connect() as connection:
+        link = connections.of_party(connection, network.id, party)
     if link is None:
-        known = ", ".join("/".join(each.party) for each in connections.of_network(network.id))
+        with database.connect() as connection:
+            known = ", ".join("/".join(each.party) for each in connections.of_network(connection, network.id))
         sys.exit(f"no connection with {'/'.join(party)}; known are: {known or 'none'}")
     return link
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import errors
 from handlers import shown
-from storage import sites
+from storage import database, sites
 from storage.keys import Member
 from storage.networks import CPO, Network
 from workflows import orders, templates
@@ -16,7 +16,8 @@ Body = dict[str, Any]
 def list_locations(user: Member, cpo_id: str, page: int, limit: int) -> Body:
     """The locations, oldest first."""
     network = orders.network_of(user, cpo_id)
-    found, total = sites.page(network, (page - 1) * limit, limit)
+    with database.connect() as connection:
+        found, total = sites.page(connection, network, (page - 1) * limit, limit)
     return {
         "data": [shown.site(network, each) for each in found],
         "total": total,
@@ -44,17 +45,21 @@ def update_location(user: Member, cpo_id: str, location_id: str, body: Body) -> 
     change = {name: value for name, value in body.items() if name in templates.CHANGEABLE}
     if change:
         to = functools.partial(templates.update_document, change=change)
-        sites.revise(network, location_id, to, public=change.get("public"))
+        with database.transaction() as transaction:
+            sites.revise(transaction, network, location_id, to, public=change.get("public"))
     return _site(network, location_id)
 
 
 def delete_location(user: Member, cpo_id: str, location_id: str) -> None:
     """Take a location away; peers see its EVSEs as REMOVED."""
-    sites.delete(orders.network_of(user, cpo_id), location_id)
+    network = orders.network_of(user, cpo_id)
+    with database.transaction() as transaction:
+        sites.delete(transaction, network, location_id)
 
 
 def _site(network: Network, location_id: str) -> Body:
-    site = sites.get(network, location_id)
+    with database.connect() as connection:
+        site = sites.get(connection, network, location_id)
     if site is None:
         raise errors.NotFound(errors.NOTHING_HERE)
     return shown.site(network, site)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from handlers import shown
-from storage import networks
+from storage import database, networks
 from storage.keys import Member
 from workflows import orders, report
 
@@ -12,7 +12,8 @@ Body = dict[str, Any]
 
 def list_networks(user: Member, page: int, limit: int) -> Body:
     """The organization's networks, oldest first."""
-    found, total = networks.page(user.organization_id, (page - 1) * limit, limit)
+    with database.connect() as connection:
+        found, total = networks.page(connection, user.organization_id, (page - 1) * limit, limit)
     return {"data": shown.networks(found), "total": total, "page": page, "limit": limit}
 
 

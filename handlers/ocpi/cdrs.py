@@ -6,7 +6,7 @@ from urllib.parse import quote
 from handlers.envelope import Answer, found
 from handlers.listing import Asked, window
 from settings import settings
-from storage import cdrs
+from storage import cdrs, database
 from storage.access import Caller
 from storage.objects import Document, Page, Party, Stored
 
@@ -15,13 +15,15 @@ from storage.objects import Document, Page, Party, Stored
 
 def list_cdrs(user: Caller, **asked: Unpack[Asked]) -> Page:
     """Our CDRs; a peer sees those of its own drivers."""
-    return cdrs.page(user.network_id, window(asked), user.addressed())
+    with database.connect() as connection:
+        return cdrs.page(connection, user.network_id, window(asked), user.addressed())
 
 
 def get_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
     """One of our CDRs."""
     party = user.own(country_code, party_id)
-    return found(cdrs.get(user.network_id, party, cdr_id, user.addressed()))
+    with database.connect() as connection:
+        return found(cdrs.get(connection, user.network_id, party, cdr_id, user.addressed()))
 
 
 def post_cdr(user: Caller, body: dict[str, Any]) -> Answer:
@@ -34,12 +36,14 @@ def post_cdr(user: Caller, body: dict[str, Any]) -> Answer:
 
 def list_received_cdrs(user: Caller, **asked: Unpack[Asked]) -> Page:
     """What peers sent; a peer sees its own."""
-    return cdrs.page(user.network_id, window(asked), user.pushed())
+    with database.connect() as connection:
+        return cdrs.page(connection, user.network_id, window(asked), user.pushed())
 
 
 def get_received_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
     """A CDR as it is stored here."""
-    return found(cdrs.get(user.network_id, user.readable(country_code, party_id), cdr_id))
+    with database.connect() as connection:
+        return found(cdrs.get(connection, user.network_id, user.readable(country_code, party_id), cdr_id))
 
 
 def post_received_cdr(user: Caller, body: dict[str, Any]) -> Answer:
@@ -48,6 +52,7 @@ def post_received_cdr(user: Caller, body: dict[str, Any]) -> Answer:
 
 
 def _post(user: Caller, party: Party, role: str, body: dict[str, Any]) -> Answer:
-    outcome, kept_id = cdrs.post(user.network_id, party, body)
+    with database.transaction() as transaction:
+        outcome, kept_id = cdrs.post(transaction, user.network_id, party, body)
     place = f"{settings().base_url}/ocpi/{role}/2.1.1/cdrs/{party[0]}/{party[1]}/{quote(kept_id, safe='')}"
     return Answer(created=outcome is Stored.CREATED, location=place)

@@ -6,7 +6,7 @@ import errors
 from handlers.envelope import Answer, found, stored
 from handlers.listing import Asked, window
 from handlers.patch import over, same
-from storage import locations
+from storage import database, locations
 from storage.access import Caller
 from storage.locations import Spot
 from storage.objects import Document, Page
@@ -16,7 +16,10 @@ from storage.objects import Document, Page
 
 def list_locations(user: Caller, **asked: Unpack[Asked]) -> Page:
     """Our locations; a peer sees those that are published."""
-    return locations.page(user.network_id, window(asked), {} if user.is_operator else {"published": True})
+    with database.connect() as connection:
+        return locations.page(
+            connection, user.network_id, window(asked), {} if user.is_operator else {"published": True}
+        )
 
 
 def get_location(user: Caller, location_id: str) -> Document:
@@ -50,7 +53,8 @@ def put_location(
     party = user.own(location_or_country, evse_or_party)
     same(connector_or_location, body["id"], "id")
     _refuse_shadowing(user, body)
-    return stored(locations.put(user.network_id, party, body))
+    with database.transaction() as transaction:
+        return stored(locations.put(transaction, user.network_id, party, body))
 
 
 def patch_location(
@@ -64,11 +68,13 @@ def patch_location(
     party = user.own(location_or_country, evse_or_party)
     _refuse_shadowing(user, {"id": connector_or_location, **body})
     spot = Spot(connector_or_location)
-    locations.revise(user.network_id, party, spot, over(body, "Location"))
+    with database.transaction() as transaction:
+        locations.revise(transaction, user.network_id, party, spot, over(body, "Location"))
 
 
 def _own(user: Caller, spot: Spot) -> Document | None:
-    return locations.get(user.network_id, user.party, spot, published=not user.is_operator)
+    with database.connect() as connection:
+        return locations.get(connection, user.network_id, user.party, spot, published=not user.is_operator)
 
 
 def _refuse_shadowing(user: Caller, body: dict[str, Any]) -> None:
@@ -85,7 +91,8 @@ def _refuse_shadowing(user: Caller, body: dict[str, Any]) -> None:
 
 def list_received_locations(user: Caller, **asked: Unpack[Asked]) -> Page:
     """What peers pushed; a peer sees its own."""
-    return locations.page(user.network_id, window(asked), user.pushed())
+    with database.connect() as connection:
+        return locations.page(connection, user.network_id, window(asked), user.pushed())
 
 
 def get_received_location(user: Caller, country_code: str, party_id: str, location_id: str) -> Document:
@@ -118,7 +125,8 @@ def put_received_location(
     """A peer pushes a whole location."""
     party = user.owner(country_code, party_id)
     same(location_id, body["id"], "id")
-    return stored(locations.put(user.network_id, party, body))
+    with database.transaction() as transaction:
+        return stored(locations.put(transaction, user.network_id, party, body))
 
 
 def put_received_evse(
@@ -132,7 +140,10 @@ def put_received_evse(
     """A peer pushes an EVSE of a location that is stored here."""
     party = user.owner(country_code, party_id)
     same(evse_uid, body["uid"], "uid")
-    return stored(locations.put_part(user.network_id, party, Spot(location_id, evse_uid), body))
+    with database.transaction() as transaction:
+        return stored(
+            locations.put_part(transaction, user.network_id, party, Spot(location_id, evse_uid), body)
+        )
 
 
 def put_received_connector(
@@ -148,7 +159,8 @@ def put_received_connector(
     party = user.owner(country_code, party_id)
     same(connector_id, body["id"], "id")
     spot = Spot(location_id, evse_uid, connector_id)
-    return stored(locations.put_part(user.network_id, party, spot, body))
+    with database.transaction() as transaction:
+        return stored(locations.put_part(transaction, user.network_id, party, spot, body))
 
 
 def patch_received_location(
@@ -156,7 +168,8 @@ def patch_received_location(
 ) -> None:
     """A peer changes a location."""
     party = user.owner(country_code, party_id)
-    locations.revise(user.network_id, party, Spot(location_id), over(body, "Location"))
+    with database.transaction() as transaction:
+        locations.revise(transaction, user.network_id, party, Spot(location_id), over(body, "Location"))
 
 
 def patch_received_evse(
@@ -169,7 +182,8 @@ def patch_received_evse(
 ) -> None:
     """A peer changes an EVSE."""
     party = user.owner(country_code, party_id)
-    locations.revise(user.network_id, party, Spot(location_id, evse_uid), over(body, "EVSE"))
+    with database.transaction() as transaction:
+        locations.revise(transaction, user.network_id, party, Spot(location_id, evse_uid), over(body, "EVSE"))
 
 
 def patch_received_connector(
@@ -184,8 +198,10 @@ def patch_received_connector(
     """A peer changes a connector."""
     party = user.owner(country_code, party_id)
     spot = Spot(location_id, evse_uid, connector_id)
-    locations.revise(user.network_id, party, spot, over(body, "Connector"))
+    with database.transaction() as transaction:
+        locations.revise(transaction, user.network_id, party, spot, over(body, "Connector"))
 
 
 def _stored(user: Caller, country_code: str, party_id: str, spot: Spot) -> Document:
-    return found(locations.get(user.network_id, user.readable(country_code, party_id), spot))
+    with database.connect() as connection:
+        return found(locations.get(connection, user.network_id, user.readable(country_code, party_id), spot))

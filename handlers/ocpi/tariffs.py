@@ -5,7 +5,7 @@ from typing import Any, Unpack
 from handlers.envelope import Answer, found, stored
 from handlers.listing import Asked, window
 from handlers.patch import over, same
-from storage import tariffs
+from storage import database, tariffs
 from storage.access import Caller
 from storage.objects import Document, Page
 
@@ -14,12 +14,14 @@ from storage.objects import Document, Page
 
 def list_tariffs(user: Caller, **asked: Unpack[Asked]) -> Page:
     """Our tariffs."""
-    return tariffs.page(user.network_id, window(asked), {})
+    with database.connect() as connection:
+        return tariffs.page(connection, user.network_id, window(asked), {})
 
 
 def get_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
     """One of our tariffs."""
-    return found(tariffs.get(user.network_id, user.own(country_code, party_id), tariff_id))
+    with database.connect() as connection:
+        return found(tariffs.get(connection, user.network_id, user.own(country_code, party_id), tariff_id))
 
 
 def put_tariff(
@@ -31,7 +33,8 @@ def put_tariff(
 
 def delete_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
     """The back office deletes one of its tariffs."""
-    tariffs.delete(user.network_id, user.owner(country_code, party_id), tariff_id)
+    with database.transaction() as transaction:
+        tariffs.delete(transaction, user.network_id, user.owner(country_code, party_id), tariff_id)
 
 
 # eMSP interface
@@ -39,12 +42,16 @@ def delete_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str
 
 def list_received_tariffs(user: Caller, **asked: Unpack[Asked]) -> Page:
     """What peers pushed; a peer sees its own."""
-    return tariffs.page(user.network_id, window(asked), user.pushed())
+    with database.connect() as connection:
+        return tariffs.page(connection, user.network_id, window(asked), user.pushed())
 
 
 def get_received_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
     """A tariff as it is stored here."""
-    return found(tariffs.get(user.network_id, user.readable(country_code, party_id), tariff_id))
+    with database.connect() as connection:
+        return found(
+            tariffs.get(connection, user.network_id, user.readable(country_code, party_id), tariff_id)
+        )
 
 
 def put_received_tariff(
@@ -59,12 +66,14 @@ def patch_received_tariff(
 ) -> None:
     """A peer changes a tariff."""
     party = user.owner(country_code, party_id)
-    tariffs.revise(user.network_id, party, tariff_id, over(body, "Tariff"))
+    with database.transaction() as transaction:
+        tariffs.revise(transaction, user.network_id, party, tariff_id, over(body, "Tariff"))
 
 
 def delete_received_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
     """A peer deletes a tariff."""
-    tariffs.delete(user.network_id, user.owner(country_code, party_id), tariff_id)
+    with database.transaction() as transaction:
+        tariffs.delete(transaction, user.network_id, user.owner(country_code, party_id), tariff_id)
 
 
 def _put(
@@ -72,4 +81,5 @@ def _put(
 ) -> Answer | None:
     party = user.owner(country_code, party_id)
     same(tariff_id, body["id"], "id")
-    return stored(tariffs.put(user.network_id, party, body))
+    with database.transaction() as transaction:
+        return stored(tariffs.put(transaction, user.network_id, party, body))

@@ -5,7 +5,7 @@ from typing import Any, Unpack
 from handlers.envelope import Answer, found, stored
 from handlers.listing import Asked, window
 from handlers.patch import over, same
-from storage import tokens
+from storage import database, tokens
 from storage.access import Caller
 from storage.objects import Document, Page
 from workflows import authorization
@@ -15,7 +15,8 @@ from workflows import authorization
 
 def list_received_tokens(user: Caller, **asked: Unpack[Asked]) -> Page:
     """What peers pushed; a peer sees its own."""
-    return tokens.page(user.network_id, window(asked), user.pushed())
+    with database.connect() as connection:
+        return tokens.page(connection, user.network_id, window(asked), user.pushed())
 
 
 def get_received_token(
@@ -26,7 +27,10 @@ def get_received_token(
     type: str | None = None,  # noqa: A002  (the contract's name)
 ) -> Document:
     """A token as it is stored here."""
-    return found(tokens.get(user.network_id, user.readable(country_code, party_id), token_uid, type))
+    with database.connect() as connection:
+        return found(
+            tokens.get(connection, user.network_id, user.readable(country_code, party_id), token_uid, type)
+        )
 
 
 def put_received_token(
@@ -53,7 +57,8 @@ def patch_received_token(
 
 def list_tokens(user: Caller, **asked: Unpack[Asked]) -> Page:
     """Our drivers' tokens."""
-    return tokens.page(user.network_id, window(asked), {})
+    with database.connect() as connection:
+        return tokens.page(connection, user.network_id, window(asked), {})
 
 
 def get_token(
@@ -64,7 +69,10 @@ def get_token(
     type: str | None = None,  # noqa: A002  (the contract's name)
 ) -> Document:
     """One of our drivers' tokens."""
-    return found(tokens.get(user.network_id, user.own(country_code, party_id), token_uid, type))
+    with database.connect() as connection:
+        return found(
+            tokens.get(connection, user.network_id, user.own(country_code, party_id), token_uid, type)
+        )
 
 
 def put_token(
@@ -116,7 +124,8 @@ def _put(
 ) -> Answer | None:
     party = user.owner(country_code, party_id)
     same(token_uid, body["uid"], "uid")
-    return stored(tokens.put(user.network_id, party, body))
+    with database.transaction() as transaction:
+        return stored(tokens.put(transaction, user.network_id, party, body))
 
 
 def _patch(
@@ -128,4 +137,5 @@ def _patch(
     kind: str | None,
 ) -> None:
     party = user.owner(country_code, party_id)
-    tokens.revise(user.network_id, party, token_uid, kind, over(body, "Token"))
+    with database.transaction() as transaction:
+        tokens.revise(transaction, user.network_id, party, token_uid, kind, over(body, "Token"))

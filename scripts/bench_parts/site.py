@@ -11,8 +11,9 @@ from bench_parts.plan import FEW, FLOOR, MANY, OPERATIONS, PROGRAM
 
 from storage import database, instants, networks
 from storage.locations import LocationRow
-from storage.objects import Shelf
+from storage.objects import DocumentTable
 from tests import nodes
+from tests.nodes import at_once
 from workflows import startup
 
 WRITTEN = 100
@@ -88,7 +89,7 @@ def _insert(network: int, party: tuple[str, str], locations: Iterable[dict[str, 
     """Store many locations at once, past the program."""
     statement = sqlalchemy.insert(database.table(LocationRow))
     rows = (
-        Shelf.row(network, party, body, {"id": body["id"], "published": True}) | {"revision": 2}
+        DocumentTable.row(network, party, body, {"id": body["id"], "published": True}) | {"revision": 2}
         for body in locations
     )
     with database.transaction() as connection:
@@ -121,8 +122,8 @@ class Site:
             startup.prepare()
             made = []
             for number, role in enumerate((networks.CPO, networks.EMSP, networks.CPO)):
-                owner = networks.organization(f"bench-{number}")
-                made.append(networks.create(owner, role, CPO_PARTY, "Bench"))
+                owner = at_once(networks.organization, f"bench-{number}")
+                made.append(at_once(networks.create, owner, role, CPO_PARTY, "Bench"))
             node = nodes.Node({"OCPI_GATEWAY_PORT": "9"})
             tokens = {n.id: str(nodes.Network(node, n).peer(PEER_PARTY).token) for n in made}
             cpo, emsp, many = (network.id for network in made)
@@ -136,13 +137,13 @@ class Site:
         with nodes.switch_to(self.settings):
             _insert(self.many, CPO_PARTY, own(MANY))
             if not database.is_sqlite():  # what autovacuum does within minutes
-                with database.statement() as connection:
+                with database.connect() as connection:
                     connection.exec_driver_sql("VACUUM ANALYZE ocpi_locations")
 
     def kept(self, key: str) -> tuple[int, int, str]:
         """A location as it is stored: revision, last_updated, and the document without its id."""
         c = database.table(LocationRow).c
         statement = sqlalchemy.select(c.revision, c.last_updated, c.document).where(c.id == key)
-        with nodes.switch_to(self.settings), database.statement() as connection:
+        with nodes.switch_to(self.settings), database.connect() as connection:
             row = connection.execute(statement).one()
         return row.revision, row.last_updated, row.document.replace(key, "KEY")

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from storage import database, failpoints, jobs, sites
+from storage.database import Transaction
 from storage.sites import ChargePointPlan, EvsePlan, SitePlan
 from workflows import engine, templates
 
@@ -31,11 +32,16 @@ def held_back(module: ModuleType, name: str) -> Iterator[tuple[Callable[..., Any
 
 
 def effect_first(effect: Callable[..., None], *arguments: Any) -> None:
-    with held_back(jobs, "settle") as (settle, calls), database.transaction():
-        effect(*arguments)
+    with held_back(jobs, "settle") as (settle, calls), database.transaction() as transaction:
+        effect(transaction, *arguments)
     if calls:
         failpoints.reach("broken.between")
-    step(lambda: [settle(*each) for each in calls] and None)
+
+    def settle_all(transaction: Transaction) -> None:
+        for _, *each in calls:
+            settle(transaction, *each)
+
+    step(settle_all)
 
 
 def record_first(effect: Callable[..., None], *arguments: Any) -> None:
@@ -43,9 +49,9 @@ def record_first(effect: Callable[..., None], *arguments: Any) -> None:
         step(effect, *arguments)
     if calls:
         failpoints.reach("broken.between")
-    with database.transaction():
-        for each in calls:
-            add(*each)
+    with database.transaction() as transaction:
+        for _, *each in calls:
+            add(transaction, *each)
 
 
 def fresh_plan(item: Any, _job_id: str, *more: Any) -> SitePlan:

@@ -11,41 +11,43 @@ import threading
 import time
 from typing import Any
 
-from storage.objects import Body, Shelf, Stored
+from storage import database, locations
+from storage.objects import Body, DocumentTable, Locked, Stored
 
 SECONDS = 0.03
-put, revise = Shelf.put, Shelf.revise
+put, revise, update = locations.put, locations.revise, DocumentTable.update
 
 
-def later(call: Any, *args: Any, **more: Any) -> None:
-    threading.Timer(SECONDS, call, args, more).start()
+def later(call: Any, *args: Any) -> None:
+    def run() -> None:
+        with database.transaction() as transaction:
+            call(transaction, *args)
+
+    threading.Timer(SECONDS, run).start()
 
 
-def early_put(*args: Any) -> Stored:
+def early_put(_connection: Any, *args: Any) -> Stored:
     later(put, *args)
     return Stored.CREATED
 
 
-def early_revise(*args: Any, **more: Any) -> bool:
-    later(revise, *args, **more)
-    return True
+def early_revise(_transaction: Any, *args: Any) -> None:
+    later(revise, *args)
 
 
-def halved_put(shelf: Shelf, network_id: int, party: Any, body: Body, columns: Any) -> Stored:
-    outcome = put(shelf, network_id, party, {**body, "address": "-"}, columns)
+def halved_put(connection: Any, network_id: int, party: Any, body: Body) -> Stored:
+    outcome = put(connection, network_id, party, {**body, "address": "-"})
     time.sleep(SECONDS)
-    put(shelf, network_id, party, body, columns)
+    put(connection, network_id, party, body)
     return outcome
 
 
-def halved_revise(*args: Any, change: Any, **more: Any) -> bool:
-    def half(old: Body) -> Body | None:
-        new = change(old)
-        return None if new is None else {**new, "address": old["address"]}
-
-    revise(*args, change=half, **more)
+def halved_update(table: DocumentTable, transaction: Any, locked: Locked, body: Body, **columns: Any) -> None:
+    update(table, transaction, locked, {**body, "address": locked.body["address"]}, **columns)
+    transaction.exec_driver_sql("COMMIT")
     time.sleep(SECONDS)
-    return revise(*args, change=change, **more)
+    transaction.exec_driver_sql("BEGIN IMMEDIATE" if database.is_sqlite() else "BEGIN")
+    update(table, transaction, locked, body, **columns)
 
 
 match os.environ.get("BROKEN"):
@@ -54,9 +56,9 @@ match os.environ.get("BROKEN"):
 
         server.CROWDED = 2.0
     case "early":
-        Shelf.put, Shelf.revise = early_put, early_revise  # type: ignore[method-assign, assignment]
+        locations.put, locations.revise = early_put, early_revise  # type: ignore[assignment]
     case "halves":
-        Shelf.put, Shelf.revise = halved_put, halved_revise  # type: ignore[method-assign, assignment]
+        locations.put, DocumentTable.update = halved_put, halved_update  # type: ignore[assignment, method-assign]
     case "effect first" | "record first" as order:
         import apart  # only here: the other variants start without the engine
 

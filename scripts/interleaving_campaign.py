@@ -89,7 +89,7 @@ def main() -> int:
 def model() -> Iterator[Model]:
     """A model on a database of its own, in memory where the machine has such a folder."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
-        environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_THREADS": "8"}
+        environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_SECRET_KEY": "model"}
         with switch_to(environment):
             schema.upgrade(None)
             made = Model(assemble(faces()))

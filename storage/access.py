@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
 import errors
-from storage import database, ended_tokens, instants, secrets
+from storage import connections, database, ended_tokens, instants, secrets
 from storage.connections import CONNECTIONS
 from storage.database import Connection, Transaction
 from storage.networks import CPO, NETWORKS
@@ -215,7 +215,12 @@ def identify(connection: Connection, token: str) -> Caller | None:
 
 
 def confirm(transaction: Transaction, caller: Caller) -> None:
-    """Record the first use of a Token C, which ends the tokens that it replaces."""
+    """Record the first use of a Token C, which ends the tokens that it replaces.
+
+    It locks the network's connections first, as an exchange does: PostgreSQL would end one of the two as a
+    deadlock otherwise.
+    """
+    connections.lock(transaction, caller.network_id)
     digest = secrets.digest(caller.token)
     created_at = transaction.execute(_CONFIRM, {"d": digest, "now": instants.now_ms()}).scalar()
     if created_at is not None:

@@ -16,7 +16,7 @@ from peers import PeerServer
 from storage import access, database, ended_tokens, instants, jobs, networks
 from storage.schema import METADATA
 
-NOBODYS = {"gw_organizations", "gw_keys", "gw_job_items"}
+NOBODYS = {"gw_organizations", "gw_keys", "gw_job_items", "gw_installation", "ocpi_ended_tokens"}
 """Tables of ours without a network; the items of a job are looked for by the job."""
 KEPT = {"gw_tombstones", "gw_jobs"}
 LONG = {"locations": 100, "chargers_per_location": 50}

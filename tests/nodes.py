@@ -157,7 +157,7 @@ class Node:
         self._out = self._log.with_name("stdout.log")
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._process = self._launch(more)
-        recording.node_started(self.url, self.environment["OCPI_GATEWAY_DATABASE_URL"])
+        recording.node_started(self.url, self.environment.get("OCPI_GATEWAY_DATABASE_URL", ""))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(requests.RequestException):

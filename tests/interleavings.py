@@ -72,7 +72,7 @@ class World:
 
     sides: dict[str, Side]
     tokens: set[str] = field(default_factory=set)
-    """Digests of the tokens that came to be."""
+    """Digests of every token minted."""
     dead: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
     operations: set[str] = field(default_factory=set)

@@ -35,7 +35,7 @@ def helper(network: Network, token_a: str) -> dict[str, Any]:
 
 
 def _register_command(role: str, token_a: str) -> str:
-    """A curl that posts the credentials of whoever pastes it.
+    """A curl that posts the credentials of the partner that runs it.
 
     Every value that differs between partners is a shell variable: credentials of the same party
     replace its registration. A shell in which one is not set prints what to set and does not call.

@@ -61,7 +61,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class PeerConnection:
     """A stored connection, as a caller of peers needs it. The peer's tokens are encrypted.
 
     *peer_token* is different ciphertext each time that credentials are stored, so it also tells one
@@ -181,7 +181,7 @@ def is_registered(connection: Connection, connection_id: int) -> bool:
     return row is not None and row.state == REGISTERED
 
 
-def is_unchanged(connection: Connection, link: Link) -> bool:
+def is_unchanged(connection: Connection, link: PeerConnection) -> bool:
     """Is the connection still the registration that *link* was read from."""
     row = connection.execute(_STATE, {"k_id": link.id}).first()
     return row is not None and (row.state, row.peer_token) == (REGISTERED, link.peer_token)
@@ -193,13 +193,13 @@ def exchange_runs(connection: Connection, connection_id: int) -> bool:
     return until is not None and until > instants.now_ms()
 
 
-def begin_exchange(transaction: Transaction, link: Link, seconds: float) -> None:
+def begin_exchange(transaction: Transaction, link: PeerConnection, seconds: float) -> None:
     """Mark that we renew or end this connection ourselves, for at most *seconds*."""
     until = instants.now_ms() + round(seconds * 1000)
     transaction.execute(_BEGIN_EXCHANGE, {"k_id": link.id, "until": until})
 
 
-def end_exchange(transaction: Transaction, link: Link) -> None:
+def end_exchange(transaction: Transaction, link: PeerConnection) -> None:
     """The exchange is over and has changed nothing."""
     transaction.execute(_END_EXCHANGE, {"k_id": link.id, "k_peer_token": link.peer_token})
 
@@ -209,7 +209,7 @@ def end(transaction: Transaction, connection_id: int) -> None:
     transaction.execute(_END, {"k_id": connection_id, "now": instants.now_ms()})
 
 
-def forget_former_token(transaction: Transaction, link: Link) -> None:
+def forget_former_token(transaction: Transaction, link: PeerConnection) -> None:
     """The peer's newer token has proven itself, so the one before it is dropped."""
     transaction.execute(_FORGET_FORMER, {"k_id": link.id, "k_peer_token": link.peer_token})
 
@@ -220,20 +220,20 @@ def allow(transaction: Transaction, connection_id: int, parties: list[Party]) ->
     transaction.execute(_ALLOW, {"k_id": connection_id, "also": also})
 
 
-def of_party(connection: Connection, network_id: int, party: Party) -> Link | None:
+def of_party(connection: Connection, network_id: int, party: Party) -> PeerConnection | None:
     """The connection with *party*, or None."""
     values = {"network_id": network_id, "country_code": party[0], "party_id": party[1]}
     row = connection.execute(_OF_PARTY, values).first()
     return _link(row) if row else None
 
 
-def of_network(connection: Connection, network_id: int) -> list[Link]:
+def of_network(connection: Connection, network_id: int) -> list[PeerConnection]:
     """Every connection of the network, oldest first."""
     return [_link(row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id})]
 
 
-def _link(row: Any) -> Link:
-    return Link(
+def _link(row: Any) -> PeerConnection:
+    return PeerConnection(
         id=row.id,
         network_id=row.network_id,
         party=(row.country_code, row.party_id),

@@ -33,8 +33,11 @@ Detail = dict[str, Any]
 """A provisioning error: code, message, and where it helps param, step, retryable."""
 
 
-class JobRow(SQLModel, table=True):
-    """One job of `total` items; `run`: the workflow that works at it, `began`: whether it has begun."""
+class Job(SQLModel, table=True):
+    """One job of `total` items. Instants in milliseconds.
+
+    `run`: the workflow that works on it, `began`: whether that has begun.
+    """
 
     __tablename__ = "gw_jobs"
     __table_args__ = (Index("ix_gw_jobs_organization_status", "organization_id", "status"),)
@@ -52,6 +55,16 @@ class JobRow(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
     provisioned_at: int | None = Field(default=None, sa_type=BigInteger)
+
+    @property
+    def ended(self) -> bool:
+        """Is it READY or FAILED."""
+        return self.status in ENDED
+
+    @property
+    def failure(self) -> Detail | None:
+        """Why it failed, if it did."""
+        return None if self.error is None else orjson.loads(self.error)
 
 
 class JobItemRow(SQLModel, table=True):
@@ -71,34 +84,6 @@ class JobItemRow(SQLModel, table=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A job as it stands. Instants in milliseconds."""
-
-    id: str
-    organization_id: str
-    network_id: int
-    kind: str
-    run: str
-    status: str
-    step: str | None
-    total: int
-    error: str | None
-    created_at: int
-    updated_at: int
-    provisioned_at: int | None
-
-    @property
-    def ended(self) -> bool:
-        """Is it READY or FAILED."""
-        return self.status in ENDED
-
-    @property
-    def failure(self) -> Detail | None:
-        """Why it failed, if it did."""
-        return None if self.error is None else orjson.loads(self.error)
-
-
-@dataclass(frozen=True, slots=True)
 class Item:
     """One item of a job."""
 
@@ -111,16 +96,13 @@ class Item:
     error: Detail | None
 
 
-JOBS = database.table(JobRow)
+JOBS = database.table(Job)
 ITEMS = database.table(JobItemRow)
 
 _j, _i = JOBS.c, ITEMS.c
-_COLUMNS = [_j[name] for name in Job.__slots__]
-_GET = sqlalchemy.select(*_COLUMNS).where(_j.id == bindparam("id"))
-_OWNED = sqlalchemy.select(*_COLUMNS).where(
-    _j.id == bindparam("id"), _j.network_id == bindparam("network_id")
-)
-_UNFINISHED = sqlalchemy.select(*_COLUMNS).where(_j.status.not_in([bindparam("ready"), bindparam("failed")]))
+_GET = sqlalchemy.select(Job).where(_j.id == bindparam("id"))
+_OWNED = sqlalchemy.select(Job).where(_j.id == bindparam("id"), _j.network_id == bindparam("network_id"))
+_UNFINISHED = sqlalchemy.select(Job).where(_j.status.not_in([bindparam("ready"), bindparam("failed")]))
 _COUNT_UNFINISHED = (
     sqlalchemy.select(sqlalchemy.func.count())
     .select_from(JOBS)
@@ -129,7 +111,7 @@ _COUNT_UNFINISHED = (
         _j.status.in_([bindparam("pending"), bindparam("provisioning")]),
     )
 )
-_OF_NETWORK = sqlalchemy.select(*_COLUMNS).where(_j.network_id == bindparam("network_id"))
+_OF_NETWORK = sqlalchemy.select(Job).where(_j.network_id == bindparam("network_id"))
 _BEGIN = (
     sqlalchemy.update(JOBS)
     .where(
@@ -241,25 +223,24 @@ def create(
 
 def get(connection: Connection, job_id: str) -> Job | None:
     """The job, or None."""
-    row = connection.execute(_GET, {"id": job_id}).first()
-    return Job(*row) if row else None
+    found = database.rows(connection, _GET, {"id": job_id})
+    return found[0] if found else None
 
 
 def of(connection: Connection, network_id: int, job_id: str, kind: str) -> Job | None:
     """The job of *kind* with this id, if it is the network's; else None."""
-    row = connection.execute(_OWNED, {"id": job_id, "network_id": network_id}).first()
-    job = Job(*row) if row else None
-    return job if job is not None and job.kind == kind else None
+    found = database.rows(connection, _OWNED, {"id": job_id, "network_id": network_id})
+    return found[0] if found and found[0].kind == kind else None
 
 
 def of_network(connection: Connection, network_id: int) -> list[Job]:
     """Every job of the network."""
-    return [Job(*row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id}).all()]
+    return database.rows(connection, _OF_NETWORK, {"network_id": network_id})
 
 
 def unfinished(connection: Connection) -> list[Job]:
     """Every job that has not ended."""
-    return [Job(*row) for row in connection.execute(_UNFINISHED, {"ready": READY, "failed": FAILED}).all()]
+    return database.rows(connection, _UNFINISHED, {"ready": READY, "failed": FAILED})
 
 
 def count_unfinished(connection: Connection, organization_id: str) -> int:

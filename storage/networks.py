@@ -31,8 +31,18 @@ class OrganizationRow(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
 
 
-class NetworkRow(SQLModel, table=True):
-    """A virtual charging network (CPO) or driver base (eMSP)."""
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a network is generated from; the same blueprint gives the same documents."""
+
+    template: str
+    version: int
+    seed: int
+    overrides: dict[str, int]
+
+
+class Network(SQLModel, table=True):
+    """One of our parties in one role: a charging network (CPO) or a driver base (eMSP). Instants in ms."""
 
     __tablename__ = "gw_networks"
     __table_args__ = (
@@ -40,7 +50,7 @@ class NetworkRow(SQLModel, table=True):
         {"sqlite_autoincrement": True},  # an id is never used again
     )
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
+    id: int = Field(primary_key=True, sa_type=Sequence)
     organization_id: str = Field(max_length=36, foreign_key="gw_organizations.id")
     role: str = Field(max_length=4)
     country_code: str = Field(max_length=2)
@@ -57,47 +67,6 @@ class NetworkRow(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 
-
-class TombstoneRow(SQLModel, table=True):
-    """What stays of a network that was deleted."""
-
-    __tablename__ = "gw_tombstones"
-
-    network_id: int = Field(primary_key=True, sa_type=BigInteger)
-    organization_id: str = Field(max_length=36)
-    ended_at: int = Field(sa_type=BigInteger, index=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Blueprint:
-    """What a network is generated from; the same blueprint gives the same documents."""
-
-    template: str
-    version: int
-    seed: int
-    overrides: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """One of our parties in one role. Instants in milliseconds."""
-
-    id: int
-    role: str
-    country_code: str
-    party_id: str
-    name: str
-    website: str | None
-    organization_id: str
-    template: str
-    template_version: int
-    seed: int
-    overrides: str
-    job_id: str | None
-    expires_at: int | None
-    created_at: int
-    updated_at: int
-
     @property
     def party(self) -> Party:
         """Country code and party id."""
@@ -109,29 +78,38 @@ class Network:
         return Blueprint(self.template, self.template_version, self.seed, orjson.loads(self.overrides))
 
 
+class TombstoneRow(SQLModel, table=True):
+    """What stays of a network that was deleted."""
+
+    __tablename__ = "gw_tombstones"
+
+    network_id: int = Field(primary_key=True, sa_type=BigInteger)
+    organization_id: str = Field(max_length=36)
+    ended_at: int = Field(sa_type=BigInteger, index=True)
+
+
 ORGANIZATIONS = database.table(OrganizationRow)
-NETWORKS = database.table(NetworkRow)
+NETWORKS = database.table(Network)
 TOMBSTONES = database.table(TombstoneRow)
 
 _c = NETWORKS.c
-_COLUMNS = [_c[name] for name in Network.__slots__]
 ALIVE = (_c.deleting.is_(False), or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")))
 _OF_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.name == bindparam("name"))
 _ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id"))
 _ANY_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).limit(1)
-_BY_PARTY = sqlalchemy.select(*_COLUMNS).where(
+_BY_PARTY = sqlalchemy.select(Network).where(
     _c.country_code == bindparam("country_code"),
     _c.party_id == bindparam("party_id"),
     *ALIVE,
 )
-_BY_ID = sqlalchemy.select(*_COLUMNS).where(_c.id == bindparam("network_id"), *ALIVE)
-_OWNED = sqlalchemy.select(*_COLUMNS).where(
+_BY_ID = sqlalchemy.select(Network).where(_c.id == bindparam("network_id"), *ALIVE)
+_OWNED = sqlalchemy.select(Network).where(
     _c.id == bindparam("network_id"), _c.organization_id == bindparam("organization_id"), *ALIVE
 )
 _MINE = (_c.organization_id == bindparam("organization_id"), *ALIVE)
 _COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(NETWORKS).where(*_MINE)
 _PAGE = (
-    sqlalchemy.select(*_COLUMNS)
+    sqlalchemy.select(Network)
     .where(*_MINE)
     .order_by(_c.id)
     .limit(bindparam("limit"))
@@ -228,7 +206,7 @@ def create(
         "updated_at": now,
     }
     key = transaction.execute(sqlalchemy.insert(NETWORKS).returning(_c.id), row).scalar_one()
-    return Network(**{name: row[name] for name in Network.__slots__ if name != "id"}, id=int(key))
+    return Network(**row, id=int(key))
 
 
 def any_existed(connection: Connection) -> bool:
@@ -238,22 +216,22 @@ def any_existed(connection: Connection) -> bool:
 
 def get(connection: Connection, network_id: int) -> Network | None:
     """The network with this id, or None."""
-    row = connection.execute(_BY_ID, {"network_id": network_id, "now": instants.now_ms()}).first()
-    return Network(*row) if row else None
+    found = database.rows(connection, _BY_ID, {"network_id": network_id, "now": instants.now_ms()})
+    return found[0] if found else None
 
 
 def owned(connection: Connection, organization_id: str, network_id: int) -> Network | None:
     """The network with this id, if it is the organization's; else None."""
     values = {"organization_id": organization_id, "network_id": network_id, "now": instants.now_ms()}
-    row = connection.execute(_OWNED, values).first()
-    return Network(*row) if row else None
+    found = database.rows(connection, _OWNED, values)
+    return found[0] if found else None
 
 
 def page(connection: Connection, organization_id: str, offset: int, limit: int) -> tuple[list[Network], int]:
     """The organization's networks, oldest first, and how many there are."""
     values = {"organization_id": organization_id, "now": instants.now_ms()}
-    rows = connection.execute(_PAGE, {**values, "offset": offset, "limit": limit}).all()
-    return [Network(*row) for row in rows], count(connection, organization_id)
+    found = database.rows(connection, _PAGE, {**values, "offset": offset, "limit": limit})
+    return found, count(connection, organization_id)
 
 
 def count(connection: Connection, organization_id: str) -> int:
@@ -271,7 +249,7 @@ def taken(connection: Connection, organization_id: str, country_code: str) -> se
 def of_party(connection: Connection, party: Party) -> list[Network]:
     """Every network of our party *party*, in any role and organization."""
     values = {"country_code": party[0], "party_id": party[1], "now": instants.now_ms()}
-    return [Network(*row) for row in connection.execute(_BY_PARTY, values)]
+    return database.rows(connection, _BY_PARTY, values)
 
 
 def lock(transaction: Transaction, network_id: int) -> bool:

@@ -38,7 +38,19 @@ class SiteRow(SQLModel, table=True):
     deleted_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class ChargePointRow(SQLModel, table=True):
+class ChargePointFields(SQLModel):
+    """What a virtual charge point has, planned and stored."""
+
+    identity: str = Field(max_length=34)
+    brand_slug: str = Field(max_length=64)
+    model_slug: str = Field(max_length=64)
+    name: str | None = Field(default=None, max_length=255)
+    connector_type: str = Field(max_length=16)
+    ocpp_version: str = Field(max_length=9)
+    ws_url: str | None = Field(default=None, max_length=255)
+
+
+class ChargePointRow(ChargePointFields, table=True):
     """A virtual charge point."""
 
     __tablename__ = "gw_charge_points"
@@ -50,13 +62,6 @@ class ChargePointRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
     network_id: int = Field(sa_type=BigInteger)
     location_id: str = Field(max_length=39)
-    identity: str = Field(max_length=34)
-    brand_slug: str = Field(max_length=64)
-    model_slug: str = Field(max_length=64)
-    name: str | None = Field(default=None, max_length=255)
-    connector_type: str = Field(max_length=16)
-    ocpp_version: str = Field(max_length=9)
-    ws_url: str | None = Field(default=None, max_length=255)
 
 
 class RoutingRow(SQLModel, table=True):
@@ -87,17 +92,9 @@ class EvsePlan:
     connector_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChargePointPlan:
+class ChargePointPlan(ChargePointFields):
     """A virtual charge point to be."""
 
-    identity: str
-    brand_slug: str
-    model_slug: str
-    name: str | None
-    connector_type: str
-    ocpp_version: str
-    ws_url: str | None
     evses: tuple[EvsePlan, ...]
 
 
@@ -123,18 +120,10 @@ class Routing:
     connector_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChargePoint:
+class ChargePoint(ChargePointFields):
     """A virtual charge point, as it is stored."""
 
     id: int
-    identity: str
-    brand_slug: str
-    model_slug: str
-    name: str | None
-    connector_type: str
-    ocpp_version: str
-    ws_url: str | None
     routing: tuple[Routing, ...]
 
 
@@ -192,7 +181,7 @@ _PAGE = (
 _ONE = sqlalchemy.select(*_SEEN).select_from(_JOINED).where(*_LIVE, _l.id == bindparam("id"))
 _COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(_JOINED).where(*_LIVE)
 _CHARGE_POINTS = (
-    sqlalchemy.select(CHARGE_POINTS)
+    sqlalchemy.select(ChargePointRow)
     .where(_p.network_id == bindparam("network_id"), _p.location_id.in_(bindparam("ids", expanding=True)))
     .order_by(_p.id)
 )
@@ -291,8 +280,7 @@ def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan)
 def _add_charge_point(
     transaction: Transaction, network_id: int, location_id: str, plan: ChargePointPlan
 ) -> None:
-    row = {name: getattr(plan, name) for name in ChargePointPlan.__slots__ if name != "evses"}
-    row |= {"network_id": network_id, "location_id": location_id}
+    row = {**plan.model_dump(exclude={"evses"}), "network_id": network_id, "location_id": location_id}
     key = transaction.execute(_ADD_CHARGE_POINT, row).scalar_one()
     plugs = [
         {
@@ -350,7 +338,7 @@ def _equipped(
     connection: Connection, network_id: int, location_ids: list[str]
 ) -> dict[str, tuple[ChargePoint, ...]]:
     """The charge points of each location."""
-    found = connection.execute(_CHARGE_POINTS, {"network_id": network_id, "ids": location_ids}).all()
+    found = database.rows(connection, _CHARGE_POINTS, {"network_id": network_id, "ids": location_ids})
     plugs = connection.execute(_ROUTING, {"ids": [row.id for row in found]}).all()
     routing: dict[int, list[Routing]] = {}
     for plug in plugs:
@@ -358,9 +346,9 @@ def _equipped(
         routing.setdefault(plug.charge_point_id, []).append(made)
     equipped: dict[str, tuple[ChargePoint, ...]] = {}
     for row in found:
-        told = {name: getattr(row, name) for name in ChargePoint.__slots__ if name != "routing"}
-        made_of = ChargePoint(**told, routing=tuple(routing.get(row.id, ())))
-        equipped[row.location_id] = (*equipped.get(row.location_id, ()), made_of)
+        fields = row.model_dump(exclude={"network_id", "location_id"})
+        charge_point = ChargePoint(**fields, routing=tuple(routing.get(fields["id"], ())))
+        equipped[row.location_id] = (*equipped.get(row.location_id, ()), charge_point)
     return equipped
 
 

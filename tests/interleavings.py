@@ -22,7 +22,7 @@ import werkzeug.test
 import errors
 from storage import access, connections, database, ended_tokens, instants, networks, secrets
 from storage.access import ACCESS, PEER, REGISTRATION
-from storage.connections import REGISTERED, Link
+from storage.connections import REGISTERED, PeerConnection
 from storage.networks import CPO, EMSP, NETWORKS
 from workflows import exchange, orders, peer, registration
 
@@ -49,7 +49,7 @@ class Side:
         """The network's id."""
         return self.network.id
 
-    def link(self) -> Link | None:
+    def link(self) -> PeerConnection | None:
         """The connection with the other side, as this side stores it."""
         other = PARTIES[EMSP if self.network.role == CPO else CPO]
         with database.connect() as connection:

@@ -12,7 +12,7 @@ from nodes import Client, Network, Node, at_once, free_port, outcome, switch_to
 from peers import PeerServer, Reply, envelope
 
 from storage import connections
-from storage.connections import Link
+from storage.connections import PeerConnection
 
 Answering = Callable[[dict[str, Any]], Reply]
 
@@ -39,7 +39,7 @@ def detailing(*endpoints: tuple[str, str]) -> Answering:
     return replying(envelope({"version": "2.1.1", "endpoints": entries}))
 
 
-def link(network: Network) -> Link | None:
+def link(network: Network) -> PeerConnection | None:
     """What is stored of the connection with NL/TNM."""
     return at_once(connections.of_party, network.id, ("NL", "TNM"))
 

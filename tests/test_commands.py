@@ -8,7 +8,7 @@ from nodes import Client, Network, at_once, outcome
 from peers import PeerServer, envelope
 
 from storage import access, connections, database
-from storage.connections import Link, Peer
+from storage.connections import Peer, PeerConnection
 from workflows.commands import send
 
 COMMANDS = {
@@ -127,7 +127,7 @@ def test_stopping_the_session_of_anothers_driver_is_unknown_session(cpo: Network
     assert before == emsp_at.data("sessions/NL/DEM/101")
 
 
-def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[Client, Link]:
+def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[Client, PeerConnection]:
     """A CPO that registered with *emsp*: what it calls us with, and how we call it."""
     told = Peer(
         party=party,
@@ -148,14 +148,14 @@ def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[
 
 
 @pytest.fixture
-def cpo_at(emsp: Network, peer: PeerServer) -> tuple[Client, Link]:
+def cpo_at(emsp: Network, peer: PeerServer) -> tuple[Client, PeerConnection]:
     """A CPO that accepts every command."""
     for name in COMMANDS:
         peer.answers[f"/2.1.1/commands/{name}"] = lambda _: (200, envelope({"result": "ACCEPTED"}))
     return connected(emsp, peer, ("NL", "TNM"))
 
 
-def sent(link: Link, name: str = "START_SESSION") -> str:
+def sent(link: PeerConnection, name: str = "START_SESSION") -> str:
     """Send a command; its uid."""
     request = {key: value for key, value in order(name).items() if key != "response_url"}
     uid, answer = send(link, name, request)
@@ -165,7 +165,7 @@ def sent(link: Link, name: str = "START_SESSION") -> str:
 
 @pytest.mark.ocpi(194)
 @every_command
-def test_a_result_is_accepted_and_may_be_repeated(cpo_at: tuple[Client, Link], name: str) -> None:
+def test_a_result_is_accepted_and_may_be_repeated(cpo_at: tuple[Client, PeerConnection], name: str) -> None:
     client, link = cpo_at
     url = f"commands/{name}/{sent(link, name)}"
 
@@ -176,7 +176,7 @@ def test_a_result_is_accepted_and_may_be_repeated(cpo_at: tuple[Client, Link], n
 
 
 @pytest.mark.ocpi(194)
-def test_a_result_for_an_unknown_command_is_404(cpo_at: tuple[Client, Link]) -> None:
+def test_a_result_for_an_unknown_command_is_404(cpo_at: tuple[Client, PeerConnection]) -> None:
     client, link = cpo_at
     uid = sent(link)
 
@@ -188,7 +188,7 @@ def test_a_result_for_an_unknown_command_is_404(cpo_at: tuple[Client, Link]) -> 
 @pytest.mark.ocpi(194)
 @pytest.mark.parametrize("body", [{}, {"result": "MAYBE"}, "MAYBE", None, {"data": {}}, [], 1], ids=repr)
 def test_a_result_of_no_known_shape_is_refused_and_not_recorded(
-    cpo_at: tuple[Client, Link], body: Any
+    cpo_at: tuple[Client, PeerConnection], body: Any
 ) -> None:
     client, link = cpo_at
     url = f"commands/START_SESSION/{sent(link)}"
@@ -197,7 +197,7 @@ def test_a_result_of_no_known_shape_is_refused_and_not_recorded(
     assert (200, 1000) == outcome(client.post(url, {"result": "REJECTED"}))
 
 
-def assert_recorded(cpo_at: tuple[Client, Link], body: Any, word: str) -> None:
+def assert_recorded(cpo_at: tuple[Client, PeerConnection], body: Any, word: str) -> None:
     """Post *body* as a result; *word* must be what is stored then."""
     client, link = cpo_at
     url = f"commands/START_SESSION/{sent(link)}"
@@ -215,7 +215,9 @@ def assert_recorded(cpo_at: tuple[Client, Link], body: Any, word: str) -> None:
     [lambda word: {"result": word}, lambda word: envelope({"result": word}), lambda word: word],
     ids=["object", "envelope", "word"],
 )
-def test_a_result_is_read_in_each_of_three_shapes(cpo_at: tuple[Client, Link], shape: Any, word: str) -> None:
+def test_a_result_is_read_in_each_of_three_shapes(
+    cpo_at: tuple[Client, PeerConnection], shape: Any, word: str
+) -> None:
     assert_recorded(cpo_at, shape(word), word)
 
 
@@ -233,7 +235,7 @@ def test_a_result_is_read_in_each_of_three_shapes(cpo_at: tuple[Client, Link], s
     ids=str,
 )
 def test_members_that_do_not_belong_to_the_shape_are_not_looked_at(
-    cpo_at: tuple[Client, Link], body: dict[str, Any]
+    cpo_at: tuple[Client, PeerConnection], body: dict[str, Any]
 ) -> None:
     assert_recorded(cpo_at, body, "TIMEOUT")
 
@@ -241,7 +243,7 @@ def test_members_that_do_not_belong_to_the_shape_are_not_looked_at(
 @pytest.mark.ocpi(196)
 @pytest.mark.parametrize("path", ["START_SESSION/{uid}", "{uid}", "START_SESSION"])
 def test_another_partys_result_is_404_and_not_recorded(
-    emsp: Network, peer: PeerServer, cpo_at: tuple[Client, Link], path: str
+    emsp: Network, peer: PeerServer, cpo_at: tuple[Client, PeerConnection], path: str
 ) -> None:
     client, link = cpo_at
     stranger, _ = connected(emsp, peer, ("NL", "OTH"))
@@ -252,7 +254,7 @@ def test_another_partys_result_is_404_and_not_recorded(
 
 
 @pytest.mark.ocpi(194, 196)
-def test_a_result_without_uid_belongs_to_the_only_open_command(cpo_at: tuple[Client, Link]) -> None:
+def test_a_result_without_uid_belongs_to_the_only_open_command(cpo_at: tuple[Client, PeerConnection]) -> None:
     client, link = cpo_at
     first = sent(link)
     sent(link, "STOP_SESSION")
@@ -263,7 +265,7 @@ def test_a_result_without_uid_belongs_to_the_only_open_command(cpo_at: tuple[Cli
 
 
 @pytest.mark.ocpi(194, 196)
-def test_a_result_without_uid_is_404_while_several_are_open(cpo_at: tuple[Client, Link]) -> None:
+def test_a_result_without_uid_is_404_while_several_are_open(cpo_at: tuple[Client, PeerConnection]) -> None:
     client, link = cpo_at
     uids = [sent(link), sent(link)]
 
@@ -274,7 +276,7 @@ def test_a_result_without_uid_is_404_while_several_are_open(cpo_at: tuple[Client
 
 @pytest.mark.ocpi(198)
 @pytest.mark.parametrize("word", ["TIMEOUT", "REJECTED"])
-def test_a_session_that_comes_after_all_is_accepted(cpo_at: tuple[Client, Link], word: str) -> None:
+def test_a_session_that_comes_after_all_is_accepted(cpo_at: tuple[Client, PeerConnection], word: str) -> None:
     client, link = cpo_at
     client.post(f"commands/START_SESSION/{sent(link)}", {"result": word})
     session = example("Session", status="ACTIVE", end_datetime=None)
@@ -285,7 +287,7 @@ def test_a_session_that_comes_after_all_is_accepted(cpo_at: tuple[Client, Link],
 
 @pytest.mark.ocpi(199)
 def test_every_response_url_is_unique_and_cannot_be_guessed(
-    emsp: Network, peer: PeerServer, cpo_at: tuple[Client, Link]
+    emsp: Network, peer: PeerServer, cpo_at: tuple[Client, PeerConnection]
 ) -> None:
     _, link = cpo_at
     uids = [sent(link) for _ in range(20)]
@@ -302,7 +304,9 @@ def test_every_response_url_is_unique_and_cannot_be_guessed(
 
 
 @pytest.mark.ocpi(199)
-def test_a_command_goes_to_the_peer_with_its_token(peer: PeerServer, cpo_at: tuple[Client, Link]) -> None:
+def test_a_command_goes_to_the_peer_with_its_token(
+    peer: PeerServer, cpo_at: tuple[Client, PeerConnection]
+) -> None:
     sent(cpo_at[1], "RESERVE_NOW")
     (request,) = peer.requests("POST", "/2.1.1/commands/RESERVE_NOW")
 

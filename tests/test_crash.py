@@ -24,7 +24,7 @@ from nodes import ROOT, Client, Network, Node, at_once, free_port, switch_to
 import errors
 from storage import connections, database, failpoints, instants
 from storage.access import ACCESS, CALLBACK, PEER
-from storage.connections import Link
+from storage.connections import PeerConnection
 from workflows import peer, registration
 
 RECEIVING = ("asked", "called_back", "written", "committed", "answered")
@@ -109,7 +109,7 @@ class Side:
         with self.inside():
             return self.network.token_a()
 
-    def link(self, other: "Side") -> Link | None:
+    def link(self, other: "Side") -> PeerConnection | None:
         """What is stored here of *other*."""
         with self.inside():
             return at_once(connections.of_party, self.network.id, other.network.network.party)

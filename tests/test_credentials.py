@@ -16,7 +16,7 @@ from peers import PeerServer, envelope
 import errors
 from storage import connections, database
 from storage.access import ACCESS, PEER
-from storage.connections import Link
+from storage.connections import PeerConnection
 from workflows import registration
 
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
@@ -50,7 +50,7 @@ def renew(network: Network, client: Client, peer: PeerServer, **changes: str) ->
     return with_token(network, response, client.party)
 
 
-def link(network: Network, party: Party = ("NL", "TNM")) -> Link:
+def link(network: Network, party: Party = ("NL", "TNM")) -> PeerConnection:
     """What is stored of the connection with *party*."""
     found = at_once(connections.of_party, network.id, party)
     assert found is not None

@@ -9,7 +9,7 @@ from peers import PeerServer, Reply, envelope
 
 import errors
 from storage import connections
-from storage.connections import Link
+from storage.connections import PeerConnection
 from workflows import registration
 
 TOKEN_A = "token-a-of-the-peer"
@@ -22,7 +22,7 @@ def network(request: pytest.FixtureRequest, node: Node) -> Network:
     return node.network(request.param, ("NL", "OWN"))
 
 
-def join(network: Network, peer: PeerServer) -> Link:
+def join(network: Network, peer: PeerServer) -> PeerConnection:
     """Our network registers at *peer*."""
     return registration.join(network.network, peer.versions_url, TOKEN_A)
 
@@ -313,7 +313,7 @@ def test_leaving_a_peer_that_fails_ends_it_here_all_the_same(network: Network, p
     assert "UNREGISTERED" == stored(network, peer).state
 
 
-def stored(network: Network, peer: PeerServer) -> Link:
+def stored(network: Network, peer: PeerServer) -> PeerConnection:
     """The connection as it is stored now."""
     found = at_once(connections.of_party, network.id, peer.party)
     assert found is not None

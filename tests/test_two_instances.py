@@ -10,7 +10,7 @@ from examples import example
 from nodes import Client, Network, Node, at_once, outcome, switch_to
 
 from storage import connections
-from storage.connections import Link
+from storage.connections import PeerConnection
 from workflows import registration
 
 
@@ -32,7 +32,7 @@ class Side:
         """While open, storage in this process is this instance's."""
         return nullcontext() if self.environment is None else switch_to(self.environment)
 
-    def link(self, other: "Side") -> Link:
+    def link(self, other: "Side") -> PeerConnection:
         """What is stored here of *other*."""
         with self.inside():
             found = at_once(connections.of_party, self.network.id, other.network.network.party)

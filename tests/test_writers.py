@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 import sqlite3
 import threading
 import time
@@ -128,6 +129,17 @@ def test_a_transaction_counts_and_a_connection_for_reading_does_not(
         at_once(idempotency.purge)
     with database.connect() as connection:
         assert [] != keys.listed(connection)
+    assert node.client(None).get("/health").ok
+
+
+def test_a_connection_for_reading_refuses_a_write(node: Node) -> None:
+    at_once(keys.mint, "readers", keys.USER)
+    refusals = (errors.Unavailable, sqlalchemy.exc.InternalError)
+
+    with database.connect() as connection, pytest.raises(refusals) as refused:
+        connection.execute(sqlalchemy.text("UPDATE gw_keys SET role = 'admin'"))
+
+    assert re.search("read-?only", str(refused.value.__cause__))
     assert node.client(None).get("/health").ok
 
 

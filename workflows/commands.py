@@ -11,7 +11,7 @@ import errors
 from settings import settings
 from storage import commands, database, locations, sessions
 from storage.access import Caller
-from storage.connections import REGISTERED, Link
+from storage.connections import REGISTERED, PeerConnection
 from storage.instants import now_ms, parse
 from storage.locations import Spot
 from workflows import peer
@@ -95,7 +95,7 @@ def _location(caller: Caller, request: Request) -> dict[str, Any] | None:
     return None if document is None else orjson.loads(document.text)
 
 
-def send(link: Link, name: str, request: Request) -> tuple[str, str]:
+def send(link: PeerConnection, name: str, request: Request) -> tuple[str, str]:
     """Send a command as eMSP; its uid and what the CPO answered at once.
 
     *request* is the command's object without `response_url`, which is added here: unguessable and

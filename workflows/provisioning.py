@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import orjson
 from dbos import DBOS
 
 import errors
@@ -20,6 +21,7 @@ from storage import database, failpoints, instants, jobs, networks, sites, token
 from storage.database import Transaction
 from storage.jobs import Item, Job
 from storage.networks import EMSP, Network
+from storage.objects import Party
 from storage.sites import SitePlan
 from workflows import engine, templates
 from workflows.templates import ItemRefused, NetworkPlan
@@ -228,16 +230,18 @@ def _planned(assignment: Assignment, item: Item) -> SitePlan:
     return templates.plan_site(asked, job.id, item.position, network.name, network.party, prefix)
 
 
-@functools.lru_cache(maxsize=16)
 def plan_of(network: Network) -> NetworkPlan:
     """What the network is generated from."""
-    blueprint = network.blueprint
-    template = templates.network_template(blueprint.template, network.role)
+    return _plan(network.template, network.seed, network.overrides, network.name, network.role, network.party)
+
+
+@functools.lru_cache(maxsize=16)
+def _plan(slug: str, seed: int, overrides: str, name: str, role: str, party: Party) -> NetworkPlan:
+    """*overrides*: JSON text, as the network stores it."""
+    template = templates.network_template(slug, role)
     if template is None:
-        raise ItemRefused("template_not_found", f"There is no template {blueprint.template}.", "template")
-    return templates.plan_network(
-        template, blueprint.seed, blueprint.overrides, network.name, network.role, network.party
-    )
+        raise ItemRefused("template_not_found", f"There is no template {slug}.", "template")
+    return templates.plan_network(template, seed, orjson.loads(overrides), name, role, party)
 
 
 def _enrol(transaction: Transaction, network: Network) -> None:

@@ -21,7 +21,7 @@ import errors
 from settings import settings
 from storage import access, connections, database, ended_tokens, failpoints, networks
 from storage.access import Caller
-from storage.connections import REGISTERED, Link, Peer
+from storage.connections import REGISTERED, Peer, PeerConnection
 from storage.database import Transaction
 from storage.networks import Network
 from workflows import peer
@@ -209,7 +209,7 @@ def _look_up(body: Credentials) -> Peer:
 # Initiating side
 
 
-def join(network: Network, url: str, token_a: str, report: Report = lambda _: None) -> Link:
+def join(network: Network, url: str, token_a: str, report: Report = lambda _: None) -> PeerConnection:
     """Register our *network* at a peer, with the versions URL and the Token A that it gave us.
 
     Conformance 79. *report* receives each step as it happens.
@@ -245,7 +245,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     return _stored_link(network, stored)
 
 
-def rotate(network: Network, link: Link, report: Report = lambda _: None) -> Link:
+def rotate(network: Network, link: PeerConnection, report: Report = lambda _: None) -> PeerConnection:
     """Renew both tokens of a connection and read the peer's endpoints anew. Conformance 83.
 
     Our old token lives until the peer uses the new one; the peer's old one is kept until its new one
@@ -287,7 +287,7 @@ def rotate(network: Network, link: Link, report: Report = lambda _: None) -> Lin
 
 
 def _send_renewal(
-    calls: Calls, network: Network, link: Link, endpoints: dict[str, str], token: str, callback: str
+    calls: Calls, network: Network, link: PeerConnection, endpoints: dict[str, str], token: str, callback: str
 ) -> Peer:
     """Send our credentials to a peer that is registered.
 
@@ -300,7 +300,7 @@ def _send_renewal(
     return stored
 
 
-def leave(link: Link, report: Report = lambda _: None) -> None:
+def leave(link: PeerConnection, report: Report = lambda _: None) -> None:
     """Unregister at a peer, and forget it here whatever it answers. Spec: 2.1.1 credentials 1.4.
 
     A registration that replaces this one meanwhile stays.
@@ -320,7 +320,7 @@ def leave(link: Link, report: Report = lambda _: None) -> None:
         report(f"     {'forgotten here' if _end_here(link) else 'replaced meanwhile; the newer one stays'}")
 
 
-def _end_here(link: Link) -> bool:
+def _end_here(link: PeerConnection) -> bool:
     """End the connection unless it changed; False if it did."""
     with database.transaction() as transaction:
         alive = connections.lock(transaction, link.network_id)
@@ -331,7 +331,7 @@ def _end_here(link: Link) -> bool:
         return True
 
 
-def with_fallback(link: Link, call: Callable[[str], Any], *, proves: bool = True) -> Any:
+def with_fallback(link: PeerConnection, call: Callable[[str], Any], *, proves: bool = True) -> Any:
     """Call the peer with its new token, or on 401 with the one before.
 
     *proves*: an answer tells that the peer took the new token, so the one before is forgotten. Versions
@@ -351,7 +351,7 @@ def with_fallback(link: Link, call: Callable[[str], Any], *, proves: bool = True
     return result
 
 
-def _require_registered(link: Link) -> None:
+def _require_registered(link: PeerConnection) -> None:
     if link.state != REGISTERED or link.peer_token is None:
         raise errors.PeerUnusable(f"{'/'.join(link.party)} is not registered.")
 
@@ -366,7 +366,7 @@ def _lock_own(transaction: Transaction, network_id: int) -> None:
         raise errors.NotFound("The network has ended.")
 
 
-def _lock_unchanged(transaction: Transaction, link: Link) -> None:
+def _lock_unchanged(transaction: Transaction, link: PeerConnection) -> None:
     """Lock the network's connections, and check that *link* is still the registration.
 
     Raises:
@@ -378,7 +378,7 @@ def _lock_unchanged(transaction: Transaction, link: Link) -> None:
         raise errors.Conflict("The connection changed meanwhile; the result of this exchange is dropped.")
 
 
-def _begin_exchange(transaction: Transaction, link: Link) -> None:
+def _begin_exchange(transaction: Transaction, link: PeerConnection) -> None:
     """Mark that we renew or end *link* ourselves.
 
     Raises:
@@ -407,7 +407,7 @@ def _bind(transaction: Transaction, callback: str, connection_id: int) -> None:
         raise errors.Conflict("The exchange took too long; its result is dropped.")
 
 
-def _keep_unconfirmed(link: Link, callback: str) -> None:
+def _keep_unconfirmed(link: PeerConnection, callback: str) -> None:
     """The answer to a rotation got lost: the peer may use the new token already, so it becomes valid."""
     with database.transaction() as transaction:
         if connections.lock(transaction, link.network_id) and connections.is_unchanged(transaction, link):
@@ -415,7 +415,7 @@ def _keep_unconfirmed(link: Link, callback: str) -> None:
         connections.end_exchange(transaction, link)
 
 
-def _stored_link(network: Network, stored: Peer) -> Link:
+def _stored_link(network: Network, stored: Peer) -> PeerConnection:
     with database.connect() as connection:
         link = connections.of_party(connection, network.id, stored.party)
     if link is None:

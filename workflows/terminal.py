@@ -14,7 +14,7 @@ from pydantic import ValidationError
 import errors
 from settings import PREFIX
 from storage import access, connections, database, instants, jobs, keys, networks
-from storage.connections import Link
+from storage.connections import PeerConnection
 from storage.networks import Network
 from storage.objects import Party
 from workflows import exchange, registration, running_server
@@ -185,7 +185,7 @@ def _network(party: Party) -> Network:
     return found[0]
 
 
-def _link(network: Network, party: Party) -> Link:
+def _link(network: Network, party: Party) -> PeerConnection:
     with database.connect() as connection:
         link = connections.of_party(connection, network.id, party)
     if link is None:

@@ -63,7 +63,7 @@ def fresh_plan(item: Any, _job_id: str, *more: Any) -> SitePlan:
 
 def renamed_post(plan: ChargePointPlan, mark: str) -> ChargePointPlan:
     plugs = tuple(EvsePlan(e.uid + mark, e.evse_id + mark.upper(), e.connector_id) for e in plan.evses)
-    return dataclasses.replace(plan, identity=plan.identity + mark, evses=plugs)
+    return plan.model_copy(update={"identity": plan.identity + mark, "evses": plugs})
 
 
 def break_jobs(by: Callable[..., None]) -> None:

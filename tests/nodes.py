@@ -79,6 +79,11 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
+def clean_environment() -> dict[str, str]:
+    """The environment of this process without settings, which the `node` of a test may have set."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
 @contextlib.contextmanager
 def switch_to(environment: Mapping[str, str]) -> Iterator[None]:
     """Let settings and storage in this process mean the node of *environment*."""
@@ -170,8 +175,7 @@ class Node:
 
     def surroundings(self, more: Mapping[str, str]) -> dict[str, str]:
         """The environment of a process with its settings, *more* and no others."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-        return {**clean, **self.environment, **more}
+        return {**clean_environment(), **self.environment, **more}
 
     def _launch(self, more: Mapping[str, str]) -> Process:
         environment = self.surroundings(more)

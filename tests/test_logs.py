@@ -1,5 +1,6 @@
 """Each answer and each line of the log has the id of its request; refusals say why; no token is logged."""
 
+import contextvars
 import json
 import logging
 import re
@@ -76,14 +77,15 @@ def test_what_the_program_logs_beside_has_the_id_of_the_request(cpo: Network, pe
 
 def test_a_line_of_another_module_has_the_id() -> None:
     formatter, record = logs.Lines(), logging.makeLogRecord({"msg": "slot_lost"})
-    mark = logs.request_id.set("the-id")
-    try:
-        line = json.loads(formatter.format(record))
-    finally:
-        logs.request_id.reset(mark)
 
-    assert ("slot_lost", "the-id") == (line["what"], line["request_id"])
-    assert "request_id" not in json.loads(formatter.format(record))
+    def line(request_id: str | None) -> dict[str, Any]:
+        logs.request_id.set(request_id)
+        return json.loads(formatter.format(record))
+
+    with_id, without = (contextvars.copy_context().run(line, request_id) for request_id in ("the-id", None))
+
+    assert ("slot_lost", "the-id") == (with_id["what"], with_id["request_id"])
+    assert "request_id" not in without
 
 
 def test_a_refusal_says_in_the_log_why_and_which_fields_but_no_value(cpo: Network, gateway: Gateway) -> None:

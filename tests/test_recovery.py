@@ -1,7 +1,6 @@
 """Starts that find something amiss: each goes on by itself, or ends with a sentence that says what to do."""
 
 import contextlib
-import os
 import resource
 import sqlite3
 import stat
@@ -14,7 +13,7 @@ from typing import Any
 import old_database
 import pytest
 import sqlalchemy
-from nodes import ROOT, Node, at_once, switch_to
+from nodes import ROOT, Node, at_once, clean_environment, switch_to
 from starting import BROKEN, WITH_JOBS, Site
 
 from storage import database, installation, keys, secrets
@@ -267,7 +266,12 @@ def started_with_room_for(site: Site, size: int) -> subprocess.CompletedProcess[
     return subprocess.run(
         [sys.executable, "-m", "starting"],
         cwd=ROOT,
-        env={**os.environ, **site.environment, WITH_JOBS: "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={
+            **clean_environment(),
+            **site.environment,
+            WITH_JOBS: "1",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 import requests
 from bulk import ENDED, judge, ordered, settled
 from mortal import Mortal, environment, fresh_database, until
-from nodes import ROOT, Network, Node, Process, free_port, launch
+from nodes import ROOT, Network, Node, Process, clean_environment, free_port, launch
 from peers import PeerServer, envelope
 from raw import exchange
 
@@ -125,12 +124,11 @@ def test_pipelined_requests_get_one_answer(node: Node) -> None:
 
 def start(changes: dict[str, str], place: Path) -> "subprocess.CompletedProcess[str]":
     """A start that is expected to fail."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OCPI_GATEWAY_")}
     settings = {"OCPI_GATEWAY_DATA_DIR": str(place / "data"), "OCPI_GATEWAY_PORT": str(free_port())}
     return subprocess.run(
         [sys.executable, "-m", "handlers.serve"],
         cwd=ROOT,
-        env={**clean, **settings, **changes},
+        env={**clean_environment(), **settings, **changes},
         capture_output=True,
         text=True,
         timeout=60,
@@ -195,7 +193,11 @@ def running(command: list[str], settings: dict[str, str], place: Path) -> Iterat
     log = place / "log"
     with log.open("a") as stderr:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=stderr
+            command,
+            cwd=ROOT,
+            env={**clean_environment(), **settings},
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
         )
     try:
         deadline = time.monotonic() + 60
@@ -329,7 +331,7 @@ def test_a_start_that_is_interrupted_ends(tmp_path: Path) -> None:
         place = tmp_path / str(number)
         place.mkdir()
         settings = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("OCPI_GATEWAY_")},
+            **clean_environment(),
             "OCPI_GATEWAY_DATA_DIR": str(place),
             "OCPI_GATEWAY_PORT": str(free_port()),
         }

@@ -18,14 +18,16 @@ _KEYS = {
 }
 
 
-def over(patch: Body, schema: str) -> Change:
-    """A function that lays *patch* over a stored object of *schema*.
+def over(patch: Body, schema: str, *, by_owner: bool = False) -> Change:
+    """The change that lays *patch* over a stored object of *schema*.
 
     A field that is given replaces the stored one whole, null clears it; `evses` are merged by uid
     (conformance 113, 121). Older than what is stored: nothing changes (116). Without
     `last_updated` the present instant is stamped (115). The result must obey the strict schema.
+    *by_owner*: the back office changes its own object, so parents of what changes are stamped too
+    (96).
 
-    Raises (from the function):
+    Raises (from the change):
         errors.RuleRefusal: the key would change, or the result breaks a rule; the field is named.
     """
 
@@ -37,10 +39,12 @@ def over(patch: Body, schema: str) -> Change:
             return None
         if _stale(patch, stored):
             return None
-        stamped = {**patch, "last_updated": stamp or _now(stored)}
-        return contract.ocpi().normalise(schema, merged(stored, stamped))  # type: ignore[no-any-return]
+        made = merged(stored, {**patch, "last_updated": stamp or instants.stamp(stored["last_updated"])})
+        new: Body = contract.ocpi().normalise(schema, made)
+        return _with_stamped_parents(new, patch["evses"]) if stamps_parents else new
 
-    return changed
+    stamps_parents = by_owner and bool(patch.get("evses"))
+    return Change(changed, is_stamped=stamps_parents or patch.get("last_updated") is None)
 
 
 def merged(stored: Body, patch: Body) -> Body:
@@ -76,9 +80,19 @@ def _stale(patch: Body, stored: Body) -> bool:
     return True
 
 
-def _now(stored: Body) -> str:
-    """The present instant, but never before what is stored."""
-    return instants.text(max(instants.now_ms(), instants.parse(stored["last_updated"])))
+def _with_stamped_parents(location: Body, patches: list[Body]) -> Body:
+    """*location*, whose parents of what *patches* change are stamped, but not before their children."""
+    with_connectors = {patch["uid"] for patch in patches if "connectors" in patch}
+    evses = [
+        _stamped(evse, evse["connectors"]) if evse["uid"] in with_connectors else evse
+        for evse in location["evses"]
+    ]
+    return _stamped({**location, "evses": evses}, evses)
+
+
+def _stamped(parent: Body, children: list[Body]) -> Body:
+    times = (child["last_updated"] for child in children)
+    return {**parent, "last_updated": instants.stamp(parent["last_updated"], *times)}
 
 
 def same(in_url: Any, in_body: Any, name: str) -> None:

@@ -1,7 +1,8 @@
-"""Instants as OCPI writes them: text in UTC with `Z`, and as milliseconds where order matters.
+"""Instants: text in UTC with `Z` as OCPI writes it, and milliseconds since 1970 where order matters.
 
-The canonical text has no fraction when it is zero and three digits otherwise, so text order is
-not time order; every comparison goes through milliseconds. Spec: 2.1.1 types 1.2.
+What we author has whole seconds, because some peers read no fractions. What a peer sent keeps its
+fraction, cut to milliseconds; a fraction of zero is left out. So the order of texts is not the order of
+instants, and every comparison uses milliseconds. Spec: 2.1.1 types 1.2; design section 11.
 """
 
 import functools
@@ -20,14 +21,22 @@ def now_ms() -> int:
 
 
 def now() -> str:
-    """The present instant, canonical."""
-    seconds, rest = divmod(now_ms(), 1000)
-    fraction = f".{rest:03d}" if rest else ""
-    return f"{_second(seconds)}{fraction}Z"
+    """The present instant as we author it."""
+    return authored(now_ms())
+
+
+def authored(milliseconds: int) -> str:
+    """The text of an instant that we author: the whole second in which it lies."""
+    return f"{_second(milliseconds // 1000)}Z"
+
+
+def stamp(*earlier: str) -> str:
+    """The present instant as we author it, or the latest of *earlier* if that is later."""
+    return max(now(), *earlier, key=parse)
 
 
 def text(milliseconds: int) -> str:
-    """The canonical text of an instant given in milliseconds since 1970."""
+    """The canonical text of an instant that keeps its milliseconds."""
     seconds, rest = divmod(milliseconds, 1000)
     fraction = f".{rest:03d}" if rest else ""
     return f"{_second(seconds)}{fraction}Z"
@@ -35,7 +44,7 @@ def text(milliseconds: int) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
-    """A whole second as text; the present one is asked for again and again."""
+    """The text of a whole second. The cache serves the present one, which every answer needs."""
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"
 
 
@@ -43,7 +52,7 @@ def parse(value: str) -> int:
     """Milliseconds since 1970 of any form that the contract accepts; finer digits are cut off.
 
     Raises:
-        errors.RuleRefusal: the day does not exist (30 February), or its offset leads out of the calendar.
+        errors.RuleRefusal: the day does not exist (30 February), or the offset leads out of the calendar.
     """
     milliseconds = bound(value)
     try:
@@ -54,7 +63,7 @@ def parse(value: str) -> int:
 
 
 def bound(value: str) -> int:
-    """The same for an instant that is only compared with, so it may lie outside the calendar.
+    """As `parse`, for the bound of a list, which may lie outside the calendar.
 
     Raises:
         errors.RuleRefusal: the day does not exist.
@@ -69,14 +78,18 @@ def bound(value: str) -> int:
 
 
 def canonical(value: str) -> str:
-    """*value* in the one form that is stored and sent. Raises as `parse` does."""
-    if len(value) == 20 and value[19] == "Z" and value[8:10] < "29":  # noqa: PLR2004 (the common form)
+    """*value* in the one form that is stored and sent.
+
+    Raises:
+        errors.RuleRefusal: as `parse`.
+    """
+    if len(value) == 20 and value[19] == "Z" and value[8:10] < "29":  # noqa: PLR2004  (the common form)
         return value
     return text(parse(value))
 
 
 def _with_milliseconds(value: str) -> str:
-    """*value* with at most three fraction digits, as fromisoformat wants three or six."""
+    """*value* with at most three digits of fraction, because fromisoformat reads three or six."""
     head, dot, tail = value.partition(".")
     if not dot:
         return value

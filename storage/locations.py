@@ -68,13 +68,14 @@ def page(connection: Connection, network_id: int, window: Window, scope: dict[st
 
 
 def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> Stored:
-    """Store a location over what is not newer."""
+    """Store a location unless the stored one is newer."""
     return _DOCUMENTS.put(transaction, network_id, party, body, {"id": body["id"], "published": True})
 
 
 def add(transaction: Transaction, network_id: int, party: Party, body: Body, *, published: bool) -> bool:
-    """Store a location of ours unless its id is taken; True if it was stored."""
-    return _DOCUMENTS.add(transaction, network_id, party, body, {"id": body["id"], "published": published})
+    """Store a generated location, which we stamped, unless its id is taken; True if it was stored."""
+    columns = {"id": body["id"], "published": published}
+    return _DOCUMENTS.add(transaction, network_id, party, body, columns, is_stamped=True)
 
 
 def change(
@@ -86,29 +87,22 @@ def change(
     *,
     published: bool | None,
 ) -> None:
-    """Replace a location of ours by `to` of it; *published*: whether peers see it, None as before.
+    """Replace a location of ours by `to` of it, which we stamped.
+
+    *published*: whether peers see it; None leaves that as it is.
 
     Raises:
         errors.NotFound: there is no such location.
     """
     old = _DOCUMENTS.lock(transaction, network_id, party, location_id)
     columns = {} if published is None else {"published": published}
-    _DOCUMENTS.update(transaction, old, to(old.body), **columns)
+    _DOCUMENTS.update(transaction, old, to(old.body), is_stamped=True, **columns)
 
 
-def revise(
-    transaction: Transaction,
-    network_id: int,
-    party: Party,
-    spot: Spot,
-    change: Change,
-    *,
-    authoritative: bool = False,
-) -> None:
-    """Replace a location, EVSE or connector by `change` of it.
+def revise(transaction: Transaction, network_id: int, party: Party, spot: Spot, change: Change) -> None:
+    """Apply *change* to a location, an EVSE or a connector.
 
-    The parents' `last_updated` become at least the child's, and the present instant where the write
-    is *authoritative*. Spec: 2.1.1 mod_locations 2.1.1.
+    The parents' `last_updated` become at least the child's. Spec: 2.1.1 mod_locations 2.1.1.
 
     Raises:
         errors.NotFound: there is nothing at *spot*.
@@ -117,13 +111,14 @@ def revise(
     old = find(location.body, spot)
     if old is None:
         raise errors.NotFound(errors.NOTHING_HERE)
-    new = change(old)
+    new = change.apply(old)
     if new is not None:
-        _DOCUMENTS.update(transaction, location, _with(location.body, spot, new, authoritative))
+        whole = _with(location.body, spot, new)
+        _DOCUMENTS.update(transaction, location, whole, is_stamped=change.is_stamped)
 
 
 def put_part(transaction: Transaction, network_id: int, party: Party, spot: Spot, body: Body) -> Stored:
-    """Store an EVSE or a connector in its parent, over what is not newer.
+    """Store an EVSE or a connector in its parent unless the stored one is newer.
 
     Raises:
         errors.NotFound: the parent does not exist; nothing is created. Spec: 2.1.1 mod_locations 2.2.2.
@@ -134,7 +129,7 @@ def put_part(transaction: Transaction, network_id: int, party: Party, spot: Spot
         raise errors.NotFound(errors.NOTHING_HERE)
     if old is not None and instants.parse(body["last_updated"]) < instants.parse(old["last_updated"]):
         return Stored.STALE
-    _DOCUMENTS.update(transaction, location, _with(location.body, spot, body, authoritative=False))
+    _DOCUMENTS.update(transaction, location, _with(location.body, spot, body), is_stamped=False)
     return Stored.CREATED if old is None else Stored.UPDATED
 
 
@@ -158,31 +153,19 @@ def _member(parent: Body, name: str, key: str, value: str) -> Body | None:
     return next((item for item in parent.get(name, ()) if item[key] == value), None)
 
 
-def _with(location: Body, spot: Spot, new: Body, authoritative: bool) -> Body:  # noqa: FBT001  (private)
-    """*location* with *new* at *spot*, parents' `last_updated` moved."""
+def _with(location: Body, spot: Spot, new: Body) -> Body:
+    """*location* with *new* at *spot*, and with the parents' `last_updated` moved."""
     if spot.evse_uid is None:
         return new
-    touched = _toucher(new["last_updated"], authoritative=authoritative)
     if spot.connector_id is None:
-        return touched(_replaced(location, "evses", "uid", new))
+        return _with_child(location, "evses", "uid", new)
     evse = _member(location, "evses", "uid", spot.evse_uid) or {}
-    evse = touched(_replaced(evse, "connectors", "id", new))
-    return touched(_replaced(location, "evses", "uid", evse))
+    return _with_child(location, "evses", "uid", _with_child(evse, "connectors", "id", new))
 
 
-def _replaced(parent: Body, name: str, key: str, new: Body) -> Body:
-    items = parent.get(name, [])
-    if any(item[key] == new[key] for item in items):
-        return {**parent, name: [new if item[key] == new[key] else item for item in items]}
-    return {**parent, name: [*items, new]}
-
-
-def _toucher(child: str, *, authoritative: bool) -> Callable[[Body], Body]:
-    """A function that moves a parent's `last_updated` to the latest of what is known."""
-    floor = max(instants.parse(child), instants.now_ms() if authoritative else 0)
-
-    def touched(parent: Body) -> Body:
-        moved = max(floor, instants.parse(parent["last_updated"]))
-        return {**parent, "last_updated": instants.text(moved)}
-
-    return touched
+def _with_child(parent: Body, name: str, key: str, child: Body) -> Body:
+    """*parent* with *child* in place of the one with its key, and not older than the child."""
+    children = {item[key]: item for item in parent.get(name, ())}
+    children[child[key]] = child
+    latest = max(parent["last_updated"], child["last_updated"], key=instants.parse)
+    return {**parent, name: list(children.values()), "last_updated": latest}

@@ -25,9 +25,6 @@ Party = tuple[str, str]
 Body = dict[str, Any]
 """An OCPI object, decoded, in its canonical form."""
 
-Change = Callable[[Body], Body | None]
-"""From what is stored to what shall be stored; None leaves it as it is."""
-
 Scope = Mapping[str, Any]
 """By column, the value that it must have, or a list of such values.
 
@@ -35,6 +32,18 @@ Scope = Mapping[str, Any]
 """
 
 Sequence = BigInteger().with_variant(Integer(), "sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a PATCH does.
+
+    *apply*: from the stored object to the new one; None leaves it as it is. *is_stamped*: the new
+    `last_updated` comes from us.
+    """
+
+    apply: Callable[[Body], Body | None]
+    is_stamped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,11 @@ class Stored(Enum):
 
 
 class ObjectColumns(SQLModel):
-    """The columns that every kind of object has."""
+    """The columns that every kind of object has.
+
+    `last_updated`: milliseconds, the filter of lists. `document_updated`: the instant of the document's own
+    `last_updated`, which has whole seconds where we stamped it. Design section 11.
+    """
 
     seq: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
     network_id: int = Field(sa_type=BigInteger)
@@ -81,6 +94,7 @@ class ObjectColumns(SQLModel):
     party_id: str = Field(max_length=3)
     id: str = Field(max_length=39)
     last_updated: int = Field(sa_type=BigInteger)
+    document_updated: int = Field(sa_type=BigInteger)
     revision: int = 1
     document: str
 
@@ -136,7 +150,7 @@ class DocumentTable:
         return insert.on_conflict_do_update(
             index_elements=self.key,
             set_={**changed, "revision": c.revision + 1},
-            where=new.last_updated >= c.last_updated,
+            where=new.document_updated >= c.document_updated,
         ).returning(c.revision)
 
     def _key_values(self, network_id: int, party: Party, *key: str) -> dict[str, Any]:
@@ -166,31 +180,48 @@ class DocumentTable:
         return Page([row.document for row in here], total, onward)
 
     def put(
-        self, transaction: Transaction, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]
+        self,
+        transaction: Transaction,
+        network_id: int,
+        party: Party,
+        body: Body,
+        columns: Mapping[str, Any],
+        *,
+        is_stamped: bool = False,
     ) -> Stored:
-        """Store *body* over what is not newer. *columns*: the key and the rest."""
-        row = self._defaults | self.row(network_id, party, body, columns)
+        """Store *body* unless the stored document is newer.
+
+        *columns*: the rest of the key and of the row. *is_stamped*: `last_updated` of *body* comes from us.
+        """
+        row = self._defaults | self._row(network_id, party, body, columns, is_stamped=is_stamped)
         revision = transaction.execute(self._put[transaction.dialect.name], row).scalar()
         if revision is None:
             return Stored.STALE
         return Stored.CREATED if revision == 1 else Stored.UPDATED
 
     def add(
-        self, transaction: Transaction, network_id: int, party: Party, body: Body, columns: Mapping[str, Any]
+        self,
+        transaction: Transaction,
+        network_id: int,
+        party: Party,
+        body: Body,
+        columns: Mapping[str, Any],
+        *,
+        is_stamped: bool = False,
     ) -> bool:
-        """Store *body* unless its key is taken; True if it was stored."""
-        row = self._defaults | self.row(network_id, party, body, columns)
+        """Store *body* unless its key is taken; True if it was stored. Arguments: as in `put`."""
+        row = self._defaults | self._row(network_id, party, body, columns, is_stamped=is_stamped)
         return transaction.execute(self._add[transaction.dialect.name], row).scalar() is not None
 
     @staticmethod
-    def row(network_id: int, party: Party, body: Body, columns: Mapping[str, Any]) -> dict[str, Any]:
-        """The row that keeps *body*."""
+    def _row(
+        network_id: int, party: Party, body: Body, columns: Mapping[str, Any], *, is_stamped: bool
+    ) -> dict[str, Any]:
         return {
             "network_id": network_id,
             "country_code": party[0],
             "party_id": party[1],
-            "last_updated": instants.parse(body["last_updated"]),
-            "document": encode(body),
+            **_document_columns(body, is_stamped=is_stamped),
             **columns,
         }
 
@@ -205,14 +236,23 @@ class DocumentTable:
             raise errors.NotFound(errors.NOTHING_HERE)
         return Locked(row.seq, orjson.loads(row.document))
 
-    def update(self, transaction: Transaction, locked: Locked, body: Body, **columns: Any) -> None:
-        """Store *body* in place of an object that is locked."""
-        values = {"last_updated": instants.parse(body["last_updated"]), "document": encode(body), **columns}
-        transaction.execute(self._update, {**values, "k_seq": locked.seq})
+    def update(
+        self, transaction: Transaction, locked: Locked, body: Body, *, is_stamped: bool, **columns: Any
+    ) -> None:
+        """Store *body* in place of an object that is locked. *is_stamped*: as in `put`."""
+        values = {**_document_columns(body, is_stamped=is_stamped), **columns, "k_seq": locked.seq}
+        transaction.execute(self._update, values)
 
     def delete(self, transaction: Transaction, network_id: int, party: Party, *key: str) -> bool:
         """Delete the object; False if there was none."""
         return transaction.execute(self._delete, self._key_values(network_id, party, *key)).rowcount > 0
+
+
+def _document_columns(body: Body, *, is_stamped: bool) -> dict[str, Any]:
+    """The columns that change with the document. A stamped one is found by the real instant of the stamp."""
+    stated = instants.parse(body["last_updated"])
+    updated = max(stated, instants.now_ms()) if is_stamped else stated
+    return {"last_updated": updated, "document_updated": stated, "document": encode(body)}
 
 
 Shape = tuple[tuple[str, bool], ...]

@@ -67,22 +67,22 @@ def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> 
     late = instants.parse(body["last_updated"]) < instants.parse(old.body["last_updated"])
     if late or admitted(old.body, body) is None:
         return Stored.STALE
-    _DOCUMENTS.update(transaction, old, body, reader=reader)
+    _DOCUMENTS.update(transaction, old, body, is_stamped=False, reader=reader)
     return Stored.UPDATED
 
 
 def revise(transaction: Transaction, network_id: int, party: Party, session_id: str, change: Change) -> None:
-    """Replace a session by `change` of it.
+    """Apply *change* to a session.
 
     Raises:
         errors.NotFound: there is no such session.
         errors.RuleRefusal: it would leave a final status.
     """
     old = _DOCUMENTS.lock(transaction, network_id, party, session_id)
-    new = change(old.body)
+    new = change.apply(old.body)
     if new is not None and admitted(old.body, new) is not None:
         reader = tokens.issuer(transaction, network_id, new["auth_id"])
-        _DOCUMENTS.update(transaction, old, new, reader=reader)
+        _DOCUMENTS.update(transaction, old, new, is_stamped=change.is_stamped, reader=reader)
 
 
 def admitted(old: Body, new: Body) -> Body | None:

@@ -269,7 +269,7 @@ def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan)
     if not locations.add(transaction, network_id, party, stamped(plan.document, now), published=plan.public):
         raise errors.Conflict(plan.id)
     site = {"network_id": network_id, "location_id": plan.id, "slug": plan.slug, "deleted_at": None}
-    transaction.execute(_ADD_SITE, {**site, "created_at": instants.parse(now)})
+    transaction.execute(_ADD_SITE, {**site, "created_at": instants.now_ms()})
     try:
         for charge_point in plan.charge_points:
             _add_charge_point(transaction, network_id, plan.id, charge_point)
@@ -408,16 +408,14 @@ def _held(transaction: Transaction, network: Network, location_id: str) -> Site:
 
 
 def _touched(document: Body) -> Body:
-    """*document* as changed now, and later than ever before, so that whoever asks for changes gets it."""
-    moved = max(instants.now_ms(), instants.parse(document["last_updated"]) + 1)
-    return {**document, "last_updated": instants.text(moved)}
+    return {**document, "last_updated": instants.stamp(document["last_updated"])}
 
 
 def _removed(document: Body) -> Body:
-    document = _touched(document)
-    now = document["last_updated"]
-    evses = [{**evse, "status": "REMOVED", "last_updated": now} for evse in document.get("evses", ())]
-    return {**document, **({"evses": evses} if evses else {})}
+    evses = document.get("evses", ())
+    now = instants.stamp(document["last_updated"], *(evse["last_updated"] for evse in evses))
+    removed = [{**evse, "status": "REMOVED", "last_updated": now} for evse in evses]
+    return {**document, **({"evses": removed} if removed else {}), "last_updated": now}
 
 
 def topologies(connection: Connection, network_ids: list[int]) -> dict[int, Topology]:

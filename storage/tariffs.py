@@ -41,26 +41,28 @@ def page(connection: Connection, network_id: int, window: Window, scope: dict[st
     return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> Stored:
-    """Store a tariff over what is not newer."""
-    return _DOCUMENTS.put(transaction, network_id, party, body, {"id": body["id"]})
+def put(
+    transaction: Transaction, network_id: int, party: Party, body: Body, *, is_stamped: bool = False
+) -> Stored:
+    """Store a tariff unless the stored one is newer. *is_stamped*: its `last_updated` comes from us."""
+    return _DOCUMENTS.put(transaction, network_id, party, body, {"id": body["id"]}, is_stamped=is_stamped)
 
 
 def add(transaction: Transaction, network_id: int, party: Party, body: Body) -> bool:
-    """Store a tariff of ours unless its id is taken; True if it was stored."""
-    return _DOCUMENTS.add(transaction, network_id, party, body, {"id": body["id"]})
+    """Store a generated tariff, which we stamped, unless its id is taken; True if it was stored."""
+    return _DOCUMENTS.add(transaction, network_id, party, body, {"id": body["id"]}, is_stamped=True)
 
 
 def revise(transaction: Transaction, network_id: int, party: Party, tariff_id: str, change: Change) -> None:
-    """Replace a tariff by `change` of it.
+    """Apply *change* to a tariff.
 
     Raises:
         errors.NotFound: there is no such tariff.
     """
     old = _DOCUMENTS.lock(transaction, network_id, party, tariff_id)
-    new = change(old.body)
+    new = change.apply(old.body)
     if new is not None:
-        _DOCUMENTS.update(transaction, old, new)
+        _DOCUMENTS.update(transaction, old, new, is_stamped=change.is_stamped)
 
 
 def delete(transaction: Transaction, network_id: int, party: Party, tariff_id: str) -> None:

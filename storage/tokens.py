@@ -117,10 +117,12 @@ def page(connection: Connection, network_id: int, window: Window, scope: Scope) 
     return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> Stored:
-    """Insert or replace a token, unless the stored one is newer."""
+def put(
+    transaction: Transaction, network_id: int, party: Party, body: Body, *, is_stamped: bool = False
+) -> Stored:
+    """Store a token unless the stored one is newer. *is_stamped*: its `last_updated` comes from us."""
     columns = {"id": body["uid"], "type": body["type"], **_contract_columns(body)}
-    return _DOCUMENTS.put(transaction, network_id, party, body, columns)
+    return _DOCUMENTS.put(transaction, network_id, party, body, columns, is_stamped=is_stamped)
 
 
 def _contract_columns(body: Body) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def _contract_columns(body: Body) -> dict[str, Any]:
 def revise(
     transaction: Transaction, network_id: int, party: Party, uid: str, type_: str | None, change: Change
 ) -> None:
-    """Replace a token's document by `change(document)`; *type_* as in `get`.
+    """Apply *change* to a token; *type_*: as in `get`.
 
     Raises:
         errors.NotFound: there is no such token.
@@ -138,13 +140,13 @@ def revise(
     """
     type_ = _resolve_type(_rows_by_type(transaction, network_id, party, uid), type_)
     stored = _DOCUMENTS.lock(transaction, network_id, party, uid, type_)
-    new = change(stored.body)
+    new = change.apply(stored.body)
     if new is None:
         return
     if new["type"] != type_:
         raise errors.RuleRefusal(f"type: {type_} is part of the token's key and cannot change")
     columns = {} if new["auth_id"] == stored.body["auth_id"] else _contract_columns(new)
-    _DOCUMENTS.update(transaction, stored, new, **columns)
+    _DOCUMENTS.update(transaction, stored, new, is_stamped=change.is_stamped, **columns)
 
 
 def issuer(connection: Connection, network_id: int, auth_id: str) -> str | None:

@@ -125,7 +125,14 @@ def test_text_order_is_not_time_order() -> None:
     assert instants.parse(earlier) < instants.parse(later)
 
 
-def test_now_is_now() -> None:
+def test_now_is_the_present_second() -> None:
     before = int(time.time()) * 1000
     assert before <= instants.parse(instants.now()) <= time.time() * 1000
-    assert STRICT.fullmatch(instants.now())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", instants.now())
+
+
+def test_a_stamp_is_the_present_unless_something_stored_is_later() -> None:
+    future = "2999-01-01T00:00:00.123Z"
+
+    assert instants.now() <= instants.stamp("2021-01-01T00:00:00Z") <= instants.now()
+    assert future == instants.stamp("2021-01-01T00:00:00Z", future)

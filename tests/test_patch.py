@@ -270,11 +270,41 @@ def test_the_id_never_changes(node: Node, case: Case) -> None:
 def test_a_patch_without_last_updated_is_stamped_with_the_present(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
     url = pushed(peer, case, OLD)
-    before = instants.now_ms()
+    before = instants.now()
     peer.patch(url, {case[4][0]: case[4][1]})
-    after = instants.now_ms()
 
-    assert before <= instants.parse(peer.data(url)["last_updated"]) <= after
+    assert before <= peer.data(url)["last_updated"] <= instants.now()
+
+
+@pytest.mark.ocpi(95, 115)
+@every_object
+def test_what_was_stamped_is_listed_by_its_real_instant(node: Node, case: Case) -> None:
+    """The text has whole seconds; date_from and date_to are compared with the milliseconds."""
+    peer = peer_of(node, case)
+    url = pushed(peer, case, OLD)
+    before = instants.text(instants.now_ms())
+    peer.patch(url, {case[4][0]: case[4][1]})
+
+    assert 1 == len(peer.data(case[1], date_from=before))
+    assert 0 == len(peer.data(case[1], date_to=before))
+
+
+@pytest.mark.ocpi(116)
+@every_object
+def test_an_update_in_the_second_of_a_stamp_is_not_older(node: Node, case: Case) -> None:
+    peer = peer_of(node, case)
+    url = pushed(peer, case, OLD)
+    if case[2] == "Session":  # one that is over does not change any more (142)
+        url = peer.at("sessions", "102")
+        peer.put(url, example("Session", id="102", status="ACTIVE", last_updated=OLD))
+    name, value = case[5], example(case[2])[case[5]]
+    peer.patch(url, {case[4][0]: case[4][1]})
+    stamped = peer.data(url)
+
+    assert (200, 1000) == outcome(peer.put(url, {k: v for k, v in stamped.items() if k != name}))
+    assert name not in peer.data(url)
+    assert (200, 1000) == outcome(peer.patch(url, {name: value, "last_updated": stamped["last_updated"]}))
+    assert stamped == peer.data(url)
 
 
 @pytest.mark.ocpi(115)

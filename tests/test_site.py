@@ -61,9 +61,14 @@ class Stand:
         return (by or self.peer).data(f"locations/{self.id}")
 
 
-def is_newer(one: Any, other: Any) -> bool:
-    """Did *one* change after *other*; text order is not time order."""
-    return instants.parse(one["last_updated"]) > instants.parse(other["last_updated"])
+def is_found(stand: Stand, since: str) -> bool:
+    """Whether a peer that asks for what changed since then gets the location."""
+    return stand.id in {location["id"] for location in stand.peer.data("locations", date_from=since)}
+
+
+def present() -> str:
+    """The present instant, with milliseconds."""
+    return instants.text(instants.now_ms())
 
 
 @pytest.fixture
@@ -105,16 +110,18 @@ def still(node: Node) -> Stand:
     ],
     ids=str,
 )
-def test_a_change_is_seen_by_peers_with_a_newer_last_updated(
+def test_a_change_is_seen_by_peers_that_ask_for_changes(
     stand: Stand, change: dict[str, Any], seen: dict[str, Any]
 ) -> None:
-    before, shown_before = stand.seen(), stand.shown()
+    before, shown_before, since = stand.seen(), stand.shown(), present()
+    assert not is_found(stand, since)
 
     shown = stand.change(change)
     after = stand.seen()
 
     assert seen == {name: after.get(name) for name in seen}
-    assert is_newer(after, before)
+    assert is_found(stand, since)
+    assert before["last_updated"] <= after["last_updated"]
     rest = ("last_updated", *seen)
     assert {k: v for k, v in before.items() if k not in rest} == {
         k: v for k, v in after.items() if k not in rest
@@ -128,7 +135,7 @@ def test_a_change_is_seen_by_peers_with_a_newer_last_updated(
         shown["created_at"],
         shown["chargers"],
     )
-    pulled = stand.peer.data("locations", date_from=after["last_updated"])
+    pulled = stand.peer.data("locations", date_from=since)
     assert [stand.id] == [location["id"] for location in pulled]
 
 
@@ -239,10 +246,11 @@ def test_a_hidden_location_is_hidden_from_peers_and_not_from_the_operator(stand:
     assert "1" == stand.peer.get("locations").headers["X-Total-Count"]
     assert False is stand.shown()["public"]
 
+    since = present()
     stand.change({"public": True})
 
     assert stand.seen() == stand.seen(stand.operator)
-    assert is_newer(stand.seen(), before)
+    assert is_found(stand, since)
 
 
 def test_a_location_may_be_born_hidden(stand: Stand) -> None:
@@ -262,6 +270,7 @@ def test_a_location_may_be_born_hidden(stand: Stand) -> None:
 
 def test_a_deleted_location_is_gone_here_and_removed_over_there(stand: Stand) -> None:
     before, held = stand.seen(), stand.gateway.data(stand.network_url)["topology"]
+    since = present()
 
     response = stand.gateway.delete(stand.url)
 
@@ -274,8 +283,9 @@ def test_a_deleted_location_is_gone_here_and_removed_over_there(stand: Stand) ->
     after = stand.seen()
     assert {"REMOVED"} == {evse["status"] for evse in after["evses"]}
     assert [e["uid"] for e in before["evses"]] == [e["uid"] for e in after["evses"]]
-    assert is_newer(after, before)
-    assert all(is_newer(evse, before) for evse in after["evses"])
+    assert is_found(stand, since)
+    assert {after["last_updated"]} == {evse["last_updated"] for evse in after["evses"]}
+    assert before["last_updated"] <= after["last_updated"]
     left = stand.gateway.data(stand.network_url)["topology"]
     assert {"locations": 1, "chargers": 2, "evses": 2, "connectors": 2} == {
         k: held[k] - left[k] for k in held

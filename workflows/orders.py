@@ -267,7 +267,7 @@ def scope(network: Network) -> Body:
 
 def second(milliseconds: int) -> str:
     """An instant as the gateway writes it: to the second."""
-    return instants.text(milliseconds - milliseconds % 1000)
+    return instants.authored(milliseconds)
 
 
 def network_of(user: Member, cpo_id: str) -> Network:

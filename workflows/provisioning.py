@@ -248,9 +248,9 @@ def _enrol(transaction: Transaction, network: Network) -> None:
     """Store the tokens of an eMSP network."""
     now = instants.now()
     for token in plan_of(network).tokens():
-        tokens.put(transaction, network.id, network.party, {**token.body, "last_updated": now})
+        body = {**token.body, "last_updated": now}
+        tokens.put(transaction, network.id, network.party, body, is_stamped=True)
         if token.standing or token.location_ids is not None:
-            body = token.body
             tokens.set_standing(
                 transaction,
                 network.id,

@@ -106,7 +106,7 @@ def keys_command(arguments: list[str]) -> None:
         with database.connect() as connection:
             known_keys = keys.listed(connection)
         for known in known_keys:
-            made = instants.text(known.created_at)[:10]
+            made = instants.authored(known.created_at)[:10]
             _say(f"{known.id:36}  {known.role:5}  ...{known.last4}  {made}  {known.organization}")
     elif given.act == "mint":
         with database.transaction() as transaction:
@@ -140,8 +140,8 @@ def jobs_command(arguments: list[str]) -> None:
         "status": job.status,
         "created": f"{tally[jobs.CREATED]} of {job.total}",
         "failed": str(tally[jobs.REFUSED]),
-        "ordered at": instants.text(job.created_at),
-        "changed at": instants.text(job.updated_at),
+        "ordered at": instants.authored(job.created_at),
+        "changed at": instants.authored(job.updated_at),
         **(
             {}
             if job.failure is None

@@ -68,8 +68,9 @@ def patch_location(
     party = user.own(location_or_country, evse_or_party)
     _refuse_shadowing(user, {"id": connector_or_location, **body})
     spot = Spot(connector_or_location)
+    change = over(body, "Location", by_owner=True)
     with database.transaction() as transaction:
-        locations.revise(transaction, user.network_id, party, spot, over(body, "Location"))
+        locations.revise(transaction, user.network_id, party, spot, change)
 
 
 def _own(user: Caller, spot: Spot) -> Document | None:

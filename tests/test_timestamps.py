@@ -1,0 +1,130 @@
+"""Timestamps that we author have whole seconds: some peers read no fractions. Design section 11."""
+
+import re
+from typing import Any
+
+import pytest
+import requests
+from examples import example
+from nodes import Client, Gateway, Node, outcome
+from peers import PeerServer
+
+from storage import instants
+
+WHOLE_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+BEGINS_AS_TIME = re.compile(r"\d{4}-\d\d-\d\dT")
+MODULES = ("locations", "sessions", "cdrs", "tariffs", "tokens")
+STORED = {
+    name: example(schema, last_updated="2021-01-01T00:00:00Z")
+    for name, schema in (
+        ("locations", "Location"), ("sessions", "Session"), ("tariffs", "Tariff"), ("tokens", "Token")
+    )
+}  # fmt: skip
+
+
+def times(value: Any) -> list[str]:
+    """Every timestamp in a JSON value."""
+    if isinstance(value, dict):
+        return [time for member in value.values() for time in times(member)]
+    if isinstance(value, list):
+        return [time for item in value for time in times(item)]
+    return [value] if isinstance(value, str) and BEGINS_AS_TIME.match(value) else []
+
+
+def malformed(answers: list[requests.Response], at_least: int) -> list[str]:
+    """The timestamps in *answers* that have no whole seconds, if there are enough timestamps to judge."""
+    found = [time for answer in answers for time in times(answer.json())]
+    assert len(found) >= at_least
+    return [time for time in found if not WHOLE_SECONDS.fullmatch(time)]
+
+
+def test_a_malformed_timestamp_is_found() -> None:
+    """Control."""
+    answer = requests.Response()
+    answer._content = (
+        b'{"data":[{"last_updated":"2026-01-01T00:00:00.1Z"}],"timestamp":"2026-01-01T00:00:00Z"}'
+    )
+
+    assert ["2026-01-01T00:00:00.1Z"] == malformed([answer], 2)
+
+
+@pytest.mark.ocpi(96)
+@pytest.mark.parametrize(
+    ("role", "template"), [("cpo", "small-urban-ac"), ("cpo", "highway-dc"), ("emsp", "emsp-drivers")]
+)
+def test_a_generated_network_has_whole_seconds(gateway: Gateway, role: str, template: str) -> None:
+    accepted = gateway.ready(role=role, template=template, ttl_seconds=3600)
+    operator = gateway.operator(accepted)
+    answers = [operator.get(module) for module in MODULES]
+    answers += [gateway.get(accepted[url]) for url in ("status_url", "destroy_url")]
+    assert [] == malformed(answers, 20)
+
+
+def test_a_location_of_the_gateway_has_whole_seconds(gateway: Gateway) -> None:
+    accepted = gateway.ready()
+    operator, url = gateway.operator(accepted), f"{accepted['destroy_url']}/locations"
+    job = gateway.create(url, locations=[{"template": "urban-ac-hub"}])
+    gateway.wait_until_ready(job["status_url"])
+    location = gateway.data(url)["data"][0]["id"]
+    answers = [gateway.get(url), gateway.get(job["status_url"])]
+    answers += [gateway.patch(f"{url}/{location}", {"name": "New"}), operator.get(f"locations/{location}")]
+    gateway.delete(f"{url}/{location}")
+
+    assert [] == malformed([*answers, operator.get("locations")], 30)
+
+
+@pytest.mark.parametrize("role", ["CPO", "EMSP"])
+def test_envelopes_have_whole_seconds(node: Node, peer: PeerServer, role: str) -> None:
+    network = node.network(role, ("NL", "DEM"))
+    registration = network.registrant().post("credentials", peer.credentials())
+    client = node.client(registration.json()["data"]["token"], network.role)
+    paths = (*MODULES, "credentials", "locations/none", "none", "locations?limit=x", network.versions_url)
+    answers = [registration, *(client.get(path) for path in paths), network.registrant().get("locations")]
+
+    assert [] == malformed([*answers, client.put("credentials", {}), client.delete("credentials")], 14)
+
+
+PUSHED: list[tuple[str, str, dict[str, Any]]] = [
+    ("EMSP", "locations/{party}/LOC1", {"name": "New"}),
+    ("EMSP", "locations/{party}/LOC1", {"evses": [{"uid": "3256", "status": "BLOCKED"}]}),
+    ("EMSP", "locations/{party}/LOC1/3256", {"status": "CHARGING"}),
+    ("EMSP", "locations/{party}/LOC1/3256/1", {"amperage": 16}),
+    ("EMSP", "sessions/{party}/101", {"kwh": 21.75}),
+    ("EMSP", "tariffs/{party}/12", {"currency": "GBP"}),
+    ("CPO", "tokens/{party}/012345678", {"valid": False}),
+]
+OURS: list[tuple[str, str, dict[str, Any]]] = [
+    ("CPO", "locations/{party}/LOC1", {"name": "New"}),
+    ("CPO", "locations/{party}/LOC1", {"evses": [{"uid": "3256", "status": "BLOCKED"}]}),
+    ("CPO", "sessions/{party}/101", {"kwh": 21.75}),
+    ("EMSP", "tokens/{party}/012345678", {"valid": False}),
+]
+
+
+def stamped(client: Client, path: str, change: dict[str, Any]) -> list[requests.Response]:
+    """The answers to a PATCH without `last_updated`, and to a GET of the object."""
+    url = path.format(party="/".join(client.party))
+    module, *ids = url.split("/")[:4]
+    whole = "/".join([module, *ids])
+    assert 201 == client.put(whole, STORED[module]).status_code
+    before = instants.now()
+    answers = [client.patch(url, change), client.get(whole)]
+    assert [(200, 1000)] * 2 == [outcome(answer) for answer in answers]
+    assert before <= answers[1].json()["data"]["last_updated"]
+    return answers
+
+
+@pytest.mark.ocpi(115)
+@pytest.mark.parametrize(("role", "path", "change"), PUSHED)
+def test_what_is_stamped_for_a_peer_has_whole_seconds(
+    node: Node, role: str, path: str, change: dict[str, Any]
+) -> None:
+    assert [] == malformed(stamped(node.network(role, ("NL", "DEM")).peer(), path, change), 3)
+
+
+@pytest.mark.ocpi(115)
+@pytest.mark.parametrize(("role", "path", "change"), OURS)
+def test_what_is_stamped_for_the_back_office_has_whole_seconds(
+    node: Node, role: str, path: str, change: dict[str, Any]
+) -> None:
+    assert [] == malformed(stamped(node.network(role, ("NL", "DEM")).operator(), path, change), 3)

@@ -165,7 +165,11 @@ _UNUSED = (
 )
 _PURGE = (
     sqlalchemy.delete(ACCESS)
-    .where(_c.expires_at <= bindparam("now"), _c.kind == bindparam("kind"))
+    .where(
+        _c.network_id == bindparam("network"),
+        _c.expires_at <= bindparam("now"),
+        _c.kind == bindparam("kind"),
+    )
     .returning(_c.digest)
 )
 _END_SUPERSEDED = (
@@ -320,13 +324,17 @@ def bind(transaction: Transaction, token: str, connection_id: int) -> bool:
     return transaction.execute(_BIND, values).rowcount == 1
 
 
-def supersede(transaction: Transaction, connection_id: int, overlap_ms: int) -> None:
-    """Let the Tokens C of a connection end with the first use of the next one, or after *overlap_ms*."""
+def supersede(transaction: Transaction, network_id: int, connection_id: int, overlap_ms: int) -> None:
+    """Let the Tokens C of a connection end with the first use of the next one, or after *overlap_ms*.
+
+    Tokens of the network that have expired are deleted. Only this network's: its lock is held, and
+    transactions that delete each other's rows end as a deadlock on PostgreSQL.
+    """
     now = instants.now_ms()
     values = {"connection": connection_id, "until": now + overlap_ms, "now": now}
     transaction.execute(_SUPERSEDE, values)
-    _end(transaction, _PURGE, {"now": now, "kind": PEER}, ended_tokens.ROTATED)
-    _end(transaction, _PURGE, {"now": now, "kind": CALLBACK}, ended_tokens.WITHDRAWN)
+    for kind, reason in ((PEER, ended_tokens.ROTATED), (CALLBACK, ended_tokens.WITHDRAWN)):
+        _end(transaction, _PURGE, {"network": network_id, "now": now, "kind": kind}, reason)
 
 
 def end_others(transaction: Transaction, caller: Caller) -> None:

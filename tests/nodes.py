@@ -86,9 +86,11 @@ def clean_environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def switch_to(environment: Mapping[str, str]) -> Iterator[None]:
-    """Let settings and storage in this process mean the node of *environment*."""
+    """Let settings and storage in this process mean the node of *environment*, and nothing else."""
     before = dict(os.environ)
     _forget()
+    for name in before.keys() - clean_environment().keys():
+        del os.environ[name]
     os.environ.update(environment)
     try:
         yield

@@ -195,7 +195,7 @@ def superseded(victim: Victim) -> str:
     peer = victim.network.peer(("NL", "OLD"))
     old = str(peer.token)
     with database.transaction() as connection:
-        access.supersede(connection, peer.connection_id, 60_000)
+        access.supersede(connection, victim.network.id, peer.connection_id, 60_000)
     peer.token = at_once(access.mint, access.PEER, victim.network.id, peer.connection_id)
     assert peer.get("credentials").ok
     return old

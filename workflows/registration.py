@@ -105,7 +105,8 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
             _require_no_exchange_of_ours(transaction, caller.network_id, connection_id)
             access.end_others(transaction, caller)
             connections.keep(transaction, caller.network_id, stored)
-            access.supersede(transaction, connection_id, settings().token_overlap_seconds * 1000)
+            overlap_ms = settings().token_overlap_seconds * 1000
+            access.supersede(transaction, caller.network_id, connection_id, overlap_ms)
             token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
             failpoints.reach("put.written")
     failpoints.reach("put.committed")
@@ -216,6 +217,8 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
 
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed here.
+        errors.Conflict: the network registers at a peer already. Two answers could be stored in another
+            order than the peer stored them in, and both sides would be locked out.
         errors.NotFound: the network ended.
     """
     if not TOKEN.fullmatch(token_a):
@@ -225,11 +228,16 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     endpoints = explore(calls, url, token_a)
     with database.transaction() as transaction:
         _lock_own(transaction, network.id)
+        if access.registration_runs(transaction, network.id):
+            raise errors.Conflict(
+                "This network is registering at a peer, or did so a moment ago and was interrupted; try again"
+                f" in {longest_exchange():.0f} seconds."
+            )
         callback = _mint_callback(transaction, network.id)
     failpoints.reach("join.minted")
     try:
         stored = send_credentials(calls, "POST", network, url, endpoints, token_a, callback)
-    except (PeerRefused, peer.PeerUnauthorized):
+    except BaseException:  # Ctrl-C as well: the next registration need not wait
         with database.transaction() as transaction:
             access.withdraw(transaction, callback)
         raise
@@ -267,6 +275,7 @@ def rotate(network: Network, link: PeerConnection, report: Report = lambda _: No
         stored = with_fallback(link, lambda t: _send_renewal(calls, network, link, endpoints, t, callback))
     except (PeerRefused, peer.PeerUnauthorized):
         with database.transaction() as transaction:
+            connections.lock(transaction, network.id)  # first, as in every exchange: else a deadlock
             access.withdraw(transaction, callback)
             connections.end_exchange(transaction, link)
         raise
@@ -278,7 +287,7 @@ def rotate(network: Network, link: PeerConnection, report: Report = lambda _: No
         _lock_unchanged(transaction, link)
         connections.keep(transaction, network.id, stored)
         access.end_superseded(transaction, link.id)
-        access.supersede(transaction, link.id, settings().token_overlap_seconds * 1000)
+        access.supersede(transaction, network.id, link.id, settings().token_overlap_seconds * 1000)
         _bind(transaction, callback, link.id)
         failpoints.reach("rotate.written")
     failpoints.reach("rotate.committed")

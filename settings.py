@@ -98,7 +98,15 @@ class Settings(BaseSettings):
         1000, ge=1, le=1_000_000, description="The most unfinished jobs an organization has."
     )
     page_limit: int = Field(100, ge=1, le=1000, description="The most objects a page holds.")
-    body_limit: int = Field(4_194_304, ge=1024, le=16_777_216, description="The most bytes a body holds.")
+    page_bytes: int = Field(
+        8_388_608,
+        ge=1024,
+        le=134_217_728,
+        description="The most bytes of objects a page holds, unless one object alone has more.",
+    )
+    body_limit: int = Field(
+        4_194_304, ge=1024, le=16_777_216, description="The most bytes a body, and a stored object, holds."
+    )
     schema_refusal_status: Annotated[Literal[200, 400], BeforeValidator(int)] = Field(
         400,
         description="HTTP status of a schema refusal; 200 for peers that read status_codes literally.",

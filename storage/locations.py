@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from annotated_types import MaxLen
+from pydantic.fields import FieldInfo
 from sqlalchemy import Index, UniqueConstraint
 
 import errors
+from generated.ocpi_models import EVSE, Location
 from storage import instants
 from storage.database import Connection, Transaction
 from storage.objects import (
@@ -39,6 +42,17 @@ class LocationRow(ObjectColumns, table=True):
 
 
 _DOCUMENTS = DocumentTable(LocationRow, kept=("published",))
+
+
+def _most(field: FieldInfo) -> int:
+    """How many items the contract allows in a list."""
+    return next(bound.max_length for bound in field.metadata if isinstance(bound, MaxLen))
+
+
+_MOST = {
+    "evses": _most(Location.model_fields["evses"]),
+    "connectors": _most(EVSE.model_fields["connectors"]),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,7 @@ def put_part(transaction: Transaction, network_id: int, party: Party, spot: Spot
 
     Raises:
         errors.NotFound: the parent does not exist; nothing is created. Spec: 2.1.1 mod_locations 2.2.2.
+        errors.RuleRefusal: the parent would have more children than the contract allows.
     """
     location = _DOCUMENTS.lock(transaction, network_id, party, spot.location_id)
     old = find(location.body, spot)
@@ -167,5 +182,7 @@ def _with_child(parent: Body, name: str, key: str, child: Body) -> Body:
     """*parent* with *child* in place of the one with its key, and not older than the child."""
     children = {item[key]: item for item in parent.get(name, ())}
     children[child[key]] = child
+    if len(children) > _MOST[name]:
+        raise errors.RuleRefusal(f"{name}: would be {len(children)}; at most {_MOST[name]} are allowed")
     latest = max(parent["last_updated"], child["last_updated"], key=instants.parse)
     return {**parent, name: list(children.values()), "last_updated": latest}

@@ -5,17 +5,20 @@ that reads and writes it. Statements are built once. Lists give out stored texts
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import orjson
 import sqlalchemy
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, Table, bindparam, func, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, Row, Select, Table, bindparam, func, select
 from sqlmodel import Field, SQLModel
 
 import errors
+from settings import settings
 from storage import database, instants
 from storage.database import Connection, Transaction
 
@@ -85,7 +88,8 @@ class ObjectColumns(SQLModel):
     """The columns that every kind of object has.
 
     `last_updated`: milliseconds, the filter of lists. `document_updated`: the instant of the document's own
-    `last_updated`, which has whole seconds where we stamped it. Design section 11.
+    `last_updated`, which has whole seconds where we stamped it. Design section 11. `document_bytes`: the
+    size of the document in UTF-8.
     """
 
     seq: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
@@ -95,6 +99,7 @@ class ObjectColumns(SQLModel):
     id: str = Field(max_length=39)
     last_updated: int = Field(sa_type=BigInteger)
     document_updated: int = Field(sa_type=BigInteger)
+    document_bytes: int
     revision: int = 1
     document: str
 
@@ -129,6 +134,7 @@ class DocumentTable:
         where_key = [c[name] == bindparam(f"k_{name}") for name in self.key]
         self._get = select(c.document).where(*where_key)
         self._lock = select(c.seq, c.document).where(*where_key).with_for_update()
+        self._long = select(c.seq, c.document).where(c.seq.in_(bindparam("seqs", expanding=True)))
         self._delete = sqlalchemy.delete(self.table).where(*where_key)
         self._update = (
             sqlalchemy.update(self.table).where(c.seq == bindparam("k_seq")).values(revision=c.revision + 1)
@@ -167,17 +173,30 @@ class DocumentTable:
         return None if text is None else Document(text)
 
     def page(self, connection: Connection, network_id: int, window: Window, scope: Scope) -> Page:
-        """The objects of *window*, oldest first."""
+        """The objects of *window*, oldest first.
+
+        The page ends before PAGE_BYTES, but holds at least one object.
+        """
         scope = {"network_id": network_id, **scope}
         bounds = {"date_from": window.date_from, "date_to": window.date_to, "cursor": window.cursor}
         given = {name: value for name, value in bounds.items() if value is not None}
         page, count = _page(self.table, _shape(scope), frozenset(given))
-        values = {**scope, **given, "offset": window.offset, "limit": window.limit + 1}
+        short = settings().page_bytes // (window.limit + 1)
+        values = {**scope, **given, "offset": window.offset, "limit": window.limit + 1, "short": short}
         rows = connection.execute(page, values).all()
         total = rows[0].total if rows else connection.execute(count, values).scalar_one()
-        here = rows[: window.limit]
+        here = _within_page_bytes(rows[: window.limit])
         onward = str(here[-1].seq) if len(rows) > len(here) else None
-        return Page([row.document for row in here], total, onward)
+        return Page(self._documents(connection, here), total, onward)
+
+    def _documents(self, connection: Connection, rows: Many[Row[Any]]) -> list[str]:
+        """The documents of *rows*, which hold the short ones; one that was deleted meanwhile is left out."""
+        absent = [row.seq for row in rows if row.document is None]
+        if not absent:
+            return [row.document for row in rows]
+        long = {row.seq: row.document for row in connection.execute(self._long, {"seqs": absent})}
+        documents = (row.document or long.get(row.seq) for row in rows)
+        return [document for document in documents if document is not None]
 
     def put(
         self,
@@ -249,10 +268,25 @@ class DocumentTable:
 
 
 def _document_columns(body: Body, *, is_stamped: bool) -> dict[str, Any]:
-    """The columns that change with the document. A stamped one is found by the real instant of the stamp."""
+    """The columns that change with the document. A stamped one is found by the real instant of the stamp.
+
+    Raises:
+        errors.RuleRefusal: the document is longer than BODY_LIMIT.
+    """
+    document = orjson.dumps(body)
+    most = settings().body_limit
+    if len(document) > most:
+        raise errors.RuleRefusal(
+            f"The object would have {len(document)} bytes; at most {most} bytes are stored."
+        )
     stated = instants.parse(body["last_updated"])
     updated = max(stated, instants.now_ms()) if is_stamped else stated
-    return {"last_updated": updated, "document_updated": stated, "document": encode(body)}
+    return {
+        "last_updated": updated,
+        "document_updated": stated,
+        "document": document.decode(),
+        "document_bytes": len(document),
+    }
 
 
 Shape = tuple[tuple[str, bool], ...]
@@ -280,7 +314,10 @@ def _narrowed(statement: Select[Any], table: Table, shape: Shape) -> Select[Any]
 
 @functools.cache
 def _page(table: Table, shape: Shape, bounds: frozenset[str]) -> tuple[Select[Any], Select[Any]]:
-    """The statement of a page and of its count, for one combination of filters."""
+    """The statement of a page and of its count, for one combination of filters.
+
+    The page has the documents that are so short that all of them fit into PAGE_BYTES.
+    """
     c = table.c
     where = _conditions(table, shape)
     if "date_from" in bounds:
@@ -288,11 +325,20 @@ def _page(table: Table, shape: Shape, bounds: frozenset[str]) -> tuple[Select[An
     if "date_to" in bounds:
         where.append(c.last_updated < bindparam("date_to"))
     count = select(func.count()).select_from(table).where(*where)
-    page = select(c.seq, c.document, count.scalar_subquery().label("total")).where(*where).order_by(c.seq)
+    short = sqlalchemy.case((c.document_bytes <= bindparam("short"), c.document)).label("document")
+    total = count.scalar_subquery().label("total")
+    page = select(c.seq, c.document_bytes, short, total).where(*where).order_by(c.seq)
     start = (
         page.where(c.seq > bindparam("cursor")) if "cursor" in bounds else page.offset(bindparam("offset"))
     )
     return start.limit(bindparam("limit")), count
+
+
+def _within_page_bytes(rows: Many[Row[Any]]) -> Many[Row[Any]]:
+    """The first of *rows*, as many as PAGE_BYTES allows, but at least one."""
+    sizes = itertools.accumulate(row.document_bytes for row in rows)
+    most = settings().page_bytes
+    return rows[: max(1, sum(size <= most for size in sizes))]
 
 
 def encode(body: Any) -> str:

@@ -425,27 +425,6 @@ def test_a_connector_that_the_back_office_changes_reaches_pulling_peers(cpo: Net
     assert connectors == listed["evses"][0]["connectors"]
 
 
-@pytest.mark.ocpi(96)
-def test_what_the_back_office_changes_of_old_reaches_pulling_peers(cpo: Network) -> None:
-    """Parents become as new as the present, even where the child's instant is long past."""
-    operator, peer, old = cpo.operator(), cpo.peer(), "2021-01-01T00:00:00Z"
-    location = example("Location", last_updated=old)
-    evse = {**location["evses"][0], "last_updated": old}
-    location["evses"] = [evse, {**evse, "uid": "3257", "evse_id": "NL*TNM*E3257"}]
-    assert (201, 1000) == outcome(operator.put(operator.at("locations", "LOC1"), location))
-    since, second = instants.text(instants.now_ms()), instants.now()
-    connectors = [{**evse["connectors"][0], "amperage": 16, "last_updated": old}]
-    change = {"evses": [{"uid": "3256", "connectors": connectors, "last_updated": old}], "last_updated": old}
-
-    assert (200, 1000) == outcome(operator.patch(operator.at("locations", "LOC1"), change))
-
-    (listed,) = peer.data("locations", date_from=since)
-    assert [] == peer.data("locations", date_to=since)
-    assert second <= listed["evses"][0]["last_updated"] <= listed["last_updated"] <= instants.now()
-    assert old == listed["evses"][1]["last_updated"]
-    assert connectors == listed["evses"][0]["connectors"]
-
-
 @pytest.mark.ocpi(101)
 def test_removed_evses_stay_in_the_list_of_a_cpo(cpo: Network) -> None:
     listing = opened(cpo, "locations")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 from examples import example
-from nodes import Client, Gateway, Node, outcome
+from nodes import Client, Gateway, Network, Node, outcome
 from peers import PeerServer
 
 from storage import instants
@@ -128,3 +128,24 @@ def test_what_is_stamped_for_the_back_office_has_whole_seconds(
     node: Node, role: str, path: str, change: dict[str, Any]
 ) -> None:
     assert [] == malformed(stamped(node.network(role, ("NL", "DEM")).operator(), path, change), 3)
+
+
+@pytest.mark.ocpi(96)
+def test_what_the_back_office_changes_of_old_reaches_pulling_peers(cpo: Network) -> None:
+    """Parents become as new as the present, even where the child's instant is long past."""
+    operator, peer, old = cpo.operator(), cpo.peer(), "2021-01-01T00:00:00Z"
+    location = example("Location", last_updated=old)
+    evse = {**location["evses"][0], "last_updated": old}
+    location["evses"] = [evse, {**evse, "uid": "3257", "evse_id": "NL*TNM*E3257"}]
+    assert (201, 1000) == outcome(operator.put(operator.at("locations", "LOC1"), location))
+    since, second = instants.text(instants.now_ms()), instants.now()
+    connectors = [{**evse["connectors"][0], "amperage": 16, "last_updated": old}]
+    change = {"evses": [{"uid": "3256", "connectors": connectors, "last_updated": old}], "last_updated": old}
+
+    assert (200, 1000) == outcome(operator.patch(operator.at("locations", "LOC1"), change))
+
+    (listed,) = peer.data("locations", date_from=since)
+    assert [] == peer.data("locations", date_to=since)
+    assert second <= listed["evses"][0]["last_updated"] <= listed["last_updated"] <= instants.now()
+    assert old == listed["evses"][1]["last_updated"]
+    assert connectors == listed["evses"][0]["connectors"]

@@ -1,54 +1,47 @@
-"""Every refusal of the program: one class a meaning, with its OCPI code and its HTTP status.
+"""Every refusal of the program, by what went wrong. How an API answers one is in handlers/dispatch.
 
 Refusal
-├── ClientError            2000
-│   ├── BadRequest         2000, HTTP 400: not HTTP as it must be
-│   ├── Unauthorized       2000, HTTP 401
-│   ├── Forbidden          2000, HTTP 403
-│   ├── NotFound           2000, HTTP 404
-│   ├── MethodNotAllowed   2000, HTTP 405
-│   ├── Conflict           2000, HTTP 409
-│   ├── TooLarge           2000, HTTP 413
-│   ├── UnsupportedMedia   2000, HTTP 415
-│   ├── TooMany            2000, HTTP 429
-│   ├── Malformed          2001, HTTP 400: not JSON, or JSON that cannot be kept
-│   ├── SchemaRefusal      2001, HTTP as the setting says (400); 422 at the gateway: the schema refuses it
-│   ├── RuleRefusal        2001, HTTP 200: well formed, but a rule refuses it
-│   ├── NotEnough          2002, HTTP 200
-│   └── UnknownLocation    2003, HTTP 200
-└── ServerError            3000, HTTP 500
-    ├── CannotStart        no answer to a request: the program ends with the message
-    ├── Unavailable        3000, HTTP 503: the database, or the issuer of a JWT, cannot be reached
-    ├── PeerUnusable       3001, HTTP 200
-    ├── NoCommonVersion    3002, HTTP 200
-    └── MissingEndpoints   3003, HTTP 200
-
-The OCPI codes are said by the peer API alone. Spec: 2.1.1 status_codes; the HTTP statuses: DECISIONS.md.
+├── ClientError           the request is at fault
+│   ├── BadRequest            not HTTP as it must be
+│   ├── Unauthorized          no token, or one that is not valid here
+│   ├── Forbidden             the caller is known, but may not do this
+│   ├── NotFound              no such object, or somebody else's
+│   ├── MethodNotAllowed      the URL exists, but not for this method and caller
+│   ├── Conflict              it contradicts what exists
+│   ├── TooLarge              the body is over the limit
+│   ├── UnsupportedMedia      the body is not JSON by its own headers
+│   ├── TooMany               a quota is used up
+│   ├── Malformed             not JSON, or JSON that cannot be kept
+│   ├── SchemaRefusal         the contract's schema does not allow it
+│   ├── RuleRefusal           well formed, but a rule forbids it
+│   ├── NotEnough             not enough information
+│   └── UnknownLocation       a command names a location that does not exist here
+└── ServerError           the program or a peer is at fault
+    ├── CannotStart           the program ends with the message
+    ├── Unavailable           the database, or the issuer of a JWT, cannot be reached
+    ├── PeerUnusable          the peer's API did not answer as it must
+    ├── NoCommonVersion       the peer offers no version that is spoken here
+    └── MissingEndpoints      the peer lacks endpoints that are required here
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 NOTHING_HERE = "There is no such object, or it is not yours."
 """One text for what is missing and for what is somebody else's: they must not be told apart."""
 
 
 class Refusal(Exception):
-    """A request is not served; *message* says what to mend, in words for the person who debugs."""
+    """A request is not served; *message* says what to change, for the person who debugs the client.
 
-    status_code: ClassVar[int] = 2000
-    http_status: ClassVar[int] = 200
+    *data*: what else the answer has to carry, where OCPI asks for it.
+    """
 
     def __init__(self, message: str, data: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.data = data
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """HTTP headers that belong to the refusal."""
-        return {}
 
     @property
     def fields(self) -> list[str]:
@@ -57,91 +50,55 @@ class Refusal(Exception):
 
 
 class ClientError(Refusal):
-    """Spec: 2.1.1 status_codes, 2xxx."""
+    """The request is at fault."""
 
 
 class BadRequest(ClientError):
     """The request is not HTTP/1.1, or can be read in two ways."""
 
-    http_status = 400
-
 
 class Unauthorized(ClientError):
-    """No token, an unknown one, or one that this URL does not know."""
-
-    http_status = 401
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The scheme to use. RFC 7235 3.1."""
-        return {"WWW-Authenticate": "Token"}
+    """No token, an unknown one, or one that is not valid at this URL."""
 
 
 class Forbidden(ClientError):
-    """Who asks is known, but may not: a role or an organization that is not theirs."""
-
-    http_status = 403
+    """The caller is known, but its role or organization may not do this."""
 
 
 class NotFound(ClientError):
     """No such object, or somebody else's: the two cannot be told apart."""
 
-    http_status = 404
-
 
 class MethodNotAllowed(ClientError):
-    """The URL exists, the method is not for this token."""
-
-    http_status = 405
+    """The URL exists, but this caller may only use the methods *allowed* on it."""
 
     def __init__(self, message: str, allowed: list[str]) -> None:
         super().__init__(message)
         self.allowed = allowed
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the token may do here. RFC 9110 15.5.6."""
-        return {"Allow": ", ".join(self.allowed)}
-
 
 class Conflict(ClientError):
-    """What is asked for cannot stand beside what there is."""
-
-    http_status = 409
+    """The request contradicts what exists."""
 
 
 class TooMany(ClientError):
-    """A quota is used up; *retry_after*: seconds until it may be worth asking again."""
-
-    http_status = 429
+    """A quota is used up; *retry_after*: seconds until another try may succeed."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """When to ask again. RFC 9110 10.2.3."""
-        return {"Retry-After": str(self.retry_after)}
-
 
 class TooLarge(ClientError):
-    """The body is over the cap."""
-
-    http_status = 413
+    """The body is over the limit."""
 
 
 class UnsupportedMedia(ClientError):
     """The body is not JSON by its own headers, or is compressed."""
 
-    http_status = 415
-
 
 class Malformed(ClientError):
     """Not JSON, or JSON that cannot be kept exactly."""
-
-    status_code = 2001
-    http_status = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +115,8 @@ class Problem:
     given: str | float | bool | None = None
 
 
-class SchemaRefusal(ClientError):
-    """The contract's schema refuses the request, for *problems* if they were told apart.
-
-    In the peer API settings may turn its HTTP status into 200.
-    """
-
-    status_code = 2001
-    http_status = 400
+class _Invalid(ClientError):
+    """The content of the request is at fault, for *problems* if they are told apart."""
 
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(message)
@@ -173,35 +124,30 @@ class SchemaRefusal(ClientError):
 
     @property
     def fields(self) -> list[str]:
-        """The paths of the fields; the message begins with the path if there is only one problem."""
+        """The paths of the fields; without problems, the path that the message begins with."""
         if self.problems:
             return [".".join(map(str, problem.loc)) for problem in self.problems]
         return [self.message.partition(": ")[0]]
 
 
-class RuleRefusal(ClientError):
-    """Well formed, but a rule refuses it."""
+class SchemaRefusal(_Invalid):
+    """The contract's schema does not allow the request."""
 
-    status_code = 2001
+
+class RuleRefusal(_Invalid):
+    """The request is well formed, but a rule forbids it."""
 
 
 class NotEnough(ClientError):
     """Not enough information. Spec: 2.1.1 mod_tokens 2.2.2."""
 
-    status_code = 2002
-
 
 class UnknownLocation(ClientError):
-    """A command names a location that is not known here."""
-
-    status_code = 2003
+    """A command names a location that does not exist here."""
 
 
 class ServerError(Refusal):
-    """Spec: 2.1.1 status_codes, 3xxx."""
-
-    status_code = 3000
-    http_status = 500
+    """The program or a peer is at fault."""
 
 
 class CannotStart(ServerError):
@@ -211,30 +157,14 @@ class CannotStart(ServerError):
 class Unavailable(ServerError):
     """The database, or the issuer of a JWT, cannot be reached."""
 
-    http_status = 503
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """When to ask again, in seconds. RFC 9110 10.2.3."""
-        return {"Retry-After": "1"}
-
 
 class PeerUnusable(ServerError):
     """The peer's API did not answer as it must."""
-
-    status_code = 3001
-    http_status = 200
 
 
 class NoCommonVersion(ServerError):
     """The peer offers no version that is spoken here."""
 
-    status_code = 3002
-    http_status = 200
-
 
 class MissingEndpoints(ServerError):
     """The peer lacks endpoints that are required here."""
-
-    status_code = 3003
-    http_status = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Dict
 
-from openapi.field_types import DateTime, IntegerText, LocationBulkItem, Model
+from openapi.field_types import BulkRequest, DateTime, IntegerText, LocationBulkItem, Model
 from pydantic import ConfigDict, Field
 from typing_extensions import TypeAliasType
 
@@ -1976,7 +1976,7 @@ class OcpiLocationListResponse(Model):
     limit: Annotated[PageLimit, Field(description='How many locations a page holds.')]
 
 
-class LocationBulkCreateRequest(Model):
+class LocationBulkCreateRequest(BulkRequest):
     locations: Annotated[
         list[LocationBulkItem],
         Field(

@@ -191,7 +191,7 @@ class AuthMethod(StrEnum):
     WHITELIST = 'WHITELIST'
 
 
-class CdrDimensionType(StrEnum):
+class KnownCdrDimensionType(StrEnum):
     ENERGY = 'ENERGY'
     FLAT = 'FLAT'
     MAX_CURRENT = 'MAX_CURRENT'
@@ -393,7 +393,7 @@ class DayOfWeek(StrEnum):
     SUNDAY = 'SUNDAY'
 
 
-class TariffDimensionType(StrEnum):
+class KnownTariffDimensionType(StrEnum):
     ENERGY = 'ENERGY'
     FLAT = 'FLAT'
     PARKING_TIME = 'PARKING_TIME'
@@ -812,6 +812,11 @@ class PatchTokenParameters(Model):
     type: TokenType | None = None
 
 
+class GetTokenByUidParameters(Model):
+    token_uid: Id36
+    type: TokenType | None = None
+
+
 class AuthorizeTokenParameters(Model):
     token_uid: Id36
     type: TokenType | None = None
@@ -835,33 +840,17 @@ class PostCommandResultParameters(Model):
     uid: Annotated[str, Field(max_length=64, min_length=1, pattern='^[A-Za-z0-9_-]+$')]
 
 
-class CdrDimension(Model):
-    model_config = ConfigDict(
-        extra='allow',
-    )
-    type: Annotated[CdrDimensionType, Field(description='What was measured.')]
-    volume: Annotated[
-        Number,
+CdrDimensionType = TypeAliasType(
+    "CdrDimensionType",
+    Annotated[
+        KnownCdrDimensionType | UnlistedName,
         Field(
-            description='How much, in kWh (ENERGY), ampere (MAX_CURRENT, MIN_CURRENT) or hours (TIME, PARKING_TIME).'
+            description="What an amount measures. ENERGY in kWh; FLAT without a unit; MAX_CURRENT and MIN_CURRENT in ampere; TIME, while energy flowed, and PARKING_TIME, while none did, in hours. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_cdrs 4.3.",
+            examples=['ENERGY'],
+            union_mode='left_to_right',
         ),
-    ]
-
-
-class ChargingPeriod(Model):
-    model_config = ConfigDict(
-        extra='allow',
-    )
-    start_date_time: Annotated[
-        DateTime,
-        Field(
-            description='When it began, in UTC; it ends where the next one begins, the last one with the session.'
-        ),
-    ]
-    dimensions: Annotated[
-        list[CdrDimension],
-        Field(description='What was measured in it, at least one amount.', max_length=10, min_length=1),
-    ]
+    ],
+)
 
 
 class CommandResponse(Model):
@@ -978,23 +967,17 @@ class RegularHours(Period):
     period_end: Annotated[TimeOfDay, Field(description='When it closes, local time; later than the begin.')]
 
 
-class PriceComponent(Model):
-    model_config = ConfigDict(
-        extra='allow',
-    )
-    type: Annotated[TariffDimensionType, Field(description='What is paid for.')]
-    price: Annotated[
-        Money,
+TariffDimensionType = TypeAliasType(
+    "TariffDimensionType",
+    Annotated[
+        KnownTariffDimensionType | UnlistedName,
         Field(
-            description='Price without VAT of one kWh (ENERGY), one hour (TIME, PARKING_TIME) or one session (FLAT).'
+            description="What a price is for. ENERGY in kWh, billed in steps of Wh; TIME, while energy flows, and PARKING_TIME, while none does, in hours, billed in steps of seconds; FLAT once, without a unit. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_tariffs 4.4.",
+            examples=['ENERGY'],
+            union_mode='left_to_right',
         ),
-    ]
-    step_size: Annotated[
-        StepSize,
-        Field(
-            description='The smallest amount billed, in Wh (ENERGY) or seconds (TIME, PARKING_TIME); without meaning for FLAT.'
-        ),
-    ]
+    ],
+)
 
 
 class TariffRestrictions(Model):
@@ -1070,6 +1053,9 @@ class Endpoint(Model):
 
 
 class ConnectorPatch(Model):
+    model_config = ConfigDict(
+        extra='allow',
+    )
     id: Annotated[Id36, Field(description='Unique among the connectors of its EVSE.')] = None
     standard: Annotated[ConnectorType, Field(description='Which plug fits.')] = None
     format: Annotated[ConnectorFormat, Field(description='Socket or attached cable.')] = None
@@ -1084,6 +1070,35 @@ class ConnectorPatch(Model):
     ] = None
     terms_and_conditions: Annotated[URL | None, Field(description='The terms of the operator.')] = None
     last_updated: Annotated[DateTime, Field(description='When the connector last changed, in UTC.')] = None
+
+
+class CdrDimension(Model):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    type: Annotated[CdrDimensionType, Field(description='What was measured.')]
+    volume: Annotated[
+        Number,
+        Field(
+            description='How much, in kWh (ENERGY), ampere (MAX_CURRENT, MIN_CURRENT) or hours (TIME, PARKING_TIME).'
+        ),
+    ]
+
+
+class ChargingPeriod(Model):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    start_date_time: Annotated[
+        DateTime,
+        Field(
+            description='When it began, in UTC; it ends where the next one begins, the last one with the session.'
+        ),
+    ]
+    dimensions: Annotated[
+        list[CdrDimension],
+        Field(description='What was measured in it, at least one amount.', max_length=10, min_length=1),
+    ]
 
 
 class ReserveNow(Model):
@@ -1217,6 +1232,25 @@ class Hours(OpeningHours):
     ] = None
 
 
+class PriceComponent(Model):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    type: Annotated[TariffDimensionType, Field(description='What is paid for.')]
+    price: Annotated[
+        Money,
+        Field(
+            description='Price without VAT of one kWh (ENERGY), one hour (TIME, PARKING_TIME) or one session (FLAT).'
+        ),
+    ]
+    step_size: Annotated[
+        StepSize,
+        Field(
+            description='The smallest amount billed, in Wh (ENERGY) or seconds (TIME, PARKING_TIME); without meaning for FLAT.'
+        ),
+    ]
+
+
 class TariffElement(Model):
     model_config = ConfigDict(
         extra='allow',
@@ -1237,6 +1271,9 @@ class VersionDetails(Model):
 
 
 class EVSEPatch(UniqueConnectors):
+    model_config = ConfigDict(
+        extra='allow',
+    )
     uid: Annotated[
         Id39, Field(description="Technical id of the EVSE within its owner's platform; never changes.")
     ] = None

@@ -11,11 +11,12 @@ has the right form but breaks a rule; OCPI answers these with HTTP 200.
 """
 
 import contextlib
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -27,7 +28,9 @@ from pydantic import (
     GetCoreSchemaHandler,
     StringConstraints,
     Tag,
+    TypeAdapter,
     ValidationInfo,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -40,6 +43,8 @@ RULE = "rule"
 OFFSET = "time not in UTC"
 DECIMALS = "coordinate with more than six decimals"
 UNLISTED = "value that OCPI 2.1.1 does not list"
+EXTENSION = "member that OCPI 2.1.1 does not have"
+ALPHA_2 = "country as alpha-2"
 
 
 def _stop_at_first_invalid_item(schema: Any) -> None:
@@ -71,6 +76,20 @@ class Model(BaseModel):
     def json_text(self) -> str:
         """The JSON text that is stored and sent: no nulls, members in the order of the contract."""
         return self.model_dump_json(exclude_none=True)
+
+
+def extension_members(value: Any) -> Iterator[str]:
+    """The names of the members of a model, at every level, that the contract does not have, but for nulls."""
+    if isinstance(value, list):
+        for item in value:
+            yield from extension_members(item)
+    elif isinstance(value, Model):
+        yield from (
+            name for name, extension in (value.__pydantic_extra__ or {}).items() if extension is not None
+        )
+        for member in value.__dict__.values():
+            if isinstance(member, list | Model):
+                yield from extension_members(member)
 
 
 def _report(info: ValidationInfo, kind: str, example: str) -> None:
@@ -117,7 +136,7 @@ def _utc_time(text: str, info: ValidationInfo) -> str:
         raise _broken_rule("{text} is outside the years 1000 to 9999 in UTC", text=text)
     time = f"{utc:%Y-%m-%dT%H:%M:%S}{'' if milliseconds == '000' else f'.{milliseconds}'}Z"
     if text[-6:-5] in ("+", "-"):
-        _report(info, OFFSET, f"{text} read as {time}")
+        _report(info, OFFSET, f"{info.field_name} {text} to {time}")
     return time
 
 
@@ -163,7 +182,7 @@ def _coordinate(integer_digits: int) -> AfterValidator:
         if value >= 10**integer_digits:
             value = exact.quantize(_SIX_DECIMALS, ROUND_DOWN)
         degrees = sign + f"{value:f}".zfill(len(integer) - len(sign) + len(".123456"))
-        _report(info, DECIMALS, f"{text} read as {degrees}")
+        _report(info, DECIMALS, f"{info.field_name} {text} to {degrees}")
         return degrees
 
     return AfterValidator(rounded)
@@ -214,12 +233,13 @@ Money = Annotated[Number, BeforeValidator(_number_of_text)]
 # Codes and names
 
 
-def _alpha_3(code: str) -> str:
+def _alpha_3(code: str, info: ValidationInfo) -> str:
     """NL as NLD."""
     if len(code) == 3:  # noqa: PLR2004
         return code
     if code not in ALPHA_3:
         raise _broken_rule("{code} is not an ISO 3166-1 country", code=code)
+    _report(info, ALPHA_2, f"{info.field_name} {code} to {ALPHA_3[code]}")
     return ALPHA_3[code]
 
 
@@ -266,6 +286,26 @@ LocationBulkItem = Annotated[
     | Annotated["OcpiCreateLocationRequest", Tag("written out")],  # type: ignore[name-defined]  # noqa: F821
     Discriminator(_bulk_item_kind),
 ]
+
+
+class BulkRequest(Model):
+    """A request that is a list of items, which are validated one by one: its text may be very large."""
+
+    items_field: ClassVar[str] = "locations"
+
+    @classmethod
+    @functools.cache
+    def outer(cls) -> type[Model]:
+        """The same model with anything as its items."""
+        items = Annotated[(list[Any], *cls.model_fields[cls.items_field].metadata)]
+        fields: dict[str, Any] = {cls.items_field: (items, ...)}
+        return create_model(cls.__name__, __base__=Model, **fields)
+
+    @classmethod
+    @functools.cache
+    def item_adapter(cls) -> TypeAdapter[Any]:
+        """What validates one item."""
+        return TypeAdapter(get_args(cls.model_fields[cls.items_field].annotation)[0])
 
 
 # Rules about several fields. The fields are declared by the generated subclasses: declaring them here as

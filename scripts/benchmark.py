@@ -66,7 +66,7 @@ Requests = dict[str, Iterator[bytes]]
 def _program(place: Mapping[str, str], threads: int) -> Server:
     port = str(nodes.free_port())
     settings = {**place, "OCPI_GATEWAY_PORT": port, "OCPI_GATEWAY_THREADS": str(threads), "BENCH_PORT": port}
-    return Server(PROGRAM, [sys.executable, "-m", "handlers.serve"], ROOT, settings)
+    return Server(PROGRAM, [sys.executable, "-m", "handlers.dispatch.serve"], ROOT, settings)
 
 
 def _floor(url: str, threads: int, cpo: int, emsp: int) -> Server:

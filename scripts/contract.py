@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from model_schemas import METHODS, SCHEMAS, Node, for_models, references
+from model_schemas import METHODS, SCHEMAS, STORED, Node, for_models, reachable, references
 from openapi_spec_validator import OpenAPIV30SpecValidator
+from unsupported import unsupported
 
 with warnings.catch_warnings():  # importing connexion 3.3 warns about starlette's test client
     warnings.simplefilter("ignore")
@@ -255,13 +256,24 @@ def add_shared_responses(document: Node) -> None:
                 operation["responses"] = dict(sorted({**shared, **own}.items()))
 
 
+def allow_extensions(schemas: Node) -> None:
+    """Say of every part of a stored object that it may have members that the contract does not name."""
+    roots = {f"{name}{suffix}" for name in STORED for suffix in ("", "In", "Patch")}
+    for name in reachable(schemas, roots & schemas.keys()):
+        if "properties" in schemas[name]:
+            schemas[name]["additionalProperties"] = True
+
+
 def build(name: str) -> tuple[Node, Node]:
     """The finished document *name*, and what its models are generated from."""
     document = fold(name)
+    if problems := list(unsupported(document)):
+        sys.exit("\n".join(f"openapi/{name}.yaml: {problem}" for problem in problems))
     models = for_models(document)
     add_shared_responses(document)
     schemas = document["components"]["schemas"]
     Derivation(schemas).complete(document)
+    allow_extensions(schemas)
     document = described(document, copy.deepcopy(schemas))
     dangling = sorted({ref for ref in references(document) if not exists(document, ref)})
     if dangling:

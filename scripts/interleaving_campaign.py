@@ -28,7 +28,7 @@ warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged 
 from interleavings import OPERATIONS, Model, Side, old_code, pairs, run_at_once  # noqa: E402  (the path first)
 from nodes import Node, free_port, postgres, session, switch_to  # noqa: E402
 
-from handlers.app import assemble, faces  # noqa: E402
+from handlers.dispatch.app import create_app  # noqa: E402
 from storage import access, schema  # noqa: E402
 
 MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of its own is made there)
@@ -92,7 +92,7 @@ def model() -> Iterator[Model]:
         environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_SECRET_KEY": "model"}
         with switch_to(environment):
             schema.upgrade(None)
-            made = Model(assemble(faces()))
+            made = Model(create_app())
             with made.installed():
                 yield made
 

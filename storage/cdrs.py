@@ -5,9 +5,10 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
 
 import errors
+from generated.ocpi_models import CDR
 from storage import tokens
 from storage.database import Connection, Transaction
-from storage.objects import Body, Document, DocumentTable, ObjectColumns, Page, Party, Stored, Window
+from storage.objects import Document, DocumentTable, ObjectColumns, Page, Party, Stored, Window
 
 
 class CDRRow(ObjectColumns, table=True):
@@ -44,23 +45,22 @@ def page(connection: Connection, network_id: int, window: Window, scope: dict[st
     return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def post(transaction: Transaction, network_id: int, party: Party, body: Body) -> tuple[Stored, str]:
+def post(transaction: Transaction, network_id: int, party: Party, cdr: CDR) -> tuple[Stored, str]:
     """Store a new CDR; the same one again changes nothing. Also the id under which it is stored.
 
     Raises:
         errors.RuleRefusal: the id is taken by another CDR. Spec: 2.1.1 mod_cdrs 1.
     """
     columns = {
-        "id": body["id"],
-        "folded_id": body["id"].lower(),
-        "reader": tokens.issuer(transaction, network_id, body["auth_id"]),
+        "id": cdr.id,
+        "folded_id": cdr.id.lower(),
+        "reader": tokens.issuer(transaction, network_id, cdr.auth_id),
     }
-    if _DOCUMENTS.add(transaction, network_id, party, body, columns):
-        return Stored.CREATED, body["id"]
-    document = get(transaction, network_id, party, body["id"])
-    known = orjson.loads(document.text) if document else {}
-    if {**known, "id": body["id"]} != body:
+    if _DOCUMENTS.add(transaction, network_id, party, cdr, columns):
+        return Stored.CREATED, cdr.id
+    stored = orjson.loads(_DOCUMENTS.lock(transaction, network_id, party, cdr.id.lower()).document)
+    if {**stored, "id": cdr.id} != orjson.loads(cdr.json_text()):
         raise errors.RuleRefusal(
-            f"id: a CDR {known.get('id')} with other content is stored already; a CDR is immutable"
+            f"id: a CDR {stored['id']} with other content is stored already; a CDR is immutable"
         )
-    return Stored.UPDATED, known["id"]
+    return Stored.UPDATED, stored["id"]

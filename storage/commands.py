@@ -1,7 +1,5 @@
 """Commands: those that reached us as CPO, and those that we sent as eMSP. Spec: 2.1.1 mod_commands."""
 
-from typing import Any
-
 import sqlalchemy
 from sqlalchemy import BigInteger, Index, bindparam
 from sqlmodel import Field, SQLModel
@@ -9,7 +7,6 @@ from sqlmodel import Field, SQLModel
 import errors
 from storage import database, instants, secrets
 from storage.database import Connection, Transaction
-from storage.objects import encode
 
 RECEIVED = "received"
 SENT = "sent"
@@ -55,11 +52,11 @@ def record(
     connection_id: int,
     direction: str,
     name: str,
-    request: dict[str, Any],
+    request: str,
     response: str | None = None,
     reason: str | None = None,
 ) -> str:
-    """Keep a command; its uid, which nobody can guess. Conformance 199."""
+    """Keep a command, *request* as JSON text; its uid, which nobody can guess. Conformance 199."""
     uid = secrets.mint()
     row = {
         "uid": uid,
@@ -67,7 +64,7 @@ def record(
         "connection_id": connection_id,
         "direction": direction,
         "name": name,
-        "request": encode(request),
+        "request": request,
         "response": response,
         "reason": reason,
         "created_at": instants.now_ms(),

@@ -1,4 +1,8 @@
-"""Locations with their EVSEs and connectors: one document a location. Spec: 2.1.1 mod_locations."""
+"""Locations with their EVSEs and connectors: one document a location. Spec: 2.1.1 mod_locations.
+
+What a request addresses is a model; the document around it stays decoded JSON. A location may have 250
+EVSEs, and most requests are about one of them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +14,10 @@ from pydantic.fields import FieldInfo
 from sqlalchemy import Index, UniqueConstraint
 
 import errors
-from generated.ocpi_models import EVSE, Location
-from storage import instants
+from generated.ocpi_models import EVSE, Connector, Location
+from openapi.field_types import time_order
 from storage.database import Connection, Transaction
 from storage.objects import (
-    Body,
     Change,
     Document,
     DocumentTable,
@@ -25,6 +28,11 @@ from storage.objects import (
     Window,
     encode,
 )
+
+Body = dict[str, Any]
+"""A location, EVSE or connector as decoded JSON."""
+
+Part = Location | EVSE | Connector
 
 
 class LocationRow(ObjectColumns, table=True):
@@ -56,24 +64,55 @@ _MOST = {
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """Where in a location: the whole of it, an EVSE, or a connector."""
+class LocationPath:
+    """A location, an EVSE of it, or a connector of that."""
 
     location_id: str
     evse_uid: str | None = None
     connector_id: str | None = None
 
+    @property
+    def model(self) -> type[Location] | type[EVSE] | type[Connector]:
+        """The class of what is there."""
+        if self.evse_uid is None:
+            return Location
+        return EVSE if self.connector_id is None else Connector
+
+    @property
+    def key(self) -> str:
+        """The field that names it."""
+        return "uid" if self.model is EVSE else "id"
+
+    @property
+    def id(self) -> str:
+        """The value of that field."""
+        return self.connector_id or self.evse_uid or self.location_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """A location as decoded JSON, to be stored."""
+
+    body: Body
+
+    @property
+    def last_updated(self) -> str:
+        return str(self.body["last_updated"])
+
+    def json_text(self) -> str:
+        return encode(self.body)
+
 
 def get(
-    connection: Connection, network_id: int, party: Party, spot: Spot, *, published: bool = False
+    connection: Connection, network_id: int, party: Party, path: LocationPath, *, published: bool = False
 ) -> Document | None:
-    """The location, EVSE or connector, or None; *published*: None as well if it is hidden from peers."""
+    """What is at *path*, or None; *published*: None as well if the location is hidden from peers."""
     scope = {"published": True} if published else {}
-    document = _DOCUMENTS.get(connection, network_id, party, spot.location_id, scope=scope)
-    if document is None or spot.evse_uid is None:
+    document = _DOCUMENTS.get(connection, network_id, party, path.location_id, scope=scope)
+    if document is None or path.evse_uid is None:
         return document
-    found = find(orjson.loads(document.text), spot)
-    return None if found is None else Document(encode(found))
+    part = _find(orjson.loads(document.text), path)
+    return None if part is None else Document(encode(part))
 
 
 def page(connection: Connection, network_id: int, window: Window, scope: dict[str, Any]) -> Page:
@@ -81,15 +120,59 @@ def page(connection: Connection, network_id: int, window: Window, scope: dict[st
     return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> Stored:
-    """Store a location unless the stored one is newer."""
-    return _DOCUMENTS.put(transaction, network_id, party, body, {"id": body["id"], "published": True})
-
-
-def add(transaction: Transaction, network_id: int, party: Party, body: Body, *, published: bool) -> bool:
+def add(
+    transaction: Transaction, network_id: int, party: Party, location: Location, *, published: bool
+) -> bool:
     """Store a generated location, which we stamped, unless its id is taken; True if it was stored."""
-    columns = {"id": body["id"], "published": published}
-    return _DOCUMENTS.add(transaction, network_id, party, body, columns, is_stamped=True)
+    columns = {"id": location.id, "published": published}
+    return _DOCUMENTS.add(transaction, network_id, party, location, columns, is_stamped=True)
+
+
+def put(transaction: Transaction, network_id: int, party: Party, path: LocationPath, part: Part) -> Stored:
+    """Store *part* at *path* unless what is stored there is newer.
+
+    Raises:
+        errors.NotFound: its parent does not exist; nothing is created. Spec: 2.1.1 mod_locations 2.2.2.
+    """
+    if isinstance(part, Location):
+        return _DOCUMENTS.put(transaction, network_id, party, part, {"id": part.id, "published": True})
+    locked = _DOCUMENTS.lock(transaction, network_id, party, path.location_id)
+    location = orjson.loads(locked.document)
+    old = _find(location, path)
+    if old is not None and time_order(part.last_updated) < time_order(old["last_updated"]):
+        return Stored.STALE
+    _DOCUMENTS.update(transaction, locked, _Decoded(_with_part(location, path, part)), is_stamped=False)
+    return Stored.CREATED if old is None else Stored.UPDATED
+
+
+def update(
+    transaction: Transaction,
+    network_id: int,
+    party: Party,
+    path: LocationPath,
+    change: Change[Any],
+) -> Stored:
+    """Apply *change* to what is at *path*, which it gets as its model.
+
+    The parents' `last_updated` become at least the child's. Spec: 2.1.1 mod_locations 2.1.1.
+
+    Raises:
+        errors.NotFound: there is nothing at *path*.
+    """
+    locked = _DOCUMENTS.lock(transaction, network_id, party, path.location_id)
+    if path.evse_uid is None:
+        new = change.apply(Location.model_validate_json(locked.document))
+    else:
+        location = orjson.loads(locked.document)
+        old = _find(location, path)
+        if old is None:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        new = change.apply(path.model.model_validate_json(encode(old)))
+    if new is None:
+        return Stored.UNCHANGED
+    edited = new if isinstance(new, Location) else _Decoded(_with_part(location, path, new))
+    _DOCUMENTS.update(transaction, locked, edited, is_stamped=change.is_stamped)
+    return Stored.UPDATED
 
 
 def change(
@@ -97,7 +180,7 @@ def change(
     network_id: int,
     party: Party,
     location_id: str,
-    to: Callable[[Body], Body],
+    to: Callable[[Location], Location],
     *,
     published: bool | None,
 ) -> None:
@@ -108,81 +191,45 @@ def change(
     Raises:
         errors.NotFound: there is no such location.
     """
-    old = _DOCUMENTS.lock(transaction, network_id, party, location_id)
+    locked = _DOCUMENTS.lock(transaction, network_id, party, location_id)
     columns = {} if published is None else {"published": published}
-    _DOCUMENTS.update(transaction, old, to(old.body), is_stamped=True, **columns)
+    new = to(Location.model_validate_json(locked.document))
+    _DOCUMENTS.update(transaction, locked, new, is_stamped=True, **columns)
 
 
-def revise(transaction: Transaction, network_id: int, party: Party, spot: Spot, change: Change) -> None:
-    """Apply *change* to a location, an EVSE or a connector.
-
-    The parents' `last_updated` become at least the child's. Spec: 2.1.1 mod_locations 2.1.1.
-
-    Raises:
-        errors.NotFound: there is nothing at *spot*.
-    """
-    location = _DOCUMENTS.lock(transaction, network_id, party, spot.location_id)
-    old = find(location.body, spot)
-    if old is None:
-        raise errors.NotFound(errors.NOTHING_HERE)
-    new = change.apply(old)
-    if new is not None:
-        whole = _with(location.body, spot, new)
-        _DOCUMENTS.update(transaction, location, whole, is_stamped=change.is_stamped)
-
-
-def put_part(transaction: Transaction, network_id: int, party: Party, spot: Spot, body: Body) -> Stored:
-    """Store an EVSE or a connector in its parent unless the stored one is newer.
-
-    Raises:
-        errors.NotFound: the parent does not exist; nothing is created. Spec: 2.1.1 mod_locations 2.2.2.
-        errors.RuleRefusal: the parent would have more children than the contract allows.
-    """
-    location = _DOCUMENTS.lock(transaction, network_id, party, spot.location_id)
-    old = find(location.body, spot)
-    if old is None and find(location.body, _parent(spot)) is None:
-        raise errors.NotFound(errors.NOTHING_HERE)
-    if old is not None and instants.parse(body["last_updated"]) < instants.parse(old["last_updated"]):
-        return Stored.STALE
-    _DOCUMENTS.update(transaction, location, _with(location.body, spot, body), is_stamped=False)
-    return Stored.CREATED if old is None else Stored.UPDATED
-
-
-def find(location: Body, spot: Spot) -> Body | None:
-    """What lies at *spot* in *location*, or None."""
-    if spot.evse_uid is None:
+def _find(location: Body, path: LocationPath) -> Body | None:
+    """What is at *path* in *location*, or None."""
+    if path.evse_uid is None:
         return location
-    evse = _member(location, "evses", "uid", spot.evse_uid)
-    if evse is None or spot.connector_id is None:
+    evse = next((evse for evse in location.get("evses", ()) if evse["uid"] == path.evse_uid), None)
+    if evse is None or path.connector_id is None:
         return evse
-    return _member(evse, "connectors", "id", spot.connector_id)
+    return next((each for each in evse["connectors"] if each["id"] == path.connector_id), None)
 
 
-def _parent(spot: Spot) -> Spot:
-    if spot.connector_id is None:
-        return Spot(spot.location_id)
-    return Spot(spot.location_id, spot.evse_uid)
+def _with_part(location: Body, path: LocationPath, part: EVSE | Connector) -> Body:
+    """*location* with *part* at *path*; the `last_updated` of its parents becomes at least its own.
 
-
-def _member(parent: Body, name: str, key: str, value: str) -> Body | None:
-    return next((item for item in parent.get(name, ()) if item[key] == value), None)
-
-
-def _with(location: Body, spot: Spot, new: Body) -> Body:
-    """*location* with *new* at *spot*, and with the parents' `last_updated` moved."""
-    if spot.evse_uid is None:
-        return new
-    if spot.connector_id is None:
-        return _with_child(location, "evses", "uid", new)
-    evse = _member(location, "evses", "uid", spot.evse_uid) or {}
-    return _with_child(location, "evses", "uid", _with_child(evse, "connectors", "id", new))
+    Raises:
+        errors.NotFound: the parent of *part* does not exist.
+    """
+    document = orjson.loads(part.json_text())
+    if isinstance(part, EVSE):
+        return _with_child(location, "evses", "uid", document)
+    evse = _find(location, LocationPath(path.location_id, path.evse_uid))
+    if evse is None:
+        raise errors.NotFound(errors.NOTHING_HERE)
+    return _with_child(location, "evses", "uid", _with_child(evse, "connectors", "id", document))
 
 
 def _with_child(parent: Body, name: str, key: str, child: Body) -> Body:
-    """*parent* with *child* in place of the one with its key, and not older than the child."""
-    children = {item[key]: item for item in parent.get(name, ())}
-    children[child[key]] = child
+    """*parent* with *child* in place of the one with its key, and not older than the child.
+
+    Raises:
+        errors.RuleRefusal: the parent would have more children than the contract allows.
+    """
+    children = {each[key]: each for each in parent.get(name, ())} | {child[key]: child}
     if len(children) > _MOST[name]:
         raise errors.RuleRefusal(f"{name}: would be {len(children)}; at most {_MOST[name]} are allowed")
-    latest = max(parent["last_updated"], child["last_updated"], key=instants.parse)
-    return {**parent, name: list(children.values()), "last_updated": latest}
+    time = max(parent["last_updated"], child["last_updated"], key=time_order)
+    return parent | {name: list(children.values()), "last_updated": time}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 import sqlalchemy
@@ -25,8 +25,19 @@ from storage.database import Connection, Transaction
 Party = tuple[str, str]
 """Country code and party id, both upper case."""
 
-Body = dict[str, Any]
-"""An OCPI object, decoded, in its canonical form."""
+
+class OcpiObject(Protocol):
+    """What is stored: a generated model, or what else has a JSON text and `last_updated`."""
+
+    @property
+    def last_updated(self) -> str | None:
+        """When it was last changed. A model of a tariff may lack it in a request, but never here."""
+
+    def json_text(self) -> str:
+        """Its JSON text."""
+
+
+T = TypeVar("T")
 
 Scope = Mapping[str, Any]
 """By column, the value that it must have, or a list of such values.
@@ -38,14 +49,14 @@ Sequence = BigInteger().with_variant(Integer(), "sqlite")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Change(Generic[T]):
     """What a PATCH does.
 
     *apply*: from the stored object to the new one; None leaves it as it is. *is_stamped*: the new
     `last_updated` comes from us.
     """
 
-    apply: Callable[[Body], Body | None]
+    apply: Callable[[T], T | None]
     is_stamped: bool
 
 
@@ -81,6 +92,7 @@ class Stored(Enum):
 
     CREATED = "created"
     UPDATED = "updated"
+    UNCHANGED = "unchanged"  # a PATCH that changes nothing
     STALE = "stale"  # older than what is stored: nothing changed
 
 
@@ -106,10 +118,10 @@ class ObjectColumns(SQLModel):
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """An object that nobody else can change until the transaction ends."""
+    """The JSON text of an object that nobody else can change until the transaction ends."""
 
     seq: int
-    body: Body
+    document: str
 
 
 class DocumentTable:
@@ -129,7 +141,7 @@ class DocumentTable:
         """
         self.table = database.table(model)
         self.key = ("network_id", "country_code", "party_id", *key)
-        self._defaults: Body = {**dict.fromkeys(kept), "revision": 1}
+        self._defaults: dict[str, Any] = {**dict.fromkeys(kept), "revision": 1}
         c = self.table.c
         where_key = [c[name] == bindparam(f"k_{name}") for name in self.key]
         self._get = select(c.document).where(*where_key)
@@ -203,16 +215,16 @@ class DocumentTable:
         transaction: Transaction,
         network_id: int,
         party: Party,
-        body: Body,
+        new: OcpiObject,
         columns: Mapping[str, Any],
         *,
         is_stamped: bool = False,
     ) -> Stored:
-        """Store *body* unless the stored document is newer.
+        """Store *new* unless the stored document is newer.
 
-        *columns*: the rest of the key and of the row. *is_stamped*: `last_updated` of *body* comes from us.
+        *columns*: the rest of the key and of the row. *is_stamped*: `last_updated` of *new* comes from us.
         """
-        row = self._defaults | self._row(network_id, party, body, columns, is_stamped=is_stamped)
+        row = self._defaults | self.row(network_id, party, new, columns, is_stamped=is_stamped)
         revision = transaction.execute(self._put[transaction.dialect.name], row).scalar()
         if revision is None:
             return Stored.STALE
@@ -223,24 +235,25 @@ class DocumentTable:
         transaction: Transaction,
         network_id: int,
         party: Party,
-        body: Body,
+        new: OcpiObject,
         columns: Mapping[str, Any],
         *,
         is_stamped: bool = False,
     ) -> bool:
-        """Store *body* unless its key is taken; True if it was stored. Arguments: as in `put`."""
-        row = self._defaults | self._row(network_id, party, body, columns, is_stamped=is_stamped)
+        """Store *new* unless its key is taken; True if it was stored. Arguments: as in `put`."""
+        row = self._defaults | self.row(network_id, party, new, columns, is_stamped=is_stamped)
         return transaction.execute(self._add[transaction.dialect.name], row).scalar() is not None
 
     @staticmethod
-    def _row(
-        network_id: int, party: Party, body: Body, columns: Mapping[str, Any], *, is_stamped: bool
+    def row(
+        network_id: int, party: Party, new: OcpiObject, columns: Mapping[str, Any], *, is_stamped: bool
     ) -> dict[str, Any]:
+        """The row that keeps *new*."""
         return {
             "network_id": network_id,
             "country_code": party[0],
             "party_id": party[1],
-            **_document_columns(body, is_stamped=is_stamped),
+            **_document_columns(new, is_stamped=is_stamped),
             **columns,
         }
 
@@ -253,13 +266,13 @@ class DocumentTable:
         row = transaction.execute(self._lock, self._key_values(network_id, party, *key)).first()
         if row is None:
             raise errors.NotFound(errors.NOTHING_HERE)
-        return Locked(row.seq, orjson.loads(row.document))
+        return Locked(row.seq, row.document)
 
     def update(
-        self, transaction: Transaction, locked: Locked, body: Body, *, is_stamped: bool, **columns: Any
+        self, transaction: Transaction, locked: Locked, new: OcpiObject, *, is_stamped: bool, **columns: Any
     ) -> None:
-        """Store *body* in place of an object that is locked. *is_stamped*: as in `put`."""
-        values = {**_document_columns(body, is_stamped=is_stamped), **columns, "k_seq": locked.seq}
+        """Store *new* in place of an object that is locked. *is_stamped*: as in `put`."""
+        values = {**_document_columns(new, is_stamped=is_stamped), **columns, "k_seq": locked.seq}
         transaction.execute(self._update, values)
 
     def delete(self, transaction: Transaction, network_id: int, party: Party, *key: str) -> bool:
@@ -267,25 +280,23 @@ class DocumentTable:
         return transaction.execute(self._delete, self._key_values(network_id, party, *key)).rowcount > 0
 
 
-def _document_columns(body: Body, *, is_stamped: bool) -> dict[str, Any]:
+def _document_columns(new: OcpiObject, *, is_stamped: bool) -> dict[str, Any]:
     """The columns that change with the document. A stamped one is found by the real instant of the stamp.
 
     Raises:
         errors.RuleRefusal: the document is longer than BODY_LIMIT.
     """
-    document = orjson.dumps(body)
-    most = settings().body_limit
-    if len(document) > most:
-        raise errors.RuleRefusal(
-            f"The object would have {len(document)} bytes; at most {most} bytes are stored."
-        )
-    stated = instants.parse(body["last_updated"])
+    document = new.json_text()
+    size, most = len(document.encode()), settings().body_limit
+    if size > most:
+        raise errors.RuleRefusal(f"The object would have {size} bytes; at most {most} bytes are stored.")
+    stated = instants.parse(str(new.last_updated))
     updated = max(stated, instants.now_ms()) if is_stamped else stated
     return {
         "last_updated": updated,
         "document_updated": stated,
-        "document": document.decode(),
-        "document_bytes": len(document),
+        "document": document,
+        "document_bytes": size,
     }
 
 
@@ -341,6 +352,6 @@ def _within_page_bytes(rows: Many[Row[Any]]) -> Many[Row[Any]]:
     return rows[: max(1, sum(size <= most for size in sizes))]
 
 
-def encode(body: Any) -> str:
-    """The JSON text of *body*."""
-    return orjson.dumps(body).decode()
+def encode(value: Any) -> str:
+    """The JSON text of *value*."""
+    return orjson.dumps(value).decode()

@@ -1,5 +1,7 @@
 """What a peer does that was tolerated: counted, with the latest example, so that it can be told.
 
+openapi/field_types.py names the kinds that models tolerate.
+
 A request collects remarks while it is served; they are kept with one write at its end, and only if
 there are any. Conformance 33, 48, 116.
 """
@@ -14,9 +16,6 @@ from sqlmodel import Field, SQLModel
 from storage import database, instants
 from storage.database import Connection, Transaction
 
-OFFSET = "time not in UTC"
-DECIMALS = "coordinate with more than six decimals"
-UNLISTED = "value that OCPI 2.1.1 does not list"
 STALE = "update older than what is stored"
 _LONGEST = 200
 
@@ -79,9 +78,9 @@ def begin() -> None:
         _collected.set(())
 
 
-def any_collected() -> bool:
-    """Was anything remarked on this request."""
-    return bool(_collected.get())
+def collected() -> tuple[tuple[str, str], ...]:
+    """What was remarked on this request: kinds with examples."""
+    return _collected.get()
 
 
 def keep(transaction: Transaction, network_id: int, connection_id: int | None, operation: str) -> None:

@@ -4,10 +4,11 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
 
 import errors
-from storage import instants, tokens
+from generated.ocpi_models import Session, SessionStatus
+from openapi.field_types import time_order
+from storage import tokens
 from storage.database import Connection, Transaction
 from storage.objects import (
-    Body,
     Change,
     Document,
     DocumentTable,
@@ -18,7 +19,7 @@ from storage.objects import (
     Window,
 )
 
-FINAL = frozenset({"COMPLETED", "INVALID"})
+FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
 
 
 class SessionRow(ObjectColumns, table=True):
@@ -54,49 +55,61 @@ def page(connection: Connection, network_id: int, window: Window, scope: dict[st
     return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def put(transaction: Transaction, network_id: int, party: Party, body: Body) -> Stored:
-    """Store a session over what is not newer.
+def put(transaction: Transaction, network_id: int, party: Party, session: Session) -> Stored:
+    """Store a session unless the stored one is newer.
 
     Raises:
         errors.RuleRefusal: it would leave a final status. Spec: 2.1.1 mod_sessions 4.1.
     """
-    reader = tokens.issuer(transaction, network_id, body["auth_id"])
-    if _DOCUMENTS.add(transaction, network_id, party, body, {"id": body["id"], "reader": reader}):
+    reader = tokens.issuer(transaction, network_id, session.auth_id)
+    if _DOCUMENTS.add(transaction, network_id, party, session, {"id": session.id, "reader": reader}):
         return Stored.CREATED
-    old = _DOCUMENTS.lock(transaction, network_id, party, body["id"])
-    late = instants.parse(body["last_updated"]) < instants.parse(old.body["last_updated"])
-    if late or admitted(old.body, body) is None:
+    locked = _DOCUMENTS.lock(transaction, network_id, party, session.id)
+    old = Session.model_validate_json(locked.document)
+    late = time_order(session.last_updated) < time_order(old.last_updated)
+    if late or not may_follow(old, session):
         return Stored.STALE
-    _DOCUMENTS.update(transaction, old, body, is_stamped=False, reader=reader)
+    _DOCUMENTS.update(transaction, locked, session, is_stamped=False, reader=reader)
     return Stored.UPDATED
 
 
-def revise(transaction: Transaction, network_id: int, party: Party, session_id: str, change: Change) -> None:
+def update(
+    transaction: Transaction,
+    network_id: int,
+    party: Party,
+    session_id: str,
+    change: Change[Session],
+) -> Stored:
     """Apply *change* to a session.
 
     Raises:
         errors.NotFound: there is no such session.
         errors.RuleRefusal: it would leave a final status.
     """
-    old = _DOCUMENTS.lock(transaction, network_id, party, session_id)
-    new = change.apply(old.body)
-    if new is not None and admitted(old.body, new) is not None:
-        reader = tokens.issuer(transaction, network_id, new["auth_id"])
-        _DOCUMENTS.update(transaction, old, new, is_stamped=change.is_stamped, reader=reader)
+    locked = _DOCUMENTS.lock(transaction, network_id, party, session_id)
+    old = Session.model_validate_json(locked.document)
+    new = change.apply(old)
+    if new is None:
+        return Stored.UNCHANGED
+    if not may_follow(old, new):
+        return Stored.STALE
+    reader = tokens.issuer(transaction, network_id, new.auth_id)
+    _DOCUMENTS.update(transaction, locked, new, is_stamped=change.is_stamped, reader=reader)
+    return Stored.UPDATED
 
 
-def admitted(old: Body, new: Body) -> Body | None:
-    """*new*, if a session may go there from *old*; None for what comes late to one that is over.
+def may_follow(old: Session, new: Session) -> bool:
+    """Whether a session may become *new*; False for what comes late to one that is over.
 
     Conformance 142.
 
     Raises:
         errors.RuleRefusal: it would leave a final status.
     """
-    if old["status"] not in FINAL:
-        return new
-    if instants.parse(new["last_updated"]) <= instants.parse(old["last_updated"]):
-        return None
-    if new["status"] != old["status"]:
-        raise errors.RuleRefusal(f"status: a session that is {old['status']} stays {old['status']}")
-    return new
+    if old.status not in FINAL:
+        return True
+    if time_order(new.last_updated) <= time_order(old.last_updated):
+        return False
+    if new.status != old.status:
+        raise errors.RuleRefusal(f"status: a session that is {old.status} stays {old.status}")
+    return True

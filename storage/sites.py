@@ -17,11 +17,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
 import errors
+from generated.ocpi_models import Location, Tariff
 from storage import database, instants, locations, networks, tariffs
 from storage.database import Connection, Transaction
 from storage.locations import LocationRow
 from storage.networks import Network
-from storage.objects import Party, Sequence
+from storage.objects import Party, Sequence, encode
 
 Body = dict[str, Any]
 
@@ -253,7 +254,7 @@ def taken(connection: Connection, network_id: int, charge_points: Many[ChargePoi
 
 def exists(connection: Connection, network_id: int, party: Party, location_id: str) -> bool:
     """Is there a location of ours with this id, deleted ones included."""
-    return locations.get(connection, network_id, party, locations.Spot(location_id)) is not None
+    return locations.get(connection, network_id, party, locations.LocationPath(location_id)) is not None
 
 
 def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan) -> None:
@@ -265,8 +266,14 @@ def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan)
     """
     now = instants.now()
     for tariff in plan.tariffs:
-        tariffs.add(transaction, network_id, party, {**tariff, "last_updated": now})
-    if not locations.add(transaction, network_id, party, stamped(plan.document, now), published=plan.public):
+        tariffs.add(
+            transaction,
+            network_id,
+            party,
+            Tariff.model_validate_json(encode({**tariff, "last_updated": now})),
+        )
+    location = _location(stamped(plan.document, now))
+    if not locations.add(transaction, network_id, party, location, published=plan.public):
         raise errors.Conflict(plan.id)
     site = {"network_id": network_id, "location_id": plan.id, "slug": plan.slug, "deleted_at": None}
     transaction.execute(_ADD_SITE, {**site, "created_at": instants.now_ms()})
@@ -295,6 +302,10 @@ def _add_charge_point(
     ]
     if plugs:
         transaction.execute(_ADD_ROUTING, plugs)
+
+
+def _location(body: Body) -> Location:
+    return Location.model_validate_json(encode(body))
 
 
 def stamped(document: Body, now: str) -> Body:
@@ -372,7 +383,7 @@ def revise(
         network.id,
         network.party,
         location_id,
-        lambda body: _touched(change(body)),
+        lambda location: _location(_touched(change(orjson.loads(location.json_text())))),
         published=public,
     )
 
@@ -392,7 +403,14 @@ def delete(transaction: Transaction, network: Network, location_id: str) -> None
         _DELETE_SITE[transaction.dialect.name],
         {**key, "slug": site.slug or location_id, "now": now, "deleted_at": now},
     )
-    locations.change(transaction, network.id, network.party, location_id, _removed, published=None)
+    locations.change(
+        transaction,
+        network.id,
+        network.party,
+        location_id,
+        lambda location: _location(_removed(orjson.loads(location.json_text()))),
+        published=None,
+    )
 
 
 def _held(transaction: Transaction, network: Network, location_id: str) -> Site:

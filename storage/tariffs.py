@@ -3,9 +3,9 @@
 from sqlalchemy import Index, UniqueConstraint
 
 import errors
+from generated.ocpi_models import Tariff
 from storage.database import Connection, Transaction
 from storage.objects import (
-    Body,
     Change,
     Document,
     DocumentTable,
@@ -41,28 +41,35 @@ def page(connection: Connection, network_id: int, window: Window, scope: dict[st
     return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
-def put(
-    transaction: Transaction, network_id: int, party: Party, body: Body, *, is_stamped: bool = False
-) -> Stored:
-    """Store a tariff unless the stored one is newer. *is_stamped*: its `last_updated` comes from us."""
-    return _DOCUMENTS.put(transaction, network_id, party, body, {"id": body["id"]}, is_stamped=is_stamped)
+def put(transaction: Transaction, network_id: int, party: Party, tariff: Tariff) -> Stored:
+    """Store a tariff unless the stored one is newer."""
+    is_stamped = "last_updated" not in tariff.model_fields_set
+    return _DOCUMENTS.put(transaction, network_id, party, tariff, {"id": tariff.id}, is_stamped=is_stamped)
 
 
-def add(transaction: Transaction, network_id: int, party: Party, body: Body) -> bool:
+def add(transaction: Transaction, network_id: int, party: Party, tariff: Tariff) -> bool:
     """Store a generated tariff, which we stamped, unless its id is taken; True if it was stored."""
-    return _DOCUMENTS.add(transaction, network_id, party, body, {"id": body["id"]}, is_stamped=True)
+    return _DOCUMENTS.add(transaction, network_id, party, tariff, {"id": tariff.id}, is_stamped=True)
 
 
-def revise(transaction: Transaction, network_id: int, party: Party, tariff_id: str, change: Change) -> None:
+def update(
+    transaction: Transaction,
+    network_id: int,
+    party: Party,
+    tariff_id: str,
+    change: Change[Tariff],
+) -> Stored:
     """Apply *change* to a tariff.
 
     Raises:
         errors.NotFound: there is no such tariff.
     """
-    old = _DOCUMENTS.lock(transaction, network_id, party, tariff_id)
-    new = change.apply(old.body)
-    if new is not None:
-        _DOCUMENTS.update(transaction, old, new, is_stamped=change.is_stamped)
+    locked = _DOCUMENTS.lock(transaction, network_id, party, tariff_id)
+    new = change.apply(Tariff.model_validate_json(locked.document))
+    if new is None:
+        return Stored.UNCHANGED
+    _DOCUMENTS.update(transaction, locked, new, is_stamped=change.is_stamped)
+    return Stored.UPDATED
 
 
 def delete(transaction: Transaction, network_id: int, party: Party, tariff_id: str) -> None:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam, select, update
+import sqlalchemy
+from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam, select
 from sqlmodel import Field
 
 import errors
+from generated.ocpi_models import Token, TokenType
 from storage import instants
 from storage.database import Connection, Transaction
 from storage.objects import (
-    Body,
     Change,
     Document,
     DocumentTable,
@@ -30,8 +31,6 @@ from storage.objects import (
     Window,
     encode,
 )
-
-RFID = "RFID"
 
 
 class TokenRow(ObjectColumns, table=True):
@@ -79,7 +78,7 @@ _ISSUER = (
     .limit(1)
 )
 _SET_STANDING = (
-    update(_DOCUMENTS.table)
+    sqlalchemy.update(_DOCUMENTS.table)
     .where(
         _c.network_id == bindparam("k_network_id"),
         _c.country_code == bindparam("k_country_code"),
@@ -92,7 +91,7 @@ _SET_STANDING = (
 
 
 def get(
-    connection: Connection, network_id: int, party: Party, uid: str, type_: str | None
+    connection: Connection, network_id: int, party: Party, uid: str, type_: TokenType | None
 ) -> Document | None:
     """The token's document, or None. *type_* None: the only token with this uid, else the RFID one."""
     rows = _rows_by_type(connection, network_id, party, uid)
@@ -105,11 +104,11 @@ def _rows_by_type(connection: Connection, network_id: int, party: Party, uid: st
     return {row.type: row for row in connection.execute(_BY_UID, values)}
 
 
-def _resolve_type(rows: Mapping[str, object], type_: str | None) -> str:
+def _resolve_type(rows: Mapping[str, object], type_: TokenType | None) -> str:
     """Conformance 168."""
     if type_ is not None:
-        return type_
-    return next(iter(rows)) if len(rows) == 1 else RFID
+        return type_.value
+    return next(iter(rows)) if len(rows) == 1 else TokenType.RFID.value
 
 
 def page(connection: Connection, network_id: int, window: Window, scope: Scope) -> Page:
@@ -118,35 +117,42 @@ def page(connection: Connection, network_id: int, window: Window, scope: Scope) 
 
 
 def put(
-    transaction: Transaction, network_id: int, party: Party, body: Body, *, is_stamped: bool = False
+    transaction: Transaction, network_id: int, party: Party, token: Token, *, is_stamped: bool = False
 ) -> Stored:
     """Store a token unless the stored one is newer. *is_stamped*: its `last_updated` comes from us."""
-    columns = {"id": body["uid"], "type": body["type"], **_contract_columns(body)}
-    return _DOCUMENTS.put(transaction, network_id, party, body, columns, is_stamped=is_stamped)
+    columns = {"id": token.uid, "type": token.type.value, **_contract_columns(token)}
+    return _DOCUMENTS.put(transaction, network_id, party, token, columns, is_stamped=is_stamped)
 
 
-def _contract_columns(body: Body) -> dict[str, Any]:
-    return {"auth_id": body["auth_id"], "auth_since": instants.now_ms()}
+def _contract_columns(token: Token) -> dict[str, Any]:
+    return {"auth_id": token.auth_id, "auth_since": instants.now_ms()}
 
 
-def revise(
-    transaction: Transaction, network_id: int, party: Party, uid: str, type_: str | None, change: Change
-) -> None:
+def update(
+    transaction: Transaction,
+    network_id: int,
+    party: Party,
+    uid: str,
+    type_: TokenType | None,
+    change: Change[Token],
+) -> Stored:
     """Apply *change* to a token; *type_*: as in `get`.
 
     Raises:
         errors.NotFound: there is no such token.
         errors.RuleRefusal: its type would change.
     """
-    type_ = _resolve_type(_rows_by_type(transaction, network_id, party, uid), type_)
-    stored = _DOCUMENTS.lock(transaction, network_id, party, uid, type_)
-    new = change.apply(stored.body)
+    key = _resolve_type(_rows_by_type(transaction, network_id, party, uid), type_)
+    locked = _DOCUMENTS.lock(transaction, network_id, party, uid, key)
+    old = Token.model_validate_json(locked.document)
+    new = change.apply(old)
     if new is None:
-        return
-    if new["type"] != type_:
-        raise errors.RuleRefusal(f"type: {type_} is part of the token's key and cannot change")
-    columns = {} if new["auth_id"] == stored.body["auth_id"] else _contract_columns(new)
-    _DOCUMENTS.update(transaction, stored, new, is_stamped=change.is_stamped, **columns)
+        return Stored.UNCHANGED
+    if new.type != old.type:
+        raise errors.RuleRefusal(f"type: {old.type} is part of the token's key and cannot change")
+    columns = {} if new.auth_id == old.auth_id else _contract_columns(new)
+    _DOCUMENTS.update(transaction, locked, new, is_stamped=change.is_stamped, **columns)
+    return Stored.UPDATED
 
 
 def issuer(connection: Connection, network_id: int, auth_id: str) -> str | None:
@@ -159,7 +165,7 @@ def set_standing(
     network_id: int,
     party: Party,
     uid: str,
-    type_: str,
+    type_: TokenType,
     standing: str | None,
     restricted_to: list[str] | None,
 ) -> None:
@@ -169,18 +175,20 @@ def set_standing(
         "k_country_code": party[0],
         "k_party_id": party[1],
         "k_uid": uid,
-        "k_type": type_,
+        "k_type": type_.value,
         "standing": standing,
         "restricted_to": None if restricted_to is None else encode(restricted_to),
     }
     transaction.execute(_SET_STANDING, values)
 
 
-def standing(connection: Connection, network_id: int, party: Party, uid: str, type_: str) -> Standing | None:
+def standing(
+    connection: Connection, network_id: int, party: Party, uid: str, type_: TokenType
+) -> Standing | None:
     """The standing of a token of ours, or None if there is no such token."""
-    row = _rows_by_type(connection, network_id, party, uid).get(type_)
+    row = _rows_by_type(connection, network_id, party, uid).get(type_.value)
     if row is None:
         return None
-    body = orjson.loads(row.document)
+    token = Token.model_validate_json(row.document)
     places = None if row.restricted_to is None else frozenset(orjson.loads(row.restricted_to))
-    return Standing(body["valid"], row.standing, places, body.get("language"))
+    return Standing(token.valid, row.standing, places, token.language)

@@ -1,13 +1,21 @@
 """Objects to send: the contract's own examples, so that there is no second, drifting set."""
 
 import copy
+import json
 from typing import Any
 
-from handlers import contract
+import contracts
+
+from generated import ocpi_models
 
 
 def example(name: str, /, **changes: Any) -> dict[str, Any]:
     """The example of the schema *name*, with *changes*; None takes a member out."""
-    made = copy.deepcopy(contract.ocpi().document["components"]["schemas"][name]["example"])
+    made = copy.deepcopy(contracts.ocpi().document["components"]["schemas"][name]["example"])
     made.update(changes)
     return {key: value for key, value in made.items() if value is not None}
+
+
+def model(name: str, body: dict[str, Any]) -> Any:
+    """*body* as the model *name*."""
+    return getattr(ocpi_models, name).model_validate_json(json.dumps(body))

@@ -4,17 +4,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import contracts
 import requests
 
-from handlers import contract
-
-BOOK = contract.gateway()
+BOOK = contracts.gateway()
 
 
 def misfit(schema: str, value: Any, *, close: bool = True) -> str:
     """What is wrong with *value*; *close*: members that the schema does not name are wrong."""
     validator = BOOK.validator({"$ref": f"#/components/schemas/{schema}"}, close=close)
-    return "" if validator.is_valid(value) else contract.explain(validator, value)
+    return "" if validator.is_valid(value) else contracts.explain(validator, value)
 
 
 def example(schema: str) -> Any:

@@ -19,8 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 POSSIBLE = hasattr(os, "pidfd_open")
-SERVER = ("handlers.serve",)
-_IMPORTED = ("handlers.serve", "workflows.terminal")
+SERVER = ("handlers.dispatch.serve",)
+_IMPORTED = ("handlers.dispatch.serve", "workflows.terminal")
 _READS_ENVIRONMENT = "storage.failpoints"
 """The one module that does so when it is imported."""
 

@@ -102,7 +102,7 @@ class World:
         try:
             getattr(self, f"_{name}")(self.sides[role])
         except errors.ServerError as error:
-            if error.http_status >= 500:
+            if type(error) in (errors.ServerError, errors.Unavailable):
                 self.complaints.append(f"{operation}: {type(error).__name__}: {error.message}")
         except errors.Refusal:
             pass
@@ -271,7 +271,10 @@ class Model:
 
     def _deliver(self, method: str, path: str, token: str, body: object) -> peer.Answer:
         response = self._client.open(
-            path, method=method, headers={"Authorization": f"Token {token}"}, json=body
+            path,
+            method=method,
+            headers={"Authorization": f"Token {token}"},
+            json=body and json.loads(body.json_text()),
         )
         if response.status_code >= 500 and self._world is not None:
             self._world.complaints.append(f"{method} {path}: HTTP {response.status_code}")

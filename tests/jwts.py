@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import settings as settings_module
-from handlers import bearer
+from handlers.dispatch import bearer
 from storage import keys, networks
 from storage.keys import Member
 

@@ -140,7 +140,7 @@ class Process(Protocol):
 def launch(environment: dict[str, str], stdout: Path, stderr: Path) -> Process:
     """The program, running with *environment*; what it writes is appended to the files."""
     with stdout.open("a") as out, stderr.open("a") as log:
-        command = [sys.executable, "-m", "handlers.serve"]
+        command = [sys.executable, "-m", "handlers.dispatch.serve"]
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=out, stderr=log, start_new_session=True
         )

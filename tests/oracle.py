@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+import contracts
 import pydantic
 import test_bad_values
+from normalizer import Known
 
 import errors
 from generated import gateway_models, ocpi_models
-from handlers import contract
-from handlers.normalise import Known
 from openapi.field_types import RULE, Model
 from storage import remarks
 
-OCPI, GATEWAY = contract.ocpi(), contract.gateway()
+OCPI, GATEWAY = contracts.ocpi(), contracts.gateway()
 SCHEMAS: dict[str, Any] = OCPI.document["components"]["schemas"]
 OBJECTS = (
     "Location", "EVSE", "Connector", "Session", "CDR", "Tariff", "Token",
@@ -120,8 +120,9 @@ def of_models(name: str, body: Any) -> Outcome:
 def changes(patch: pydantic.BaseModel) -> dict[str, Any]:
     """What a PATCH changes: the members that were set, null where one is cleared."""
     found = {}
-    for field in patch.model_fields_set & type(patch).model_fields.keys():
-        value = getattr(patch, field)
+    for field, value in patch:
+        if field not in patch.model_fields_set:
+            continue
         if field == "evses" and value is not None:
             found[field] = [changes(item) for item in value]
         else:

@@ -14,13 +14,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+import contracts
 import orjson
 import requests
 import sqlalchemy
 from examples import example
 from nodes import Client, Node, switch_to
 
-from handlers import contract
 from storage import database, instants
 from storage.locations import LocationRow
 
@@ -158,7 +158,7 @@ def half_row(row: Any) -> list[str]:
     """Complaints about a row that is not one whole, valid location."""
     body = orjson.loads(row.document)
     wrong = []
-    if not contract.ocpi().strict("Location").is_valid(body):
+    if not contracts.ocpi().strict("Location").is_valid(body):
         wrong.append("is not a Location")
     if (row.id, row.last_updated) != (body["id"], instants.parse(body["last_updated"])):
         wrong.append("has columns of another document")

@@ -3,8 +3,12 @@
 What the real operations do is tested where they are; this document says what the seam must do.
 """
 
+import hashlib
+import importlib
 import json
+import subprocess
 import sys
+import tempfile
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +20,14 @@ import flask.testing
 import pytest
 
 import settings as settings_module
-from handlers import app, auth, contract
-from handlers.contract import Contract
-from handlers.gateway_api import Gateway
-from handlers.ocpi_api import Ocpi
+from handlers.dispatch import apis, app, auth
+from handlers.dispatch.gateway_api import GatewayApi
+from handlers.dispatch.ocpi_api import OcpiApi
+from openapi.field_types import Model
 from storage import networks
 from storage.keys import Member
 
+ROOT = Path(__file__).parent.parent
 Client = flask.testing.FlaskClient
 
 HOME, OTHER = "1f8d2d8e-home", "2a9e3f9f-other"
@@ -63,33 +68,37 @@ def operation(name: str, status: str = "200", **more: Any) -> dict[str, Any]:
 
 SCHEMAS = {
     "Color": {"type": "string", "enum": ["red", "green", "blue"]},
-    "Made": thing(["template"], template=text(), count={"type": "integer", "minimum": 1}),
-    "Own": {
-        **thing(
-            ["name", "at"],
-            name=text(most=5),
-            at=thing(["x"], x={"type": "number", "maximum": 90}),
-            color={"$ref": "#/components/schemas/Color"},
-            note=text(nullable=True),
-            tags={"type": "array", "maxItems": 2, "items": text(pattern="^[a-z]+$")},
-            numbers={"type": "object", "additionalProperties": {"type": "integer", "nullable": True}},
-            either={"oneOf": [{"type": "string", "maxLength": 2}, thing(["a"], a={"type": "boolean"})]},
-            both={"allOf": [thing(["b"], b=text()), thing(["c"], c=text())]},
-        ),
-        "not": {"required": ["template"]},
+    "LocationFromTemplateRequest": thing(
+        ["template"], template=text(), count={"type": "integer", "minimum": 1}
+    ),
+    "OcpiCreateLocationRequest": thing(
+        ["name", "at"],
+        name=text(most=5),
+        at={"$ref": "#/components/schemas/Place"},
+        color={"$ref": "#/components/schemas/Color"},
+        note=text(nullable=True),
+        tags={"type": "array", "maxItems": 2, "items": text(pattern="^[a-z]+$")},
+        numbers={"$ref": "#/components/schemas/Numbers"},
+    ),
+    "Place": thing(["x"], x={"type": "number", "maximum": 90}),
+    "Numbers": {"type": "object", "additionalProperties": {"type": "integer", "nullable": True}},
+    "LocationBulkItem": {
+        "anyOf": [
+            {"$ref": "#/components/schemas/LocationFromTemplateRequest"},
+            {"$ref": "#/components/schemas/OcpiCreateLocationRequest"},
+        ],
+        "x-chosen-by": "template",
     },
-    "Bulk": thing(
-        ["items"],
-        items={
+    "LocationBulkCreateRequest": thing(
+        ["locations"],
+        locations={
             "type": "array",
             "minItems": 1,
             "maxItems": 10_000,
-            "items": {
-                "anyOf": [{"$ref": "#/components/schemas/Made"}, {"$ref": "#/components/schemas/Own"}],
-                "x-chosen-by": "template",
-            },
+            "items": {"$ref": "#/components/schemas/LocationBulkItem"},
         },
     ),
+    "Name": thing([], name=text()),
 }
 PAGE = [
     parameter("page", "query", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1}),
@@ -97,7 +106,9 @@ PAGE = [
     parameter("color", "query", {"$ref": "#/components/schemas/Color"}),
     parameter("X-Organization-Id", "header", text(most=64)),
 ]
-CREATE = operation("create", "202", requestBody=body({"$ref": "#/components/schemas/Bulk"}))
+CREATE = operation(
+    "create", "202", requestBody=body({"$ref": "#/components/schemas/LocationBulkCreateRequest"})
+)
 CREATE |= {
     "parameters": [parameter(KEY, "header", text(most=255, pattern="^[!-~]+$"))],
 }
@@ -114,7 +125,7 @@ DOCUMENT: dict[str, Any] = {
             "delete": operation("delete", "204"),
             "patch": operation(
                 "patch",
-                requestBody=body(thing([], name=text())),
+                requestBody=body({"$ref": "#/components/schemas/Name"}),
                 parameters=[parameter("n", "query", text(2))],
             ),
         },
@@ -127,6 +138,35 @@ DOCUMENT: dict[str, Any] = {
         },
     },
 }
+
+
+def models_of(document: dict[str, Any]) -> types.ModuleType:
+    """What scripts/generate makes of *document*.
+
+    Raises:
+        ValueError: the document has something that is not implemented.
+    """
+    text = json.dumps(document, sort_keys=True)
+    name = f"shop_models_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    source = json.loads(text)
+    source["components"].setdefault("parameters", {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "scripts"))
+        problems = list(importlib.import_module("unsupported").unsupported(source))
+        source = importlib.import_module("model_schemas").for_models(source)
+    if problems:
+        raise ValueError("; ".join(problems))
+    with tempfile.TemporaryDirectory() as place:
+        given, made = Path(place) / "shop.json", Path(place) / f"{name}.py"
+        given.write_text(json.dumps(source))
+        generator = Path(sys.executable).parent / "datamodel-codegen"
+        subprocess.run([generator, "--input", given, "--output", made], cwd=ROOT, check=True)
+        module = types.ModuleType(name)
+        sys.modules[name] = module
+        exec(compile(made.read_text(), name, "exec"), module.__dict__)  # noqa: S102  (generated just now)
+    return module
 
 
 class Shop(types.ModuleType):
@@ -145,16 +185,23 @@ class Shop(types.ModuleType):
 
     def assemble(self, document: dict[str, Any] | None = None) -> flask.Flask:
         """The application that speaks *document* and OCPI."""
-        for name in ("gateway_runtime.json", "gateway.json"):
-            (self.place / name).write_text(json.dumps(document or DOCUMENT))
+        document = document or DOCUMENT
+        (self.place / "gateway.json").write_text(json.dumps(document))
         (self.place / "gateway.yaml").write_text("openapi: 3.0.3\n")
-        return app.assemble([Gateway(Contract("gateway")), Ocpi(contract.ocpi())])
+
+        class ShopApi(GatewayApi):
+            def load(self) -> tuple[dict[str, Any], types.ModuleType]:
+                return document, models_of(document)
+
+        return app.assemble([ShopApi(), OcpiApi()])
 
     def member(self, token: str) -> dict[str, Any] | None:
         """The security function."""
         return {"sub": MEMBERS[token]} if token in MEMBERS else None
 
     def _serve(self, **given: Any) -> Any:
+        if isinstance(given.get("body"), Model):
+            given["body"] = given["body"].model_dump(mode="json", exclude_unset=True)
         self.given = given
         if self.failure is not None:
             raise self.failure
@@ -189,8 +236,9 @@ def opened(place: Path) -> Iterator[Shop]:
         patch.setattr(auth, "ended_reason", lambda _token: None)  # there is no database
         patch.setenv("OCPI_GATEWAY_VALIDATE_RESPONSES", "1")
         for name in ("ocpi_runtime.json", "ocpi.json", "ocpi.yaml"):
-            (place / name).write_bytes((contract.GENERATED / name).read_bytes())
-        patch.setattr(contract, "GENERATED", place)
+            (place / name).write_bytes((apis.GENERATED / name).read_bytes())
+        patch.setattr(apis, "GENERATED", place)
+        patch.setattr(app, "GENERATED", place)
         settings_module.settings.cache_clear()
         yield made
     settings_module.settings.cache_clear()

@@ -315,7 +315,7 @@ def commit_each_statement() -> None:
 def main() -> None:
     """Start as scripts/serve does, up to the moment when it would listen."""
     import errors  # noqa: PLC0415  (the parent has imported the program; a fork finds it there)
-    from handlers import logs  # noqa: PLC0415
+    from handlers.dispatch import logs  # noqa: PLC0415
     from workflows import engine, startup  # noqa: PLC0415
 
     logs.configure()

@@ -1,7 +1,7 @@
-"""The stock `connexion.FlaskApp` on the same contract: the reference of what handlers/compile.py compiles.
+"""The stock `connexion.FlaskApp` on the same contract: the reference of what handlers/dispatch does.
 
 Same handlers, same security function, same envelope. Its own are routing, security, validation and
-argument passing, which is what the compiler replaces.
+argument passing, which is what handlers/dispatch replaces.
 """
 
 import functools
@@ -10,11 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import flask
+import orjson
 from starlette.exceptions import HTTPException
 
 import errors
-from handlers import auth, compile, contract, envelope  # noqa: A004  (the room's own name)
-from handlers.normalise import Known
+from handlers.dispatch import auth, validation
+from handlers.dispatch.apis import GENERATED
+from handlers.dispatch.ocpi_api import OcpiApi
+from handlers.dispatch.operations import Operation, PathItemView
 from storage import remarks
 
 with warnings.catch_warnings():  # importing connexion 3.3 warns about starlette's test client
@@ -29,12 +32,12 @@ BY_STATUS = {401: errors.Unauthorized, 404: errors.NotFound, 415: errors.Unsuppo
 
 
 class EnvelopeResolver(Resolver):
-    """Finds the handlers, and does around them what the compiler does around them."""
+    """Finds the handlers, and does around them what handlers/dispatch does."""
 
     def __init__(self, compiled: flask.Flask) -> None:
         """*compiled*: our own application, whose operations know who may call and how to normalise."""
         super().__init__()
-        views = [view for view in compiled.view_functions.values() if isinstance(view, compile.PathView)]
+        views = [view for view in compiled.view_functions.values() if isinstance(view, PathItemView)]
         self.known = {
             f"{o.handler.__module__}.{o.id}": (view, o) for view in views for o in view.operations.values()
         }
@@ -48,27 +51,33 @@ class EnvelopeResolver(Resolver):
             remarks.begin()
             caller = arguments["user"]
             if caller.kind not in operation.callers:
-                raise view.not_for(caller, flask.request.method)
-            arguments.pop("token_info", None)
-            for name in (operation.path.upper | operation.query.upper) & arguments.keys():
-                arguments[name] = arguments[name].upper()
-            if operation.body is not None and "body" in arguments:
-                arguments["body"] = _normal(operation.body, arguments["body"])
-            return compile.respond(envelope.enveloped(handler(**arguments), flask.request))
+                raise view.api.method_not_allowed(caller, flask.request.method, view.allowed(caller))
+            body = model_of(operation, arguments.get("body"))
+            sent = {name: str(arguments[name]) for name in operation.parameters.places if name in arguments}
+            arguments = {"user": caller}
+            if operation.parameters.model is not None:
+                arguments |= dict(operation.parameters.model.model_validate_strings(sent))
+            if operation.body is not None:
+                arguments["body"] = body
+            for name in operation.unused:
+                del arguments[name]
+            return view.api.respond(handler(**arguments), operation.success, caller, operation.id)
 
         return enveloped
 
 
-def _normal(body: compile.Body, value: Any) -> Any:
-    if body.stem is None or value is None:
-        return value
-    if body.partial:
-        return body.book.normal(body.stem, Known.PARTIAL)(value)
-    return body.book.normalise(body.stem, value)
+def model_of(operation: Operation, body: Any) -> Any:
+    """The body as a model, which the stock application does not make."""
+    if operation.body is None or body is None:
+        return None
+    value, problems = validation.read_body(orjson.dumps(body), operation.body.adapter, operation.body.report)
+    if problems:
+        raise validation.refusal(problems)
+    return value
 
 
 class Face(ApiKeySecurityHandler):
-    """The function that the contract names, and then the rule of handlers/app.py on whose URLs these are."""
+    """The function that the contract names, and then the rule on which role a token is for."""
 
     def _resolve_func(self, security_scheme: dict[str, Any]) -> Callable[..., Any]:
         authenticate = super()._resolve_func(security_scheme)
@@ -76,7 +85,7 @@ class Face(ApiKeySecurityHandler):
         def known(authorization: str, request: ConnexionRequest) -> dict[str, Any] | None:
             found: dict[str, Any] | None = authenticate(authorization)
             if found is not None:
-                auth.face(found["sub"], request.scope["path"])
+                auth.require_role(found["sub"], request.scope["path"])
             return found
 
         return known
@@ -85,7 +94,7 @@ class Face(ApiKeySecurityHandler):
 def create_app(compiled: flask.Flask) -> FlaskApp:
     """The stock application beside *compiled*, our own."""
     app = FlaskApp("stock", auth_all_paths=True, security_map={"apiKey": Face})
-    app.add_api(contract.GENERATED / "ocpi_runtime.json", resolver=EnvelopeResolver(compiled))
+    app.add_api(GENERATED / "ocpi_runtime.json", resolver=EnvelopeResolver(compiled))
     app.add_error_handler(errors.Refusal, _refuse)
     app.add_error_handler(ProblemException, _refuse_problem)
     app.add_error_handler(HTTPException, _refuse_http)
@@ -94,9 +103,13 @@ def create_app(compiled: flask.Flask) -> FlaskApp:
 
 
 def _refuse(_request: ConnexionRequest, refusal: errors.Refusal) -> ConnexionResponse:
-    reply = envelope.refused(refusal)
+    with flask.Flask("stock").app_context():
+        response = OcpiApi().refuse(refusal)
     return ConnexionResponse(
-        body=reply.body, status_code=reply.http_status, headers=reply.headers, mimetype="application/json"
+        body=response.get_data(),
+        status_code=response.status_code,
+        headers={key: value for key, value in response.headers.items() if not key.startswith("Content-")},
+        mimetype="application/json",
     )
 
 
@@ -109,9 +122,9 @@ def _refuse_http(request: ConnexionRequest, error: HTTPException) -> ConnexionRe
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         return _refuse(request, errors.MethodNotAllowed(error.detail, allowed.split(", ")))
-    refusal = BY_STATUS.get(error.status_code, errors.ClientError)(error.detail or "")
-    refusal.http_status = error.status_code
-    return _refuse(request, refusal)
+    answer = _refuse(request, BY_STATUS.get(error.status_code, errors.BadRequest)(error.detail or ""))
+    answer.status_code = error.status_code
+    return answer
 
 
 def _refuse_crash(request: ConnexionRequest, _error: Exception) -> ConnexionResponse:

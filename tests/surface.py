@@ -6,13 +6,14 @@ A `Stage` is a network in which every operation can succeed: everything that a U
 from dataclasses import dataclass, field
 from typing import Any
 
+import contracts
 import requests
 import sqlalchemy
 from examples import example
 from nodes import Client, Network, Node, at_once
 from peers import PeerServer
 
-from handlers import contract
+from generated.ocpi_models import TokenType
 from storage import commands, database, remarks, tokens
 
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
@@ -72,7 +73,7 @@ class Operation:
 
 
 def _operations() -> list[Operation]:
-    document = contract.ocpi().document
+    document = contracts.ocpi().document
     made = []
     for path, item in document["paths"].items():
         role = "emsp" if path.startswith("/emsp") else "cpo"
@@ -110,7 +111,7 @@ class Stage:
         self.peer = self.network.peer(PEER, peer.versions_url)
         self.operator = self.network.operator()
         self.uid = at_once(
-            commands.record, self.network.id, self.peer.connection_id, commands.SENT, IDS["command"], {}
+            commands.record, self.network.id, self.peer.connection_id, commands.SENT, IDS["command"], "{}"
         )
         if not empty:
             self._fill(role)
@@ -221,10 +222,10 @@ def damage(network_id: int, table: str) -> None:
 
 def restrict(network_id: int, location_ids: list[str]) -> None:
     """Restrict our driver's token to some locations, for which OCPI has no field."""
-    at_once(tokens.set_standing, network_id, PARTY, IDS["token_uid"], "RFID", None, location_ids)
+    at_once(tokens.set_standing, network_id, PARTY, IDS["token_uid"], TokenType.RFID, None, location_ids)
 
 
 def shape(name: str) -> dict[str, Any]:
     """The strict schema *name*."""
-    found: dict[str, Any] = contract.ocpi().document["components"]["schemas"][name]
+    found: dict[str, Any] = contracts.ocpi().document["components"]["schemas"][name]
     return found

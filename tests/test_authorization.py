@@ -9,6 +9,7 @@ import requests
 from examples import example
 from nodes import Client, Network, at_once, outcome
 
+from generated.ocpi_models import TokenType
 from storage import tokens
 
 OURS = ("NL", "DEP")
@@ -23,7 +24,7 @@ def known(emsp: Network, uid: str = "1", kind: str = "RFID", **changes: Any) -> 
 
 def judged(emsp: Network, standing: str | None, restricted_to: list[str] | None = None) -> None:
     """Give the token 1 a standing, and restrict it."""
-    at_once(tokens.set_standing, emsp.id, OURS, "1", "RFID", standing, restricted_to)
+    at_once(tokens.set_standing, emsp.id, OURS, "1", TokenType.RFID, standing, restricted_to)
 
 
 def decision(response: requests.Response) -> dict[str, Any]:

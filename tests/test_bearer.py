@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 import errors
 import settings as settings_module
-from handlers import bearer
+from handlers.dispatch import bearer
 from storage.keys import Member
 
 

@@ -19,9 +19,9 @@ from inspection import contents, moved
 from nodes import Client, Network, Node, at_once
 from surface import OPERATIONS, PARTY, PEER, Operation
 
-from handlers.app import create_app
-from handlers.compile import ALL_METHODS, PathView
-from handlers.gateway_api import Gateway
+from handlers.dispatch.app import create_app
+from handlers.dispatch.gateway_api import GatewayApi
+from handlers.dispatch.operations import ALL_METHODS, PathItemView
 from storage import access, commands, database
 
 METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "TRACE", "PROPFIND", "DELETE")
@@ -40,6 +40,7 @@ SHARED = {"/cpo/2.1.1/tariffs/{country_code}/{party_id}/{tariff_id}"} | {
     f"/emsp/2.1.1/tokens/{tail}"
     for tail in (
         "{country_code}/{party_id}/{token_uid}",
+        "{token_uid}",
         "{token_uid}/authorize",
         "{country_code}/{party_id}/{token_uid}/authorize",
     )
@@ -65,7 +66,13 @@ class Victim:
         self.auth_id, self.text = mark("VA"), mark("VT")
         self.shared: list[str] = []
         (self._fill_cpo if role == "cpo" else self._fill_emsp)()
-        sent = (self.network.id, self.peer.connection_id, commands.SENT, "START_SESSION", {"of": self.text})
+        sent = (
+            self.network.id,
+            self.peer.connection_id,
+            commands.SENT,
+            "START_SESSION",
+            json.dumps(self.text),
+        )
         self.ids["uid"] = at_once(commands.record, *sent)
 
     @property
@@ -239,9 +246,9 @@ class Route:
     @property
     def face(self) -> str:
         """Whose URL it is: `cpo`, `emsp`, `both`, `gateway`, or nobody's outside the contracts."""
-        if not isinstance(self.view, PathView):
+        if not isinstance(self.view, PathItemView):
             return ""
-        if isinstance(self.view.face, Gateway):
+        if isinstance(self.view.api, GatewayApi):
             return "gateway"
         segment = self.path.split("/")[2]
         return segment if segment in ROLES else "both"

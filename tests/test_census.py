@@ -11,16 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import contracts
 import pytest
-
-from handlers import contract
 
 SPECIFICATION = Path(__file__).parent.parent.parent / "shared" / "ocpi-2.1.1"
 if not SPECIFICATION.is_dir():
     pytest.skip(f"the specification is not at {SPECIFICATION}", allow_module_level=True)
 
 PAGES = [path for path in sorted(SPECIFICATION.glob("*.md")) if path.name != "changelog.md"]
-SCHEMAS: dict[str, Any] = contract.ocpi().document["components"]["schemas"]
+SCHEMAS: dict[str, Any] = contracts.ocpi().document["components"]["schemas"]
 REF = "#/components/schemas/"
 
 # Where the contract differs from a table on purpose: "Schema.property: what" and why.

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from examples import example
+from examples import example, model
 from nodes import Client, Network, at_once, outcome
 from peers import PeerServer, envelope
 
@@ -157,8 +157,7 @@ def cpo_at(emsp: Network, peer: PeerServer) -> tuple[Client, PeerConnection]:
 
 def sent(link: PeerConnection, name: str = "START_SESSION") -> str:
     """Send a command; its uid."""
-    request = {key: value for key, value in order(name).items() if key != "response_url"}
-    uid, answer = send(link, name, request)
+    uid, answer = send(link, model(COMMANDS[name], order(name)))
     assert "ACCEPTED" == answer
     return uid
 

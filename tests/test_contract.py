@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import contracts
 import jsonschema_rs
 import pytest
 import yaml
-
-from handlers import contract
-from handlers.contract import Contract
+from contracts import Contract
 
 ROOT = Path(__file__).parent.parent
-OCPI, GATEWAY = contract.ocpi(), contract.gateway()
+OCPI, GATEWAY = contracts.ocpi(), contracts.gateway()
 BOOKS = (OCPI, GATEWAY)
 MODULES = {
     OCPI: ("versions", "credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands"),
@@ -124,7 +123,7 @@ def of_type(book: Contract, *types: str) -> dict[str, dict[str, Any]]:
 def fault(book: Contract, schema: dict[str, Any], value: Any) -> str:
     """What is wrong with *value*; members that the schema does not name are wrong."""
     validator = closed(book, json.dumps(schema))
-    return "" if validator.is_valid(value) else contract.explain(validator, value)
+    return "" if validator.is_valid(value) else contracts.explain(validator, value)
 
 
 @functools.cache
@@ -230,14 +229,14 @@ def test_every_body_is_a_reference_to_a_named_schema(operation: Operation) -> No
 def test_the_published_document_is_the_one_that_the_program_reads_without_what_steers_it(
     book: Contract,
 ) -> None:
-    published = json.loads((contract.GENERATED / f"{book.name}.json").read_text())
+    published = json.loads((contracts.GENERATED / f"{book.name}.json").read_text())
     steering = {key for _, node in nodes(book.document) for key in node if key.startswith("x-")}
 
     assert {"x-callers", "x-openapi-router-controller"} <= steering
     assert [] == [place for place, node in nodes(published) if any(key.startswith("x-") for key in node)]
     assert published["paths"].keys() == book.document["paths"].keys()
     assert published["components"]["schemas"].keys() == book.document["components"]["schemas"].keys()
-    assert yaml.safe_load((contract.GENERATED / f"{book.name}.yaml").read_text()) == published
+    assert yaml.safe_load((contracts.GENERATED / f"{book.name}.yaml").read_text()) == published
 
 
 @for_each_operation

@@ -7,15 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import contracts
 import pytest
-
-from handlers import contract
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 if not SHARED.is_dir():
     pytest.skip(f"no specification and no seeds at {SHARED}", allow_module_level=True)
 
-PATHS: dict[str, Any] = contract.ocpi().document["paths"]
+PATHS: dict[str, Any] = contracts.ocpi().document["paths"]
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
 COMMANDS = ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from examples import example
+from examples import example, model
 from nodes import Network
 
 from storage import database, tariffs
@@ -17,7 +17,7 @@ def test_a_deep_page_by_link_costs_what_the_first_one_costs(cpo: Network) -> Non
     """The least of many interleaved tries counts: a busy machine lengthens some of them, not all."""
     with database.transaction() as transaction:
         for number in range(MANY):
-            tariffs.put(transaction, cpo.id, PARTY, example("Tariff", id=f"T{number}"))
+            tariffs.put(transaction, cpo.id, PARTY, model("Tariff", example("Tariff", id=f"T{number}")))
     peer = cpo.peer()
     before = peer.get("tariffs", offset=MANY - 100, limit=50)
     deep = before.headers["Link"].partition("<")[2].partition(">")[0]

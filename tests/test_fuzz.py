@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import contracts
 import hypothesis
 import pytest
 import schemathesis
@@ -18,8 +19,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
 from surface import PEER
 
-from handlers import contract
-from handlers.app import create_app
+from handlers.dispatch.app import create_app
 from storage import access, keys
 from workflows import engine
 
@@ -60,7 +60,7 @@ def published(application: Any, name: str) -> schemathesis.BaseSchema:
 
 CALLERS_OF = {
     (method, path): item[method]["x-callers"]
-    for book in (contract.ocpi(), contract.gateway())
+    for book in (contracts.ocpi(), contracts.gateway())
     for path, item in book.document["paths"].items()
     for method in ("get", "put", "post", "patch", "delete")
     if method in item

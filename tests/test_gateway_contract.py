@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import contracts
 import pytest
 from gateway_orders import misfit
 
-from handlers import contract
 from openapi.iso_3166 import ALPHA_3
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
@@ -21,7 +21,7 @@ FACTS = SHARED / "gateway-api.md"
 if not FACTS.is_file():
     pytest.skip(f"the facts of the gateway API are not at {FACTS}", allow_module_level=True)
 
-BOOK = contract.gateway()
+BOOK = contracts.gateway()
 PATHS: dict[str, Any] = BOOK.document["paths"]
 SCHEMAS: dict[str, Any] = BOOK.document["components"]["schemas"]
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -14,6 +14,7 @@ STRING, INTEGER, OBJECT = (
 )
 AT_LEAST_1 = "Input should be greater than or equal to 1"
 AT_MOST_5 = "String should have at most 5 characters"
+AT_MOST_2 = "List should have at most 2 items after validation, not 3"
 COLOR = "Input should be 'red', 'green' or 'blue'"
 PATTERN = "String should match pattern '^[a-z]+$'"
 REQUIRED = "Field required"
@@ -100,7 +101,7 @@ def test_path_query_header_and_body_are_told_together(client: Client, shop: Shop
 
 
 def test_a_header_parameter_becomes_an_argument(client: Client, shop: Shop) -> None:
-    good = {"items": [{"template": "t"}]}
+    good = {"locations": [{"template": "t"}]}
 
     assert 202 == post(client, good, **{KEY: "a-1"}).status_code
     assert "a-1" == shop.given["idempotency_key"]
@@ -110,7 +111,7 @@ def test_a_header_parameter_becomes_an_argument(client: Client, shop: Shop) -> N
 
 @pytest.mark.parametrize("value", ["", "two words", "x" * 256, f"{SECRET} \xe9"])
 def test_a_header_that_is_wrong_is_named_and_never_repeated(client: Client, value: str) -> None:
-    response = post(client, {"items": [{"template": "t"}]}, **{KEY: value})
+    response = post(client, {"locations": [{"template": "t"}]}, **{KEY: value})
 
     assert all(["header", KEY] == told["loc"] and "input" not in told for told in problems(response))
     assert SECRET not in response.text
@@ -122,7 +123,7 @@ def test_a_header_that_is_wrong_is_named_and_never_repeated(client: Client, valu
 @pytest.mark.parametrize(
     ("item", "loc", "kind", "message", "repeated"),
     [
-        (7, [], "dict_type", OBJECT, 7),
+        (7, [], "model_type", OBJECT, 7),
         ({"template": 5}, ["template"], "string_type", STRING, 5),
         ({"template": None}, ["template"], "string_type", STRING, None),
         ({"template": "t", "count": 0}, ["count"], "greater_than_equal", AT_LEAST_1, 0),
@@ -132,19 +133,16 @@ def test_a_header_that_is_wrong_is_named_and_never_repeated(client: Client, valu
         ({"name": "abcdef"}, ["name"], "string_too_long", AT_MOST_5, "abcdef"),
         ({"name": ...}, ["name"], "missing", REQUIRED, None),
         ({"at": {}}, ["at", "x"], "missing", REQUIRED, None),
-        ({"at": []}, ["at"], "dict_type", OBJECT, None),
+        ({"at": []}, ["at"], "model_type", OBJECT, None),
         ({"at": {"x": 91}}, ["at", "x"], "less_than_equal", "Input should be less than or equal to 90", 91),
         ({"color": "pink"}, ["color"], "enum", COLOR, "pink"),
-        ({"color": 1}, ["color"], "string_type", STRING, 1),
+        ({"color": 1}, ["color"], "enum", COLOR, 1),
         ({"note": 1}, ["note"], "string_type", STRING, 1),
-        ({"tags": "x"}, ["tags"], "list_type", "Input should be a list", "x"),
+        ({"tags": "x"}, ["tags"], "list_type", "Input should be a valid array", "x"),
         ({"tags": ["a", "B"]}, ["tags", 1], "string_pattern_mismatch", PATTERN, "B"),
-        ({"tags": ["A"] * 3}, ["tags"], "too_long", "List should have at most 2 items", None),
+        ({"tags": ["a"] * 3}, ["tags"], "too_long", AT_MOST_2, None),
+        ({"tags": ["a", "B", "C"]}, ["tags", 1], "string_pattern_mismatch", PATTERN, "B"),
         ({"numbers": {"a": 1, "b": "x", "c": None}}, ["numbers", "b"], "int_type", INTEGER, "x"),
-        ({"either": "xyz"}, ["either"], "string_too_long", "String should have at most 2 characters", "xyz"),
-        ({"either": {"a": 1}}, ["either", "a"], "bool_type", "Input should be a valid boolean", 1),
-        ({"either": 1}, ["either"], "union", "Input has none of the forms that are allowed", 1),
-        ({"both": {"b": "x"}}, ["both", "c"], "missing", REQUIRED, None),
     ],
     ids=str,
 )  # fmt: skip
@@ -155,31 +153,35 @@ def test_what_is_wrong_with_an_item_is_told_in_pydantics_words(
     if isinstance(item, dict) and "template" not in item:
         item = {"name": "a", "at": {"x": 1}, **item}
         item = {name: value for name, value in item.items() if value is not ...}
-    told = problems(post(client, {"items": [{"template": "t"}, item]}))
+    told = problems(post(client, {"locations": [{"template": "t"}, item]}))
 
-    expected = {"loc": ["body", "items", 1, *loc], "msg": message, "type": kind}
+    expected = {"loc": ["body", "locations", 1, *loc], "msg": message, "type": kind}
     assert [expected if repeated is None else {**expected, "input": repeated}] == told
 
 
 def test_a_good_body_reaches_the_handler_as_it_is(client: Client, shop: Shop) -> None:
-    value = {
-        "items": [{"name": "a", "at": {"x": 1.5}, "note": None, "more": [1]}, {"template": "t"}],
-        "else": {},
-    }
+    items = [{"name": "a", "at": {"x": 1.5}, "note": None}, {"template": "t"}]
 
-    assert 202 == post(client, value).status_code
-    assert value == shop.given["body"]
+    assert 202 == post(client, {"locations": items}).status_code
+    assert {"locations": items} == shop.given["body"]
+
+
+def test_members_that_the_contract_does_not_name_do_not_reach_the_handler(client: Client, shop: Shop) -> None:
+    sent = {"locations": [{"name": "a", "at": {"x": 1.5, "y": 2}, "more": [1]}], "else": {}}
+
+    assert 202 == post(client, sent).status_code
+    assert {"locations": [{"name": "a", "at": {"x": 1.5}}]} == shop.given["body"]
 
 
 @pytest.mark.parametrize(
     ("value", "loc", "kind"),
     [
-        ([], ["body"], "dict_type"),
-        (None, ["body"], "dict_type"),
-        ({}, ["body", "items"], "missing"),
-        ({"items": {}}, ["body", "items"], "list_type"),
-        ({"items": []}, ["body", "items"], "too_short"),
-        ({"items": [{}] * 10_001}, ["body", "items"], "too_long"),
+        ([], ["body"], "model_type"),
+        (None, ["body"], "model_type"),
+        ({}, ["body", "locations"], "missing"),
+        ({"locations": {}}, ["body", "locations"], "list_type"),
+        ({"locations": []}, ["body", "locations"], "too_short"),
+        ({"locations": [{}] * 10_001}, ["body", "locations"], "too_long"),
     ],
     ids=["list", "null", "empty", "object", "none", "too many"],
 )
@@ -194,16 +196,16 @@ def test_an_absent_body_is_422(client: Client) -> None:
 
 
 def test_a_number_that_cannot_be_kept_is_422(client: Client) -> None:
-    raw = b'{"items":[{"name":"a","at":{"x":0.12345678901234567}}]}'
+    raw = b'{"locations":[{"name":"a","at":{"x":0.12345678901234567}}]}'
     told = problems(client.post("/ocpi/cpos", data=raw, headers=bearer()))
 
-    assert [(["body", "items", 0, "at", "x"], "float_precision")] == [(p["loc"], p["type"]) for p in told]
+    assert [(["body", "locations", 0, "at", "x"], "float_precision")] == [(p["loc"], p["type"]) for p in told]
     assert "input" not in told[0]
 
 
 def test_what_was_sent_is_repeated_only_if_it_is_short(client: Client) -> None:
     for length, repeated in ((100, True), (101, False)):
-        told = problems(post(client, {"items": [{"template": "x" * length}]}))
+        told = problems(post(client, {"locations": [{"template": "x" * length}]}))
         assert repeated == ("input" in told[0])
 
 
@@ -215,11 +217,10 @@ def test_what_was_sent_is_repeated_only_if_it_is_short(client: Client) -> None:
         pytest.param([{}] * 2_000_000, id="far too many items"),
         pytest.param([{"numbers": {str(n): "x" for n in range(200_000)}}], id="one item is huge"),
         pytest.param([{"tags": ["A"] * 2_000_000}], id="one list is huge"),
-        pytest.param([{"either": [1] * 2_000_000}], id="a union of nothing is huge"),
     ],
 )
-def test_a_huge_body_is_refused_with_twenty_problems_soon(client: Client, items: list[Any]) -> None:
-    raw = orjson.dumps({"items": items})
+def test_a_huge_body_is_refused_with_few_problems_soon(client: Client, items: list[Any]) -> None:
+    raw = orjson.dumps({"locations": items})
     began = time.process_time()
 
     problems(client.post("/ocpi/cpos", data=raw, headers=bearer()))

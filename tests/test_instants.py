@@ -5,15 +5,15 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
+import contracts
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import errors
-from handlers import contract
 from storage import instants
 
-SCHEMAS: dict[str, Any] = contract.ocpi().document["components"]["schemas"]
+SCHEMAS: dict[str, Any] = contracts.ocpi().document["components"]["schemas"]
 STRICT = re.compile(SCHEMAS["DateTime"]["pattern"])
 LAX = re.compile(SCHEMAS["DateTime"]["x-accept"]["pattern"])
 FORM = re.compile(r"(.{10}T.{8})(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))?")
@@ -114,7 +114,7 @@ def test_an_instant_before_the_year_1000_is_refused() -> None:
     """Its text would not be what the contract says, so no document may hold it."""
     token = {**SCHEMAS["Token"]["example"], "last_updated": "1000-01-01T00:00:00+00:01"}
     with pytest.raises(errors.RuleRefusal, match="last_updated"):
-        contract.ocpi().normalise("Token", token)
+        contracts.ocpi().normalise("Token", token)
 
 
 def test_text_order_is_not_time_order() -> None:

@@ -12,7 +12,7 @@ import pytest
 from interleavings import OPERATIONS, Model, Side, old_code, pairs, run_at_once
 from nodes import Node, session, switch_to
 
-from handlers.app import assemble, faces
+from handlers.dispatch.app import create_app
 from storage import access, schema
 
 TRIPLES = 300
@@ -27,7 +27,7 @@ def model() -> Iterator[Model]:
         environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_SECRET_KEY": "model"}
         with switch_to(environment):
             schema.upgrade(None)
-            model = Model(assemble(faces()))
+            model = Model(create_app())
             with model.installed():
                 yield model
 

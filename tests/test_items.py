@@ -2,11 +2,11 @@
 
 from typing import Any
 
+import contracts
 import orjson
 import pytest
 from test_templates import LOCATION_TEMPLATES, check, site, stamped
 
-from handlers import contract
 from workflows import templates
 from workflows.templates import ItemRefused
 
@@ -256,7 +256,7 @@ def test_a_change_touches_what_it_names() -> None:
     }  # fmt: skip
     after = templates.update_document(before, change)
 
-    contract.ocpi().check_strict("Location", after)
+    contracts.ocpi().check_strict("Location", after)
     assert text == orjson.dumps(before)  # the given one is as it was
     assert text == orjson.dumps(templates.update_document(before, {}))
     assert list(before) == list(after)
@@ -271,7 +271,7 @@ def test_null_clears_what_may_be_empty() -> None:
     nothing = dict.fromkeys(templates.CHANGEABLE)
     after = templates.update_document(before, nothing)
 
-    contract.ocpi().check_strict("Location", after)
+    contracts.ocpi().check_strict("Location", after)
     assert set(before) - {"operator", "time_zone"} == set(after)
     assert ("UNKNOWN", "-") == (after["type"], after["postal_code"])
     for kept in ("name", "address", "city", "country", "coordinates"):

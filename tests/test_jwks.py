@@ -35,7 +35,7 @@ from jwts import (
 from nodes import free_port
 
 import errors
-from handlers import jwks
+from handlers.dispatch import jwks
 from storage.keys import Member
 
 

@@ -283,11 +283,12 @@ def test_every_status_is_an_evses(emsp: Network, status: str) -> None:
 
 
 @pytest.mark.ocpi(135)
-def test_a_connector_has_no_status(emsp: Network) -> None:
+def test_the_status_of_a_connector_is_an_extension_member_and_no_status_of_an_evse(emsp: Network) -> None:
     peer = emsp.peer()
     connector = example("Connector", status="OUTOFORDER")
     url = pushed(peer, site(evse("1", connectors=[connector])))
     without = {"uid": "2", "connectors": [connector], "last_updated": STORED}
 
-    assert "status" not in peer.data(f"{url}/1/1")
+    assert "OUTOFORDER" == peer.data(f"{url}/1/1")["status"]
+    assert "AVAILABLE" == peer.data(f"{url}/1")["status"]
     assert (400, 2001) == outcome(peer.put(f"{url}/2", without))

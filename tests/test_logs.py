@@ -14,7 +14,7 @@ from nodes import Gateway, Network, Node, refusal
 from peers import PeerServer
 from raw import exchange
 
-from handlers import logs
+from handlers.dispatch import logs
 
 
 def lines(node: Node, request_id: str) -> list[dict[str, Any]]:
@@ -107,7 +107,7 @@ def test_a_refusal_says_in_the_log_why_and_which_fields_but_no_value(cpo: Networ
         told.append((access["refusal"], access["fields"]))
         assert response.status_code >= 400
 
-    assert ("SchemaRefusal", ["limit"]) == told[1]
+    assert ("SchemaRefusal", ["query.limit"]) == told[1]
     assert ("Unauthorized", []) == told[2]
     assert "SchemaRefusal" == told[0][0] == told[3][0] == told[4][0]
     assert {"body.template", "body.seed"} <= set(told[4][1])

@@ -10,13 +10,19 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import requests
 import sqlalchemy
-from examples import example
+from examples import example, model
 from nodes import Client, Network, Node, Party, at_once, outcome, switch_to
 
 from storage import cdrs, database, instants, locations, sessions, tariffs, tokens
 
+
+def put_location(transaction: Any, network_id: int, party: Party, location: Any) -> object:
+    path = locations.LocationPath(location.id)
+    return locations.put(transaction, network_id, party, path, location)
+
+
 STORE: dict[str, tuple[str, str, Callable[..., object]]] = {
-    "locations": ("Location", "id", locations.put),
+    "locations": ("Location", "id", put_location),
     "sessions": ("Session", "id", sessions.put),
     "cdrs": ("CDR", "id", cdrs.post),
     "tariffs": ("Tariff", "id", tariffs.put),
@@ -55,12 +61,8 @@ class Listing:
         with database.transaction() as transaction:
             for key in keys:
                 body = example(schema, **{name: key}, **changes)
-                store(
-                    transaction,
-                    self.network.id,
-                    self.owner,
-                    {**body, "last_updated": at or body["last_updated"]},
-                )
+                body["last_updated"] = at or body["last_updated"]
+                store(transaction, self.network.id, self.owner, model(schema, body))
 
     def get(self, **query: Any) -> requests.Response:
         """One page."""
@@ -102,7 +104,7 @@ def opened(network: Network, module: str) -> Listing:
     reader = network.peer()
     own = (network.role, module) in OWN
     if own and module in ("sessions", "cdrs"):  # those of the peer's own drivers
-        at_once(tokens.put, network.id, reader.party, example("Token", auth_id=AUTH_ID))
+        at_once(tokens.put, network.id, reader.party, model("Token", example("Token", auth_id=AUTH_ID)))
     return Listing(network, module, reader, network.network.party if own else reader.party)
 
 
@@ -278,7 +280,10 @@ def test_a_peer_sees_and_counts_only_what_is_its_own(listing: Listing) -> None:
     other = listing.network.peer(("BE", "TNM"))
     if listing.network.role == "cpo":  # so the CPO knows whose drivers they are
         at_once(
-            tokens.put, listing.network.id, other.party, example("Token", uid="X", auth_id="BE-TNM-DRIVER")
+            tokens.put,
+            listing.network.id,
+            other.party,
+            model("Token", example("Token", uid="X", auth_id="BE-TNM-DRIVER")),
         )
     shared = (listing.network.role, listing.module) in OWN and listing.module not in ("sessions", "cdrs")
     theirs = listing

@@ -126,7 +126,7 @@ def start(changes: dict[str, str], place: Path) -> "subprocess.CompletedProcess[
     """A start that is expected to fail."""
     settings = {"OCPI_GATEWAY_DATA_DIR": str(place / "data"), "OCPI_GATEWAY_PORT": str(free_port())}
     return subprocess.run(
-        [sys.executable, "-m", "handlers.serve"],
+        [sys.executable, "-m", "handlers.dispatch.serve"],
         cwd=ROOT,
         env={**clean_environment(), **settings, **changes},
         capture_output=True,
@@ -176,7 +176,11 @@ def test_a_limit_above_the_open_files_is_lowered(tmp_path: Path) -> None:
         "OCPI_GATEWAY_PORT": str(free_port()),
         "OCPI_GATEWAY_DEMO": "0",
     }
-    command = ["/bin/sh", "-c", f"ulimit -Sn 256; ulimit -Hn 500; exec {sys.executable} -m handlers.serve"]
+    command = [
+        "/bin/sh",
+        "-c",
+        f"ulimit -Sn 256; ulimit -Hn 500; exec {sys.executable} -m handlers.dispatch.serve",
+    ]
     with running(command, settings, tmp_path) as (process, log):
         (line,) = [each for each in log.read_text().splitlines() if "connection_limit_lowered" in each]
         assert (300, 500) == (json.loads(line)["connection_limit"], json.loads(line)["open_files"])

@@ -17,7 +17,7 @@ def start(place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Start the program with settings that it refuses."""
     settings = {"DATA_DIR": str(place / "data"), "PORT": str(free_port()), **environment}
     return subprocess.run(
-        [sys.executable, "-m", "handlers.serve"],
+        [sys.executable, "-m", "handlers.dispatch.serve"],
         cwd=ROOT,
         env={f"OCPI_GATEWAY_{name}": value for name, value in settings.items()},
         capture_output=True,

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import contracts
 import pytest
 from nodes import Client, Network, outcome
+from normalizer import Known
 from peers import PeerServer
 
-from handlers import contract
-from handlers.normalise import Known
 from storage import instants
 
 SPECIFICATION = Path(__file__).parent.parent.parent / "shared" / "ocpi-2.1.1"
 if not SPECIFICATION.is_dir():
     pytest.skip(f"the specification is not at {SPECIFICATION}", allow_module_level=True)
 
-BOOK = contract.ocpi()
+BOOK = contracts.ocpi()
 REF = "#/components/schemas/"
 STAMP = {"last_updated": "the present instant"}
 
@@ -139,7 +139,7 @@ def refusal(verdict: Verdict, given: Any) -> str:
     asked = [verdict.schema, f"{verdict.schema}In", f"{verdict.schema}InOrNull"]
     name = [name for name in asked if name in schemas][-1]
     validator = BOOK.validator({"$ref": REF + name}, close=True)
-    return "" if validator.is_valid(given) else contract.explain(validator, given)
+    return "" if validator.is_valid(given) else contracts.explain(validator, given)
 
 
 def changes(verdict: Verdict) -> dict[str, Any]:

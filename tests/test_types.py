@@ -8,7 +8,7 @@ from examples import example
 from nodes import Node, outcome
 from surface import Push, get_from, put_in
 
-from storage import remarks
+from openapi import field_types
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_an_offset_is_converted_to_the_right_instant_and_counted(push: Push, giv
 
     assert (201, 1000) == outcome(push("Token", body))
     assert utc == push.stored("Token", body)["last_updated"]
-    assert 1 == push.tolerated("Token")[remarks.OFFSET]
+    assert 1 == push.tolerated("Token")[field_types.OFFSET]
 
 
 @pytest.mark.ocpi(34)

@@ -1,90 +1,94 @@
 """Real-time authorization of our drivers' tokens. Spec: 2.1.1 mod_tokens 2.2.2 and 3.1."""
 
-from typing import Any
-
-import orjson
-
 import errors
+from generated.ocpi_models import (
+    Allowed,
+    AuthorizationInfo,
+    DisplayText,
+    Location,
+    LocationReferences,
+    Status,
+    TokenType,
+)
 from storage import database, locations, tokens
 from storage.access import Caller
-from storage.locations import Spot
+from storage.locations import LocationPath
 from storage.tokens import Standing
 
 _TEXTS = {
-    "ALLOWED": "Welcome, you can charge here.",
-    "BLOCKED": "This token is blocked; please call your provider.",
-    "EXPIRED": "This token has expired; please call your provider.",
-    "NO_CREDIT": "There is not enough credit on this account.",
-    "NOT_ALLOWED": "This token cannot be used here.",
+    Allowed.ALLOWED: "Welcome, you can charge here.",
+    Allowed.BLOCKED: "This token is blocked; please call your provider.",
+    Allowed.EXPIRED: "This token has expired; please call your provider.",
+    Allowed.NO_CREDIT: "There is not enough credit on this account.",
+    Allowed.NOT_ALLOWED: "This token cannot be used here.",
 }
 
-References = dict[str, Any]
 
-
-def authorize(caller: Caller, uid: str, kind: str, references: References | None) -> dict[str, Any]:
-    """An AuthorizationInfo for the token (*uid*, *kind*) of ours.
+def authorize(
+    caller: Caller, uid: str, type_: TokenType, references: LocationReferences | None
+) -> AuthorizationInfo:
+    """Whether the token (*uid*, *type_*) of ours may charge, at *references* if they are given.
 
     Raises:
         errors.NotFound: there is no such token (2.1.1 names no answer; DECISIONS.md).
         errors.NotEnough: the token is restricted to some locations and none is named.
     """
     with database.connect() as connection:
-        known = tokens.standing(connection, caller.network_id, caller.party, uid, kind)
-    if known is None:
+        standing = tokens.standing(connection, caller.network_id, caller.party, uid, type_)
+    if standing is None:
         raise errors.NotFound(errors.NOTHING_HERE)
-    allowed = _standing(known)
-    if allowed != "ALLOWED":
+    allowed = _allowed(standing)
+    if allowed is not Allowed.ALLOWED:
         return _info(allowed)
     if references is None:
-        if known.restricted_to is not None:
+        if standing.restricted_to is not None:
             raise errors.NotEnough("location_id: this token is valid at some locations only; name one")
-        return _info("ALLOWED")
-    usable = _usable(caller, known, references)
-    return _info("NOT_ALLOWED") if usable is None else {**_info("ALLOWED"), "location": usable}
+        return _info(Allowed.ALLOWED)
+    usable = _usable(caller, standing, references)
+    return _info(Allowed.NOT_ALLOWED if usable is None else Allowed.ALLOWED, usable)
 
 
-def _standing(known: Standing) -> str:
-    if known.standing not in (None, "ALLOWED"):
-        return str(known.standing)
-    return "ALLOWED" if known.valid else "BLOCKED"
+def _allowed(standing: Standing) -> Allowed:
+    if standing.standing is not None and standing.standing != Allowed.ALLOWED:
+        return Allowed(standing.standing)
+    return Allowed.ALLOWED if standing.valid else Allowed.BLOCKED
 
 
-def _info(allowed: str) -> dict[str, Any]:
-    return {"allowed": allowed, "info": {"language": "en", "text": _TEXTS[allowed]}}
+def _info(allowed: Allowed, usable: LocationReferences | None = None) -> AuthorizationInfo:
+    text = DisplayText(language="en", text=_TEXTS[allowed])
+    return AuthorizationInfo(allowed=allowed, location=usable, info=text)
 
 
-def _usable(caller: Caller, known: Standing, references: References) -> References | None:
-    """The part of *references* where the driver may charge; None where nowhere. Conformance 173, 178."""
-    location_id = references["location_id"]
-    if known.restricted_to is not None and location_id not in known.restricted_to:
+def _usable(caller: Caller, standing: Standing, references: LocationReferences) -> LocationReferences | None:
+    """The part of *references* where the driver may charge; None for nowhere. Conformance 173, 178."""
+    location_id = references.location_id
+    if standing.restricted_to is not None and location_id not in standing.restricted_to:
         return None
     location = _pushed_location(caller, location_id)
     if location is None:
         return None
-    evses = {e["uid"]: e for e in location.get("evses", ()) if e["status"] != "REMOVED"}
-    usable: References = {"location_id": location_id}
-    asked_evses = references.get("evse_uids")
-    if asked_evses:
-        usable["evse_uids"] = [uid for uid in asked_evses if uid in evses]
-        evses = {uid: evses[uid] for uid in usable["evse_uids"]}
+    evses = {evse.uid: evse for evse in location.evses or () if evse.status is not Status.REMOVED}
+    usable = LocationReferences(location_id=location_id)
+    if references.evse_uids:
+        usable.evse_uids = [uid for uid in references.evse_uids if uid in evses]
+        evses = {uid: evses[uid] for uid in usable.evse_uids}
         if not evses:
             return None
-    if references.get("connector_ids"):
-        there = {c["id"] for evse in evses.values() for c in evse["connectors"]}
-        usable["connector_ids"] = [c for c in references["connector_ids"] if c in there]
-        if not usable["connector_ids"]:
+    if references.connector_ids:
+        present = {connector.id for evse in evses.values() for connector in evse.connectors}
+        usable.connector_ids = [connector for connector in references.connector_ids if connector in present]
+        if not usable.connector_ids:
             return None
     return usable
 
 
-def _pushed_location(caller: Caller, location_id: str) -> dict[str, Any] | None:
-    """A location that the calling CPO pushed, decoded."""
+def _pushed_location(caller: Caller, location_id: str) -> Location | None:
+    """A location that the calling CPO pushed."""
     for owner in caller.owners:
         country_code, party_id = owner.split("/")
+        path = LocationPath(location_id)
         with database.connect() as connection:
-            document = locations.get(
-                connection, caller.network_id, (country_code, party_id), Spot(location_id)
-            )
+            document = locations.get(connection, caller.network_id, (country_code, party_id), path)
         if document is not None:
-            return orjson.loads(document.text)  # type: ignore[no-any-return]
+            return Location.model_validate_json(document.text)
     return None

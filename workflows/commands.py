@@ -3,31 +3,58 @@
 Spec: 2.1.1 mod_commands.
 """
 
-from typing import Any
-
-import orjson
+from dataclasses import dataclass
 
 import errors
+from generated.ocpi_models import (
+    EVSE,
+    CommandResponse,
+    CommandResponseType,
+    CommandResult,
+    CommandType,
+    KnownCapability,
+    Location,
+    ReserveNow,
+    Session,
+    StartSession,
+    Status,
+    StopSession,
+    UnlockConnector,
+    WrappedCommandResponse,
+)
 from settings import settings
 from storage import commands, database, locations, sessions
 from storage.access import Caller
 from storage.connections import REGISTERED, PeerConnection
 from storage.instants import now_ms, parse
-from storage.locations import Spot
+from storage.locations import LocationPath
 from workflows import peer
 
-NAMES = ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")
-RESULTS = ("NOT_SUPPORTED", "REJECTED", "ACCEPTED", "TIMEOUT", "UNKNOWN_SESSION")
-_NEEDS = {
-    "RESERVE_NOW": "RESERVABLE",
-    "START_SESSION": "REMOTE_START_STOP_CAPABLE",
-    "UNLOCK_CONNECTOR": "UNLOCK_CAPABLE",
+_CAPABILITIES = {
+    ReserveNow: KnownCapability.RESERVABLE,
+    StartSession: KnownCapability.REMOTE_START_STOP_CAPABLE,
+    UnlockConnector: KnownCapability.UNLOCK_CAPABLE,
+}
+_NAMES = {
+    ReserveNow: CommandType.RESERVE_NOW,
+    StartSession: CommandType.START_SESSION,
+    StopSession: CommandType.STOP_SESSION,
+    UnlockConnector: CommandType.UNLOCK_CONNECTOR,
 }
 
-Request = dict[str, Any]
+AtLocation = ReserveNow | StartSession | UnlockConnector
+Command = AtLocation | StopSession
 
 
-def receive(caller: Caller, name: str, request: Request) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The direct answer to a command, and why."""
+
+    result: CommandResponseType
+    reason: str
+
+
+def receive(caller: Caller, command: Command) -> Decision:
     """Check a command that reached us as CPO, keep it, and answer at once.
 
     Raises:
@@ -35,83 +62,89 @@ def receive(caller: Caller, name: str, request: Request) -> dict[str, str]:
         errors.UnknownLocation: the location is not known here (with `data.result` REJECTED).
     """
     try:
-        peer.check(request["response_url"])
+        peer.check(command.response_url)
     except errors.PeerUnusable as refusal:
         raise errors.RuleRefusal(f"response_url: {refusal.message}") from None
-    location = None if name == "STOP_SESSION" else _location(caller, request)
-    if name == "STOP_SESSION":
-        response, reason = _judge_stop(caller, request["session_id"])
+    location = None if isinstance(command, StopSession) else _location(caller, command.location_id)
+    if isinstance(command, StopSession):
+        decision = _decide_stop(caller, command.session_id)
     elif location is None:
-        response, reason = "REJECTED", "unknown location"
+        decision = Decision(CommandResponseType.REJECTED, "unknown location")
     else:
-        response, reason = _judge(location, name, request)
+        decision = _decide(location, command)
     with database.transaction() as transaction:
         commands.record(
             transaction,
             caller.network_id,
             caller.connection_id or 0,
             commands.RECEIVED,
-            name,
-            request,
-            response,
-            reason,
+            _NAMES[type(command)].value,
+            command.json_text(),
+            decision.result.value,
+            decision.reason,
         )
-    if name != "STOP_SESSION" and location is None:
+    if not isinstance(command, StopSession) and location is None:
         raise errors.UnknownLocation(
-            f"location_id: no location {request['location_id']} here", {"result": "REJECTED"}
+            f"location_id: no location {command.location_id} here", {"result": "REJECTED"}
         )
-    return {"result": response}
+    return decision
 
 
-def _judge(location: dict[str, Any], name: str, request: Request) -> tuple[str, str]:
-    """The direct answer to a command at a known location, and why. Design section 10, Commands."""
-    if name == "RESERVE_NOW" and parse(request["expiry_date"]) <= now_ms():
-        return "REJECTED", "expiry_date has passed"
-    candidates = [evse for evse in location.get("evses", ()) if evse["status"] != "REMOVED"]
-    if "evse_uid" in request:
-        candidates = [evse for evse in candidates if evse["uid"] == request["evse_uid"]]
-    if "connector_id" in request:
-        wanted = request["connector_id"]
-        candidates = [e for e in candidates if any(c["id"] == wanted for c in e["connectors"])]
+def _decide(location: Location, command: AtLocation) -> Decision:
+    """The direct answer to a command at a known location. Design section 10, Commands."""
+    if isinstance(command, ReserveNow) and parse(command.expiry_date) <= now_ms():
+        return Decision(CommandResponseType.REJECTED, "expiry_date has passed")
+    candidates = _candidates(location, command)
     if not candidates:
-        return "REJECTED", "no such EVSE or connector"
-    if not any(_NEEDS[name] in evse.get("capabilities", ()) for evse in candidates):
-        return "NOT_SUPPORTED", f"capability {_NEEDS[name]} is missing"
-    return "NOT_SUPPORTED", "no charge point"
+        return Decision(CommandResponseType.REJECTED, "no such EVSE or connector")
+    capability = _CAPABILITIES[type(command)]
+    if not any(capability in (evse.capabilities or ()) for evse in candidates):
+        return Decision(CommandResponseType.NOT_SUPPORTED, f"capability {capability} is missing")
+    return Decision(CommandResponseType.NOT_SUPPORTED, "no charge point")
 
 
-def _judge_stop(caller: Caller, session_id: str) -> tuple[str, str]:
+def _candidates(location: Location, command: AtLocation) -> list[EVSE]:
+    """The EVSEs of *location* that *command* may mean."""
+    evses = [evse for evse in location.evses or () if evse.status is not Status.REMOVED]
+    if command.evse_uid is not None:
+        evses = [evse for evse in evses if evse.uid == command.evse_uid]
+    if isinstance(command, UnlockConnector):
+        evses = [e for e in evses if any(c.id == command.connector_id for c in e.connectors)]
+    return evses
+
+
+def _decide_stop(caller: Caller, session_id: str) -> Decision:
     with database.connect() as connection:
         document = sessions.get(connection, caller.network_id, caller.party, session_id, caller.addressed())
-    if document is None or orjson.loads(document.text)["status"] in sessions.FINAL:
-        return "UNKNOWN_SESSION", "no such running session of this peer"
-    return "NOT_SUPPORTED", "no charge point"
+    if document is None or Session.model_validate_json(document.text).status in sessions.FINAL:
+        return Decision(CommandResponseType.UNKNOWN_SESSION, "no such running session of this peer")
+    return Decision(CommandResponseType.NOT_SUPPORTED, "no charge point")
 
 
-def _location(caller: Caller, request: Request) -> dict[str, Any] | None:
-    spot = Spot(request["location_id"])
+def _location(caller: Caller, location_id: str) -> Location | None:
+    path = LocationPath(location_id)
     with database.connect() as connection:
-        document = locations.get(connection, caller.network_id, caller.party, spot, published=True)
-    return None if document is None else orjson.loads(document.text)
+        document = locations.get(connection, caller.network_id, caller.party, path, published=True)
+    return None if document is None else Location.model_validate_json(document.text)
 
 
-def send(link: PeerConnection, name: str, request: Request) -> tuple[str, str]:
+def send(link: PeerConnection, command: Command) -> tuple[str, str]:
     """Send a command as eMSP; its uid and what the CPO answered at once.
 
-    *request* is the command's object without `response_url`, which is added here: unguessable and
-    unique. A call that fails leaves the command open, for its result may still arrive.
+    Its `response_url` is replaced by an unguessable and unique one. A call that fails leaves the command
+    open, for its result may still arrive.
 
     Raises:
         errors.PeerUnusable: the peer is not registered, has no commands endpoint, or did not answer.
     """
     if link.state != REGISTERED or link.token is None or "commands" not in link.endpoints:
         raise errors.PeerUnusable("The peer is not registered or offers no commands.")
+    name = _NAMES[type(command)].value
+    request = command.model_dump_json(exclude={"response_url"}, exclude_none=True)
     with database.transaction() as transaction:
         uid = commands.record(transaction, link.network_id, link.id, commands.SENT, name, request)
-    body = {
-        **request,
-        "response_url": f"{settings().base_url}/ocpi/emsp/2.1.1/commands/{name}/{uid}",
-    }
+    response_url = f"{settings().base_url}/ocpi/emsp/2.1.1/commands/{name}/{uid}"
+    body = command.model_copy(update={"response_url": response_url})
     answer = peer.call("POST", f"{link.endpoints['commands'].rstrip('/')}/{name}", link.token, body)
     data = answer.data if isinstance(answer.data, dict) else {}
     response = str(data.get("result", "REJECTED"))[:15]
@@ -120,37 +153,36 @@ def send(link: PeerConnection, name: str, request: Request) -> tuple[str, str]:
     return uid, response
 
 
-def conclude(caller: Caller, name: str, uid: str, body: Any) -> None:
+def conclude(caller: Caller, name: str, uid: str, result: CommandResult) -> None:
     """Keep the result of a command that we sent over the caller's connection.
 
     Raises:
         errors.NotFound: we sent no such command to the caller.
     """
     with database.transaction() as transaction:
-        commands.result(transaction, caller.connection_id or 0, uid, name, _result(body))
+        commands.result(transaction, caller.connection_id or 0, uid, name, _outcome(result))
 
 
-def conclude_by_name(caller: Caller, name_or_uid: str, body: Any) -> None:
+def conclude_by_name(caller: Caller, name_or_uid: str, result: CommandResult) -> None:
     """The same where the URL has one segment only: a command's name, or a uid. Conformance 1.P.
 
     Raises:
         errors.NotFound: no such command, or none or several of that name are open.
     """
     connection_id = caller.connection_id or 0
-    if name_or_uid in NAMES:
-        with database.connect() as connection:
+    with database.connect() as connection:
+        if name_or_uid in list(CommandType):
             name, uid = name_or_uid, commands.only_open(connection, connection_id, name_or_uid)
-    else:
-        with database.connect() as connection:
+        else:
             name, uid = commands.name_of(connection, connection_id, name_or_uid) or "", name_or_uid
     if uid is None:
         raise errors.NotFound(errors.NOTHING_HERE)
     with database.transaction() as transaction:
-        commands.result(transaction, connection_id, uid, name, _result(body))
+        commands.result(transaction, connection_id, uid, name, _outcome(result))
 
 
-def _result(body: Any) -> str:
+def _outcome(result: CommandResult) -> str:
     """The result in any of the three shapes that are sent: object, envelope, bare word. Conformance 195."""
-    if isinstance(body, dict) and body.get("result") not in RESULTS:
-        body = body["data"]
-    return str(body["result"] if isinstance(body, dict) else body)
+    if isinstance(result, WrappedCommandResponse):
+        result = result.data
+    return (result.result if isinstance(result, CommandResponse) else result).value

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import errors
+from generated.ocpi_models import BusinessDetails, Credentials
 from settings import settings
 from storage.access import opens
 from storage.connections import Peer
@@ -28,7 +29,6 @@ _URL_LENGTH = 255
 _COUNTRY_CODE = re.compile("[A-Za-z]{2}")
 _PARTY_ID = re.compile("[A-Za-z0-9]{3}")
 
-Credentials = dict[str, Any]
 Report = Callable[[str], None]
 
 
@@ -83,14 +83,13 @@ def details_url(role: str) -> str:
 
 def credentials_of(network: Network, token: str) -> Credentials:
     """Our credentials object for one peer: our party, and the token that the peer presents here."""
-    details = {"name": network.name} | ({"website": network.website} if network.website else {})
-    return {
-        "token": token,
-        "url": versions_url(network.role),
-        "business_details": details,
-        "party_id": network.party_id,
-        "country_code": network.country_code,
-    }
+    return Credentials(
+        token=token,
+        url=versions_url(network.role),
+        business_details=BusinessDetails(name=network.name, website=network.website or None),
+        party_id=network.party_id,
+        country_code=network.country_code,
+    )
 
 
 def explore(calls: Calls, url: str, token: str) -> dict[str, str]:
@@ -168,7 +167,7 @@ def send_credentials(
         raise errors.MissingEndpoints("The peer lists no credentials endpoint.")
     answer = calls.send(method, target, token, credentials_of(network, callback))
     credentials = _accepted(answer, dict)
-    party = _party(credentials)
+    party = _party(credentials.get("country_code"), credentials.get("party_id"))
     peer_token = credentials.get("token")
     if not isinstance(peer_token, str) or not TOKEN.fullmatch(peer_token):
         raise errors.PeerUnusable("The peer's credentials have no usable token.")
@@ -183,8 +182,7 @@ def send_credentials(
     )
 
 
-def _party(credentials: dict[str, Any]) -> Party:
-    country_code, party_id = credentials.get("country_code"), credentials.get("party_id")
+def _party(country_code: object, party_id: object) -> Party:
     if not isinstance(country_code, str) or not isinstance(party_id, str):
         raise errors.PeerUnusable("The peer's credentials do not say whose they are.")
     if not _COUNTRY_CODE.fullmatch(country_code) or not _PARTY_ID.fullmatch(party_id):

@@ -26,6 +26,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from errors import PeerUnusable
+from openapi.field_types import Model
 from settings import settings
 from workflows.addresses import Address, Route, Target, left, route_to
 
@@ -209,7 +210,7 @@ def _request(method: str, target: Target, token: str, body: object) -> requests.
         }
     )
     if body is not None:
-        content = orjson.dumps(body)
+        content = body.json_text().encode() if isinstance(body, Model) else orjson.dumps(body)
         request.body = content
         request.headers["Content-Type"] = "application/json"
         request.headers["Content-Length"] = str(len(content))

@@ -17,6 +17,7 @@ import orjson
 from dbos import DBOS
 
 import errors
+from generated.ocpi_models import Token, TokenType
 from storage import database, failpoints, instants, jobs, networks, sites, tokens
 from storage.database import Transaction
 from storage.jobs import Item, Job
@@ -249,14 +250,15 @@ def _enrol(transaction: Transaction, network: Network) -> None:
     now = instants.now()
     for token in plan_of(network).tokens():
         body = {**token.body, "last_updated": now}
-        tokens.put(transaction, network.id, network.party, body, is_stamped=True)
+        document = Token.model_validate_json(orjson.dumps(body))
+        tokens.put(transaction, network.id, network.party, document, is_stamped=True)
         if token.standing or token.location_ids is not None:
             tokens.set_standing(
                 transaction,
                 network.id,
                 network.party,
                 body["uid"],
-                body["type"],
+                TokenType(body["type"]),
                 token.standing,
                 token.location_ids,
             )

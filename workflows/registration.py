@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import errors
+from generated.ocpi_models import Credentials
 from settings import settings
 from storage import access, connections, database, ended_tokens, failpoints, networks
 from storage.access import Caller
@@ -29,7 +30,6 @@ from workflows.exchange import (
     TOKEN,
     VERSION,
     Calls,
-    Credentials,
     PeerRefused,
     Report,
     credentials_of,
@@ -94,7 +94,7 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
         errors.TooMany: an exchange with this token or this peer is running, or too many exchanges are.
         errors.Unauthorized: the token, the connection or the network ended meanwhile.
     """
-    if (body["country_code"], body["party_id"]) != caller.peer:
+    if (body.country_code, body.party_id) != caller.peer:
         raise errors.RuleRefusal("party_id: a PUT cannot change country_code or party_id; register anew")
     failpoints.reach("put.asked")
     with _exclusive(caller.token):
@@ -196,14 +196,14 @@ def _exclusive(token: str) -> Iterator[None]:
 def _look_up(body: Credentials) -> Peer:
     """Ask the peer for its versions and its endpoints, with the token it gave us. Conformance 64."""
     calls = Calls.begin()
-    calls.check(body["url"])
+    calls.check(body.url)
     return Peer(
-        party=(body["country_code"], body["party_id"]),
-        versions_url=body["url"],
+        party=(body.country_code, body.party_id),
+        versions_url=body.url,
         version=VERSION,
-        endpoints=explore(calls, body["url"], body["token"]),
-        business_details=body["business_details"],
-        token=body["token"],
+        endpoints=explore(calls, body.url, body.token),
+        business_details=body.business_details.model_dump(mode="json", exclude_none=True),
+        token=body.token,
     )
 
 

@@ -40,9 +40,9 @@ def main(arguments: list[str]) -> None:
     except NoServerError as error:
         sys.exit(str(error))
     except AddressRefused as refused:
-        sys.exit(f"failed ({refused.status_code}): {refused.message} {refused.reason}")
+        sys.exit(f"failed: {refused.message} {refused.reason}")
     except errors.Refusal as refusal:
-        sys.exit(f"failed ({refusal.status_code}): {refusal.message}")
+        sys.exit(f"failed: {refusal.message}")
     except KeyboardInterrupt:
         sys.exit("stopped; nothing was stored here")
 

@@ -17,12 +17,12 @@ def list_network_templates_alias() -> Body:
     return list_network_templates()
 
 
-def list_location_templates(type: str | None = None, ocpp_version: str | None = None) -> Body:  # noqa: A002  (the parameter's public name)
+def list_location_templates(type: str | None = None, ocpp_version: str | None = None) -> Body:
     """What a location can be made from."""
     return _whole(templates.location_templates(type, ocpp_version))
 
 
-def list_location_templates_alias(type: str | None = None, ocpp_version: str | None = None) -> Body:  # noqa: A002  (as above)
+def list_location_templates_alias(type: str | None = None, ocpp_version: str | None = None) -> Body:
     """The same under the other path that the documentation names."""
     return list_location_templates(type, ocpp_version)
 

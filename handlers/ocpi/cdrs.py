@@ -1,10 +1,11 @@
 """Charge detail records, in both roles. Spec: 2.1.1 mod_cdrs."""
 
-from typing import Any, Unpack
+from typing import Unpack
 from urllib.parse import quote
 
-from handlers.envelope import Answer, found
-from handlers.listing import Asked, window
+from generated.ocpi_models import CDR
+from handlers.dispatch.pagination import PageQuery, window
+from handlers.dispatch.responses import Written, found
 from settings import settings
 from storage import cdrs, database
 from storage.access import Caller
@@ -13,10 +14,10 @@ from storage.objects import Document, Page, Party, Stored
 # CPO interface
 
 
-def list_cdrs(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_cdrs(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """Our CDRs; a peer sees those of its own drivers."""
     with database.connect() as connection:
-        return cdrs.page(connection, user.network_id, window(asked), user.addressed())
+        return cdrs.page(connection, user.network_id, window(query), user.addressed())
 
 
 def get_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
@@ -26,7 +27,7 @@ def get_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Docu
         return found(cdrs.get(connection, user.network_id, party, cdr_id, user.addressed()))
 
 
-def post_cdr(user: Caller, body: dict[str, Any]) -> Answer:
+def post_cdr(user: Caller, body: CDR) -> Written:
     """The back office stores a new CDR."""
     return _post(user, user.party, "cpo", body)
 
@@ -34,10 +35,10 @@ def post_cdr(user: Caller, body: dict[str, Any]) -> Answer:
 # eMSP interface
 
 
-def list_received_cdrs(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_cdrs(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers sent; a peer sees its own."""
     with database.connect() as connection:
-        return cdrs.page(connection, user.network_id, window(asked), user.pushed())
+        return cdrs.page(connection, user.network_id, window(query), user.pushed())
 
 
 def get_received_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
@@ -46,13 +47,13 @@ def get_received_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str
         return found(cdrs.get(connection, user.network_id, user.readable(country_code, party_id), cdr_id))
 
 
-def post_received_cdr(user: Caller, body: dict[str, Any]) -> Answer:
+def post_received_cdr(user: Caller, body: CDR) -> Written:
     """A peer sends a new CDR."""
     return _post(user, user.peer or user.party, "emsp", body)
 
 
-def _post(user: Caller, party: Party, role: str, body: dict[str, Any]) -> Answer:
+def _post(user: Caller, party: Party, role: str, body: CDR) -> Written:
     with database.transaction() as transaction:
         outcome, kept_id = cdrs.post(transaction, user.network_id, party, body)
     place = f"{settings().base_url}/ocpi/{role}/2.1.1/cdrs/{party[0]}/{party[1]}/{quote(kept_id, safe='')}"
-    return Answer(created=outcome is Stored.CREATED, location=place)
+    return Written(is_new=outcome is Stored.CREATED, location=place)

@@ -1,41 +1,40 @@
 """Commands, in both roles. Spec: 2.1.1 mod_commands."""
 
-from typing import Any
-
+from generated.ocpi_models import (
+    CommandResponse,
+    CommandResult,
+    ReserveNow,
+    StartSession,
+    StopSession,
+    UnlockConnector,
+)
+from handlers.dispatch.responses import Explained
 from storage.access import Caller
 from workflows import commands
 
 # CPO interface
 
 
-def reserve_now(user: Caller, body: dict[str, Any]) -> dict[str, str]:
-    """A peer wants to reserve an EVSE."""
-    return commands.receive(user, "RESERVE_NOW", body)
+def receive_command(
+    user: Caller, body: ReserveNow | StartSession | StopSession | UnlockConnector
+) -> Explained[CommandResponse]:
+    """A peer sends a command."""
+    decision = commands.receive(user, body)
+    return Explained(CommandResponse(result=decision.result), decision.reason)
 
 
-def start_session(user: Caller, body: dict[str, Any]) -> dict[str, str]:
-    """A peer wants to start a session."""
-    return commands.receive(user, "START_SESSION", body)
-
-
-def stop_session(user: Caller, body: dict[str, Any]) -> dict[str, str]:
-    """A peer wants to stop a session."""
-    return commands.receive(user, "STOP_SESSION", body)
-
-
-def unlock_connector(user: Caller, body: dict[str, Any]) -> dict[str, str]:
-    """A peer's help desk wants to unlock a connector."""
-    return commands.receive(user, "UNLOCK_CONNECTOR", body)
+# One function: the contract has an operation for each command, and the body's type tells which it is.
+reserve_now = start_session = stop_session = unlock_connector = receive_command
 
 
 # eMSP interface
 
 
-def post_command_result(user: Caller, command: str, uid: str, body: Any) -> None:
+def post_command_result(user: Caller, command: str, uid: str, body: CommandResult) -> None:
     """A peer tells what became of a command that we sent."""
     commands.conclude(user, command, uid, body)
 
 
-def post_command_result_by_name(user: Caller, command: str, body: Any) -> None:
+def post_command_result_by_name(user: Caller, command: str, body: CommandResult) -> None:
     """The same, where the URL has the command's name alone, or its uid alone."""
     commands.conclude_by_name(user, command, body)

@@ -1,31 +1,30 @@
 """Registration as the receiving side. Spec: 2.1.1 credentials."""
 
-from typing import Any
-
 import errors
+from generated.ocpi_models import Credentials
 from storage.access import PEER, Caller
 from workflows import exchange, registration
 
 
-def get_credentials(user: Caller) -> dict[str, Any]:
+def get_credentials(user: Caller) -> Credentials:
     """What the caller uses to reach us; the token is the one it presented (conformance 63)."""
     return registration.ours(user, user.token)
 
 
-def post_credentials(user: Caller, body: dict[str, Any]) -> dict[str, Any]:
+def post_credentials(user: Caller, body: Credentials) -> Credentials:
     """A peer registers with Token A; a registered one gets here only where a setting lets it.
 
     Raises:
         errors.RuleRefusal: the body has our own versions URL, as a pasted `credentials_payload` has.
     """
-    if body["url"] == exchange.versions_url(user.role):
+    if body.url == exchange.versions_url(user.role):
         raise errors.RuleRefusal("url: this is the versions URL of this network; send your own credentials")
     if user.kind == PEER:
         return registration.renew(user, body)
     return registration.register(user, body)
 
 
-def put_credentials(user: Caller, body: dict[str, Any]) -> dict[str, Any]:
+def put_credentials(user: Caller, body: Credentials) -> Credentials:
     """A registered peer renews its credentials; it gets a new token."""
     return registration.renew(user, body)
 

@@ -1,60 +1,56 @@
 """Locations, EVSEs and connectors, in both roles. Spec: 2.1.1 mod_locations."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import errors
-from handlers.envelope import Answer, found, stored
-from handlers.listing import Asked, window
-from handlers.patch import over, same
+from generated.ocpi_models import EVSE, ConnectorPatch, EVSEPatch, Location, LocationPatch
+from handlers.dispatch.pagination import PageQuery, window
+from handlers.dispatch.patch import change, require_same
+from handlers.dispatch.responses import Ignored, Written, found, written
 from storage import database, locations
 from storage.access import Caller
-from storage.locations import Spot
-from storage.objects import Document, Page
+from storage.locations import LocationPath, Part
+from storage.objects import Document, Page, Party
+
+PartPatch = LocationPatch | EVSEPatch | ConnectorPatch
 
 # CPO interface
 
 
-def list_locations(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_locations(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """Our locations; a peer sees those that are published."""
+    scope = {} if user.is_operator else {"published": True}
     with database.connect() as connection:
-        return locations.page(
-            connection, user.network_id, window(asked), {} if user.is_operator else {"published": True}
-        )
+        return locations.page(connection, user.network_id, window(query), scope)
 
 
 def get_location(user: Caller, location_id: str) -> Document:
     """One of our locations."""
-    return found(_own(user, Spot(location_id)))
+    return found(_own(user, LocationPath(location_id)))
 
 
 def get_evse(user: Caller, location_or_country: str, evse_or_party: str) -> Document:
     """One EVSE of one of our locations."""
-    return found(_own(user, Spot(location_or_country, evse_or_party)))
+    return found(_own(user, LocationPath(location_or_country, evse_or_party)))
 
 
 def get_connector_or_location(
     user: Caller, location_or_country: str, evse_or_party: str, connector_or_location: str
 ) -> Document:
     """A connector; or, under our own country and party, a location. Conformance 1.P."""
-    connector = _own(user, Spot(location_or_country, evse_or_party, connector_or_location))
+    connector = _own(user, LocationPath(location_or_country, evse_or_party, connector_or_location))
     if connector is None and (location_or_country.upper(), evse_or_party.upper()) == user.party:
-        return found(_own(user, Spot(connector_or_location)))
+        return get_location(user, connector_or_location)
     return found(connector)
 
 
 def put_location(
-    user: Caller,
-    location_or_country: str,
-    evse_or_party: str,
-    connector_or_location: str,
-    body: dict[str, Any],
-) -> Answer | None:
+    user: Caller, location_or_country: str, evse_or_party: str, connector_or_location: str, body: Location
+) -> Written | Ignored:
     """The back office stores one of its locations."""
     party = user.own(location_or_country, evse_or_party)
-    same(connector_or_location, body["id"], "id")
-    _refuse_shadowing(user, body)
-    with database.transaction() as transaction:
-        return stored(locations.put(transaction, user.network_id, party, body))
+    _require_unambiguous(user, body.id, body)
+    return _put(user, party, LocationPath(connector_or_location), body)
 
 
 def patch_location(
@@ -62,147 +58,91 @@ def patch_location(
     location_or_country: str,
     evse_or_party: str,
     connector_or_location: str,
-    body: dict[str, Any],
-) -> None:
+    body: LocationPatch,
+) -> Written | Ignored:
     """The back office changes one of its locations."""
     party = user.own(location_or_country, evse_or_party)
-    _refuse_shadowing(user, {"id": connector_or_location, **body})
-    spot = Spot(connector_or_location)
-    change = over(body, "Location", by_owner=True)
+    _require_unambiguous(user, body.id or connector_or_location, body)
+    path = LocationPath(connector_or_location)
     with database.transaction() as transaction:
-        locations.revise(transaction, user.network_id, party, spot, change)
-
-
-def _own(user: Caller, spot: Spot) -> Document | None:
-    with database.connect() as connection:
-        return locations.get(connection, user.network_id, user.party, spot, published=not user.is_operator)
-
-
-def _refuse_shadowing(user: Caller, body: dict[str, Any]) -> None:
-    """Keep /locations/{country}/{party}/{location} unambiguous. Conformance 1.P."""
-    uids = {evse["uid"].upper() for evse in body.get("evses") or ()}
-    if body["id"].upper() == user.country_code and user.party_id in uids:
-        raise errors.RuleRefusal(
-            f"id: a location {body['id']} may not have an EVSE {user.party_id}, for both are our party's name"
+        return written(
+            locations.update(transaction, user.network_id, party, path, change(body, by_owner=True))
         )
 
 
 # eMSP interface
 
 
-def list_received_locations(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_locations(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers pushed; a peer sees its own."""
     with database.connect() as connection:
-        return locations.page(connection, user.network_id, window(asked), user.pushed())
+        return locations.page(connection, user.network_id, window(query), user.pushed())
 
 
-def get_received_location(user: Caller, country_code: str, party_id: str, location_id: str) -> Document:
-    """A location as it is stored here."""
-    return _stored(user, country_code, party_id, Spot(location_id))
-
-
-def get_received_evse(
-    user: Caller, country_code: str, party_id: str, location_id: str, evse_uid: str
-) -> Document:
-    """An EVSE as it is stored here."""
-    return _stored(user, country_code, party_id, Spot(location_id, evse_uid))
-
-
-def get_received_connector(
+def get_received_location(
     user: Caller,
     country_code: str,
     party_id: str,
     location_id: str,
-    evse_uid: str,
-    connector_id: str,
+    evse_uid: str | None = None,
+    connector_id: str | None = None,
 ) -> Document:
-    """A connector as it is stored here."""
-    return _stored(user, country_code, party_id, Spot(location_id, evse_uid, connector_id))
+    """A location, an EVSE or a connector that a peer pushed."""
+    party, path = user.readable(country_code, party_id), LocationPath(location_id, evse_uid, connector_id)
+    with database.connect() as connection:
+        return found(locations.get(connection, user.network_id, party, path))
 
 
 def put_received_location(
-    user: Caller, country_code: str, party_id: str, location_id: str, body: dict[str, Any]
-) -> Answer | None:
-    """A peer pushes a whole location."""
-    party = user.owner(country_code, party_id)
-    same(location_id, body["id"], "id")
-    with database.transaction() as transaction:
-        return stored(locations.put(transaction, user.network_id, party, body))
-
-
-def put_received_evse(
     user: Caller,
     country_code: str,
     party_id: str,
     location_id: str,
-    evse_uid: str,
-    body: dict[str, Any],
-) -> Answer | None:
-    """A peer pushes an EVSE of a location that is stored here."""
-    party = user.owner(country_code, party_id)
-    same(evse_uid, body["uid"], "uid")
-    with database.transaction() as transaction:
-        return stored(
-            locations.put_part(transaction, user.network_id, party, Spot(location_id, evse_uid), body)
-        )
-
-
-def put_received_connector(
-    user: Caller,
-    country_code: str,
-    party_id: str,
-    location_id: str,
-    evse_uid: str,
-    connector_id: str,
-    body: dict[str, Any],
-) -> Answer | None:
-    """A peer pushes a connector of an EVSE that is stored here."""
-    party = user.owner(country_code, party_id)
-    same(connector_id, body["id"], "id")
-    spot = Spot(location_id, evse_uid, connector_id)
-    with database.transaction() as transaction:
-        return stored(locations.put_part(transaction, user.network_id, party, spot, body))
+    body: Part,
+    evse_uid: str | None = None,
+    connector_id: str | None = None,
+) -> Written | Ignored:
+    """A peer pushes a location, or an EVSE or connector of one that is stored here."""
+    path = LocationPath(location_id, evse_uid, connector_id)
+    return _put(user, user.owner(country_code, party_id), path, body)
 
 
 def patch_received_location(
-    user: Caller, country_code: str, party_id: str, location_id: str, body: dict[str, Any]
-) -> None:
-    """A peer changes a location."""
-    party = user.owner(country_code, party_id)
-    with database.transaction() as transaction:
-        locations.revise(transaction, user.network_id, party, Spot(location_id), over(body, "Location"))
-
-
-def patch_received_evse(
     user: Caller,
     country_code: str,
     party_id: str,
     location_id: str,
-    evse_uid: str,
-    body: dict[str, Any],
-) -> None:
-    """A peer changes an EVSE."""
-    party = user.owner(country_code, party_id)
+    body: PartPatch,
+    evse_uid: str | None = None,
+    connector_id: str | None = None,
+) -> Written | Ignored:
+    """A peer changes a location, an EVSE or a connector."""
+    party, path = user.owner(country_code, party_id), LocationPath(location_id, evse_uid, connector_id)
     with database.transaction() as transaction:
-        locations.revise(transaction, user.network_id, party, Spot(location_id, evse_uid), over(body, "EVSE"))
+        return written(locations.update(transaction, user.network_id, party, path, change(body, path.key)))
 
 
-def patch_received_connector(
-    user: Caller,
-    country_code: str,
-    party_id: str,
-    location_id: str,
-    evse_uid: str,
-    connector_id: str,
-    body: dict[str, Any],
-) -> None:
-    """A peer changes a connector."""
-    party = user.owner(country_code, party_id)
-    spot = Spot(location_id, evse_uid, connector_id)
-    with database.transaction() as transaction:
-        locations.revise(transaction, user.network_id, party, spot, over(body, "Connector"))
+# One function a method: the contract has an operation for each of the three kinds of object.
+get_received_evse = get_received_connector = get_received_location
+put_received_evse = put_received_connector = put_received_location
+patch_received_evse = patch_received_connector = patch_received_location
 
 
-def _stored(user: Caller, country_code: str, party_id: str, spot: Spot) -> Document:
+def _own(user: Caller, path: LocationPath) -> Document | None:
     with database.connect() as connection:
-        return found(locations.get(connection, user.network_id, user.readable(country_code, party_id), spot))
+        return locations.get(connection, user.network_id, user.party, path, published=not user.is_operator)
+
+
+def _put(user: Caller, party: Party, path: LocationPath, body: Part) -> Written | Ignored:
+    require_same(path.id, body.uid if isinstance(body, EVSE) else body.id, path.key)
+    with database.transaction() as transaction:
+        return written(locations.put(transaction, user.network_id, party, path, body))
+
+
+def _require_unambiguous(user: Caller, location_id: str, body: Location | LocationPatch) -> None:
+    """Keep /locations/{country}/{party}/{location} unambiguous. Conformance 1.P."""
+    uids = {evse.uid.upper() for evse in body.evses or ()}
+    if location_id.upper() == user.country_code and user.party_id in uids:
+        raise errors.RuleRefusal(
+            f"id: a location {location_id} may not have an EVSE {user.party_id}: both are our party's name"
+        )

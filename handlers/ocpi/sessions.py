@@ -1,10 +1,12 @@
 """Charging sessions, in both roles. Spec: 2.1.1 mod_sessions."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
-from handlers.envelope import Answer, found, stored
-from handlers.listing import Asked, require, window
-from handlers.patch import over, same
+import errors
+from generated.ocpi_models import Session, SessionPatch
+from handlers.dispatch.pagination import PageQuery, window
+from handlers.dispatch.patch import change, require_same
+from handlers.dispatch.responses import Ignored, Written, found, written
 from settings import settings
 from storage import database, sessions
 from storage.access import Caller
@@ -13,12 +15,12 @@ from storage.objects import Document, Page
 # CPO interface
 
 
-def list_sessions(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_sessions(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """Our sessions; a peer sees those of its own drivers."""
-    if settings().sessions_require_date_from:  # Spec: 2.1.1 mod_sessions 2.1.1
-        require(asked, "date_from")
+    if settings().sessions_require_date_from and query["date_from"] is None:
+        raise errors.SchemaRefusal("date_from: Field required")  # Spec: 2.1.1 mod_sessions 2.1.1
     with database.connect() as connection:
-        return sessions.page(connection, user.network_id, window(asked), user.addressed())
+        return sessions.page(connection, user.network_id, window(query), user.addressed())
 
 
 def get_session(user: Caller, country_code: str, party_id: str, session_id: str) -> Document:
@@ -29,26 +31,31 @@ def get_session(user: Caller, country_code: str, party_id: str, session_id: str)
 
 
 def put_session(
-    user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]
-) -> Answer | None:
-    """The back office stores one of its sessions."""
-    return _put(user, country_code, party_id, session_id, body)
+    user: Caller, country_code: str, party_id: str, session_id: str, body: Session
+) -> Written | Ignored:
+    """Our back office stores a session, or a peer pushes one."""
+    party = user.owner(country_code, party_id)
+    require_same(session_id, body.id, "id")
+    with database.transaction() as transaction:
+        return written(sessions.put(transaction, user.network_id, party, body))
 
 
 def patch_session(
-    user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]
-) -> None:
-    """The back office changes one of its sessions."""
-    _patch(user, country_code, party_id, session_id, body)
+    user: Caller, country_code: str, party_id: str, session_id: str, body: SessionPatch
+) -> Written | Ignored:
+    """Our back office, or a peer, changes a session."""
+    party = user.owner(country_code, party_id)
+    with database.transaction() as transaction:
+        return written(sessions.update(transaction, user.network_id, party, session_id, change(body)))
 
 
 # eMSP interface
 
 
-def list_received_sessions(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_sessions(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers pushed; a peer sees its own."""
     with database.connect() as connection:
-        return sessions.page(connection, user.network_id, window(asked), user.pushed())
+        return sessions.page(connection, user.network_id, window(query), user.pushed())
 
 
 def get_received_session(user: Caller, country_code: str, party_id: str, session_id: str) -> Document:
@@ -59,30 +66,4 @@ def get_received_session(user: Caller, country_code: str, party_id: str, session
         )
 
 
-def put_received_session(
-    user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]
-) -> Answer | None:
-    """A peer pushes a session."""
-    return _put(user, country_code, party_id, session_id, body)
-
-
-def patch_received_session(
-    user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]
-) -> None:
-    """A peer changes a session."""
-    _patch(user, country_code, party_id, session_id, body)
-
-
-def _put(
-    user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]
-) -> Answer | None:
-    party = user.owner(country_code, party_id)
-    same(session_id, body["id"], "id")
-    with database.transaction() as transaction:
-        return stored(sessions.put(transaction, user.network_id, party, body))
-
-
-def _patch(user: Caller, country_code: str, party_id: str, session_id: str, body: dict[str, Any]) -> None:
-    party = user.owner(country_code, party_id)
-    with database.transaction() as transaction:
-        sessions.revise(transaction, user.network_id, party, session_id, over(body, "Session"))
+put_received_session, patch_received_session = put_session, patch_session

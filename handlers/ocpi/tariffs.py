@@ -1,10 +1,11 @@
 """Tariffs, in both roles. Spec: 2.1.1 mod_tariffs."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
-from handlers.envelope import Answer, found, stored
-from handlers.listing import Asked, window
-from handlers.patch import over, same
+from generated.ocpi_models import Tariff, TariffPatch
+from handlers.dispatch.pagination import PageQuery, window
+from handlers.dispatch.patch import change, require_same
+from handlers.dispatch.responses import Ignored, Written, found, written
 from storage import database, tariffs
 from storage.access import Caller
 from storage.objects import Document, Page
@@ -12,10 +13,10 @@ from storage.objects import Document, Page
 # CPO interface
 
 
-def list_tariffs(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_tariffs(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """Our tariffs."""
     with database.connect() as connection:
-        return tariffs.page(connection, user.network_id, window(asked), {})
+        return tariffs.page(connection, user.network_id, window(query), {})
 
 
 def get_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
@@ -25,14 +26,17 @@ def get_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -
 
 
 def put_tariff(
-    user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
-) -> Answer | None:
-    """The back office stores one of its tariffs."""
-    return _put(user, country_code, party_id, tariff_id, body)
+    user: Caller, country_code: str, party_id: str, tariff_id: str, body: Tariff
+) -> Written | Ignored:
+    """Our back office stores a tariff, or a peer pushes one."""
+    party = user.owner(country_code, party_id)
+    require_same(tariff_id, body.id, "id")
+    with database.transaction() as transaction:
+        return written(tariffs.put(transaction, user.network_id, party, body))
 
 
 def delete_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
-    """The back office deletes one of its tariffs."""
+    """Our back office, or a peer, deletes a tariff."""
     with database.transaction() as transaction:
         tariffs.delete(transaction, user.network_id, user.owner(country_code, party_id), tariff_id)
 
@@ -40,10 +44,10 @@ def delete_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str
 # eMSP interface
 
 
-def list_received_tariffs(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_tariffs(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers pushed; a peer sees its own."""
     with database.connect() as connection:
-        return tariffs.page(connection, user.network_id, window(asked), user.pushed())
+        return tariffs.page(connection, user.network_id, window(query), user.pushed())
 
 
 def get_received_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
@@ -54,32 +58,13 @@ def get_received_tariff(user: Caller, country_code: str, party_id: str, tariff_i
         )
 
 
-def put_received_tariff(
-    user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
-) -> Answer | None:
-    """A peer pushes a tariff."""
-    return _put(user, country_code, party_id, tariff_id, body)
-
-
 def patch_received_tariff(
-    user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
-) -> None:
+    user: Caller, country_code: str, party_id: str, tariff_id: str, body: TariffPatch
+) -> Written | Ignored:
     """A peer changes a tariff."""
     party = user.owner(country_code, party_id)
     with database.transaction() as transaction:
-        tariffs.revise(transaction, user.network_id, party, tariff_id, over(body, "Tariff"))
+        return written(tariffs.update(transaction, user.network_id, party, tariff_id, change(body)))
 
 
-def delete_received_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
-    """A peer deletes a tariff."""
-    with database.transaction() as transaction:
-        tariffs.delete(transaction, user.network_id, user.owner(country_code, party_id), tariff_id)
-
-
-def _put(
-    user: Caller, country_code: str, party_id: str, tariff_id: str, body: dict[str, Any]
-) -> Answer | None:
-    party = user.owner(country_code, party_id)
-    same(tariff_id, body["id"], "id")
-    with database.transaction() as transaction:
-        return stored(tariffs.put(transaction, user.network_id, party, body))
+put_received_tariff, delete_received_tariff = put_tariff, delete_tariff

@@ -1,10 +1,11 @@
 """Tokens: who may charge, in both roles; and real-time authorization. Spec: 2.1.1 mod_tokens."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
-from handlers.envelope import Answer, found, stored
-from handlers.listing import Asked, window
-from handlers.patch import over, same
+from generated.ocpi_models import AuthorizationInfo, LocationReferences, Token, TokenPatch, TokenType
+from handlers.dispatch.pagination import PageQuery, window
+from handlers.dispatch.patch import change, require_same
+from handlers.dispatch.responses import Ignored, Written, found, written
 from storage import database, tokens
 from storage.access import Caller
 from storage.objects import Document, Page
@@ -13,96 +14,78 @@ from workflows import authorization
 # CPO interface
 
 
-def list_received_tokens(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_received_tokens(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers pushed; a peer sees its own."""
     with database.connect() as connection:
-        return tokens.page(connection, user.network_id, window(asked), user.pushed())
+        return tokens.page(connection, user.network_id, window(query), user.pushed())
 
 
 def get_received_token(
-    user: Caller,
-    country_code: str,
-    party_id: str,
-    token_uid: str,
-    type: str | None = None,  # noqa: A002  (the contract's name)
+    user: Caller, country_code: str, party_id: str, token_uid: str, type: TokenType | None
 ) -> Document:
-    """A token as it is stored here."""
+    """A token that a peer pushed."""
+    party = user.readable(country_code, party_id)
     with database.connect() as connection:
-        return found(
-            tokens.get(connection, user.network_id, user.readable(country_code, party_id), token_uid, type)
+        return found(tokens.get(connection, user.network_id, party, token_uid, type))
+
+
+def put_token(
+    user: Caller, country_code: str, party_id: str, token_uid: str, body: Token
+) -> Written | Ignored:
+    """Our back office stores a token, or a peer pushes one."""
+    party = user.owner(country_code, party_id)
+    require_same(token_uid, body.uid, "uid")
+    with database.transaction() as transaction:
+        return written(tokens.put(transaction, user.network_id, party, body))
+
+
+def patch_token(
+    user: Caller, country_code: str, party_id: str, token_uid: str, body: TokenPatch, type: TokenType | None
+) -> Written | Ignored:
+    """Our back office, or a peer, changes a token."""
+    party = user.owner(country_code, party_id)
+    with database.transaction() as transaction:
+        return written(
+            tokens.update(transaction, user.network_id, party, token_uid, type, change(body, "uid"))
         )
 
 
-def put_received_token(
-    user: Caller, country_code: str, party_id: str, token_uid: str, body: dict[str, Any]
-) -> Answer | None:
-    """A peer pushes a token."""
-    return _put(user, country_code, party_id, token_uid, body)
-
-
-def patch_received_token(
-    user: Caller,
-    country_code: str,
-    party_id: str,
-    token_uid: str,
-    body: dict[str, Any],
-    type: str | None = None,  # noqa: A002  (the contract's name)
-) -> None:
-    """A peer changes a token."""
-    _patch(user, country_code, party_id, token_uid, body, type)
+put_received_token, patch_received_token = put_token, patch_token
 
 
 # eMSP interface
 
 
-def list_tokens(user: Caller, **asked: Unpack[Asked]) -> Page:
+def list_tokens(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """Our drivers' tokens."""
     with database.connect() as connection:
-        return tokens.page(connection, user.network_id, window(asked), {})
+        return tokens.page(connection, user.network_id, window(query), {})
 
 
 def get_token(
-    user: Caller,
-    country_code: str,
-    party_id: str,
-    token_uid: str,
-    type: str | None = None,  # noqa: A002  (the contract's name)
+    user: Caller, country_code: str, party_id: str, token_uid: str, type: TokenType | None
 ) -> Document:
     """One of our drivers' tokens."""
+    party = user.own(country_code, party_id)
     with database.connect() as connection:
-        return found(
-            tokens.get(connection, user.network_id, user.own(country_code, party_id), token_uid, type)
-        )
+        return found(tokens.get(connection, user.network_id, party, token_uid, type))
 
 
-def put_token(
-    user: Caller, country_code: str, party_id: str, token_uid: str, body: dict[str, Any]
-) -> Answer | None:
-    """The back office stores a token."""
-    return _put(user, country_code, party_id, token_uid, body)
-
-
-def patch_token(
-    user: Caller,
-    country_code: str,
-    party_id: str,
-    token_uid: str,
-    body: dict[str, Any],
-    type: str | None = None,  # noqa: A002  (the contract's name)
-) -> None:
-    """The back office changes a token."""
-    _patch(user, country_code, party_id, token_uid, body, type)
+def get_token_by_uid(user: Caller, token_uid: str, type: TokenType | None) -> Document:
+    """The same, at the URL that hubs use."""
+    with database.connect() as connection:
+        return found(tokens.get(connection, user.network_id, user.party, token_uid, type))
 
 
 def authorize_token(
     user: Caller,
     token_uid: str,
-    body: dict[str, Any] | None = None,
-    type: str | None = None,  # noqa: A002  (the contract's name)
-    token_type: str | None = None,
-) -> dict[str, Any]:
-    """Real-time authorization. Spec: 2.1.1 mod_tokens 2.2.2; both names of the type are read."""
-    return authorization.authorize(user, token_uid, type or token_type or tokens.RFID, body)
+    type: TokenType | None,
+    token_type: TokenType | None,
+    body: LocationReferences | None,
+) -> AuthorizationInfo:
+    """Real-time authorization. Spec: 2.1.1 mod_tokens 2.2.2, which has both names for the type."""
+    return authorization.authorize(user, token_uid, type or token_type or TokenType.RFID, body)
 
 
 def authorize_token_of_party(
@@ -110,32 +93,10 @@ def authorize_token_of_party(
     country_code: str,
     party_id: str,
     token_uid: str,
-    body: dict[str, Any] | None = None,
-    type: str | None = None,  # noqa: A002  (the contract's name)
-    token_type: str | None = None,
-) -> dict[str, Any]:
+    type: TokenType | None,
+    token_type: TokenType | None,
+    body: LocationReferences | None,
+) -> AuthorizationInfo:
     """The same under the URL of the seed reference; the party must be ours."""
     user.own(country_code, party_id)
-    return authorize_token(user, token_uid, body, type, token_type)
-
-
-def _put(
-    user: Caller, country_code: str, party_id: str, token_uid: str, body: dict[str, Any]
-) -> Answer | None:
-    party = user.owner(country_code, party_id)
-    same(token_uid, body["uid"], "uid")
-    with database.transaction() as transaction:
-        return stored(tokens.put(transaction, user.network_id, party, body))
-
-
-def _patch(
-    user: Caller,
-    country_code: str,
-    party_id: str,
-    token_uid: str,
-    body: dict[str, Any],
-    kind: str | None,
-) -> None:
-    party = user.owner(country_code, party_id)
-    with database.transaction() as transaction:
-        tokens.revise(transaction, user.network_id, party, token_uid, kind, over(body, "Token"))
+    return authorize_token(user, token_uid, type, token_type, body)

@@ -1,21 +1,20 @@
 """Versions and their details: where a peer begins. Spec: 2.1.1 version_information_endpoint."""
 
-from typing import Any
-
+from generated.ocpi_models import Endpoint, ModuleID, Version, VersionDetails, VersionNumber
 from storage.access import Caller
 from workflows.exchange import MODULES, VERSION, details_url
 
 
-def get_versions(user: Caller) -> list[dict[str, str]]:
+def get_versions(user: Caller) -> list[Version]:
     """The versions that the token's role speaks."""
-    return [{"version": VERSION, "url": details_url(user.role)}]
+    return [Version(version=VersionNumber(VERSION), url=details_url(user.role))]
 
 
-def get_version_details(user: Caller) -> dict[str, Any]:
+def get_version_details(user: Caller) -> VersionDetails:
     """The endpoints of the token's role."""
     base = details_url(user.role)
-    endpoints = [{"identifier": module, "url": f"{base}/{module}"} for module in MODULES]
-    return {"version": VERSION, "endpoints": endpoints}
+    endpoints = [Endpoint(identifier=ModuleID(module), url=f"{base}/{module}") for module in MODULES]
+    return VersionDetails(version=VersionNumber(VERSION), endpoints=endpoints)
 
 
 get_cpo_versions = get_emsp_versions = get_versions

@@ -1,6 +1,7 @@
 """What is stored: the locations, and a database with networks that hold them."""
 
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import sqlalchemy
 from bench_parts.plan import FEW, FLOOR, MANY, OPERATIONS, PROGRAM
 
+from generated.ocpi_models import Location
 from storage import database, instants, networks
 from storage.locations import LocationRow
 from storage.objects import DocumentTable
@@ -89,7 +91,14 @@ def _insert(network: int, party: tuple[str, str], locations: Iterable[dict[str, 
     """Store many locations at once, past the program."""
     statement = sqlalchemy.insert(database.table(LocationRow))
     rows = (
-        DocumentTable.row(network, party, body, {"id": body["id"], "published": True}) | {"revision": 2}
+        DocumentTable.row(
+            network,
+            party,
+            Location.model_validate_json(json.dumps(body)),
+            {"id": body["id"], "published": True},
+            is_stamped=False,
+        )
+        | {"revision": 2}
         for body in locations
     )
     with database.transaction() as connection:

@@ -1,10 +1,4 @@
-"""How an accepted document becomes the one that is stored and sent.
-
-Unknown members and nulls are dropped, empty lists kept, times in UTC, coordinates with six
-decimals, alpha-2 countries as alpha-3; the rules that the schema language cannot say (`x-rules`)
-are judged on the way. All of it is read from the contract (`x-normalise`, `x-extensible`,
-`x-rules`), compiled once. Design section 10, "Documents are normalised once, at write".
-"""
+"""How the oracle makes the canonical form of a document, from the `x-` keys of the contract."""
 
 import enum
 import functools
@@ -13,6 +7,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import errors
+from openapi import field_types
 from openapi.iso_3166 import ALPHA_3
 from storage import instants, remarks
 
@@ -37,7 +32,7 @@ _DECIMALS = 6
 _SCHEMAS = "#/components/schemas/"
 
 
-class Normaliser:
+class Normalizer:
     """Makes a function for each schema of the contract that is not sent as it came."""
 
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
@@ -147,7 +142,7 @@ def _as_it_is(value: Any) -> Any:
 def _datetime(value: str) -> str:
     made = instants.canonical(value)
     if value[-6:-5] in ("+", "-"):
-        remarks.note(remarks.OFFSET, f"{value} read as {made}")
+        remarks.note(field_types.OFFSET, f"{value} read as {made}")
     return made
 
 
@@ -171,7 +166,7 @@ def _coordinate(longest: int, value: str) -> str:
     if len(made) > longest - (not made.startswith("-")):
         made = _six(value, ROUND_DOWN)
     if len(value.partition(".")[2]) > _DECIMALS:
-        remarks.note(remarks.DECIMALS, f"{value} read as {made}")
+        remarks.note(field_types.DECIMALS, f"{value} read as {made}")
     return made
 
 
@@ -184,10 +179,11 @@ def _six(value: str, rounding: str) -> str:
 
 
 def _country(value: str) -> str:
-    if len(value) == 3:  # noqa: PLR2004  (alpha-3)
+    if len(value) == 3:
         return value
     if value not in ALPHA_3:
         raise errors.RuleRefusal(f"country: {value} is not an ISO 3166-1 country")
+    remarks.note(field_types.ALPHA_2, f"country {value} to {ALPHA_3[value]}")
     return ALPHA_3[value]
 
 
@@ -196,7 +192,7 @@ def _extensible(known: frozenset[str], name: str) -> Normal:
 
     def normal(value: str) -> str:
         if value not in known:
-            remarks.note(remarks.UNLISTED, f"{name}: {value}")
+            remarks.note(field_types.UNLISTED, f"{name}: {value}")
         return value
 
     return normal
@@ -250,7 +246,7 @@ def _ordered(pair: list[str], _name: str, *, strictly: bool) -> Rule:
 
 def _comparable(value: str) -> Any:
     """A time of day as text, an instant as milliseconds."""
-    return value if len(value) == 5 else instants.parse(value)  # noqa: PLR2004  (HH:MM)
+    return value if len(value) == 5 else instants.parse(value)
 
 
 def _one_of(names: list[str], _name: str) -> Rule:

@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 
 import errors
-from handlers import jwks
+from handlers.dispatch import jwks
 from settings import settings
 from storage import database, keys, networks
 from storage.keys import ADMIN, USER, Member

@@ -79,7 +79,7 @@ def _from_base64(text: str) -> str | None:
     return decoded if decoded.isprintable() else None
 
 
-def face(caller: Caller, path: str) -> None:
+def require_role(caller: Caller, path: str) -> None:
     """Refuse a token under the URLs of the role that it was not minted for. Design section 10.
 
     Raises:

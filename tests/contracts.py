@@ -1,15 +1,15 @@
-"""The contract at run time: validators and normalisers compiled once from the generated bundle."""
+"""The contract as jsonschema-rs reads it: the oracle that the generated models are compared with."""
 
-import copy
 import functools
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import orjson
+from normalizer import Known, Normal, Normalizer
 
 import errors
-from handlers.normalise import Known, Normal, Normaliser
+from handlers.dispatch.response_check import closed, draft4
 from storage import instants
 
 GENERATED = Path(__file__).parent.parent / "generated"
@@ -36,7 +36,7 @@ class Contract:
         self._schemas = self.document["components"]["schemas"]
         self._translated = {"schemas": draft4(self._schemas)}
         self._closed = {"schemas": closed(self._translated["schemas"])}
-        self.normaliser = Normaliser(self._schemas)
+        self.normaliser = Normalizer(self._schemas)
 
     def validator(self, schema: Schema, *, close: bool = False) -> jsonschema_rs.Draft4Validator:
         """A compiled validator; *close*: members that the schema does not name are refused."""
@@ -109,32 +109,6 @@ def ocpi() -> Contract:
 def gateway() -> Contract:
     """The contract of the gateway API."""
     return Contract("gateway")
-
-
-def draft4(node: Any) -> Any:
-    """An OpenAPI 3.0 schema as JSON Schema draft 4: `nullable` spelt out."""
-    if isinstance(node, list):
-        return [draft4(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    made = {key: draft4(value) for key, value in node.items() if key not in ("example", "nullable")}
-    if made.get("required") == []:
-        del made["required"]  # draft 4 wants none rather than an empty list
-    if node.get("nullable") is True and isinstance(made.get("type"), str):
-        made["type"] = [made["type"], "null"]
-    return made
-
-
-def closed(node: Any) -> Any:
-    """The same schema, refusing members that it does not name."""
-    if isinstance(node, list):
-        return [closed(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    made = {key: closed(value) for key, value in node.items()}
-    if isinstance(node.get("properties"), dict) and "type" in node:
-        made.setdefault("additionalProperties", False)
-    return copy.copy(made)
 
 
 def explain(validator: jsonschema_rs.Draft4Validator, value: Any) -> str:

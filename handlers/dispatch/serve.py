@@ -13,8 +13,8 @@ import threading
 from pydantic import ValidationError
 
 import errors
-from handlers import app, logs
-from handlers.server import Server, listen
+from handlers.dispatch import app, logs
+from handlers.dispatch.server import Server, listen
 from settings import Settings, settings
 from workflows import addresses, engine, running_server, startup
 from workflows.caretaker import Caretaker

@@ -1,4 +1,4 @@
-"""The program as a WSGI application: the faces' views, authentication, refusals, the documents."""
+"""The program as a WSGI application: the views of both APIs, authentication, refusals, the documents."""
 
 import logging
 import re
@@ -13,13 +13,12 @@ import swagger_ui_bundle
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 import errors
-from handlers import compile, contract, logs  # noqa: A004  (the room's own name)
-from handlers.compile import PathView, respond
-from handlers.face import Face
-from handlers.gateway_api import Gateway
-from handlers.ocpi_api import Ocpi
-from handlers.server import REFUSAL
-from settings import settings
+from handlers.dispatch import logs
+from handlers.dispatch.apis import GENERATED, Api
+from handlers.dispatch.gateway_api import GatewayApi
+from handlers.dispatch.ocpi_api import OcpiApi
+from handlers.dispatch.operations import PathItemView, register
+from handlers.dispatch.server import REFUSAL
 from storage import database, readiness
 
 log = logging.getLogger("ocpi_gateway")
@@ -34,26 +33,24 @@ Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 def create_app() -> flask.Flask:
     """The application, on a database that is prepared."""
-    return assemble(faces())
+    return assemble([GatewayApi(), OcpiApi()])
 
 
-def faces() -> list[Face]:
-    """What the program speaks: who owns a URL is asked in this order, the last one answers for all else."""
-    return [Gateway(contract.gateway()), Ocpi(contract.ocpi())]
+def assemble(apis: Sequence[Api]) -> flask.Flask:
+    """The application of *apis*, whose database is prepared.
 
-
-def assemble(spoken: Sequence[Face]) -> flask.Flask:
-    """The application of some faces, whose database is there."""
+    The first of them that owns a URL answers for it; the last one answers for all other URLs.
+    """
     app = flask.Flask("ocpi_gateway", static_folder=None)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    for face in spoken:
-        compile.install(app, face, check_responses=settings().validate_responses)
-    _check_owners(app, spoken)
-    _authenticate_with(app, spoken)
-    _refuse_as_the_face_does(app, spoken[-1])
-    _publish(app, spoken)
-    _tell_state(app, spoken[-1].book.document["info"]["version"])
+    for api in apis:
+        register(app, api)
+    _check_owners(app, apis)
+    _authenticate(app, apis)
+    _handle_errors(app, apis[-1])
+    _publish(app, apis)
+    _report_health(app, apis[-1].document["info"]["version"])
     _finish_each_request(app)
     app.wsgi_app = tolerate_slashes(app.wsgi_app)  # type: ignore[assignment, method-assign]
     return app
@@ -71,16 +68,20 @@ def tolerate_slashes(application: Wsgi) -> Wsgi:
     return tolerant
 
 
-def _check_owners(app: flask.Flask, spoken: Sequence[Face]) -> None:
-    """Every view is behind its own face's authentication."""
+def _check_owners(app: flask.Flask, apis: Sequence[Api]) -> None:
+    """Every view is behind the authentication of its own API.
+
+    Raises:
+        ValueError: a document has a URL that another API owns.
+    """
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
-        if isinstance(view, PathView) and next(f for f in spoken if f.owns(rule.rule)) is not view.face:
-            raise compile.Unsupported(f"{rule.rule} is another face's URL")
+        if isinstance(view, PathItemView) and next(a for a in apis if a.owns(rule.rule)) is not view.api:
+            raise ValueError(f"{rule.rule} belongs to another API than {view.api.name}")
 
 
-def _authenticate_with(app: flask.Flask, spoken: Sequence[Face]) -> None:
-    """Authentication comes before everything else at a face's URLs, unknown ones included."""
+def _authenticate(app: flask.Flask, apis: Sequence[Api]) -> None:
+    """Authentication comes before everything else at the URLs of an API, unknown ones included."""
 
     @app.before_request
     def identify() -> None:
@@ -88,32 +89,29 @@ def _authenticate_with(app: flask.Flask, spoken: Sequence[Face]) -> None:
         path, environ = flask.request.path, flask.request.environ
         sent = environ.get("HTTP_X_REQUEST_ID", "")
         logs.request_id.set(sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8))
-        face = next((each for each in spoken if each.owns(path)), None)
-        if face is not None:
-            flask.g.face = face
+        api = next((each for each in apis if each.owns(path)), None)
+        if api is not None:
+            flask.g.api = api
         if environ.get(REFUSAL) is not None:
             raise environ[REFUSAL]
-        if face is not None:
-            flask.g.caller = face.admit(environ, path)
+        if api is not None:
+            flask.g.user = api.identify(environ, path)
 
 
-def _refuse_as_the_face_does(app: flask.Flask, default: Face) -> None:
-    """Whatever goes wrong, the answer is of the face whose URL it is; *default*: where it is nobody's."""
-
-    def spoken_to() -> Face:
-        face: Face = flask.g.get("face", default)
-        return face
+def _handle_errors(app: flask.Flask, default: Api) -> None:
+    """Whatever goes wrong, the API of the URL responds, *default* where no API owns it."""
 
     @app.errorhandler(errors.Refusal)
     def refuse(refusal: errors.Refusal) -> flask.Response:
         flask.g.refusal = refusal
-        if isinstance(refusal, errors.ServerError) and refusal.http_status >= 500:  # noqa: PLR2004
+        response = _api(default).refuse(refusal)
+        if isinstance(refusal, errors.ServerError) and response.status_code >= 500:  # noqa: PLR2004
             log.error("refused", extra={"reason": refusal.message})
-        return respond(spoken_to().refuse(refusal))
+        return response
 
     @app.errorhandler(HTTPException)
     def refuse_http(error: HTTPException) -> flask.Response:
-        return refuse(_translated(app, error, spoken_to()))
+        return refuse(_as_refusal(app, error, _api(default)))
 
     @app.errorhandler(Exception)
     def crash(error: Exception) -> flask.Response:
@@ -121,33 +119,37 @@ def _refuse_as_the_face_does(app: flask.Flask, default: Face) -> None:
         return refuse(errors.ServerError("Unexpected failure; it has been logged."))
 
 
-def _translated(app: flask.Flask, error: HTTPException, face: Face) -> errors.Refusal:
-    """A refusal of the framework as one of ours."""
+def _api(default: Api) -> Api:
+    """The API of the request's URL."""
+    api: Api = flask.g.get("api", default)
+    return api
+
+
+def _as_refusal(app: flask.Flask, error: HTTPException, api: Api) -> errors.Refusal:
+    """An exception of Flask or Werkzeug as one of ours."""
     if isinstance(error, MethodNotAllowed):
         adapter = app.create_url_adapter(flask.request)
         rule = adapter.match(method="GET")[0] if adapter else ""
         view = app.view_functions[str(rule)]
-        allowed = view.allowed(flask.g.caller) if isinstance(view, PathView) else ["GET"]
+        allowed = view.allowed(flask.g.user) if isinstance(view, PathItemView) else ["GET"]
         return errors.MethodNotAllowed(f"{flask.request.method[:20]} is not known here.", allowed)
     if isinstance(error, NotFound):
-        return errors.NotFound(face.no_such_url)
-    refusal = errors.ClientError(error.description or "The request is refused.")
-    refusal.http_status = error.code or 400  # type: ignore[misc]
-    return refusal
+        return errors.NotFound(api.unknown_url)
+    return errors.BadRequest(error.description or "The request is refused.")
 
 
-def _publish(app: flask.Flask, spoken: Sequence[Face]) -> None:
+def _publish(app: flask.Flask, apis: Sequence[Api]) -> None:
     """The documents as JSON, as YAML and as pages, the OCPI one first."""
     pages = Path(swagger_ui_bundle.swagger_ui_path)
     page = (Path(__file__).parent / "docs.html").read_text()
-    titles = {face.book.name: face.title for face in reversed(spoken)}
+    titles = {api.name: api.title for api in reversed(apis)}
 
     @app.get("/openapi/<name>.<form>")
     def document(name: str, form: str) -> flask.Response:
         if name not in titles or form not in _DOCUMENTS:
             there = " and ".join(f"/openapi/{known}.json" for known in titles)
             raise errors.NotFound(f"Published are {there}, and the same as .yaml.")
-        path = contract.GENERATED / f"{name}.{form}"
+        path = GENERATED / f"{name}.{form}"
         return flask.Response(path.read_bytes(), content_type=_DOCUMENTS[form])
 
     @app.get("/")
@@ -160,7 +162,7 @@ def _publish(app: flask.Flask, spoken: Sequence[Face]) -> None:
         return flask.send_from_directory(pages, name)
 
 
-def _tell_state(app: flask.Flask, version: str) -> None:
+def _report_health(app: flask.Flask, version: str) -> None:
     """Whether the process lives, and whether it can do its work. Design section 10."""
     probe = readiness.Probe()
 
@@ -195,7 +197,7 @@ def _finish_each_request(app: flask.Flask) -> None:
         response.headers["X-Request-ID"] = logs.request_id.get()
         if wanted:
             seen = flask.g
-            caller, refusal = seen.get("caller"), seen.get("refusal")
+            user, refusal = seen.get("user"), seen.get("refusal")
             logs.access(
                 {
                     "method": flask.request.method[:20],
@@ -203,8 +205,8 @@ def _finish_each_request(app: flask.Flask) -> None:
                     "client": flask.request.remote_addr,
                     "http_status": response.status_code,
                     "status_code": seen.get("status_code"),
-                    **(seen.face.owner(caller) if caller else _NOBODY),
-                    "caller": caller.kind if caller else None,
+                    **(seen.api.log_fields(user) if user else _NOBODY),
+                    "caller": user.kind if user else None,
                     **(_reason(refusal) if refusal else {}),
                     "ms": round((time.perf_counter() - seen.get("began", 0)) * 1000, 2),
                 }

@@ -1,6 +1,7 @@
-"""What is refused before the contract is asked: media type, encoding, and JSON that cannot be kept.
+"""JSON bodies before a model reads them: media type, encoding, and JSON that cannot be kept.
 
-Spec: design section 3; security.md S19 to S24, S48, S49.
+Pydantic takes the last of two members with one name, and rounds a number that a double cannot hold;
+neither may happen to what a client sends. security.md S19 to S24, S48, S49.
 """
 
 import json
@@ -19,14 +20,11 @@ _NO_MARKS = bytes(set(range(256)) - set(b'{}[]"\\'))
 _DIGITS = bytes(48 if c in b"0123456789." else c if c in b"eE+-" else 32 for c in range(256))
 _LONG_NUMBERS = tuple(sign.join((b"0e", b"000")) for sign in (b"", b"+", b"-"))
 INEXACT = "number with more digits than can be kept exactly"
-"""The member of the object that stands for such a number, which no schema takes for one."""
-_ABSENT = object()
-ABSENT: Any = _ABSENT
-"""What a request without a body gives."""
+"""The member of the object that replaces such a number; no number field accepts an object."""
 
 
-def read(environ: dict[str, Any]) -> Any:
-    """The decoded body of a request, or `ABSENT`.
+def read(environ: dict[str, Any]) -> bytes:
+    """The JSON text of a request, without blanks around it; empty if there is none.
 
     The server has read it whole, and has had a larger one refused already.
 
@@ -34,11 +32,11 @@ def read(environ: dict[str, Any]) -> Any:
         errors.UnsupportedMedia: another media type than JSON, or a compressed body.
         errors.Malformed: not JSON, or JSON that cannot be kept as it is.
     """
-    raw: bytes = environ["wsgi.input"].read()
-    if not raw.strip():
-        return ABSENT
+    raw: bytes = environ["wsgi.input"].read().strip()
+    if not raw:
+        return b""
     _check_headers(environ)
-    return decode(raw)
+    return exact(raw)
 
 
 def _check_headers(environ: Mapping[str, Any]) -> None:
@@ -53,8 +51,8 @@ def _check_headers(environ: Mapping[str, Any]) -> None:
         raise errors.UnsupportedMedia(f"charset is {charset[:40]!r}; send UTF-8.")
 
 
-def decode(raw: bytes) -> Any:
-    """The value of JSON text.
+def exact(raw: bytes) -> bytes:
+    """The JSON text *raw*; a number in it that cannot be kept is replaced by an object with `INEXACT`.
 
     Raises:
         errors.Malformed: it is not JSON in UTF-8, is nested too deeply, or names a member twice.
@@ -67,10 +65,10 @@ def decode(raw: bytes) -> Any:
         _refuse_depth(value, 1)
     again = orjson.dumps(value)
     if again == raw:
-        return value  # no member and no digit can have been lost
+        return raw  # no member and no digit can have been lost
     if _may_repeat_members(raw, again):
         _refuse_repeated_members(raw)
-    return _with_inexact_numbers_marked(raw) if _may_have_inexact_numbers(raw) else value
+    return _with_inexact_numbers_marked(raw) if _may_have_inexact_numbers(raw) else raw
 
 
 def _is_shallow(raw: bytes) -> bool:
@@ -126,13 +124,13 @@ def _refuse_repeated_members(raw: bytes) -> None:
     json.loads(raw, object_pairs_hook=unrepeated)
 
 
-def _with_inexact_numbers_marked(raw: bytes) -> Any:
-    """The value, where a number that a double cannot hold stands as an object that no number may be.
+def _with_inexact_numbers_marked(raw: bytes) -> bytes:
+    """*raw* with an object in place of each number that a double cannot hold.
 
-    So the contract refuses it where it would be kept, and names the field; where it is dropped
-    unread it does no harm.
+    So a model refuses it where it would be kept, and names the field; where it is dropped unread it
+    does no harm.
     """
-    return json.loads(raw, parse_float=_exact, parse_int=_integer)
+    return orjson.dumps(json.loads(raw, parse_float=_exact, parse_int=_integer))
 
 
 def _exact(text: str) -> Any:
@@ -140,6 +138,8 @@ def _exact(text: str) -> Any:
     return number if Decimal(text) == Decimal(repr(number)) else {INEXACT: text[:40]}
 
 
-def _integer(text: str) -> float:
-    """Beyond 64 bits as orjson reads it: a double."""
-    return int(text) if len(text) < 19 else float(text)  # noqa: PLR2004  (what 64 bits surely hold)
+def _integer(text: str) -> Any:
+    """An integer of 64 bits as it is; a longer one as a double, if that holds it exactly."""
+    if len(text) < len("-9223372036854775808"):
+        return int(text)
+    return _exact(text)

@@ -1,0 +1,172 @@
+"""The OCPI peer API: its token, its envelope, its refusals. Spec: 2.1.1 transport_and_format."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import flask
+import orjson
+
+import errors
+from handlers.dispatch import auth
+from handlers.dispatch.apis import Api, json_response
+from handlers.dispatch.pagination import page_size
+from handlers.dispatch.responses import Explained, Ignored, Written
+from openapi.field_types import ALPHA_2, DECIMALS, EXTENSION, OFFSET, Model, utc_now
+from settings import settings
+from storage import database, remarks
+from storage.access import CALLBACK, REGISTRATION, Caller
+from storage.objects import Document, Page
+
+SUCCESS = 1000
+_LONGEST_MESSAGE = 1000
+_LONGEST_EXAMPLE = 64
+_MOST_EXAMPLES = 5
+_TOLD = (
+    ("ignored", {remarks.STALE}),
+    ("converted", {ALPHA_2, OFFSET, DECIMALS}),
+    ("extension members kept", {EXTENSION}),
+)
+"""What a success tells of deviations, in this order."""
+_STATUSES: dict[type[errors.Refusal], tuple[int, int]] = {
+    errors.BadRequest: (400, 2000),
+    errors.Unauthorized: (401, 2000),
+    errors.Forbidden: (403, 2000),
+    errors.NotFound: (404, 2000),
+    errors.MethodNotAllowed: (405, 2000),
+    errors.Conflict: (409, 2000),
+    errors.TooLarge: (413, 2000),
+    errors.UnsupportedMedia: (415, 2000),
+    errors.TooMany: (429, 2000),
+    errors.ClientError: (200, 2000),
+    errors.Malformed: (400, 2001),
+    errors.SchemaRefusal: (400, 2001),
+    errors.RuleRefusal: (200, 2001),
+    errors.NotEnough: (200, 2002),
+    errors.UnknownLocation: (200, 2003),
+    errors.ServerError: (500, 3000),
+    errors.Unavailable: (503, 3000),
+    errors.PeerUnusable: (200, 3001),
+    errors.NoCommonVersion: (200, 3002),
+    errors.MissingEndpoints: (200, 3003),
+}
+"""The HTTP status and the status code of each refusal. Spec: 2.1.1 status_codes; DECISIONS.md."""
+
+
+class OcpiApi(Api):
+    """OCPI 2.1.1 in its envelope: everything under /ocpi that is not the gateway's."""
+
+    name = "ocpi"
+    title = "OCPI peer API"
+    unknown_url = "No such URL; the versions endpoint lists the URLs."
+    authentication_scheme = "Token"
+
+    def owns(self, path: str) -> bool:
+        """Whether it is under /ocpi; the gateway is asked first."""
+        return path.startswith("/ocpi")
+
+    def identify(self, environ: Mapping[str, Any], path: str) -> Caller:
+        """Whose token it is, if it is valid for the URLs of this role."""
+        remarks.begin()
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        identity = self.authenticate(authorization or "")
+        if identity is None:
+            raise errors.Unauthorized(auth.explain_refusal(authorization))
+        caller: Caller = identity["sub"]
+        auth.require_role(caller, path)
+        return caller
+
+    def respond(self, result: Any, status: int, user: Caller, operation_id: str) -> flask.Response:
+        """*result* in the envelope."""
+        deviations = remarks.collected()
+        if deviations:
+            with database.transaction() as transaction:
+                remarks.keep(transaction, user.network_id, user.connection_id, operation_id)
+        headers: Mapping[str, str] = {}
+        data = None
+        match result:
+            case None | Ignored():
+                pass
+            case Written(is_new, location):
+                status, headers = 201 if is_new else 200, {"Location": location} if location else {}
+            case Document(text):
+                data = text
+            case Page():
+                data, headers = f"[{','.join(result.documents)}]", _paging_headers(result, flask.request)
+            case Explained(Model() as model, _):
+                data = model.json_text()
+            case Model():
+                data = result.json_text()
+            case list():
+                data = f"[{','.join(model.json_text() for model in result)}]"
+        flask.g.status_code = SUCCESS
+        return json_response(_envelope(data, _message(result, deviations)), status, headers)
+
+    def refuse(self, refusal: errors.Refusal) -> flask.Response:
+        """A refusal in the envelope."""
+        status, code = next(_STATUSES[kind] for kind in type(refusal).__mro__ if kind in _STATUSES)
+        if isinstance(refusal, errors.SchemaRefusal):
+            status = settings().schema_refusal_status
+        body: dict[str, Any] = {
+            "status_code": code,
+            "status_message": refusal.message[:_LONGEST_MESSAGE],
+            "timestamp": utc_now(),
+        }
+        if refusal.data is not None:
+            body["data"] = refusal.data
+        flask.g.status_code = code
+        return json_response(orjson.dumps(body), status, self.headers(refusal))
+
+    def method_not_allowed(self, user: Caller, method: str, allowed: list[str]) -> errors.Refusal:
+        """405; 401 for a token that opens the registration only. Conformance 9, 27, 67 to 70."""
+        if not allowed and user.kind in (REGISTRATION, CALLBACK):
+            return errors.Unauthorized("This token opens versions, details and credentials only.")
+        methods = ", ".join(allowed) or "nothing"
+        return errors.MethodNotAllowed(f"{method} is not for this token; it may use {methods} here.", allowed)
+
+    def report(self, kind: str, example: str) -> None:
+        """Remark on it, so that the peer can be told."""
+        remarks.note(kind, example)
+
+    def log_fields(self, user: Caller) -> dict[str, Any]:
+        """The network that the token belongs to."""
+        return {"network": user.network_id}
+
+
+def _envelope(data: str | None, message: str) -> str:
+    """A success with *data*, which is JSON text: stored documents are not decoded."""
+    member = "" if data is None else f'"data":{data},'
+    status = f'"status_code":{SUCCESS},"status_message":{orjson.dumps(message).decode()}'
+    return f'{{{member}{status},"timestamp":"{utc_now()}"}}'
+
+
+def _message(result: Any, deviations: Sequence[tuple[str, str]]) -> str:
+    """The whole truth of a success: what was ignored, converted and kept, each with its first five."""
+    parts = ["Success"]
+    if isinstance(result, Explained):
+        parts.append(result.reason)
+    for label, kinds in _TOLD[:1] if isinstance(result, Ignored) else _TOLD:
+        examples = list(dict.fromkeys(example for kind, example in deviations if kind in kinds))
+        if examples:
+            names = ", ".join(_printable(example) for example in examples[:_MOST_EXAMPLES])
+            parts.append(f"{label}: {names}")
+    return "; ".join(parts)
+
+
+def _printable(text: str) -> str:
+    """*text* as a message may carry it: it may come from the client."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_LONGEST_EXAMPLE])
+
+
+def _paging_headers(page: Page, request: flask.Request) -> dict[str, str]:
+    """Spec: 2.1.1 transport_and_format, Paginated Response."""
+    query = dict(request.args.items())
+    limit = page_size(int(query["limit"]) if "limit" in query else None)
+    headers = {"X-Total-Count": str(page.total), "X-Limit": str(limit)}
+    if page.cursor is not None:
+        offset = int(query.get("offset", 0)) + len(page.documents)
+        filters = [(name, value) for name, value in query.items() if name in ("date_from", "date_to")]
+        chosen = f"&{urlencode(filters)}" if filters else ""
+        onward = f"offset={offset}&limit={limit}{chosen}&cursor={page.cursor}"
+        headers["Link"] = f'<{settings().base_url}{quote(request.path)}?{onward}>; rel="next"'
+    return headers

@@ -1,0 +1,33 @@
+"""Pagination: the query parameters of every OCPI list. Spec: 2.1.1 transport_and_format, Pagination."""
+
+from typing import TypedDict
+
+from settings import settings
+from storage.objects import Window
+
+
+class PageQuery(TypedDict):
+    """The query parameters of a list, as the contract names them; instants in milliseconds."""
+
+    offset: int
+    limit: int | None
+    date_from: int | None
+    date_to: int | None
+    cursor: str | None
+
+
+def window(query: PageQuery) -> Window:
+    """The part of the list that is asked for; `date_from` inclusive, `date_to` exclusive (conformance 95)."""
+    return Window(
+        offset=query["offset"],
+        limit=page_size(query["limit"]),
+        date_from=query["date_from"],
+        date_to=query["date_to"],
+        cursor=None if query["cursor"] is None else int(query["cursor"]),
+    )
+
+
+def page_size(limit: int | None) -> int:
+    """How many objects a page holds: what is asked for, at most what the setting allows."""
+    most = settings().page_limit
+    return most if limit is None else min(limit, most)

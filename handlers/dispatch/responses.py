@@ -1,0 +1,57 @@
+"""What a handler returns when a model or a stored document alone does not say everything."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import errors
+from storage import remarks
+from storage.objects import Stored
+
+_T = TypeVar("_T")
+
+
+OLDER = "older than the stored object"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """201 without a body where *is_new*, else 200. Spec: 2.1.1 status_codes.
+
+    *location*: the URL of what was stored, where OCPI asks for it.
+    """
+
+    is_new: bool
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """200 without a body: nothing was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained(Generic[_T]):
+    """200 with *data*; *reason* tells in the status message why it is what it is."""
+
+    data: _T
+    reason: str
+
+
+def written(outcome: Stored) -> Written | Ignored:
+    """The response to a PUT or PATCH with this *outcome*."""
+    if outcome is Stored.STALE:
+        remarks.note(remarks.STALE, OLDER)
+    if outcome in (Stored.STALE, Stored.UNCHANGED):
+        return Ignored()
+    return Written(is_new=outcome is Stored.CREATED)
+
+
+def found(document: _T | None) -> _T:
+    """The document.
+
+    Raises:
+        errors.NotFound: there is none.
+    """
+    if document is None:
+        raise errors.NotFound(errors.NOTHING_HERE)
+    return document

@@ -1,0 +1,275 @@
+"""What an answer says: the whole truth of a success, every problem of a refusal, within bounds."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from examples import example
+from nodes import Gateway, Network, Node, at_once, outcome
+from requests import Response
+
+from openapi.field_types import EXTENSION
+from settings import settings
+from storage import remarks
+
+LOC1 = "locations/NL/TNM/LOC1"
+OLD, NEW = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
+
+
+def message(response: Response) -> str:
+    """The message of a success."""
+    assert response.json()["status_code"] == 1000, response.text
+    return str(response.json()["status_message"])
+
+
+def refusal(response: Response) -> list[str]:
+    """The problems of a refusal."""
+    assert (400, 2001) == outcome(response)
+    return str(response.json()["status_message"]).split("; ")
+
+
+# Successes
+
+
+def test_a_success_without_deviations_says_no_more(emsp: Network) -> None:
+    peer = emsp.peer()
+
+    assert "Success" == message(peer.put(LOC1, example("Location")))
+    assert "Success" == message(peer.get(LOC1))
+
+
+def test_extension_members_are_named_and_come_back_at_every_level(emsp: Network) -> None:
+    peer, location = emsp.peer(), example("Location", publish=True)
+    location["evses"][0]["connectors"][0]["max_power"] = {"kW": 22, "note": None}
+
+    answer = message(peer.put(LOC1, {**location, "nothing": None}))
+
+    assert "Success; extension members kept: publish, max_power" == answer
+    assert location == peer.data(LOC1)
+    assert [location] == peer.data("locations")
+    assert location["evses"][0]["connectors"][0] == peer.data(f"{LOC1}/3256/1")
+
+
+def test_extension_members_are_counted(emsp: Network) -> None:
+    peer = emsp.peer()
+    peer.put(LOC1, example("Location", publish=True, authorization_id="x"))
+
+    counted = {each.kind: each.count for each in at_once(remarks.on, emsp.id, peer.connection_id)}
+
+    assert {EXTENSION: 2} == counted
+
+
+def test_the_shapes_of_a_hub_come_back_whole(emsp: Network) -> None:
+    """GIREVE pairs an authorization, a session and a CDR by `authorization_id`."""
+    peer = emsp.peer()
+    location = example("Location", country_code="NL", party_id="TNM", publish=True)
+    session = example("Session", authorization_id="A1", location=location)
+    tariff = example("Tariff", country_code="NL", party_id="TNM")
+    tariff["elements"][0]["price_components"][0]["type"] = "SESSION_TIME"
+
+    for module, body in (("locations", location), ("sessions", session), ("tariffs", tariff)):
+        url = f"{module}/NL/TNM/{body['id']}"
+        assert (201, 1000) == outcome(peer.put(url, body))
+        assert body == peer.data(url)
+        assert [body] == peer.data(module)
+
+
+def test_a_patch_adds_changes_and_removes_extension_members(emsp: Network) -> None:
+    peer = emsp.peer()
+    peer.put(LOC1, example("Location", publish=True))
+
+    assert "Success; extension members kept: extra" == message(
+        peer.patch(LOC1, {"publish": None, "extra": [1]})
+    )
+    location = peer.data(LOC1)
+    assert ("extra" in location, "publish" in location) == (True, False)
+
+
+def test_what_is_converted_is_told(emsp: Network) -> None:
+    location = example("Location", country="NL", last_updated="2026-11-20T14:00:00+02:00")
+
+    assert (
+        "Success; converted: country NL to NLD,"
+        " last_updated 2026-11-20T14:00:00+02:00 to 2026-11-20T12:00:00Z"
+    ) == message(emsp.peer().put(LOC1, location))
+
+
+def test_a_put_that_is_older_is_told_to_be_ignored_and_nothing_else(emsp: Network) -> None:
+    peer = emsp.peer()
+    peer.put(LOC1, example("Location", last_updated=NEW))
+
+    late = example("Location", last_updated=OLD, country="NL", publish=True)
+
+    assert "Success; ignored: older than the stored object" == message(peer.put(LOC1, late))
+    assert "Success; ignored: older than the stored object" == message(
+        peer.patch(LOC1, {"name": "x", "last_updated": OLD})
+    )
+
+
+def test_an_evse_that_is_older_than_its_patch_knows_is_told(emsp: Network) -> None:
+    peer = emsp.peer()
+    peer.put(LOC1, example("Location", last_updated=OLD))
+    evse = {"uid": "3256", "status": "CHARGING", "last_updated": "2000-01-01T00:00:00Z"}
+
+    answer = message(peer.patch(LOC1, {"evses": [evse], "publish": True}))
+
+    assert "Success; ignored: older than the stored object; extension members kept: publish" == answer
+
+
+def test_a_late_patch_of_a_session_that_is_over_is_told_to_be_ignored(emsp: Network) -> None:
+    peer, session = emsp.peer(), example("Session", status="COMPLETED", last_updated=NEW)
+    url = f"sessions/NL/TNM/{session['id']}"
+    peer.put(url, session)
+
+    answer = message(peer.patch(url, {"kwh": 1, "last_updated": NEW}))
+
+    assert "Success; ignored: older than the stored object" == answer
+
+
+def test_at_most_five_of_many_are_named_and_cannot_break_the_message(emsp: Network) -> None:
+    names = {f"{number}\n{'x' * 100}": 1 for number in range(7)}
+
+    answer = message(emsp.peer().put(LOC1, example("Location", **names)))
+
+    assert 5 == answer.count("?x")
+    assert len(answer) < 400
+
+
+def test_credentials_and_commands_ignore_unknown_members(cpo: Network) -> None:
+    peer = cpo.peer()
+    order = example("StopSession", session_id="none", more=1, response_url="http://127.0.0.1:9999/x")
+
+    response = peer.post("commands/STOP_SESSION", order)
+
+    assert "Success; no such running session of this peer" == message(response)
+    assert {"result": "UNKNOWN_SESSION"} == response.json()["data"]
+
+
+@pytest.mark.parametrize("number", ["0.12345678901234567890", "12345678901234567890123"])
+def test_a_number_that_cannot_be_kept_is_refused_in_an_extension_member_too(
+    emsp: Network, number: str
+) -> None:
+    body = orjson.dumps(example("Token")).decode()[:-1] + f',"more":{{"deep":[{number}]}}}}'
+
+    response = emsp.operator().send("PUT", "tokens/NL/DEP/012345678", body.encode())
+
+    assert ["more.deep.0: Input has more digits than can be kept exactly"] == refusal(response)
+
+
+def test_a_token_is_read_by_its_uid_alone(emsp: Network) -> None:
+    """Hubs use this URL."""
+    operator, token = emsp.operator(), example("Token")
+    operator.put(f"tokens/NL/DEP/{token['uid']}", token)
+
+    assert token == emsp.peer().data(f"tokens/{token['uid']}?type=RFID")
+    assert token == emsp.peer().data(f"tokens/{token['uid']}")
+    assert (404, 2000) == outcome(emsp.peer().get(f"tokens/{token['uid']}?type=OTHER"))
+    assert (404, 2000) == outcome(emsp.peer().get("tokens/unknown"))
+
+
+# Refusals
+
+
+def test_every_problem_is_told_with_its_path(emsp: Network) -> None:
+    location = example("Location", country=5, city=None, postal_code="x" * 11)
+    location["evses"][0]["connectors"][0] = {"id": "1"}
+
+    problems = refusal(emsp.peer().put(f"{LOC1}?", location))
+
+    assert "country: Input should be a valid string" in problems
+    assert "city: Field required" in problems
+    assert "evses.0.connectors.0.standard: Field required" in problems
+
+
+def test_more_than_ten_problems_are_counted(emsp: Network) -> None:
+    assert "and 7 more" in refusal(emsp.peer().put(LOC1, {f"{n}": n for n in range(30)} | dict.fromkeys(
+        ("id", "type", "address", "city", "postal_code", "country", "coordinates", "last_updated", "name",
+         "directions", "operator", "owner", "time_zone", "opening_times", "suboperator", "energy_mix",
+         "images"), 1)))  # fmt: skip
+
+
+def test_a_rule_is_told_with_its_path(emsp: Network) -> None:
+    location = example("Location")
+    location["opening_times"] = {
+        "regular_hours": [{"weekday": 1, "period_begin": "09:00", "period_end": "08:00"}]
+    }
+
+    response = emsp.peer().put(LOC1, location)
+
+    assert (200, 2001) == outcome(response)
+    assert (
+        "opening_times.regular_hours.0: period_end must be later than period_begin"
+        == response.json()["status_message"]
+    )
+
+
+# Bounds
+
+
+def usage(node: Node) -> tuple[float, int]:
+    """Seconds of processor time so far, and the most resident bytes ever, of the program."""
+    fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
+    status = Path(f"/proc/{node.pid}/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), peak
+
+
+def filled(item: dict[str, Any]) -> bytes:
+    """A bulk body as large as the limit allows, of items that are all wrong."""
+    text = orjson.dumps(item)
+    return b'{"locations":[' + b",".join([text] * ((settings().body_limit - 20) // (len(text) + 1))) + b"]}"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param({"name": "x" * 700, "charges": [{}] * 5}, id="short of the most items"),
+        pytest.param({"name": 7}, id="more than the most items"),
+        pytest.param(
+            {"name": "a", "charges": [{"charger_ids": ["?"] * 50, "template": {}}] * 4}, id="nested"
+        ),
+    ],
+)
+def test_a_bulk_body_as_large_as_the_limit_and_wrong_everywhere_costs_little(
+    node: Node, gateway: Gateway, item: dict[str, Any]
+) -> None:
+    raw = filled(item)
+    seconds, peak = usage(node)
+
+    response = gateway.request("POST", "/ocpi/cpos/1/locations", data=raw)
+
+    assert 422 == response.status_code
+    later, most = usage(node)
+    assert later - seconds < 1
+    assert most - peak < 100 * 1024 * 1024
+    detail = response.json()["detail"]
+    assert 1 <= len(detail) <= 100
+    if len(raw) // len(orjson.dumps(item)) <= 10_000:
+        assert set(range(10)) == {problem["loc"][2] for problem in detail}
+
+
+def test_a_bulk_request_names_problems_of_its_first_ten_bad_items(gateway: Gateway) -> None:
+    good = {"template": "urban-ac-hub"}
+    items = [good if number % 2 else {"template": number} for number in range(60)]
+
+    response = gateway.post("/ocpi/cpos/1/locations", {"locations": items})
+
+    assert 422 == response.status_code
+    assert [["body", "locations", number, "template"] for number in range(0, 20, 2)] == [
+        problem["loc"] for problem in response.json()["detail"]
+    ]
+
+
+def test_a_location_of_empty_evses_costs_little_and_names_what_the_first_one_lacks(emsp: Network) -> None:
+    seconds, peak = usage(emsp.node)
+
+    problems = refusal(emsp.peer().put(LOC1, example("Location", evses=[{}] * 250)))
+
+    later, most = usage(emsp.node)
+    assert [
+        f"evses.0.{name}: Field required" for name in ("uid", "status", "connectors", "last_updated")
+    ] == (problems)
+    assert later - seconds < 1
+    assert most - peak < 100 * 1024 * 1024

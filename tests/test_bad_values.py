@@ -1,6 +1,6 @@
 """Hand-written bad values for every kind of object and for lists: refused, nothing kept.
 
-Each input's answer is the same on both databases: status, code and message.
+They are refused before storage sees them, so one database is enough.
 """
 
 import copy
@@ -118,9 +118,7 @@ QUERIES = [
 ACCEPTED = {"limit[]=1"}
 """A parameter of another name, which is not looked at."""
 
-Told = tuple[int, int, str]
-TOLD: dict[tuple[str, str], Told] = {}
-"""What the first database's answer was, by the input."""
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
 CASES = [
     pytest.param(schema, path, value, id=f"{schema}.{path}-{number}")
     for schema, path, values in VALUES
@@ -134,22 +132,11 @@ def push(node: Node) -> Push:
     return Push(node)
 
 
-def agree(key: tuple[str, str], response: Any) -> Told:
-    """The answer, which must be what the other database's was."""
-    told = (*outcome(response), response.json().get("status_message", ""))
-    assert TOLD.setdefault(key, told) == told
-    return told
-
-
 def kept(push: Push) -> list[Any]:
     """Everything that is stored in the sender's networks."""
     ids = {network.id for network in push.networks.values()}
     tables = ("locations", "tokens", "sessions", "tariffs", "cdrs")
     return [row for table in tables for row in rows(f"ocpi_{table}") if row["network_id"] in ids]
-
-
-def test_there_are_enough_inputs() -> None:
-    assert 300 <= len(CASES) + len(QUERIES)
 
 
 @pytest.mark.parametrize(("schema", "path", "value"), CASES)
@@ -163,10 +150,10 @@ def test_a_bad_value_is_refused_and_nothing_is_kept(push: Push, schema: str, pat
     before = kept(push)
 
     response = peer.post("cdrs", body) if schema == "CDR" else peer.put(where, body)
-    told = agree((f"{schema}.{path}", repr(value)[:200]), response)
 
-    assert told[:2] in {(400, 2001), (200, 2001)}, told
-    assert len(told[2]) < 600
+    message = response.json().get("status_message", "")
+    assert outcome(response) in {(400, 2001), (200, 2001)}, message
+    assert len(message) < 600
     assert before == kept(push)
 
 
@@ -175,6 +162,6 @@ def test_a_bad_value_is_refused_and_nothing_is_kept(push: Push, schema: str, pat
 def test_a_bad_query_is_refused(node: Node, module: str, query: str) -> None:
     network: Network = node.network("CPO", PARTY)
 
-    told = agree((module, query), network.peer(PEER).get(f"{module}?{query}"))
+    response = network.peer(PEER).get(f"{module}?{query}")
 
-    assert ((200, 1000) if query in ACCEPTED else (400, 2001)) == told[:2], told
+    assert ((200, 1000) if query in ACCEPTED else (400, 2001)) == outcome(response), response.text

@@ -15,7 +15,7 @@ from nodes import Node, session, switch_to
 from handlers.dispatch.app import create_app
 from storage import access, schema
 
-TRIPLES = 300
+TRIPLES = 100
 HISTORIES = 15
 MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of its own is made there)
 

@@ -1,7 +1,7 @@
 """Kill -9 of bulk jobs, again and again, on SQLite and on PostgreSQL; is every location there exactly once?
 
-Half of the kills fall at random moments, half at a named point after the effect, inside its transaction
-and after its commit in turn; the first job takes more than the others. Then two processes share a
+Half of the kills fall at random moments, half at a named point, inside the transaction of a step and
+between two steps in turn; the first job takes more than the others. Then two processes share a
 database and the one that works is killed. In the end two broken variants are killed, to see that the judge
 would have noticed.
 """
@@ -32,9 +32,9 @@ warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged 
 from bulk import judge, kinds, ordered, settled  # noqa: E402  (the path first)
 from killing import (  # noqa: E402
     BETWEEN,
-    PLACED,
     RANDOM,
     RECOVERY,
+    STEP,
     STORED,
     Killing,
     Pair,
@@ -50,11 +50,11 @@ BROKEN = {"effect first": "duplicate", "record first": "loss"}
 LONGEST_JOB = 40
 """Kills of the first job; the others have half as many."""
 
-LOCATIONS_A_KILL = 40
+LOCATIONS_A_KILL = 100
 """So large are the jobs that they live long enough."""
 
 CONTROL_KILLS = 20
-TAKEN_OVER = 300
+TAKEN_OVER = 2000
 """Locations of a job of two processes."""
 
 EXTRA_SHARE = 10
@@ -65,8 +65,8 @@ A kill is SIGKILL, followed by a start of the same program on the same database.
 It counts when the job had settled an item since the kill before and had not ended. After every kill the
 tables are compared with the request, and `PRAGMA integrity_check` is run on SQLite; when a job has ended,
 its results, the peers' list and the gateway's list are compared as well. Named points: `provision.stored`
-is inside the transaction that stores a location, `provision.placed` is after its commit. SIGKILL keeps what
-the operating system has taken, so this shows atomicity, not survival of a power cut.
+is inside the transaction of a step, after one of its locations; `provision.step` is between two steps.
+SIGKILL keeps what the operating system has taken, so this shows atomicity, not survival of a power cut.
 """
 
 
@@ -209,7 +209,7 @@ def render(campaigns: list[Campaign], options: argparse.Namespace, load: str) ->
 def table(campaigns: list[Campaign]) -> str:
     """What was seen so far."""
     head = (
-        "| database | kills that count | random | stored | placed | not counted | jobs ended"
+        "| database | kills that count | random | in a step | between steps | not counted | jobs ended"
         " | most on one job | locations | lost | double | other complaints | back at work |"
     )
     lines = [head, "|---|" + "---:|" * 12]
@@ -255,7 +255,7 @@ def _row(campaign: Campaign) -> str:
     other = sum(found.values()) - found["loss"] - found["duplicate"]
     return (
         f"| {NAMES[campaign.name]} | {len(killing.counted)} | {counted[RANDOM] + counted[RECOVERY]}"
-        f" | {counted[STORED]} | {counted[PLACED]} | {len(killing.kills) - len(killing.counted)}"
+        f" | {counted[STORED]} | {counted[STEP]} | {len(killing.kills) - len(killing.counted)}"
         f" | {killing.finished} | {max(a_job.values(), default=0)} | {locations} | {found['loss']}"
         f" | {found['duplicate']} | {other} | {_seconds([k.recovery for k in killing.kills if k.recovery])} |"
     )

@@ -176,7 +176,7 @@ def render(lines: list[str], rounds: int, load: str) -> str:
 Written by `scripts/provision --rounds {rounds}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; nothing
 here is edited by hand.
 
-A bulk job creates locations with two EVSEs each, every location with all its rows in one transaction.
+A bulk job creates locations with two EVSEs each, up to 50 of them in one transaction.
 **Rate**: locations a second of a job of 1,000, the median of {rounds} rounds, least and greatest in
 brackets. **Order**: what `POST /ocpi/cpos` takes while such a job runs, in milliseconds. **Memory**: what
 the server's processes hold more after a job of {_MANY:,} than before it.

@@ -94,6 +94,17 @@ def transaction() -> Iterator[Transaction]:
         yield Transaction(connection)
 
 
+@contextlib.contextmanager
+def job_turn() -> Iterator[None]:
+    """Let a step of a job take turns with the requests of this process, which it would starve on SQLite.
+
+    Raises:
+        errors.Unavailable: no turn came.
+    """
+    with _writers().turn(_JOB_WAIT_MS) if is_sqlite() else contextlib.nullcontext():
+        yield
+
+
 class _Writers:
     """The writers of this process: at most *most* at once, so that readers always find a thread."""
 
@@ -101,6 +112,7 @@ class _Writers:
         """*in_turn*: let one write at a time, because SQLite's own waiting starves writers under load."""
         self._slots = threading.BoundedSemaphore(most)
         self._turns = threading.Semaphore(1 if in_turn else most)
+        self._next = threading.Lock()  # held by who gets the next turn, or the last one would take it again
         self._began: dict[int, float] = {}
 
     @contextlib.contextmanager
@@ -115,7 +127,7 @@ class _Writers:
         if not self._slots.acquire(timeout=0 if is_stuck else _BRIEF_SECONDS):
             raise errors.Unavailable("Too many requests wait for the database; try again.")
         try:
-            with self._turn():
+            with self.turn(_REQUEST_WAIT_MS):
                 self._began[writer] = time.monotonic()
                 try:
                     yield
@@ -125,9 +137,20 @@ class _Writers:
             self._slots.release()
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=_REQUEST_WAIT_MS / 1000):
-            raise errors.Unavailable("The database stays locked; try again.")
+    def turn(self, wait_ms: int) -> Iterator[None]:
+        """Take a turn, and wait for it no longer than *wait_ms*.
+
+        Raises:
+            errors.Unavailable: no turn came.
+        """
+        deadline = time.monotonic() + wait_ms / 1000
+        is_next = self._next.acquire(timeout=wait_ms / 1000)
+        try:
+            if not is_next or not self._turns.acquire(timeout=max(0, deadline - time.monotonic())):
+                raise errors.Unavailable("The database stays locked; try again.")
+        finally:
+            if is_next:
+                self._next.release()
         try:
             yield
         finally:
@@ -205,8 +228,9 @@ def _reason(error: BaseException) -> str:
     return str(getattr(error, "orig", error)).partition("\n")[0]
 
 
-def create_dbos_engine() -> Engine:
-    """An engine for DBOS. No error translation: DBOS decides by SQLAlchemy's exceptions what to retry.
+@functools.cache
+def dbos_engine() -> Engine:
+    """The engine for DBOS. No error translation: DBOS decides by SQLAlchemy's exceptions what to retry.
 
     On SQLite the driver begins a transaction before the first write, as in DBOS's own engines.
     """
@@ -219,7 +243,7 @@ def create_dbos_engine() -> Engine:
 
 def dispose() -> None:
     """Close all pooled connections. Call it before a fork and when the settings have changed."""
-    for engine in (_reading_engine, _writing_engine):
+    for engine in (_reading_engine, _writing_engine, dbos_engine):
         if engine.cache_info().currsize:
             engine().dispose()
             engine.cache_clear()

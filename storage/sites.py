@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 import sqlalchemy
 from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
 import errors
@@ -151,6 +150,9 @@ class Topology:
     connectors: int = 0
 
 
+Name = tuple[str, str]
+"""A name that is unique in a network, after its kind: identity, evse_uid or evse_id."""
+
 LOCATIONS = database.table(LocationRow)
 SITES = database.table(SiteRow)
 CHARGE_POINTS = database.table(ChargePointRow)
@@ -194,12 +196,12 @@ _ROUTING = (
 _ADD_SITE = sqlalchemy.insert(SITES)
 _ADD_CHARGE_POINT = sqlalchemy.insert(CHARGE_POINTS).values(_given(CHARGE_POINTS)).returning(_p.id)
 _ADD_ROUTING = sqlalchemy.insert(ROUTING).values(_given(ROUTING))
-_IDENTITIES = tuple(
-    sqlalchemy.select(column).where(
+_TAKEN = {
+    column.name: sqlalchemy.select(column).where(
         column.table.c.network_id == bindparam("network_id"), column.in_(bindparam("ids", expanding=True))
     )
     for column in (_p.identity, _r.evse_uid, _r.evse_id)
-)
+}
 _DELETE_SITE = {
     name: insert.values(
         network_id=bindparam("network_id"),
@@ -240,48 +242,42 @@ _SITE_TALLY = (
 )
 
 
-def taken(connection: Connection, network_id: int, charge_points: Many[ChargePointPlan]) -> set[str]:
-    """Which identities, EVSE uids and EVSE ids of *charge_points* the network has already."""
-    plugs = [evse for charge_point in charge_points for evse in charge_point.evses]
-    names = ([c.identity for c in charge_points], [e.uid for e in plugs], [e.evse_id for e in plugs])
-    found: set[str] = set()
-    for statement, wanted in zip(_IDENTITIES, names, strict=True):
-        if wanted:
-            values = {"network_id": network_id, "ids": wanted}
-            found.update(connection.execute(statement, values).scalars())
+def names(plan: SitePlan) -> set[Name]:
+    """The names in *plan* that must be unique in a network."""
+    plugs = [evse for charge_point in plan.charge_points for evse in charge_point.evses]
+    return (
+        {("identity", charge_point.identity) for charge_point in plan.charge_points}
+        | {("evse_uid", evse.uid) for evse in plugs}
+        | {("evse_id", evse.evse_id) for evse in plugs}
+    )
+
+
+def taken(connection: Connection, network_id: int, wanted: set[Name]) -> set[Name]:
+    """Which of the names *wanted* the network has."""
+    found: set[Name] = set()
+    for kind, statement in _TAKEN.items():
+        values = {"network_id": network_id, "ids": [name for each, name in wanted if each == kind]}
+        found.update((kind, name) for name in connection.execute(statement, values).scalars())
     return found
 
 
-def exists(connection: Connection, network_id: int, party: Party, location_id: str) -> bool:
-    """Is there a location of ours with this id, deleted ones included."""
-    return locations.get(connection, network_id, party, locations.LocationPath(location_id)) is not None
+def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan) -> bool:
+    """Store a site with all its rows; False, and nothing stored, if the id of its location is taken.
 
-
-def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan) -> None:
-    """Store the whole of *plan*, every row of it; call it inside a transaction that holds the network.
-
-    Raises:
-        errors.Conflict: the network has such a location or such charge points already; the transaction
-            must end.
+    The transaction holds the network, and none of the site's names is taken.
     """
     now = instants.now()
-    for tariff in plan.tariffs:
-        tariffs.add(
-            transaction,
-            network_id,
-            party,
-            Tariff.model_validate_json(encode({**tariff, "last_updated": now})),
-        )
     location = _location(stamped(plan.document, now))
     if not locations.add(transaction, network_id, party, location, published=plan.public):
-        raise errors.Conflict(plan.id)
+        return False
+    for tariff in plan.tariffs:
+        tariff_model = Tariff.model_validate_json(encode({**tariff, "last_updated": now}))
+        tariffs.add(transaction, network_id, party, tariff_model)
     site = {"network_id": network_id, "location_id": plan.id, "slug": plan.slug, "deleted_at": None}
     transaction.execute(_ADD_SITE, {**site, "created_at": instants.now_ms()})
-    try:
-        for charge_point in plan.charge_points:
-            _add_charge_point(transaction, network_id, plan.id, charge_point)
-    except IntegrityError as error:
-        raise errors.Conflict(plan.id) from error
+    for charge_point in plan.charge_points:
+        _add_charge_point(transaction, network_id, plan.id, charge_point)
+    return True
 
 
 def _add_charge_point(

@@ -14,14 +14,24 @@ from pathlib import Path
 from bulk import ENDED, Job, executor, inspect, judge, kinds, ordered, settled
 from mortal import PATIENCE_SECONDS, POLL_SECONDS, Mortal, await_quiet, environment, until
 
-STORED, PLACED = "provision.stored", "provision.placed"
-"""After the effect: inside its transaction, and after the commit."""
+from workflows.provisioning import STEP_LOCATIONS
+
+STORED, STEP = "provision.stored", "provision.step"
+"""After a location is stored, inside the transaction of its step; and between two steps."""
 
 BETWEEN = "broken.between"
 """Of the broken variants only: between the two transactions."""
 
 RANDOM, RECOVERY = "a random moment", "a random moment of the recovery"
 _LONGEST_SECONDS = 0.3
+_MOST_STEPS = 4
+"""How many steps a kill at a named point waits for."""
+
+LEFT = (_MOST_STEPS + 1) * STEP_LOCATIONS
+"""A job with fewer open items may end before the next kill."""
+
+_OF_A_NETWORK = {STORED: 1, STEP: 3, BETWEEN: 1}
+"""How often the job of a new network of one location reaches a point."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Blow:
     times: int = 0
 
 
-def blows(kills: int, seed: int, points: tuple[str, ...] = (STORED, PLACED)) -> list[Blow]:
+def blows(kills: int, seed: int, points: tuple[str, ...] = (STORED, STEP)) -> list[Blow]:
     """Half of them at random moments, half at the points in turn; the first at a random moment."""
     dice = random.Random(seed)
     named = list(itertools.islice(itertools.cycle(points), kills // 2))
@@ -45,10 +55,12 @@ def blows(kills: int, seed: int, points: tuple[str, ...] = (STORED, PLACED)) -> 
 
 
 def drawn(where: str, dice: random.Random) -> Blow:
-    """A blow *where*, when or how often is drawn; by name after an item at least, or none were settled."""
+    """A blow *where*, at a random time; at a named point not before one step was committed."""
     if where in (RANDOM, RECOVERY):
         return Blow(where, seconds=dice.uniform(0, _LONGEST_SECONDS))
-    return Blow(where, times=dice.randint(2, 12))
+    if where == STORED:
+        return Blow(where, times=dice.randint(STEP_LOCATIONS + 1, _MOST_STEPS * STEP_LOCATIONS))
+    return Blow(where, times=dice.randint(2, _MOST_STEPS))
 
 
 @dataclass(frozen=True)
@@ -135,8 +147,8 @@ class Killing:
             time.sleep(POLL_SECONDS / 10)
 
     def _at_a_point(self, blow: Blow) -> None:
-        """Kill at a named point; a new network's own location passes it before the job does."""
-        passed = 1 if self.job is None else 0
+        """Kill at a named point; the job of a new network reaches it before the bulk job does."""
+        passed = _OF_A_NETWORK[blow.where] if self.job is None else 0
         self.node.start_to_die(f"{blow.where}:{passed + blow.times}")
         self._order()
         self.node.await_death()
@@ -184,13 +196,13 @@ class Killing:
         """
         for blow in plan:
             while not self.strike(blow).productive:
-                if blow.where == RECOVERY:
+                if blow.where == RECOVERY or found in kinds(self.complaints):
                     break
                 if self.kills[-1].after >= self.size:
                     self.finish()
             if found in kinds(self.complaints):
                 return
-            if self._settled > self.size - 2 * blow.times - 24:
+            if self._settled > self.size - LEFT:
                 self.finish()
         if self.job is not None:
             self.finish()

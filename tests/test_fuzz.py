@@ -21,7 +21,6 @@ from surface import PEER
 
 from handlers.dispatch.app import create_app
 from storage import access, keys
-from workflows import engine
 
 CALLERS = [(role, kind) for role in PARTIES for kind in ("peer", "operator")]
 GOOD, BAD = 2, 1
@@ -43,7 +42,6 @@ def application(node: Node) -> Iterator[Any]:
         made = create_app()
         logging.getLogger().setLevel(logging.CRITICAL)
         yield made
-    engine.forget_client()
     assert node.url  # it outlives the module: storage in this process is switched to it
 
 

@@ -309,21 +309,21 @@ def is_listening(node: Node) -> bool:
     return True
 
 
-def test_a_job_stops_between_two_locations_and_goes_on_at_the_next_start(
+def test_a_job_stops_between_two_steps_and_goes_on_at_the_next_start(
     database_url: str, tmp_path: Path
 ) -> None:
     node = Mortal(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
     with contextlib.ExitStack() as stack:
         stack.callback(node.kill)
         node.start()
-        job = ordered(node, 250)
-        until(lambda: settled(node, job) > 20)
+        job = ordered(node, 2000)
+        until(lambda: settled(node, job))
 
         code, seconds = end(node)
 
         assert (0, True) == (code, seconds < GRACE_SECONDS)
         assert "Traceback" not in node.log
-        assert 20 < settled(node, job) < 250
+        assert 0 < settled(node, job) < 2000
         node.start()
         until(lambda: node.read(job.status_url)["status"] in ENDED, 120)
         assert [] == judge(node, job)

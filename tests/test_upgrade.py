@@ -76,7 +76,6 @@ def test_the_tokens_of_peers_are_still_readable(upgraded: tuple[Node, Site]) -> 
     assert {None, "b" * 40, PeerServer().token} == set(found)
 
 
-@pytest.mark.xfail(reason="jobs of the older version are still resumed", strict=True)
 def test_a_job_that_an_upgrade_interrupts_has_failed(upgraded: tuple[Node, Site]) -> None:
     gateway, url = RECORDED["callers"]["gateway"], RECORDED["unfinished_job"]
     deadline = time.monotonic() + 60

@@ -1,7 +1,7 @@
-"""What every process does beside serving: ends what is over, takes over what a dead process left.
+"""What every process does beside serving: it ends what is over and takes over what a dead process left.
 
-Every duty is written so that several processes may do it at once and a crash in the middle is made good
-by the next round: what is to be done is told by the database alone. Design sections 6, 7 and 10.
+Several processes may do each duty at once, and the next round makes good a crash in the middle, because
+the database alone says what is to be done. Design sections 5 and 6.
 """
 
 import logging
@@ -15,12 +15,21 @@ from workflows import engine, orders
 log = logging.getLogger("ocpi_gateway")
 
 _ROUND_SECONDS = 1.0
-_REAP_SECONDS = 2.0
+_TAKE_OVER_SECONDS = 2.0
 _RECONCILE_SECONDS = 5.0
 _PURGE_SECONDS = 300.0
 _LATE_MS = 60_000
+"""How long after the end of a network a request that began before may still store something."""
+
 _KEPT_MS = 24 * 3600 * 1000
-_SETTLES_MS = 30_000
+_SETTLED_MS = 30_000
+"""A job that changed lately is not looked for: its workflow may be about to end it."""
+
+_GIVEN_UP: jobs.Detail = {
+    "code": "unknown_error",
+    "message": "The job ended without a result; order it again.",
+    "retryable": True,
+}
 
 
 class Caretaker(threading.Thread):
@@ -29,13 +38,12 @@ class Caretaker(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="caretaker", daemon=True)
         self._suspects: set[str] = set()
-        self._due = dict.fromkeys((self.end_networks, self.reap, self.reconcile, self.purge), 0.0)
+        self._due = dict.fromkeys((self.end_networks, self.take_over, self.reconcile, self.purge), 0.0)
 
     def run(self) -> None:
         """Do what is due, and never give up."""
-        every: dict[Callable[[], None], float] = dict(
-            zip(self._due, (_ROUND_SECONDS, _REAP_SECONDS, _RECONCILE_SECONDS, _PURGE_SECONDS), strict=True)
-        )
+        intervals = (_ROUND_SECONDS, _TAKE_OVER_SECONDS, _RECONCILE_SECONDS, _PURGE_SECONDS)
+        every: dict[Callable[[], None], float] = dict(zip(self._due, intervals, strict=True))
         while True:
             time.sleep(_ROUND_SECONDS)
             for duty, seconds in every.items():
@@ -49,7 +57,7 @@ class Caretaker(threading.Thread):
 
     @staticmethod
     def end_networks() -> None:
-        """End networks whose time is over and those that are half deleted; sweep what came late."""
+        """End networks that have expired or are half deleted; delete what came late."""
         with database.connect() as connection:
             doomed = networks.doomed(connection)
             buried = networks.buried_since(connection, instants.now_ms() - _LATE_MS)
@@ -60,30 +68,23 @@ class Caretaker(threading.Thread):
             with database.transaction() as transaction:
                 erasure.erase(transaction, network_id)
 
-    def reap(self) -> None:
-        """Take over the jobs of dead processes."""
-        self._suspects = engine.reap(self._suspects)
+    def take_over(self) -> None:
+        """Resume the jobs of dead processes."""
+        self._suspects = engine.take_over(self._suspects)
 
     @staticmethod
     def reconcile() -> None:
-        """A job that the engine gave up on has failed."""
-        settled = instants.now_ms() - _SETTLES_MS
+        """Let a job fail that the engine has given up."""
+        settled = instants.now_ms() - _SETTLED_MS
         with database.connect() as connection:
-            unfinished = jobs.unfinished(connection)
-        for job in unfinished:
-            if job.updated_at < settled and engine.lost(job.run):
-                message = "The job ended without a result; order it again."
-                with database.transaction() as transaction:
-                    jobs.end(
-                        transaction,
-                        job.id,
-                        jobs.FAILED,
-                        {"code": "unknown_error", "message": message, "retryable": True},
-                    )
+            unfinished = [job.id for job in jobs.unfinished(connection) if job.updated_at < settled]
+        for job_id in engine.given_up(unfinished):
+            with database.transaction() as transaction:
+                jobs.end(transaction, job_id, jobs.FAILED, _GIVEN_UP)
 
     @staticmethod
     def purge() -> None:
-        """Forget what is a day old."""
+        """Delete what is a day old."""
         before = instants.now_ms() - _KEPT_MS
         with database.transaction() as transaction:
             idempotency.purge(transaction)

@@ -1,6 +1,6 @@
-"""Jobs that are broken: effect and record are two transactions, in one order or in the other.
+"""Broken jobs: a step stores its locations and its results in two transactions, in either order.
 
-Each attempt draws ids of its own, or the second effect of an item would be refused.
+Each attempt draws new ids, or the second one would be refused as a duplicate.
 """
 
 import contextlib
@@ -21,37 +21,44 @@ Calls = list[tuple[Any, ...]]
 
 @contextlib.contextmanager
 def held_back(module: ModuleType, name: str) -> Iterator[tuple[Callable[..., Any], Calls]]:
-    """Note the calls of a function instead of making them; the function, and its calls."""
+    """Note the calls of a function, and return True, instead of calling it; the function and its calls."""
     calls: Calls = []
     real = getattr(module, name)
-    setattr(module, name, lambda *args: calls.append(args))
+
+    def note(*arguments: Any) -> bool:
+        calls.append(arguments)
+        return True
+
+    setattr(module, name, note)
     try:
         yield real, calls
     finally:
         setattr(module, name, real)
 
 
-def effect_first(effect: Callable[..., None], *arguments: Any) -> None:
-    with held_back(jobs, "settle") as (settle, calls), database.transaction() as transaction:
-        effect(transaction, *arguments)
-    if calls:
-        failpoints.reach("broken.between")
-
-    def settle_all(transaction: Transaction) -> None:
+def effect_first(effect: Callable[..., bool], *arguments: Any) -> bool:
+    def store_and_record(transaction: Transaction) -> bool:
+        """The job holds the turn of this process, so the first transaction takes none."""
+        with held_back(jobs, "record") as (record, calls), database.dbos_engine().begin() as other:
+            goes_on = effect(Transaction(other), *arguments)
+        if calls:
+            failpoints.reach("broken.between")
         for _, *each in calls:
-            settle(transaction, *each)
+            record(transaction, *each)
+        return goes_on
 
-    step(settle_all)
+    return step(store_and_record)
 
 
-def record_first(effect: Callable[..., None], *arguments: Any) -> None:
+def record_first(effect: Callable[..., bool], *arguments: Any) -> bool:
     with held_back(sites, "add") as (add, calls):
-        step(effect, *arguments)
+        goes_on = step(effect, *arguments)
     if calls:
         failpoints.reach("broken.between")
     with database.transaction() as transaction:
         for _, *each in calls:
             add(transaction, *each)
+    return goes_on
 
 
 def fresh_plan(item: Any, _job_id: str, *more: Any) -> SitePlan:
@@ -66,7 +73,7 @@ def renamed_post(plan: ChargePointPlan, mark: str) -> ChargePointPlan:
     return plan.model_copy(update={"identity": plan.identity + mark, "evses": plugs})
 
 
-def break_jobs(by: Callable[..., None]) -> None:
-    """Let every step of a job be done so."""
-    engine.step = by  # type: ignore[assignment]
+def break_jobs(broken_step: Callable[..., bool]) -> None:
+    """Run every step of a job by *broken_step*."""
+    engine.step = broken_step
     templates.plan_site = fresh_plan  # type: ignore[assignment]

@@ -15,7 +15,9 @@ from nodes import Gateway, at_once
 from test_items import PLACE
 
 import errors
+from generated.ocpi_models import Location
 from storage import database, instants, jobs, locations, networks, sites
+from storage.objects import encode
 from workflows import engine, provisioning, templates
 
 ATTEMPTS = 101
@@ -80,10 +82,10 @@ def test_a_location_whose_id_the_network_has_is_refused_by_itself(gateway: Gatew
     network = at_once(networks.get, int(gateway.ready()["cpo_id"]))
     job_id, items = str(uuid.uuid4()), [{"item": {**PLACE, "name": name}, "prefix": None} for name in "AB"]
     plan = templates.plan_site(items[0]["item"], job_id, 0, network.name, network.party, None)
-    document = sites.stamped(plan.document, instants.now())
+    location = Location.model_validate_json(encode(sites.stamped(plan.document, instants.now())))
 
     with database.transaction() as transaction:
-        locations.add(transaction, network.id, network.party, document, published=True)
+        locations.add(transaction, network.id, network.party, location, published=True)
         jobs.create(
             transaction, network.organization_id, network.id, jobs.SITES, items, jobs.PROVISIONING, job_id
         )

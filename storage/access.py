@@ -1,4 +1,4 @@
-"""Our tokens: who presents one, and what it opens.
+"""Our tokens and who presents them.
 
 Only digests are stored. Four kinds: `registration` (Token A), `callback` (what a peer calls us with
 while we register at it), `peer` (Token C), `operator` (the back office of our own party).
@@ -187,7 +187,7 @@ def confirm(transaction: Transaction, caller: Caller) -> None:
 
 
 def _end(transaction: Transaction, statement: Any, values: dict[str, Any], reason: str) -> int:
-    """Delete tokens and remember why; how many there were."""
+    """Delete tokens and remember why. Returns their number."""
     digests = list(transaction.execute(statement, values).scalars())
     ended_tokens.record(transaction, digests, reason)
     return len(digests)
@@ -211,7 +211,7 @@ def ended_reason(connection: Connection, token: str) -> str | None:
 
 
 def require_live(transaction: Transaction, caller: Caller) -> None:
-    """Check that the caller's token still is what it was when the request came in.
+    """Check that the caller's token has not changed since the request came in.
 
     A token that another exchange has replaced meanwhile counts as ended. security.md 3.3.
 
@@ -261,7 +261,7 @@ def spend(transaction: Transaction, token: str) -> None:
 
 
 def registration_runs(connection: Connection, network_id: int) -> bool:
-    """Does the network register at a peer at the moment."""
+    """Whether the network is registering at a peer."""
     values = {"network": network_id, "now": instants.now_ms()}
     return connection.execute(_REGISTRATION_RUNS, values).first() is not None
 
@@ -292,7 +292,7 @@ def supersede(transaction: Transaction, network_id: int, connection_id: int, ove
 
 
 def end_others(transaction: Transaction, caller: Caller) -> None:
-    """End every other Token C of the caller's connection: answers to a PUT that got lost."""
+    """End every other Token C of the caller's connection; their answers to a PUT were lost."""
     values = {"d": secrets.digest(caller.token), "connection": caller.connection_id}
     _end(transaction, _END_OTHERS, values, ended_tokens.ROTATED)
 
@@ -303,7 +303,7 @@ def end_superseded(transaction: Transaction, connection_id: int) -> None:
 
 
 def end_all(transaction: Transaction, connection_id: int, reason: str) -> int:
-    """End every token of a connection; how many there were."""
+    """End every token of a connection. Returns their number."""
     return _end(transaction, _END_ALL, {"connection": connection_id}, reason)
 
 
@@ -313,7 +313,7 @@ def end_network(transaction: Transaction, network_id: int, reason: str) -> None:
 
 
 def is_open(connection: Connection, token: str) -> bool:
-    """Does the token still stand: a Token A that nobody has used."""
+    """Whether a Token A is still unused."""
     return connection.execute(_IS_OPEN, {"d": secrets.digest(token)}).first() is not None
 
 

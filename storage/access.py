@@ -1,4 +1,4 @@
-"""Our tokens: who presents one, and what it opens.
+"""Our tokens and who presents them.
 
 Only digests are stored. Four kinds: `registration` (Token A), `callback` (what a peer calls us with
 while we register at it), `peer` (Token C), `operator` (the back office of our own party).
@@ -47,7 +47,11 @@ ACCESS = database.table(AccessRow)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: which of our networks the token belongs to, and which peer, if any."""
+    """Who sent a request: which of our networks the token belongs to, and which peer, if any.
+
+    *expires_at*: when the token ends by itself, in milliseconds; only a Token C that a newer one replaces has
+    such an end. *is_first_use*: nobody has presented this Token C before.
+    """
 
     kind: str
     network_id: int
@@ -56,70 +60,20 @@ class Caller:
     party_id: str
     connection_id: int | None
     peer: Party | None
-    also: tuple[str, ...]
+    further_parties: tuple[Party, ...]
     token: str
     expires_at: int | None = None
-    """When the token ends by itself, in milliseconds; a Token C that a newer one replaces has such an end."""
     is_first_use: bool = False
-    """Whether nobody has presented this Token C before."""
 
     @property
     def party(self) -> Party:
-        """Our own party, whose face the token opens."""
+        """Our own party, whose URLs the token opens."""
         return self.country_code, self.party_id
 
     @property
     def is_operator(self) -> bool:
-        """Is it the back office of our own party."""
+        """Whether it is the back office of our own party."""
         return self.kind == OPERATOR
-
-    @property
-    def owners(self) -> list[str]:
-        """The parties under whose names the caller may write, as `NL/TNM`."""
-        return [f"{self.peer[0]}/{self.peer[1]}", *self.also] if self.peer else []
-
-    def owner(self, country_code: str, party_id: str) -> Party:
-        """The party of a URL, if the caller may write under its name.
-
-        Raises:
-            errors.NotFound: it may not. Spec: 2.1.1 transport_and_format, Client owned object push.
-        """
-        allowed = [f"{self.country_code}/{self.party_id}"] if self.is_operator else self.owners
-        if f"{country_code}/{party_id}" not in allowed:
-            raise errors.NotFound(errors.NOTHING_HERE)
-        return country_code, party_id
-
-    def readable(self, country_code: str, party_id: str) -> Party:
-        """The party of a URL under which a peer stored something, if the caller may see it.
-
-        Raises:
-            errors.NotFound: it may not.
-        """
-        if self.is_operator:
-            return country_code, party_id
-        return self.owner(country_code, party_id)
-
-    def own(self, country_code: str, party_id: str) -> Party:
-        """The party of a URL, if it is our own.
-
-        Raises:
-            errors.NotFound: it is not.
-        """
-        if (country_code, party_id) != self.party:
-            raise errors.NotFound(errors.NOTHING_HERE)
-        return self.party
-
-    def pushed(self) -> dict[str, list[str]]:
-        """The scope of a list of what peers pushed: all of it for the operator, else the caller's."""
-        if self.is_operator:
-            return {}
-        if self.peer is not None and not self.also:
-            return {"country_code": [self.peer[0]], "party_id": [self.peer[1]]}
-        return {"owner": self.owners}
-
-    def addressed(self) -> dict[str, list[str]]:
-        """The scope of a list of our own objects that concern one peer each."""
-        return {} if self.is_operator else {"reader": self.owners}
 
 
 _c, _n, _p = ACCESS.c, NETWORKS.c, CONNECTIONS.c
@@ -210,10 +164,10 @@ def identify(connection: Connection, token: str) -> Caller | None:
     if any(end is not None and end <= now for end in (network_ends, expires_at)):
         return None
     peer = None if peer_country is None else (peer_country, peer_party)
-    names = tuple(also.split(",")) if also else ()
+    further = tuple((name[:2], name[3:]) for name in also.split(",")) if also else ()
     is_first_use = kind == PEER and used_at is None and expires_at is None
     return Caller(
-        kind, network_id, role, country_code, party_id, connection_id, peer, names, token, expires_at,
+        kind, network_id, role, country_code, party_id, connection_id, peer, further, token, expires_at,
         is_first_use,
     )  # fmt: skip
 
@@ -233,7 +187,7 @@ def confirm(transaction: Transaction, caller: Caller) -> None:
 
 
 def _end(transaction: Transaction, statement: Any, values: dict[str, Any], reason: str) -> int:
-    """Delete tokens and remember why; how many there were."""
+    """Delete tokens and remember why. Returns their number."""
     digests = list(transaction.execute(statement, values).scalars())
     ended_tokens.record(transaction, digests, reason)
     return len(digests)
@@ -257,7 +211,7 @@ def ended_reason(connection: Connection, token: str) -> str | None:
 
 
 def require_live(transaction: Transaction, caller: Caller) -> None:
-    """Check that the caller's token still is what it was when the request came in.
+    """Check that the caller's token has not changed since the request came in.
 
     A token that another exchange has replaced meanwhile counts as ended. security.md 3.3.
 
@@ -307,7 +261,7 @@ def spend(transaction: Transaction, token: str) -> None:
 
 
 def registration_runs(connection: Connection, network_id: int) -> bool:
-    """Does the network register at a peer at the moment."""
+    """Whether the network is registering at a peer."""
     values = {"network": network_id, "now": instants.now_ms()}
     return connection.execute(_REGISTRATION_RUNS, values).first() is not None
 
@@ -338,7 +292,7 @@ def supersede(transaction: Transaction, network_id: int, connection_id: int, ove
 
 
 def end_others(transaction: Transaction, caller: Caller) -> None:
-    """End every other Token C of the caller's connection: answers to a PUT that got lost."""
+    """End every other Token C of the caller's connection; their answers to a PUT were lost."""
     values = {"d": secrets.digest(caller.token), "connection": caller.connection_id}
     _end(transaction, _END_OTHERS, values, ended_tokens.ROTATED)
 
@@ -349,7 +303,7 @@ def end_superseded(transaction: Transaction, connection_id: int) -> None:
 
 
 def end_all(transaction: Transaction, connection_id: int, reason: str) -> int:
-    """End every token of a connection; how many there were."""
+    """End every token of a connection. Returns their number."""
     return _end(transaction, _END_ALL, {"connection": connection_id}, reason)
 
 
@@ -359,7 +313,7 @@ def end_network(transaction: Transaction, network_id: int, reason: str) -> None:
 
 
 def is_open(connection: Connection, token: str) -> bool:
-    """Does the token still stand: a Token A that nobody has used."""
+    """Whether a Token A is still unused."""
     return connection.execute(_IS_OPEN, {"d": secrets.digest(token)}).first() is not None
 
 

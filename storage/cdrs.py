@@ -8,7 +8,7 @@ import errors
 from generated.ocpi_models import CDR
 from storage import tokens
 from storage.database import Connection, Transaction
-from storage.objects import Document, DocumentTable, ObjectColumns, Page, Party, Stored, Window
+from storage.objects import Document, DocumentTable, ObjectColumns, Party, Scope, Stored
 
 
 class CDRRow(ObjectColumns, table=True):
@@ -28,21 +28,14 @@ class CDRRow(ObjectColumns, table=True):
 
 _DOCUMENTS = DocumentTable(CDRRow, key=("folded_id",))
 
+page = _DOCUMENTS.page
+
 
 def get(
-    connection: Connection,
-    network_id: int,
-    party: Party,
-    cdr_id: str,
-    readers: dict[str, list[str]] | None = None,
+    connection: Connection, network_id: int, party: Party, cdr_id: str, *, scope: Scope | None = None
 ) -> Document | None:
-    """The CDR, or None; with *readers* None as well if it concerns none of them."""
-    return _DOCUMENTS.get(connection, network_id, party, cdr_id.lower(), scope=readers)
-
-
-def page(connection: Connection, network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
-    """CDRs of the network, oldest first."""
-    return _DOCUMENTS.page(connection, network_id, window, scope)
+    """The CDR, or None; None as well if it is not in *scope*."""
+    return _DOCUMENTS.get(connection, network_id, party, cdr_id.lower(), scope=scope)
 
 
 def post(transaction: Transaction, network_id: int, party: Party, cdr: CDR) -> tuple[Stored, str]:

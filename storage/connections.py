@@ -151,7 +151,7 @@ _END_EXCHANGE = (
 
 
 def keep(transaction: Transaction, network_id: int, peer: Peer) -> int:
-    """Store what *peer* told, over what it told before; the connection's id."""
+    """Store what *peer* sent, replacing what it sent before. Returns the connection's id."""
     now = instants.now_ms()
     row = {
         "network_id": network_id,
@@ -170,52 +170,52 @@ def keep(transaction: Transaction, network_id: int, peer: Peer) -> int:
 
 
 def lock(transaction: Transaction, network_id: int) -> bool:
-    """Let no other transaction change this network's connections; False if the network has ended."""
+    """Lock the network's connections until the transaction ends; False if the network has ended."""
     values = {"network_id": network_id, "now": instants.now_ms()}
     return transaction.execute(_LOCK, values).first() is not None
 
 
 def is_registered(connection: Connection, connection_id: int) -> bool:
-    """Is the peer registered."""
+    """Whether the peer is registered."""
     row = connection.execute(_STATE, {"k_id": connection_id}).first()
     return row is not None and row.state == REGISTERED
 
 
 def is_unchanged(connection: Connection, link: PeerConnection) -> bool:
-    """Is the connection still the registration that *link* was read from."""
+    """Whether the connection is still the registration that *link* was read from."""
     row = connection.execute(_STATE, {"k_id": link.id}).first()
     return row is not None and (row.state, row.peer_token) == (REGISTERED, link.peer_token)
 
 
 def exchange_runs(connection: Connection, connection_id: int) -> bool:
-    """Do we renew or end this connection ourselves at the moment."""
+    """Whether we are renewing or ending this connection ourselves."""
     until = connection.execute(_STATE, {"k_id": connection_id}).one().exchange_until
     return until is not None and until > instants.now_ms()
 
 
 def begin_exchange(transaction: Transaction, link: PeerConnection, seconds: float) -> None:
-    """Mark that we renew or end this connection ourselves, for at most *seconds*."""
+    """Record that we are renewing or ending this connection ourselves, for at most *seconds*."""
     until = instants.now_ms() + round(seconds * 1000)
     transaction.execute(_BEGIN_EXCHANGE, {"k_id": link.id, "until": until})
 
 
 def end_exchange(transaction: Transaction, link: PeerConnection) -> None:
-    """The exchange is over and has changed nothing."""
+    """Record that the exchange has ended and changed nothing."""
     transaction.execute(_END_EXCHANGE, {"k_id": link.id, "k_peer_token": link.peer_token})
 
 
 def end(transaction: Transaction, connection_id: int) -> None:
-    """Unregister: the peer's tokens and endpoints are forgotten, its objects stay."""
+    """Unregister: delete the peer's tokens and endpoints, keep its objects."""
     transaction.execute(_END, {"k_id": connection_id, "now": instants.now_ms()})
 
 
 def forget_former_token(transaction: Transaction, link: PeerConnection) -> None:
-    """The peer's newer token has proven itself, so the one before it is dropped."""
+    """Delete the peer's former token, because its newer one works."""
     transaction.execute(_FORGET_FORMER, {"k_id": link.id, "k_peer_token": link.peer_token})
 
 
 def allow(transaction: Transaction, connection_id: int, parties: list[Party]) -> None:
-    """Let the peer write under the names of *parties* as well. Conformance 107."""
+    """Let the peer also write under *parties*. Conformance 107."""
     also = ",".join("/".join(party) for party in parties) or None
     transaction.execute(_ALLOW, {"k_id": connection_id, "also": also})
 

@@ -1,7 +1,7 @@
 """Idempotency keys of the gateway's creates: one key, one effect. Design section 6.
 
-The answer is kept encrypted, for it holds tokens. A key is kept for a day, and is forgotten with what
-it made; a request that was refused stores none.
+The answer is encrypted because it holds tokens. A key lives for a day, or as long as the network that it
+created; a request that was refused stores none.
 """
 
 import hashlib
@@ -89,7 +89,7 @@ def earlier(connection: Connection, use: Use) -> Earlier | None:
 
 
 def keep(transaction: Transaction, use: Use, network_id: int, answer: dict[str, Any]) -> None:
-    """Remember the answer, inside the transaction that it tells of."""
+    """Store the answer, in the transaction whose effect it describes."""
     transaction.execute(_FORGET, _key(use))
     transaction.execute(
         _ADD,
@@ -109,7 +109,7 @@ def _since() -> dict[str, int]:
 
 
 def purge(transaction: Transaction) -> None:
-    """Forget the keys that are older than a day."""
+    """Delete the keys that are older than a day."""
     transaction.execute(_PURGE, {"since": instants.now_ms() - KEPT_MS})
 
 

@@ -85,7 +85,7 @@ def identify(connection: Connection, key: str) -> Member | None:
 
 
 def mint(transaction: Transaction, organization: str, role: str) -> Minted:
-    """A new key for *organization*, which is made if it is new; only its digest stays."""
+    """Create a key for *organization*, and the organization if it is new; only the digest is stored."""
     key = secrets.mint(_PREFIX)
     owner = networks.organization(transaction, organization)
     made = Minted(str(uuid.uuid4()), owner, key)
@@ -94,12 +94,12 @@ def mint(transaction: Transaction, organization: str, role: str) -> Minted:
 
 
 def add_first_admin(transaction: Transaction, organization_id: str, token: str) -> None:
-    """Store *token* as the administrator's key, at home in the organization."""
+    """Store *token* as the administrator's key, in the organization."""
     _add(transaction, _FIRST, organization_id, ADMIN, token)
 
 
 def is_admin(connection: Connection, token: str) -> bool:
-    """Is *token* a live key of an administrator."""
+    """Whether *token* is a live key of an administrator."""
     member = identify(connection, token)
     return member is not None and member.kind == ADMIN
 

@@ -22,10 +22,8 @@ from storage.objects import (
     Document,
     DocumentTable,
     ObjectColumns,
-    Page,
     Party,
     Stored,
-    Window,
     encode,
 )
 
@@ -50,6 +48,8 @@ class LocationRow(ObjectColumns, table=True):
 
 
 _DOCUMENTS = DocumentTable(LocationRow, kept=("published",))
+
+page = _DOCUMENTS.page
 
 
 def _most(field: FieldInfo) -> int:
@@ -113,11 +113,6 @@ def get(
         return document
     part = _find(orjson.loads(document.text), path)
     return None if part is None else Document(encode(part))
-
-
-def page(connection: Connection, network_id: int, window: Window, scope: dict[str, Any]) -> Page:
-    """Locations of the network, oldest first."""
-    return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
 def add(

@@ -56,7 +56,6 @@ class Network(SQLModel, table=True):
     country_code: str = Field(max_length=2)
     party_id: str = Field(max_length=3)
     name: str = Field(max_length=100)
-    website: str | None = Field(default=None, max_length=255)
     template: str = Field(default="", max_length=64)
     template_version: int = 1
     seed: int = 0
@@ -180,7 +179,6 @@ def create(
     role: str,
     party: Party,
     name: str,
-    website: str | None = None,
     *,
     blueprint: Blueprint | None = None,
     job_id: str | None = None,
@@ -195,7 +193,6 @@ def create(
         "country_code": party[0],
         "party_id": party[1],
         "name": name,
-        "website": website,
         "template": made.template,
         "template_version": made.version,
         "seed": made.seed,

@@ -7,16 +7,13 @@ import errors
 from generated.ocpi_models import Session, SessionStatus
 from openapi.field_types import time_order
 from storage import tokens
-from storage.database import Connection, Transaction
+from storage.database import Transaction
 from storage.objects import (
     Change,
-    Document,
     DocumentTable,
     ObjectColumns,
-    Page,
     Party,
     Stored,
-    Window,
 )
 
 FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
@@ -38,21 +35,8 @@ class SessionRow(ObjectColumns, table=True):
 
 _DOCUMENTS = DocumentTable(SessionRow)
 
-
-def get(
-    connection: Connection,
-    network_id: int,
-    party: Party,
-    session_id: str,
-    readers: dict[str, list[str]] | None = None,
-) -> Document | None:
-    """The session, or None; with *readers* None as well if it concerns none of them."""
-    return _DOCUMENTS.get(connection, network_id, party, session_id, scope=readers)
-
-
-def page(connection: Connection, network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
-    """Sessions of the network, oldest first."""
-    return _DOCUMENTS.page(connection, network_id, window, scope)
+get = _DOCUMENTS.get
+page = _DOCUMENTS.page
 
 
 def put(transaction: Transaction, network_id: int, party: Party, session: Session) -> Stored:

@@ -4,16 +4,13 @@ from sqlalchemy import Index, UniqueConstraint
 
 import errors
 from generated.ocpi_models import Tariff
-from storage.database import Connection, Transaction
+from storage.database import Transaction
 from storage.objects import (
     Change,
-    Document,
     DocumentTable,
     ObjectColumns,
-    Page,
     Party,
     Stored,
-    Window,
 )
 
 
@@ -30,15 +27,8 @@ class TariffRow(ObjectColumns, table=True):
 
 _DOCUMENTS = DocumentTable(TariffRow)
 
-
-def get(connection: Connection, network_id: int, party: Party, tariff_id: str) -> Document | None:
-    """The tariff, or None."""
-    return _DOCUMENTS.get(connection, network_id, party, tariff_id)
-
-
-def page(connection: Connection, network_id: int, window: Window, scope: dict[str, list[str]]) -> Page:
-    """Tariffs of the network, oldest first."""
-    return _DOCUMENTS.page(connection, network_id, window, scope)
+get = _DOCUMENTS.get
+page = _DOCUMENTS.page
 
 
 def put(transaction: Transaction, network_id: int, party: Party, tariff: Tariff) -> Stored:

@@ -24,11 +24,8 @@ from storage.objects import (
     Document,
     DocumentTable,
     ObjectColumns,
-    Page,
     Party,
-    Scope,
     Stored,
-    Window,
     encode,
 )
 
@@ -64,6 +61,8 @@ class Standing:
 _DOCUMENTS = DocumentTable(
     TokenRow, key=("id", "type"), kept=("standing", "restricted_to"), since={"auth_since": "auth_id"}
 )
+page = _DOCUMENTS.page
+
 _c = _DOCUMENTS.table.c
 _BY_UID = select(_c.type, _c.document, _c.standing, _c.restricted_to).where(
     _c.network_id == bindparam("network_id"),
@@ -109,11 +108,6 @@ def _resolve_type(rows: Mapping[str, object], type_: TokenType | None) -> str:
     if type_ is not None:
         return type_.value
     return next(iter(rows)) if len(rows) == 1 else TokenType.RFID.value
-
-
-def page(connection: Connection, network_id: int, window: Window, scope: Scope) -> Page:
-    """One page of the network's tokens, oldest first."""
-    return _DOCUMENTS.page(connection, network_id, window, scope)
 
 
 def put(

@@ -99,6 +99,12 @@ def kilometres(city: City, coordinates: Body) -> float:
     return math.hypot(north, east)
 
 
+@pytest.mark.parametrize("slug", ["small-urban-ac", "highway-dc", "mixed-depot", "city-network"])
+def test_an_energy_mix_names_supplier_and_product(slug: str) -> None:
+    for site in sites(network(slug)):
+        assert {"supplier_name", "energy_product_name"} <= site.document["energy_mix"].keys()
+
+
 @pytest.mark.parametrize(
     ("slug", "locations", "chargers"),
     [("small-urban-ac", 2, 6), ("highway-dc", 3, 6), ("mixed-depot", 1, 6), ("city-network", 50, 200)],

@@ -14,6 +14,7 @@ from storage import database, locations, tokens
 from storage.access import Caller
 from storage.locations import LocationPath
 from storage.tokens import Standing
+from workflows.permissions import writable_parties
 
 _TEXTS = {
     Allowed.ALLOWED: "Welcome, you can charge here.",
@@ -84,11 +85,10 @@ def _usable(caller: Caller, standing: Standing, references: LocationReferences) 
 
 def _pushed_location(caller: Caller, location_id: str) -> Location | None:
     """A location that the calling CPO pushed."""
-    for owner in caller.owners:
-        country_code, party_id = owner.split("/")
+    for party in writable_parties(caller):
         path = LocationPath(location_id)
         with database.connect() as connection:
-            document = locations.get(connection, caller.network_id, (country_code, party_id), path)
+            document = locations.get(connection, caller.network_id, party, path)
         if document is not None:
             return Location.model_validate_json(document.text)
     return None

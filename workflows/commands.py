@@ -29,6 +29,7 @@ from storage.connections import REGISTERED, PeerConnection
 from storage.instants import now_ms, parse
 from storage.locations import LocationPath
 from workflows import peer
+from workflows.permissions import addressed_scope
 
 _CAPABILITIES = {
     ReserveNow: KnownCapability.RESERVABLE,
@@ -115,7 +116,8 @@ def _candidates(location: Location, command: AtLocation) -> list[EVSE]:
 
 def _decide_stop(caller: Caller, session_id: str) -> Decision:
     with database.connect() as connection:
-        document = sessions.get(connection, caller.network_id, caller.party, session_id, caller.addressed())
+        scope = addressed_scope(caller)
+        document = sessions.get(connection, caller.network_id, caller.party, session_id, scope=scope)
     if document is None or Session.model_validate_json(document.text).status in sessions.FINAL:
         return Decision(CommandResponseType.UNKNOWN_SESSION, "no such running session of this peer")
     return Decision(CommandResponseType.NOT_SUPPORTED, "no charge point")

@@ -86,7 +86,7 @@ def credentials_of(network: Network, token: str) -> Credentials:
     return Credentials(
         token=token,
         url=versions_url(network.role),
-        business_details=BusinessDetails(name=network.name, website=network.website or None),
+        business_details=BusinessDetails(name=network.name),
         party_id=network.party_id,
         country_code=network.country_code,
     )

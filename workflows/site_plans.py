@@ -15,6 +15,8 @@ Body = dict[str, Any]
 
 _ENTRANCE_KM = 0.06
 _EDGES = (89.0, 179.9)  # degrees north and east; beyond them a step aside may leave the map
+_SUPPLIERS = ("Aurora Energy", "Clearwater Power", "Nordlys Energi", "Zephyr Energie")
+_PRODUCTS = ("100% Renewable", "Green Power", "Wind, Sun and Water")
 _SLUG = 200  # characters; a single sign may become several Latin letters
 
 
@@ -44,7 +46,7 @@ def furnished(of: str, location: Body, posts: list[Post], party: Party, kind: st
         "facilities": surroundings.facilities(around, dice),
         "opening_times": surroundings.opening_times(around),
         "charging_when_closed": around.hours is not None,
-        "energy_mix": _energy_mix(dice),
+        "energy_mix": {**_energy_mix(dice), **_supply(of)},
     }
     floor = dice.choice(around.floors) if around.floors else ""
     return _plan(of, location, posts, party, more, floor, around.restrictions)
@@ -93,6 +95,12 @@ def _operator(location: Body) -> Body:
     if name is None:
         return {}
     return {"name": name, "website": f"https://{identities.slug(name)[:63].rstrip('-')}.example.com"}
+
+
+def _supply(of: str) -> Body:
+    """Supplier and product, which some peers require; other draws do not depend on these dice."""
+    dice = random.Random(f"{of} supplier")  # noqa: S311  (scenery, and the same for the same seed)
+    return {"supplier_name": dice.choice(_SUPPLIERS), "energy_product_name": dice.choice(_PRODUCTS)}
 
 
 def _energy_mix(dice: random.Random) -> Body:

@@ -10,6 +10,7 @@ from settings import settings
 from storage import cdrs, database
 from storage.access import Caller
 from storage.objects import Document, Page, Party, Stored
+from workflows.permissions import addressed_scope, received_scope, require_own_party, require_readable
 
 # CPO interface
 
@@ -17,14 +18,14 @@ from storage.objects import Document, Page, Party, Stored
 def list_cdrs(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """Our CDRs; a peer sees those of its own drivers."""
     with database.connect() as connection:
-        return cdrs.page(connection, user.network_id, window(query), user.addressed())
+        return cdrs.page(connection, user.network_id, window(query), addressed_scope(user))
 
 
 def get_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
     """One of our CDRs."""
-    party = user.own(country_code, party_id)
+    party = require_own_party(user, country_code, party_id)
     with database.connect() as connection:
-        return found(cdrs.get(connection, user.network_id, party, cdr_id, user.addressed()))
+        return found(cdrs.get(connection, user.network_id, party, cdr_id, scope=addressed_scope(user)))
 
 
 def post_cdr(user: Caller, body: CDR) -> Written:
@@ -38,13 +39,14 @@ def post_cdr(user: Caller, body: CDR) -> Written:
 def list_received_cdrs(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers sent; a peer sees its own."""
     with database.connect() as connection:
-        return cdrs.page(connection, user.network_id, window(query), user.pushed())
+        return cdrs.page(connection, user.network_id, window(query), received_scope(user))
 
 
 def get_received_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Document:
     """A CDR as it is stored here."""
+    party = require_readable(user, country_code, party_id)
     with database.connect() as connection:
-        return found(cdrs.get(connection, user.network_id, user.readable(country_code, party_id), cdr_id))
+        return found(cdrs.get(connection, user.network_id, party, cdr_id))
 
 
 def post_received_cdr(user: Caller, body: CDR) -> Written:

@@ -11,6 +11,7 @@ from storage import database, locations
 from storage.access import Caller
 from storage.locations import LocationPath, Part
 from storage.objects import Document, Page, Party
+from workflows.permissions import received_scope, require_own_party, require_readable, require_writable
 
 PartPatch = LocationPatch | EVSEPatch | ConnectorPatch
 
@@ -48,7 +49,7 @@ def put_location(
     user: Caller, location_or_country: str, evse_or_party: str, connector_or_location: str, body: Location
 ) -> Written | Ignored:
     """The back office stores one of its locations."""
-    party = user.own(location_or_country, evse_or_party)
+    party = require_own_party(user, location_or_country, evse_or_party)
     _require_unambiguous(user, body.id, body)
     return _put(user, party, LocationPath(connector_or_location), body)
 
@@ -61,7 +62,7 @@ def patch_location(
     body: LocationPatch,
 ) -> Written | Ignored:
     """The back office changes one of its locations."""
-    party = user.own(location_or_country, evse_or_party)
+    party = require_own_party(user, location_or_country, evse_or_party)
     _require_unambiguous(user, body.id or connector_or_location, body)
     path = LocationPath(connector_or_location)
     with database.transaction() as transaction:
@@ -76,7 +77,7 @@ def patch_location(
 def list_received_locations(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers pushed; a peer sees its own."""
     with database.connect() as connection:
-        return locations.page(connection, user.network_id, window(query), user.pushed())
+        return locations.page(connection, user.network_id, window(query), received_scope(user))
 
 
 def get_received_location(
@@ -88,7 +89,10 @@ def get_received_location(
     connector_id: str | None = None,
 ) -> Document:
     """A location, an EVSE or a connector that a peer pushed."""
-    party, path = user.readable(country_code, party_id), LocationPath(location_id, evse_uid, connector_id)
+    party, path = (
+        require_readable(user, country_code, party_id),
+        LocationPath(location_id, evse_uid, connector_id),
+    )
     with database.connect() as connection:
         return found(locations.get(connection, user.network_id, party, path))
 
@@ -104,7 +108,7 @@ def put_received_location(
 ) -> Written | Ignored:
     """A peer pushes a location, or an EVSE or connector of one that is stored here."""
     path = LocationPath(location_id, evse_uid, connector_id)
-    return _put(user, user.owner(country_code, party_id), path, body)
+    return _put(user, require_writable(user, country_code, party_id), path, body)
 
 
 def patch_received_location(
@@ -117,7 +121,10 @@ def patch_received_location(
     connector_id: str | None = None,
 ) -> Written | Ignored:
     """A peer changes a location, an EVSE or a connector."""
-    party, path = user.owner(country_code, party_id), LocationPath(location_id, evse_uid, connector_id)
+    party, path = (
+        require_writable(user, country_code, party_id),
+        LocationPath(location_id, evse_uid, connector_id),
+    )
     with database.transaction() as transaction:
         return written(locations.update(transaction, user.network_id, party, path, change(body, path.key)))
 

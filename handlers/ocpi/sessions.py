@@ -11,6 +11,13 @@ from settings import settings
 from storage import database, sessions
 from storage.access import Caller
 from storage.objects import Document, Page
+from workflows.permissions import (
+    addressed_scope,
+    received_scope,
+    require_own_party,
+    require_readable,
+    require_writable,
+)
 
 # CPO interface
 
@@ -20,21 +27,22 @@ def list_sessions(user: Caller, **query: Unpack[PageQuery]) -> Page:
     if settings().sessions_require_date_from and query["date_from"] is None:
         raise errors.SchemaRefusal("date_from: Field required")  # Spec: 2.1.1 mod_sessions 2.1.1
     with database.connect() as connection:
-        return sessions.page(connection, user.network_id, window(query), user.addressed())
+        return sessions.page(connection, user.network_id, window(query), addressed_scope(user))
 
 
 def get_session(user: Caller, country_code: str, party_id: str, session_id: str) -> Document:
     """One of our sessions."""
-    party = user.own(country_code, party_id)
+    party = require_own_party(user, country_code, party_id)
+    scope = addressed_scope(user)
     with database.connect() as connection:
-        return found(sessions.get(connection, user.network_id, party, session_id, user.addressed()))
+        return found(sessions.get(connection, user.network_id, party, session_id, scope=scope))
 
 
 def put_session(
     user: Caller, country_code: str, party_id: str, session_id: str, body: Session
 ) -> Written | Ignored:
     """Our back office stores a session, or a peer pushes one."""
-    party = user.owner(country_code, party_id)
+    party = require_writable(user, country_code, party_id)
     require_same(session_id, body.id, "id")
     with database.transaction() as transaction:
         return written(sessions.put(transaction, user.network_id, party, body))
@@ -44,7 +52,7 @@ def patch_session(
     user: Caller, country_code: str, party_id: str, session_id: str, body: SessionPatch
 ) -> Written | Ignored:
     """Our back office, or a peer, changes a session."""
-    party = user.owner(country_code, party_id)
+    party = require_writable(user, country_code, party_id)
     with database.transaction() as transaction:
         return written(sessions.update(transaction, user.network_id, party, session_id, change(body)))
 
@@ -55,15 +63,14 @@ def patch_session(
 def list_received_sessions(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers pushed; a peer sees its own."""
     with database.connect() as connection:
-        return sessions.page(connection, user.network_id, window(query), user.pushed())
+        return sessions.page(connection, user.network_id, window(query), received_scope(user))
 
 
 def get_received_session(user: Caller, country_code: str, party_id: str, session_id: str) -> Document:
     """A session as it is stored here."""
+    party = require_readable(user, country_code, party_id)
     with database.connect() as connection:
-        return found(
-            sessions.get(connection, user.network_id, user.readable(country_code, party_id), session_id)
-        )
+        return found(sessions.get(connection, user.network_id, party, session_id))
 
 
 put_received_session, patch_received_session = put_session, patch_session

@@ -9,6 +9,7 @@ from handlers.dispatch.responses import Ignored, Written, found, written
 from storage import database, tariffs
 from storage.access import Caller
 from storage.objects import Document, Page
+from workflows.permissions import received_scope, require_own_party, require_readable, require_writable
 
 # CPO interface
 
@@ -21,15 +22,16 @@ def list_tariffs(user: Caller, **query: Unpack[PageQuery]) -> Page:
 
 def get_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
     """One of our tariffs."""
+    party = require_own_party(user, country_code, party_id)
     with database.connect() as connection:
-        return found(tariffs.get(connection, user.network_id, user.own(country_code, party_id), tariff_id))
+        return found(tariffs.get(connection, user.network_id, party, tariff_id))
 
 
 def put_tariff(
     user: Caller, country_code: str, party_id: str, tariff_id: str, body: Tariff
 ) -> Written | Ignored:
     """Our back office stores a tariff, or a peer pushes one."""
-    party = user.owner(country_code, party_id)
+    party = require_writable(user, country_code, party_id)
     require_same(tariff_id, body.id, "id")
     with database.transaction() as transaction:
         return written(tariffs.put(transaction, user.network_id, party, body))
@@ -37,8 +39,9 @@ def put_tariff(
 
 def delete_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
     """Our back office, or a peer, deletes a tariff."""
+    party = require_writable(user, country_code, party_id)
     with database.transaction() as transaction:
-        tariffs.delete(transaction, user.network_id, user.owner(country_code, party_id), tariff_id)
+        tariffs.delete(transaction, user.network_id, party, tariff_id)
 
 
 # eMSP interface
@@ -47,22 +50,21 @@ def delete_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str
 def list_received_tariffs(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers pushed; a peer sees its own."""
     with database.connect() as connection:
-        return tariffs.page(connection, user.network_id, window(query), user.pushed())
+        return tariffs.page(connection, user.network_id, window(query), received_scope(user))
 
 
 def get_received_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> Document:
     """A tariff as it is stored here."""
+    party = require_readable(user, country_code, party_id)
     with database.connect() as connection:
-        return found(
-            tariffs.get(connection, user.network_id, user.readable(country_code, party_id), tariff_id)
-        )
+        return found(tariffs.get(connection, user.network_id, party, tariff_id))
 
 
 def patch_received_tariff(
     user: Caller, country_code: str, party_id: str, tariff_id: str, body: TariffPatch
 ) -> Written | Ignored:
     """A peer changes a tariff."""
-    party = user.owner(country_code, party_id)
+    party = require_writable(user, country_code, party_id)
     with database.transaction() as transaction:
         return written(tariffs.update(transaction, user.network_id, party, tariff_id, change(body)))
 

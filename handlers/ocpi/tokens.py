@@ -10,6 +10,7 @@ from storage import database, tokens
 from storage.access import Caller
 from storage.objects import Document, Page
 from workflows import authorization
+from workflows.permissions import received_scope, require_own_party, require_readable, require_writable
 
 # CPO interface
 
@@ -17,14 +18,14 @@ from workflows import authorization
 def list_received_tokens(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """What peers pushed; a peer sees its own."""
     with database.connect() as connection:
-        return tokens.page(connection, user.network_id, window(query), user.pushed())
+        return tokens.page(connection, user.network_id, window(query), received_scope(user))
 
 
 def get_received_token(
     user: Caller, country_code: str, party_id: str, token_uid: str, type: TokenType | None
 ) -> Document:
     """A token that a peer pushed."""
-    party = user.readable(country_code, party_id)
+    party = require_readable(user, country_code, party_id)
     with database.connect() as connection:
         return found(tokens.get(connection, user.network_id, party, token_uid, type))
 
@@ -33,7 +34,7 @@ def put_token(
     user: Caller, country_code: str, party_id: str, token_uid: str, body: Token
 ) -> Written | Ignored:
     """Our back office stores a token, or a peer pushes one."""
-    party = user.owner(country_code, party_id)
+    party = require_writable(user, country_code, party_id)
     require_same(token_uid, body.uid, "uid")
     with database.transaction() as transaction:
         return written(tokens.put(transaction, user.network_id, party, body))
@@ -43,7 +44,7 @@ def patch_token(
     user: Caller, country_code: str, party_id: str, token_uid: str, body: TokenPatch, type: TokenType | None
 ) -> Written | Ignored:
     """Our back office, or a peer, changes a token."""
-    party = user.owner(country_code, party_id)
+    party = require_writable(user, country_code, party_id)
     with database.transaction() as transaction:
         return written(
             tokens.update(transaction, user.network_id, party, token_uid, type, change(body, "uid"))
@@ -66,7 +67,7 @@ def get_token(
     user: Caller, country_code: str, party_id: str, token_uid: str, type: TokenType | None
 ) -> Document:
     """One of our drivers' tokens."""
-    party = user.own(country_code, party_id)
+    party = require_own_party(user, country_code, party_id)
     with database.connect() as connection:
         return found(tokens.get(connection, user.network_id, party, token_uid, type))
 
@@ -98,5 +99,5 @@ def authorize_token_of_party(
     body: LocationReferences | None,
 ) -> AuthorizationInfo:
     """The same under the URL of the seed reference; the party must be ours."""
-    user.own(country_code, party_id)
+    require_own_party(user, country_code, party_id)
     return authorize_token(user, token_uid, type, token_type, body)

@@ -23,9 +23,5 @@ def erase(transaction: Transaction, network_id: int) -> None:
     networks.doom(transaction, network_id)
     for delete in _DELETES:
         transaction.execute(delete, {"k_network": network_id})
-    for job in jobs.of_network(transaction, network_id):
-        if job.failure == jobs.CANCELLED or jobs.end(transaction, job.id, jobs.FAILED, jobs.CANCELLED):
-            jobs.forget_items(transaction, job.id)
-        else:
-            jobs.forget(transaction, job.id)
+    jobs.end_network(transaction, network_id)
     networks.bury(transaction, network_id)

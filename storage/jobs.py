@@ -97,14 +97,12 @@ ITEMS = database.table(JobItem)
 _j, _i = JOBS.c, ITEMS.c
 _IS_UNFINISHED = _j.status.not_in(ENDED)
 _GET = sqlalchemy.select(Job).where(_j.id == bindparam("id"))
-_OWNED = _GET.where(_j.network_id == bindparam("network_id"), _j.kind == bindparam("kind"))
 _UNFINISHED = sqlalchemy.select(Job).where(_IS_UNFINISHED)
 _COUNT_UNFINISHED = (
     sqlalchemy.select(sqlalchemy.func.count())
     .select_from(JOBS)
     .where(_j.organization_id == bindparam("organization_id"), _j.status.in_([PENDING, PROVISIONING]))
 )
-_OF_NETWORK = sqlalchemy.select(Job).where(_j.network_id == bindparam("network_id"))
 _UPDATE = sqlalchemy.update(JOBS).where(_j.id == bindparam("k_id"), _IS_UNFINISHED)
 _ITEM = sqlalchemy.select(JobItem).where(
     _i.job_id == bindparam("job_id"), _i.position == bindparam("position")
@@ -121,8 +119,8 @@ _TALLY = (
     .group_by(_i.state)
 )
 _RESULTS = (
-    sqlalchemy.select(_i.position, _i.location_id, _i.name, _i.error)
-    .where(_i.job_id == bindparam("job_id"), _i.state == bindparam("state"))
+    sqlalchemy.select(_i.position, _i.state, _i.location_id, _i.name, _i.error)
+    .where(_i.job_id == bindparam("job_id"))
     .order_by(_i.position)
 )
 _RECORD = (
@@ -136,11 +134,16 @@ _RECORD = (
         request=None,
     )
 )
-_DELETE_ITEMS = sqlalchemy.delete(ITEMS).where(_i.job_id == bindparam("k_id"))
-_DELETE = sqlalchemy.delete(JOBS).where(_j.id == bindparam("k_id"))
-_CANCELLED_BEFORE = sqlalchemy.select(_j.id).where(
-    _j.updated_at < bindparam("before"), _j.status == FAILED, _j.error == orjson.dumps(CANCELLED).decode()
+_OF_NETWORK = _j.network_id == bindparam("k_network")
+_IS_CANCELLED = (_j.status == FAILED) & (_j.error == orjson.dumps(CANCELLED).decode())
+_END_NETWORK = (
+    sqlalchemy.delete(ITEMS).where(_i.job_id.in_(sqlalchemy.select(_j.id).where(_OF_NETWORK))),
+    sqlalchemy.update(JOBS)
+    .where(_OF_NETWORK, _IS_UNFINISHED)
+    .values(status=FAILED, error=orjson.dumps(CANCELLED).decode(), updated_at=bindparam("now")),
+    sqlalchemy.delete(JOBS).where(_OF_NETWORK, ~_IS_CANCELLED),
 )
+_PURGE = sqlalchemy.delete(JOBS).where(_IS_CANCELLED, _j.updated_at < bindparam("before"))
 
 
 def create(
@@ -181,13 +184,8 @@ def get(connection: Connection, job_id: str) -> Job | None:
 
 def of(connection: Connection, network_id: int, job_id: str, kind: str) -> Job | None:
     """The job of *kind* with this id if it is the network's, else None."""
-    found = database.rows(connection, _OWNED, {"id": job_id, "network_id": network_id, "kind": kind})
-    return found[0] if found else None
-
-
-def of_network(connection: Connection, network_id: int) -> list[Job]:
-    """Every job of the network."""
-    return database.rows(connection, _OF_NETWORK, {"network_id": network_id})
+    job = get(connection, job_id)
+    return job if job is not None and (job.network_id, job.kind) == (network_id, kind) else None
 
 
 def unfinished(connection: Connection) -> list[Job]:
@@ -206,16 +204,15 @@ def begin(transaction: Transaction, job_id: str) -> None:
     _update(transaction, job_id, status=PROVISIONING)
 
 
-def end(transaction: Transaction, job_id: str, status: str, error: Detail | None = None) -> bool:
-    """End the job as READY or FAILED; False if it had ended before."""
+def end(transaction: Transaction, job_id: str, status: str, error: Detail | None = None) -> None:
+    """End the job as READY or FAILED, unless it has ended."""
     provisioned_at = instants.now_ms() if status == READY else None
     text = None if error is None else orjson.dumps(error).decode()
-    return _update(transaction, job_id, status=status, error=text, provisioned_at=provisioned_at)
+    _update(transaction, job_id, status=status, error=text, provisioned_at=provisioned_at)
 
 
-def _update(transaction: Transaction, job_id: str, **values: Any) -> bool:
-    statement = _UPDATE.values(**values, updated_at=instants.now_ms())
-    return transaction.execute(statement, {"k_id": job_id}).rowcount > 0
+def _update(transaction: Transaction, job_id: str, **values: Any) -> None:
+    transaction.execute(_UPDATE.values(**values, updated_at=instants.now_ms()), {"k_id": job_id})
 
 
 def item(connection: Connection, job_id: str, position: int) -> JobItem | None:
@@ -246,17 +243,16 @@ def tally(connection: Connection, job_id: str) -> dict[int, int]:
 
 def results(connection: Connection, job_id: str) -> Detail:
     """The results of a bulk job, in the order of the request."""
+    rows = connection.execute(_RESULTS, {"job_id": job_id}).all()
     created = [
-        {"index": position, "id": location_id, "name": name}
-        for position, location_id, name, _ in connection.execute(
-            _RESULTS, {"job_id": job_id, "state": CREATED}
-        ).all()
+        {"index": row.position, "id": row.location_id, "name": row.name}
+        for row in rows
+        if row.state == CREATED
     ]
     failed = [
-        {"index": position, **({"name": name} if name else {}), "error": orjson.loads(error)}
-        for position, _, name, error in connection.execute(
-            _RESULTS, {"job_id": job_id, "state": REFUSED}
-        ).all()
+        {"index": row.position, **({"name": row.name} if row.name else {}), "error": orjson.loads(row.error)}
+        for row in rows
+        if row.state == REFUSED
     ]
     return {
         "created_count": len(created),
@@ -266,17 +262,12 @@ def results(connection: Connection, job_id: str) -> Detail:
     }
 
 
-def forget(transaction: Transaction, job_id: str) -> None:
-    """Delete the job and its items."""
-    forget_items(transaction, job_id)
-    transaction.execute(_DELETE, {"k_id": job_id})
+def end_network(transaction: Transaction, network_id: int) -> None:
+    """Cancel the unfinished jobs of a network that ends, and delete the others and all items."""
+    for statement in _END_NETWORK:
+        transaction.execute(statement, {"k_network": network_id, "now": instants.now_ms()})
 
 
-def forget_items(transaction: Transaction, job_id: str) -> None:
-    """Delete the job's items and keep the job."""
-    transaction.execute(_DELETE_ITEMS, {"k_id": job_id})
-
-
-def cancelled_before(connection: Connection, milliseconds: int) -> list[str]:
-    """The jobs that ended with their network before this instant."""
-    return [row[0] for row in connection.execute(_CANCELLED_BEFORE, {"before": milliseconds}).all()]
+def purge(transaction: Transaction, before: int) -> None:
+    """Delete the jobs that were cancelled before this instant, in milliseconds."""
+    transaction.execute(_PURGE, {"before": before})

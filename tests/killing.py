@@ -222,7 +222,10 @@ class Pair:
     def __init__(self, database: str, place: Path) -> None:
         """Start them, one after the other: the first takes the first slot."""
         self.nodes = [Mortal(environment(database, str(place / f"node{n}"))) for n in range(2)]
-        self._by_slot = {f"slot{n}": node.start() for n, node in enumerate(self.nodes)}
+        for node in self.nodes:
+            node.start()
+        self._slots = [f"slot{n}" for n in range(len(self.nodes))]
+        self._last_killed = 0
 
     @property
     def first(self) -> Mortal:
@@ -232,13 +235,14 @@ class Pair:
     def kill_who_works(self, job: Job) -> tuple[Mortal, Mortal]:
         """Kill the one that works at the job; it, and the other.
 
-        One that was started again has the slot of none that lives, mostly its own of before.
+        One that was started again has its old slot, or a new one if the other was looking at the old one.
         """
         slot, _ = executor(self.first, job)
-        others = list(self._by_slot.values())
-        dead = self._by_slot.pop(slot, None) or next(node for node in self.nodes if node not in others)
-        dead.kill()
-        return dead, next(node for node in self.nodes if node is not dead)
+        if slot not in self._slots:
+            self._slots[self._last_killed] = slot
+        number = self._last_killed = self._slots.index(slot)
+        self.nodes[number].kill()
+        return self.nodes[number], self.nodes[1 - number]
 
     def goes_on(self, job: Job) -> float:
         """Wait until the other settles an item; how many seconds that took."""

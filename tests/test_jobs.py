@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import sqlalchemy
 from bulk import ENDED, Job, ordered, settled
@@ -17,7 +18,6 @@ from test_items import PLACE
 import errors
 from generated.ocpi_models import Location
 from storage import database, instants, jobs, locations, networks, sites
-from storage.objects import encode
 from workflows import engine, provisioning, templates
 
 ATTEMPTS = 101
@@ -82,10 +82,10 @@ def test_a_location_whose_id_the_network_has_is_refused_by_itself(gateway: Gatew
     network = at_once(networks.get, int(gateway.ready()["cpo_id"]))
     job_id, items = str(uuid.uuid4()), [{"item": {**PLACE, "name": name}, "prefix": None} for name in "AB"]
     plan = templates.plan_site(items[0]["item"], job_id, 0, network.name, network.party, None)
-    location = Location.model_validate_json(encode(sites.stamped(plan.document, instants.now())))
+    document = Location.model_validate_json(orjson.dumps(sites.stamped(plan.document, instants.now())))
 
     with database.transaction() as transaction:
-        locations.add(transaction, network.id, network.party, location, published=True)
+        locations.add(transaction, network.id, network.party, document, published=True)
         jobs.create(
             transaction, network.organization_id, network.id, jobs.SITES, items, jobs.PROVISIONING, job_id
         )
@@ -121,3 +121,20 @@ def test_a_step_is_repeated_while_the_database_fails(
 
     assert provisioning._run_step("job")
     assert [] == outcomes
+
+
+def test_a_cancelled_job_is_deleted_later_than_the_others_of_its_network(gateway: Gateway) -> None:
+    network = at_once(networks.get, int(gateway.ready()["cpo_id"]))
+    job_id, before = str(uuid.uuid4()), instants.now_ms()
+
+    with database.transaction() as transaction:
+        jobs.create(
+            transaction, network.organization_id, network.id, jobs.SITES, [None], jobs.PENDING, job_id
+        )
+        jobs.end_network(transaction, network.id)
+        jobs.purge(transaction, before)
+
+    assert None is at_once(jobs.get, network.job_id)
+    assert jobs.CANCELLED == at_once(jobs.get, job_id).failure
+    at_once(jobs.purge, instants.now_ms() + 1)
+    assert None is at_once(jobs.get, job_id)

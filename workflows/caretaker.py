@@ -90,9 +90,6 @@ class Caretaker(threading.Thread):
             idempotency.purge(transaction)
         with database.transaction() as transaction:
             ended_tokens.purge(transaction)
-        with database.connect() as connection:
-            cancelled = jobs.cancelled_before(connection, before)
-        for job_id in cancelled:
-            with database.transaction() as transaction:
-                jobs.forget(transaction, job_id)
+        with database.transaction() as transaction:
+            jobs.purge(transaction, before)
         engine.purge(before)

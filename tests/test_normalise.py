@@ -276,8 +276,8 @@ def test_a_tolerance_is_noted(schema: str, place: str, given_: Any, kind: str) -
     ("schema", "place", "given_", "message"),
     [
         ("RegularHours", "period_end", "00:01", "later than period_begin"),
-        ("ExceptionalPeriod", "period_end", "1999-01-01T00:00:00Z", "later than period_begin"),
-        ("StatusSchedule", "period_end", "1999-01-01T00:00:00Z", "later than period_begin"),
+        ("ExceptionalPeriod", "period_end", "1999-01-01T00:00:00Z", "not be before period_begin"),
+        ("StatusSchedule", "period_end", "1999-01-01T00:00:00Z", "not be before period_begin"),
         ("CDR", "stop_date_time", "1999-01-01T00:00:00Z", "not be before start_date_time"),
         ("Location", "country", "ZZ", "ZZ is not an ISO 3166-1 country"),
         ("Token", "last_updated", "9999-12-31T23:59:59-23:59", "is outside the years 1000 to 9999 in UTC"),
@@ -299,6 +299,15 @@ def test_a_period_has_a_length_but_a_cdr_may_have_none() -> None:
     assert noted("CDR", {**cdr, "stop_date_time": cdr["start_date_time"]})
     with pytest.raises(errors.RuleRefusal):
         noted("RegularHours", {**hours, "period_end": hours["period_begin"]})
+
+
+@pytest.mark.ocpi(47)
+def test_only_regular_hours_need_a_length() -> None:
+    """2.1.1 has that rule for them alone, and a production SDK sends equal instants elsewhere."""
+    at_once = {"period_begin": "2026-01-01T00:00:00Z", "period_end": "2026-01-01T00:00:00Z"}
+
+    assert at_once == normal("ExceptionalPeriod", at_once)
+    assert {**at_once, "status": "CHARGING"} == normal("StatusSchedule", {**at_once, "status": "CHARGING"})
 
 
 def test_periods_are_compared_as_instants_not_as_text() -> None:

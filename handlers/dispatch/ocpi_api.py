@@ -148,14 +148,9 @@ def _message(result: Any, deviations: Sequence[tuple[str, str]]) -> str:
     for label, kinds in _TOLD[:1] if isinstance(result, Ignored) else _TOLD:
         examples = list(dict.fromkeys(example for kind, example in deviations if kind in kinds))
         if examples:
-            names = ", ".join(_printable(example) for example in examples[:_MOST_EXAMPLES])
+            names = ", ".join(example[:_LONGEST_EXAMPLE] for example in examples[:_MOST_EXAMPLES])
             parts.append(f"{label}: {names}")
     return "; ".join(parts)
-
-
-def _printable(text: str) -> str:
-    """*text* as a message may carry it: it may come from the client."""
-    return "".join(character if character.isprintable() else "?" for character in text[:_LONGEST_EXAMPLE])
 
 
 def _paging_headers(page: Page, request: flask.Request) -> dict[str, str]:

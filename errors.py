@@ -12,8 +12,8 @@ Refusal
 │   ├── UnsupportedMedia      the body is not JSON by its own headers
 │   ├── TooMany               a quota is used up
 │   ├── Malformed             not JSON, or JSON that cannot be kept
-│   ├── SchemaRefusal         the contract's schema does not allow it
-│   ├── RuleRefusal           well formed, but a rule forbids it
+│   ├── SchemaViolation       the contract's schema does not allow it
+│   ├── RuleBroken            well formed, but a rule forbids it
 │   ├── NotEnough             not enough information
 │   └── UnknownLocation       a command names a location that does not exist here
 └── ServerError           the program or a peer is at fault
@@ -130,11 +130,11 @@ class _Invalid(ClientError):
         return [self.message.partition(": ")[0]]
 
 
-class SchemaRefusal(_Invalid):
+class SchemaViolation(_Invalid):
     """The contract's schema does not allow the request."""
 
 
-class RuleRefusal(_Invalid):
+class RuleBroken(_Invalid):
     """The request is well formed, but a rule forbids it."""
 
 

@@ -32,6 +32,7 @@ from openapi.field_types import (
     UnlistedName,
     Volt,
     Weekday,
+    WeeklyPeriod,
 )
 from pydantic import ConfigDict, Field
 from typing_extensions import TypeAliasType
@@ -298,7 +299,7 @@ class ExceptionalPeriod(Period):
         extra='allow',
     )
     period_begin: Annotated[DateTime, Field(description='When it begins, in UTC.')]
-    period_end: Annotated[DateTime, Field(description='When it ends, in UTC; later than the begin.')]
+    period_end: Annotated[DateTime, Field(description='When it ends, in UTC; not before the begin.')]
 
 
 class KnownFacility(StrEnum):
@@ -371,7 +372,7 @@ class StatusSchedule(Period):
     )
     period_begin: Annotated[DateTime, Field(description='When the state begins, in UTC.')]
     period_end: Annotated[
-        DateTime | None, Field(description='When it ends, in UTC, if that is known; later than the begin.')
+        DateTime | None, Field(description='When it ends, in UTC, if that is known; not before the begin.')
     ] = None
     status: Annotated[Status, Field(description='The state in that period.')]
 
@@ -958,7 +959,7 @@ class Image(Model):
     height: Annotated[Pixels | None, Field(description='Height of the full picture in pixels.')] = None
 
 
-class RegularHours(Period):
+class RegularHours(WeeklyPeriod):
     model_config = ConfigDict(
         extra='allow',
     )

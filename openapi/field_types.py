@@ -341,17 +341,31 @@ class UniqueConnectors(Model):
         return connectors
 
 
+class WeeklyPeriod(Model):
+    """`period_end` is later than `period_begin`; times of day. Spec: 2.1.1 mod_locations 4.19."""
+
+    if TYPE_CHECKING:
+        period_begin: str
+        period_end: str
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.period_end <= self.period_begin:
+            raise _broken_rule("period_end must be later than period_begin")
+        return self
+
+
 class Period(Model):
-    """`period_end`, if there is one, is later than `period_begin`; times of day or instants."""
+    """`period_end`, if there is one, is not before `period_begin`; instants."""
 
     if TYPE_CHECKING:
         period_begin: str
         period_end: str | None
 
     @model_validator(mode="after")
-    def _ends_after_it_begins(self) -> Self:
-        if self.period_end is not None and time_order(self.period_end) <= time_order(self.period_begin):
-            raise _broken_rule("period_end must be later than period_begin")
+    def _ends_no_earlier_than_it_begins(self) -> Self:
+        if self.period_end is not None and time_order(self.period_end) < time_order(self.period_begin):
+            raise _broken_rule("period_end must not be before period_begin")
         return self
 
 

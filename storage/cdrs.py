@@ -42,7 +42,7 @@ def post(transaction: Transaction, network_id: int, party: Party, cdr: CDR) -> t
     """Store a new CDR; the same one again changes nothing. Also the id under which it is stored.
 
     Raises:
-        errors.RuleRefusal: the id is taken by another CDR. Spec: 2.1.1 mod_cdrs 1.
+        errors.RuleBroken: the id is taken by another CDR. Spec: 2.1.1 mod_cdrs 1.
     """
     columns = {
         "id": cdr.id,
@@ -53,7 +53,7 @@ def post(transaction: Transaction, network_id: int, party: Party, cdr: CDR) -> t
         return Stored.CREATED, cdr.id
     stored = orjson.loads(_DOCUMENTS.lock(transaction, network_id, party, cdr.id.lower()).document)
     if {**stored, "id": cdr.id} != orjson.loads(cdr.json_text()):
-        raise errors.RuleRefusal(
+        raise errors.RuleBroken(
             f"id: a CDR {stored['id']} with other content is stored already; a CDR is immutable"
         )
     return Stored.UPDATED, stored["id"]

@@ -83,7 +83,7 @@ def result(transaction: Transaction, connection_id: int, uid: str, name: str, ou
 
     Raises:
         errors.NotFound: no such command was sent over this connection.
-        errors.RuleRefusal: another result is stored already.
+        errors.RuleBroken: another result is stored already.
     """
     key = {"k_connection": connection_id, "k_uid": uid}
     row = transaction.execute(_RESULT, key).first()
@@ -91,7 +91,7 @@ def result(transaction: Transaction, connection_id: int, uid: str, name: str, ou
         raise errors.NotFound(errors.NOTHING_HERE)
     transaction.execute(_SET_RESULT, {**key, "outcome": outcome, "now": instants.now_ms()})
     if row.result not in (None, outcome):
-        raise errors.RuleRefusal(f"result: {row.result} is stored already")
+        raise errors.RuleBroken(f"result: {row.result} is stored already")
 
 
 def name_of(connection: Connection, connection_id: int, uid: str) -> str | None:

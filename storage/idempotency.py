@@ -46,11 +46,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What the key's first request was and was answered."""
+    """Whether the key's first request was the same, and what was answered, as JSON text."""
 
     same: bool
     network_id: int
-    answer: dict[str, Any]
+    answer: str
 
 
 TABLE = database.table(IdempotencyRow)
@@ -85,18 +85,18 @@ def earlier(connection: Connection, use: Use) -> Earlier | None:
     row = connection.execute(_GET, {**_key(use), **_since()}).first()
     if row is None:
         return None
-    return Earlier(row[0] == use.fingerprint, row[1], orjson.loads(secrets.decrypt(row[2])))
+    return Earlier(row[0] == use.fingerprint, row[1], secrets.decrypt(row[2]))
 
 
-def keep(transaction: Transaction, use: Use, network_id: int, answer: dict[str, Any]) -> None:
-    """Store the answer, in the transaction whose effect it describes."""
+def keep(transaction: Transaction, use: Use, network_id: int, answer: str) -> None:
+    """Store the answer, which is JSON text, in the transaction whose effect it describes."""
     transaction.execute(_FORGET, _key(use))
     transaction.execute(
         _ADD,
         {
             **_key(use),
             "fingerprint": use.fingerprint,
-            "answer": secrets.encrypt(orjson.dumps(answer).decode()),
+            "answer": secrets.encrypt(answer),
             "network_id": network_id,
             "created_at": instants.now_ms(),
         },

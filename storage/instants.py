@@ -52,13 +52,13 @@ def parse(value: str) -> int:
     """Milliseconds since 1970 of any form that the contract accepts; finer digits are cut off.
 
     Raises:
-        errors.RuleRefusal: the day does not exist (30 February), or the offset leads out of the calendar.
+        errors.RuleBroken: the day does not exist (30 February), or the offset leads out of the calendar.
     """
     milliseconds = bound(value)
     try:
         _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
-        raise errors.RuleRefusal(f"{value} is not an instant that exists") from None
+        raise errors.RuleBroken(f"{value} is not an instant that exists") from None
     return milliseconds
 
 
@@ -66,12 +66,12 @@ def bound(value: str) -> int:
     """As `parse`, for the bound of a list, which may lie outside the calendar.
 
     Raises:
-        errors.RuleRefusal: the day does not exist.
+        errors.RuleBroken: the day does not exist.
     """
     try:
         moment = datetime.fromisoformat(_with_milliseconds(value.replace(" ", "+")))
     except ValueError:
-        raise errors.RuleRefusal(f"{value} is not an instant that exists") from None
+        raise errors.RuleBroken(f"{value} is not an instant that exists") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // _MILLISECOND
@@ -81,7 +81,7 @@ def canonical(value: str) -> str:
     """*value* in the one form that is stored and sent.
 
     Raises:
-        errors.RuleRefusal: as `parse`.
+        errors.RuleBroken: as `parse`.
     """
     if len(value) == 20 and value[19] == "Z" and value[8:10] < "29":  # noqa: PLR2004  (the common form)
         return value

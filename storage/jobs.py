@@ -13,6 +13,13 @@ import sqlalchemy
 from sqlalchemy import BigInteger, Index, bindparam
 from sqlmodel import Field, SQLModel
 
+from generated.gateway_models import (
+    LocationBulkCreated,
+    LocationBulkFailure,
+    LocationBulkResults,
+    ProvisioningErrorCode,
+    ProvisioningErrorDetail,
+)
 from storage import database, instants
 from storage.database import Connection, Transaction
 
@@ -29,10 +36,9 @@ SITES = "locations"
 OPEN, CREATED, REFUSED = 0, 1, 2
 """The states of an item."""
 
-Detail = dict[str, Any]
-"""A provisioning error: code, message, and where it helps param and retryable."""
-
-CANCELLED: Detail = {"code": "cancelled", "message": "The network was deleted.", "retryable": False}
+CANCELLED = ProvisioningErrorDetail(
+    code=ProvisioningErrorCode.cancelled, message="The network was deleted.", retryable=False
+)
 
 
 class Job(SQLModel, table=True):
@@ -63,9 +69,9 @@ class Job(SQLModel, table=True):
         return {PROVISIONING: "locations", READY: "done"}.get(self.status)
 
     @property
-    def failure(self) -> Detail | None:
+    def failure(self) -> ProvisioningErrorDetail | None:
         """Why it failed, or None."""
-        return None if self.error is None else orjson.loads(self.error)
+        return _error(self.error)
 
 
 class JobItem(SQLModel, table=True):
@@ -86,9 +92,18 @@ class JobItem(SQLModel, table=True):
         """Note that the item was created as *location_id*."""
         self.state, self.location_id, self.name = CREATED, location_id, name
 
-    def refused(self, name: str | None, error: Detail) -> None:
+    def refused(self, name: str | None, error: ProvisioningErrorDetail) -> None:
         """Note that the item cannot be created."""
-        self.state, self.name, self.error = REFUSED, name, orjson.dumps(error).decode()
+        self.state, self.name, self.error = REFUSED, name, error.json_text()
+
+    @property
+    def failure(self) -> ProvisioningErrorDetail | None:
+        """Why it cannot be created, or None."""
+        return _error(self.error)
+
+
+def _error(text: str | None) -> ProvisioningErrorDetail | None:
+    return None if text is None else ProvisioningErrorDetail.model_validate_json(text)
 
 
 JOBS = database.table(Job)
@@ -135,12 +150,12 @@ _RECORD = (
     )
 )
 _OF_NETWORK = _j.network_id == bindparam("k_network")
-_IS_CANCELLED = (_j.status == FAILED) & (_j.error == orjson.dumps(CANCELLED).decode())
+_IS_CANCELLED = (_j.status == FAILED) & (_j.error == CANCELLED.json_text())
 _END_NETWORK = (
     sqlalchemy.delete(ITEMS).where(_i.job_id.in_(sqlalchemy.select(_j.id).where(_OF_NETWORK))),
     sqlalchemy.update(JOBS)
     .where(_OF_NETWORK, _IS_UNFINISHED)
-    .values(status=FAILED, error=orjson.dumps(CANCELLED).decode(), updated_at=bindparam("now")),
+    .values(status=FAILED, error=CANCELLED.json_text(), updated_at=bindparam("now")),
     sqlalchemy.delete(JOBS).where(_OF_NETWORK, ~_IS_CANCELLED),
 )
 _PURGE = sqlalchemy.delete(JOBS).where(_IS_CANCELLED, _j.updated_at < bindparam("before"))
@@ -204,10 +219,12 @@ def begin(transaction: Transaction, job_id: str) -> None:
     _update(transaction, job_id, status=PROVISIONING)
 
 
-def end(transaction: Transaction, job_id: str, status: str, error: Detail | None = None) -> None:
+def end(
+    transaction: Transaction, job_id: str, status: str, error: ProvisioningErrorDetail | None = None
+) -> None:
     """End the job as READY or FAILED, unless it has ended."""
     provisioned_at = instants.now_ms() if status == READY else None
-    text = None if error is None else orjson.dumps(error).decode()
+    text = None if error is None else error.json_text()
     _update(transaction, job_id, status=status, error=text, provisioned_at=provisioned_at)
 
 
@@ -241,25 +258,26 @@ def tally(connection: Connection, job_id: str) -> dict[int, int]:
     return {OPEN: 0, CREATED: 0, REFUSED: 0, **dict(connection.execute(_TALLY, {"job_id": job_id}).all())}
 
 
-def results(connection: Connection, job_id: str) -> Detail:
+def results(connection: Connection, job_id: str) -> LocationBulkResults:
     """The results of a bulk job, in the order of the request."""
     rows = connection.execute(_RESULTS, {"job_id": job_id}).all()
     created = [
-        {"index": row.position, "id": row.location_id, "name": row.name}
+        LocationBulkCreated(index=row.position, id=row.location_id, name=row.name)
         for row in rows
         if row.state == CREATED
     ]
     failed = [
-        {"index": row.position, **({"name": row.name} if row.name else {}), "error": orjson.loads(row.error)}
+        LocationBulkFailure(
+            index=row.position,
+            name=row.name or None,
+            error=ProvisioningErrorDetail.model_validate_json(row.error),
+        )
         for row in rows
         if row.state == REFUSED
     ]
-    return {
-        "created_count": len(created),
-        "failed_count": len(failed),
-        "created": created,
-        "failed": failed,
-    }
+    return LocationBulkResults(
+        created_count=len(created), failed_count=len(failed), created=created, failed=failed
+    )
 
 
 def end_network(transaction: Transaction, network_id: int) -> None:

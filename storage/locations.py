@@ -221,10 +221,10 @@ def _with_child(parent: Body, name: str, key: str, child: Body) -> Body:
     """*parent* with *child* in place of the one with its key, and not older than the child.
 
     Raises:
-        errors.RuleRefusal: the parent would have more children than the contract allows.
+        errors.RuleBroken: the parent would have more children than the contract allows.
     """
     children = {each[key]: each for each in parent.get(name, ())} | {child[key]: child}
     if len(children) > _MOST[name]:
-        raise errors.RuleRefusal(f"{name}: would be {len(children)}; at most {_MOST[name]} are allowed")
+        raise errors.RuleBroken(f"{name}: would be {len(children)}; at most {_MOST[name]} are allowed")
     time = max(parent["last_updated"], child["last_updated"], key=time_order)
     return parent | {name: list(children.values()), "last_updated": time}

@@ -284,12 +284,12 @@ def _document_columns(new: OcpiObject, *, is_stamped: bool) -> dict[str, Any]:
     """The columns that change with the document. A stamped one is found by the real instant of the stamp.
 
     Raises:
-        errors.RuleRefusal: the document is longer than BODY_LIMIT.
+        errors.RuleBroken: the document is longer than BODY_LIMIT.
     """
     document = new.json_text()
     size, most = len(document.encode()), settings().body_limit
     if size > most:
-        raise errors.RuleRefusal(f"The object would have {size} bytes; at most {most} bytes are stored.")
+        raise errors.RuleBroken(f"The object would have {size} bytes; at most {most} bytes are stored.")
     stated = instants.parse(str(new.last_updated))
     updated = max(stated, instants.now_ms()) if is_stamped else stated
     return {

@@ -68,8 +68,9 @@ _collected: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("collected", de
 
 
 def note(kind: str, example: str) -> None:
-    """Remark on the request that is being served."""
-    _collected.set((*_collected.get(), (kind, example[:_LONGEST])))
+    """Remark on the request that is being served; *example* may come from a client, NUL included."""
+    printable = "".join(each if each.isprintable() else "?" for each in example[:_LONGEST])
+    _collected.set((*_collected.get(), (kind, printable)))
 
 
 def begin() -> None:

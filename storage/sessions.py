@@ -43,7 +43,7 @@ def put(transaction: Transaction, network_id: int, party: Party, session: Sessio
     """Store a session unless the stored one is newer.
 
     Raises:
-        errors.RuleRefusal: it would leave a final status. Spec: 2.1.1 mod_sessions 4.1.
+        errors.RuleBroken: it would leave a final status. Spec: 2.1.1 mod_sessions 4.1.
     """
     reader = tokens.issuer(transaction, network_id, session.auth_id)
     if _DOCUMENTS.add(transaction, network_id, party, session, {"id": session.id, "reader": reader}):
@@ -68,7 +68,7 @@ def update(
 
     Raises:
         errors.NotFound: there is no such session.
-        errors.RuleRefusal: it would leave a final status.
+        errors.RuleBroken: it would leave a final status.
     """
     locked = _DOCUMENTS.lock(transaction, network_id, party, session_id)
     old = Session.model_validate_json(locked.document)
@@ -88,12 +88,12 @@ def may_follow(old: Session, new: Session) -> bool:
     Conformance 142.
 
     Raises:
-        errors.RuleRefusal: it would leave a final status.
+        errors.RuleBroken: it would leave a final status.
     """
     if old.status not in FINAL:
         return True
     if time_order(new.last_updated) <= time_order(old.last_updated):
         return False
     if new.status != old.status:
-        raise errors.RuleRefusal(f"status: a session that is {old.status} stays {old.status}")
+        raise errors.RuleBroken(f"status: a session that is {old.status} stays {old.status}")
     return True

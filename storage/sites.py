@@ -10,20 +10,20 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import sqlalchemy
 from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam
 from sqlmodel import Field, SQLModel
 
 import errors
-from generated.ocpi_models import Location, Tariff
+from generated.ocpi_models import Location, Status, Tariff
 from storage import database, instants, locations, networks, tariffs
 from storage.database import Connection, Transaction
 from storage.locations import LocationRow
 from storage.networks import Network
-from storage.objects import Party, Sequence, encode
+from storage.objects import Party, Sequence
 
-Body = dict[str, Any]
+UNSTAMPED = "1970-01-01T00:00:00Z"
+"""`last_updated` of what is planned and not stored yet."""
 
 
 class SiteRow(SQLModel, table=True):
@@ -100,13 +100,13 @@ class ChargePointPlan(ChargePointFields):
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """A site to be: its OCPI document and tariffs, both without `last_updated`, and its charge points."""
+    """A site to be: its location and tariffs, which are stamped when they are stored; its charge points."""
 
     id: str
     slug: str
     public: bool
-    document: Body
-    tariffs: tuple[Body, ...]
+    document: Location
+    tariffs: tuple[Tariff, ...]
     charge_points: tuple[ChargePointPlan, ...]
 
 
@@ -132,7 +132,7 @@ class Site:
     """A site, as it is stored; instants in milliseconds. Without slug: the back office made it by OCPI."""
 
     id: str
-    document: Body
+    document: Location
     public: bool
     slug: str | None
     created_at: int | None
@@ -159,7 +159,7 @@ CHARGE_POINTS = database.table(ChargePointRow)
 ROUTING = database.table(RoutingRow)
 
 
-def _given(table: sqlalchemy.Table) -> Body:
+def _given(table: sqlalchemy.Table) -> dict[str, Any]:
     """Every column but the id, which the database gives."""
     return {column.name: bindparam(column.name) for column in table.c if column.name != "id"}
 
@@ -267,12 +267,11 @@ def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan)
     The transaction holds the network, and none of the site's names is taken.
     """
     now = instants.now()
-    location = _location(stamped(plan.document, now))
+    location = stamped(plan.document, now)
     if not locations.add(transaction, network_id, party, location, published=plan.public):
         return False
     for tariff in plan.tariffs:
-        tariff_model = Tariff.model_validate_json(encode({**tariff, "last_updated": now}))
-        tariffs.add(transaction, network_id, party, tariff_model)
+        tariffs.add(transaction, network_id, party, tariff.model_copy(update={"last_updated": now}))
     site = {"network_id": network_id, "location_id": plan.id, "slug": plan.slug, "deleted_at": None}
     transaction.execute(_ADD_SITE, {**site, "created_at": instants.now_ms()})
     for charge_point in plan.charge_points:
@@ -300,18 +299,18 @@ def _add_charge_point(
         transaction.execute(_ADD_ROUTING, plugs)
 
 
-def _location(body: Body) -> Location:
-    return Location.model_validate_json(encode(body))
-
-
-def stamped(document: Body, now: str) -> Body:
-    """A location with `last_updated` at every level."""
+def stamped(location: Location, now: str) -> Location:
+    """*location* with `last_updated` at every level."""
     evses = [
-        {**evse, "connectors": [{**connector, "last_updated": now} for connector in evse["connectors"]],
-         "last_updated": now}
-        for evse in document.get("evses", ())
-    ]  # fmt: skip
-    return {**document, **({"evses": evses} if evses else {}), "last_updated": now}
+        evse.model_copy(
+            update={
+                "connectors": [each.model_copy(update={"last_updated": now}) for each in evse.connectors],
+                "last_updated": now,
+            }
+        )
+        for evse in location.evses or ()
+    ]
+    return location.model_copy(update={"evses": evses or None, "last_updated": now})
 
 
 def page(connection: Connection, network: Network, offset: int, limit: int) -> tuple[list[Site], int]:
@@ -329,14 +328,22 @@ def get(connection: Connection, network: Network, location_id: str) -> Site | No
     return found[0] if found else None
 
 
-def _live(network: Network) -> Body:
+def _live(network: Network) -> dict[str, Any]:
     return {"network_id": network.id, "country_code": network.country_code, "party_id": network.party_id}
 
 
 def _sites(connection: Connection, network_id: int, rows: Many[Any]) -> list[Site]:
     equipped = _equipped(connection, network_id, [row[0] for row in rows])
     return [
-        Site(row[0], orjson.loads(row[1]), bool(row[2]), row[3], row[4], row[5], equipped.get(row[0], ()))
+        Site(
+            row[0],
+            Location.model_validate_json(row[1]),
+            bool(row[2]),
+            row[3],
+            row[4],
+            row[5],
+            equipped.get(row[0], ()),
+        )
         for row in rows
     ]
 
@@ -363,7 +370,7 @@ def revise(
     transaction: Transaction,
     network: Network,
     location_id: str,
-    change: Callable[[Body], Body],
+    change: Callable[[Location], Location],
     *,
     public: bool | None,
 ) -> None:
@@ -379,7 +386,7 @@ def revise(
         network.id,
         network.party,
         location_id,
-        lambda location: _location(_touched(change(orjson.loads(location.json_text())))),
+        lambda location: _touched(change(location)),
         published=public,
     )
 
@@ -399,14 +406,7 @@ def delete(transaction: Transaction, network: Network, location_id: str) -> None
         _DELETE_SITE[transaction.dialect.name],
         {**key, "slug": site.slug or location_id, "now": now, "deleted_at": now},
     )
-    locations.change(
-        transaction,
-        network.id,
-        network.party,
-        location_id,
-        lambda location: _location(_removed(orjson.loads(location.json_text()))),
-        published=None,
-    )
+    locations.change(transaction, network.id, network.party, location_id, _removed, published=None)
 
 
 def _held(transaction: Transaction, network: Network, location_id: str) -> Site:
@@ -421,15 +421,15 @@ def _held(transaction: Transaction, network: Network, location_id: str) -> Site:
     return site
 
 
-def _touched(document: Body) -> Body:
-    return {**document, "last_updated": instants.stamp(document["last_updated"])}
+def _touched(location: Location) -> Location:
+    return location.model_copy(update={"last_updated": instants.stamp(location.last_updated)})
 
 
-def _removed(document: Body) -> Body:
-    evses = document.get("evses", ())
-    now = instants.stamp(document["last_updated"], *(evse["last_updated"] for evse in evses))
-    removed = [{**evse, "status": "REMOVED", "last_updated": now} for evse in evses]
-    return {**document, **({"evses": removed} if removed else {}), "last_updated": now}
+def _removed(location: Location) -> Location:
+    evses = location.evses or []
+    now = instants.stamp(location.last_updated, *(evse.last_updated for evse in evses))
+    removed = [evse.model_copy(update={"status": Status.REMOVED, "last_updated": now}) for evse in evses]
+    return location.model_copy(update={"evses": removed or None, "last_updated": now})
 
 
 def topologies(connection: Connection, network_ids: list[int]) -> dict[int, Topology]:

@@ -134,7 +134,7 @@ def update(
 
     Raises:
         errors.NotFound: there is no such token.
-        errors.RuleRefusal: its type would change.
+        errors.RuleBroken: its type would change.
     """
     key = _resolve_type(_rows_by_type(transaction, network_id, party, uid), type_)
     locked = _DOCUMENTS.lock(transaction, network_id, party, uid, key)
@@ -143,7 +143,7 @@ def update(
     if new is None:
         return Stored.UNCHANGED
     if new.type != old.type:
-        raise errors.RuleRefusal(f"type: {old.type} is part of the token's key and cannot change")
+        raise errors.RuleBroken(f"type: {old.type} is part of the token's key and cannot change")
     columns = {} if new.auth_id == old.auth_id else _contract_columns(new)
     _DOCUMENTS.update(transaction, locked, new, is_stamped=change.is_stamped, **columns)
     return Stored.UPDATED

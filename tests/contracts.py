@@ -66,7 +66,7 @@ class Contract:
         """*value* in its canonical form.
 
         Raises:
-            errors.RuleRefusal: a rule of the contract refuses it.
+            errors.RuleBroken: a rule of the contract refuses it.
         """
         made = self.normal(name)(value)
         for absent in self._schemas[name].get("x-optional-on-input", ()):
@@ -83,11 +83,11 @@ class Contract:
         """Refuse what the strict schema *name* would not let us send.
 
         Raises:
-            errors.RuleRefusal: the message names the field.
+            errors.RuleBroken: the message names the field.
         """
         validator = self.strict(name)
         if not validator.is_valid(value):
-            raise errors.RuleRefusal(explain(validator, value))
+            raise errors.RuleBroken(explain(validator, value))
 
     def stem(self, schema: Schema) -> tuple[str, bool] | None:
         """The strict schema behind a request schema such as LocationIn, and whether it is partial."""

@@ -182,7 +182,7 @@ def _country(value: str) -> str:
     if len(value) == 3:
         return value
     if value not in ALPHA_3:
-        raise errors.RuleRefusal(f"country: {value} is not an ISO 3166-1 country")
+        raise errors.RuleBroken(f"country: {value} is not an ISO 3166-1 country")
     remarks.note(field_types.ALPHA_2, f"country {value} to {ALPHA_3[value]}")
     return ALPHA_3[value]
 
@@ -224,7 +224,7 @@ def _unique(key: str, name: str) -> Rule:
         seen = set()
         for item in items:
             if item[key] in seen:
-                raise errors.RuleRefusal(f"{name}: {key} {item[key]} stands there twice")
+                raise errors.RuleBroken(f"{name}: {key} {item[key]} stands there twice")
             seen.add(item[key])
 
     return rule
@@ -239,7 +239,7 @@ def _ordered(pair: list[str], _name: str, *, strictly: bool) -> Rule:
             return
         begin, end = _comparable(begin), _comparable(end)
         if end < begin or (strictly and end == begin):
-            raise errors.RuleRefusal(f"{second}: must be later than {first}")
+            raise errors.RuleBroken(f"{second}: must be later than {first}")
 
     return rule
 
@@ -252,6 +252,6 @@ def _comparable(value: str) -> Any:
 def _one_of(names: list[str], _name: str) -> Rule:
     def rule(made: dict[str, Any]) -> None:
         if not any(name in made for name in names):
-            raise errors.RuleRefusal(f"{names[0]}: one of {' and '.join(names)} must be given")
+            raise errors.RuleBroken(f"{names[0]}: one of {' and '.join(names)} must be given")
 
     return rule

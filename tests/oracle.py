@@ -60,7 +60,7 @@ def of_oracle(name: str, body: Any) -> Outcome:
                 value = OCPI.normal(name.removesuffix("Patch"), Known.PARTIAL)(copy.deepcopy(body))
             else:
                 value = OCPI.normalise(name, copy.deepcopy(body))
-        except errors.RuleRefusal:
+        except errors.RuleBroken:
             return Outcome(BROKEN_RULE)
     if name == "Tariff" and body.get("last_updated") is None:
         del value["last_updated"]  # stamped with the present instant

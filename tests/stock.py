@@ -114,7 +114,7 @@ def _refuse(_request: ConnexionRequest, refusal: errors.Refusal) -> ConnexionRes
 
 
 def _refuse_problem(request: ConnexionRequest, problem: ProblemException) -> ConnexionResponse:
-    kind = BY_STATUS.get(problem.status, errors.SchemaRefusal)
+    kind = BY_STATUS.get(problem.status, errors.SchemaViolation)
     return _refuse(request, kind(problem.detail or problem.title or ""))
 
 

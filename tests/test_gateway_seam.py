@@ -178,7 +178,7 @@ def test_an_answer_that_the_contract_does_not_promise_is_500(client: Client, sho
         (errors.TooMany("x", 30), 429, {"Retry-After": "30"}),
         (errors.Unavailable("x"), 503, {"Retry-After": "1"}),
         (errors.Unauthorized("x"), 401, {"WWW-Authenticate": "Bearer"}),
-        (errors.RuleRefusal("x"), 409, {}),
+        (errors.RuleBroken("x"), 409, {}),
         (errors.PeerUnusable("x"), 500, {}),
     ],
     ids=lambda value: type(value).__name__,
@@ -195,10 +195,10 @@ def test_a_refusal_is_told_as_detail(
 
 
 def test_a_schema_refusal_of_a_handler_has_the_form_of_the_seams(client: Client, shop: Shop) -> None:
-    shop.failure = errors.SchemaRefusal("ocpi_version: 2.1.1 is supported")
+    shop.failure = errors.SchemaViolation("ocpi_version: 2.1.1 is supported")
     assert [["body"]] == [p["loc"] for p in problems(client.get("/ocpi/cpos/1", headers=bearer()))]
 
-    shop.failure = errors.SchemaRefusal("x", [errors.Problem(("body", "city"), "No", "not_empty", "")])
+    shop.failure = errors.SchemaViolation("x", [errors.Problem(("body", "city"), "No", "not_empty", "")])
     assert [{"loc": ["body", "city"], "msg": "No", "type": "not_empty", "input": ""}] == problems(
         client.get("/ocpi/cpos/1", headers=bearer())
     )

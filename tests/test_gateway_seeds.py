@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from nodes import Client, Gateway, Network, at_once, outcome
+from plans import planned
 
 from storage import networks
 from workflows import templates
@@ -64,7 +65,7 @@ def test_what_peers_read_is_the_plan_byte_by_byte(gateway: Gateway, template: st
     found = templates.network_template(template, "cpo")
     assert found is not None
     plan = templates.plan_network(found, 7, overrides, ORDER["name_prefix"], "cpo", ("BE", "SED"))
-    sites = [plan.site(index) for index in range(plan.locations)]
+    sites = [planned(plan.site(index)) for index in range(plan.locations)]
     operator = gateway.operator(accepted)
 
     expected = b",".join(orjson.dumps(site.document) for site in sites)

@@ -16,7 +16,6 @@ from nodes import Gateway, at_once
 from test_items import PLACE
 
 import errors
-from generated.ocpi_models import Location
 from storage import database, instants, jobs, locations, networks, sites
 from workflows import engine, provisioning, templates
 
@@ -81,8 +80,9 @@ def test_a_location_whose_id_the_network_has_is_refused_by_itself(gateway: Gatew
     """Nothing but chance, or a back office that guesses it, gives two locations of a network one id."""
     network = at_once(networks.get, int(gateway.ready()["cpo_id"]))
     job_id, items = str(uuid.uuid4()), [{"item": {**PLACE, "name": name}, "prefix": None} for name in "AB"]
-    plan = templates.plan_site(items[0]["item"], job_id, 0, network.name, network.party, None)
-    document = Location.model_validate_json(orjson.dumps(sites.stamped(plan.document, instants.now())))
+    item = templates.item_from(orjson.dumps(items[0]["item"]))
+    plan = templates.plan_site(item, job_id, 0, network.name, network.party, None)
+    document = sites.stamped(plan.document, instants.now())
 
     with database.transaction() as transaction:
         locations.add(transaction, network.id, network.party, document, published=True)
@@ -92,13 +92,9 @@ def test_a_location_whose_id_the_network_has_is_refused_by_itself(gateway: Gatew
         provisioning.provision_now(transaction, job_id)
 
     results = at_once(jobs.results, job_id)
-    assert [1] == [created["index"] for created in results["created"]]
-    [failed] = results["failed"]
-    assert (0, "duplicate_identity", "id") == (
-        failed["index"],
-        failed["error"]["code"],
-        failed["error"]["param"],
-    )
+    assert [1] == [created.index for created in results.created]
+    [failed] = results.failed
+    assert (0, "duplicate_identity", "id") == (failed.index, failed.error.code, failed.error.param)
 
 
 @pytest.mark.parametrize(

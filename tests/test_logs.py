@@ -107,9 +107,9 @@ def test_a_refusal_says_in_the_log_why_and_which_fields_but_no_value(cpo: Networ
         told.append((access["refusal"], access["fields"]))
         assert response.status_code >= 400
 
-    assert ("SchemaRefusal", ["query.limit"]) == told[1]
+    assert ("SchemaViolation", ["query.limit"]) == told[1]
     assert ("Unauthorized", []) == told[2]
-    assert "SchemaRefusal" == told[0][0] == told[3][0] == told[4][0]
+    assert "SchemaViolation" == told[0][0] == told[3][0] == told[4][0]
     assert {"body.template", "body.seed"} <= set(told[4][1])
     assert ("NotFound", []) == told[5]
     assert 422 == refusal(gateway.post("/ocpi/cpos", {"seed": "x"}))[0]

@@ -276,8 +276,8 @@ def test_a_tolerance_is_noted(schema: str, place: str, given_: Any, kind: str) -
     ("schema", "place", "given_", "message"),
     [
         ("RegularHours", "period_end", "00:01", "later than period_begin"),
-        ("ExceptionalPeriod", "period_end", "1999-01-01T00:00:00Z", "later than period_begin"),
-        ("StatusSchedule", "period_end", "1999-01-01T00:00:00Z", "later than period_begin"),
+        ("ExceptionalPeriod", "period_end", "1999-01-01T00:00:00Z", "not be before period_begin"),
+        ("StatusSchedule", "period_end", "1999-01-01T00:00:00Z", "not be before period_begin"),
         ("CDR", "stop_date_time", "1999-01-01T00:00:00Z", "not be before start_date_time"),
         ("Location", "country", "ZZ", "ZZ is not an ISO 3166-1 country"),
         ("Token", "last_updated", "9999-12-31T23:59:59-23:59", "is outside the years 1000 to 9999 in UTC"),
@@ -288,7 +288,7 @@ def test_a_rule_refuses_what_the_schema_accepts(schema: str, place: str, given_:
     document = put_in(example(schema), place, given_)
 
     assert request_form(schema).is_valid(document)
-    with pytest.raises(errors.RuleRefusal, match=message):
+    with pytest.raises(errors.RuleBroken, match=message):
         noted(schema, document)
 
 
@@ -297,8 +297,17 @@ def test_a_period_has_a_length_but_a_cdr_may_have_none() -> None:
     hours, cdr = example("RegularHours"), example("CDR")
 
     assert noted("CDR", {**cdr, "stop_date_time": cdr["start_date_time"]})
-    with pytest.raises(errors.RuleRefusal):
+    with pytest.raises(errors.RuleBroken):
         noted("RegularHours", {**hours, "period_end": hours["period_begin"]})
+
+
+@pytest.mark.ocpi(47)
+def test_only_regular_hours_need_a_length() -> None:
+    """2.1.1 has that rule for them alone, and a production SDK sends equal instants elsewhere."""
+    at_once = {"period_begin": "2026-01-01T00:00:00Z", "period_end": "2026-01-01T00:00:00Z"}
+
+    assert at_once == normal("ExceptionalPeriod", at_once)
+    assert {**at_once, "status": "CHARGING"} == normal("StatusSchedule", {**at_once, "status": "CHARGING"})
 
 
 def test_periods_are_compared_as_instants_not_as_text() -> None:
@@ -313,7 +322,7 @@ def test_what_stands_in_a_list_twice_is_refused(place: str, key: str) -> None:
     location = example("Location")
     first, *_ = get_from(location, place)
 
-    with pytest.raises(errors.RuleRefusal, match=f"{key} {first[key]} occurs twice"):
+    with pytest.raises(errors.RuleBroken, match=f"{key} {first[key]} occurs twice"):
         noted("Location", put_in(location, place, [first, first]))
 
 
@@ -324,7 +333,7 @@ def test_hours_need_one_of_two() -> None:
     assert {"regular_hours": regular} == normal("Hours", {"regular_hours": regular})
     assert {"twentyfourseven": True} == normal("Hours", {"twentyfourseven": True, "regular_hours": None})
     for neither in ({}, {"twentyfourseven": None}, {"exceptional_closings": []}):
-        with pytest.raises(errors.RuleRefusal, match="regular_hours and twentyfourseven"):
+        with pytest.raises(errors.RuleBroken, match="regular_hours and twentyfourseven"):
             normal("Hours", neither)
 
 
@@ -366,7 +375,7 @@ def test_a_patch_keeps_null_because_it_clears_and_drops_it_below() -> None:
     ],
 )
 def test_a_refusal_names_the_field_and_not_the_whole_body(place: str, given_: Any, message: str) -> None:
-    with pytest.raises(errors.SchemaRefusal) as refused:
+    with pytest.raises(errors.SchemaViolation) as refused:
         noted("Location", put_in(example("Location"), place, given_))
 
     assert refused.value.message.startswith(message)
@@ -378,5 +387,5 @@ def test_a_refusal_of_what_is_missing_names_it() -> None:
     location = example("Location")
     del location["evses"][0]["connectors"][0]["format"]
 
-    with pytest.raises(errors.SchemaRefusal, match=r"^evses\.0\.connectors\.0\.format: Field required$"):
+    with pytest.raises(errors.SchemaViolation, match=r"^evses\.0\.connectors\.0\.format: Field required$"):
         noted("Location", location)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from generated.gateway_models import ProvisioningErrorCode, ProvisioningErrorDetail
 from storage import database, ended_tokens, erasure, idempotency, instants, jobs, networks
 from workflows import engine, orders
 
@@ -25,11 +26,11 @@ _KEPT_MS = 24 * 3600 * 1000
 _SETTLED_MS = 30_000
 """A job that changed lately is not looked for: its workflow may be about to end it."""
 
-_GIVEN_UP: jobs.Detail = {
-    "code": "unknown_error",
-    "message": "The job ended without a result; order it again.",
-    "retryable": True,
-}
+_GIVEN_UP = ProvisioningErrorDetail(
+    code=ProvisioningErrorCode.unknown_error,
+    message="The job ended without a result; order it again.",
+    retryable=True,
+)
 
 
 class Caretaker(threading.Thread):

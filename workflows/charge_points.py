@@ -1,29 +1,40 @@
 """Charge points to be: their rows, and the EVSEs and connectors that they are in OCPI."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from storage.sites import ChargePointPlan
+from generated.ocpi_models import (
+    EVSE,
+    Connector,
+    ConnectorFormat,
+    KnownCapability,
+    KnownConnectorType,
+    ParkingRestriction,
+    PowerType,
+    Status,
+)
+from storage.sites import UNSTAMPED, ChargePointPlan
 from workflows import catalog, identities, price_book
 from workflows.catalog import Model
 from workflows.identities import Party
 
-Body = dict[str, Any]
-
 _STANDARDS = {
-    catalog.TYPE_1: "IEC_62196_T1",
-    catalog.TYPE_2: "IEC_62196_T2",
-    catalog.CCS_2: "IEC_62196_T2_COMBO",
-    catalog.CHADEMO: "CHADEMO",
+    catalog.TYPE_1: KnownConnectorType.IEC_62196_T1,
+    catalog.TYPE_2: KnownConnectorType.IEC_62196_T2,
+    catalog.CCS_2: KnownConnectorType.IEC_62196_T2_COMBO,
+    catalog.CHADEMO: KnownConnectorType.CHADEMO,
 }
 _THREE_PHASES_FROM = 11  # kW; below that cars and sockets in Europe charge on one phase
 _CHADEMO = (50.0, 400)  # kW and volt that the plug carries, whatever stands behind it
 _REFERENCE = 16
 
-_EVERY = ("REMOTE_START_STOP_CAPABLE", "RFID_READER", "RESERVABLE")
-_SMART = "CHARGING_PROFILE_CAPABLE"
-_TERMINAL = "CREDIT_CARD_PAYABLE"
-_SOCKET = "UNLOCK_CAPABLE"
+_EVERY = (
+    KnownCapability.REMOTE_START_STOP_CAPABLE,
+    KnownCapability.RFID_READER,
+    KnownCapability.RESERVABLE,
+)
+_SMART = KnownCapability.CHARGING_PROFILE_CAPABLE
+_TERMINAL = KnownCapability.CREDIT_CARD_PAYABLE
+_SOCKET = KnownCapability.UNLOCK_CAPABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,53 +73,54 @@ def nominal_kw(model: Model, connector_type: str) -> float:
 
 def evses(
     post: Post, plan: ChargePointPlan, country: str, floor: str = "", restrictions: tuple[str, ...] = ()
-) -> list[Body]:
-    """The EVSEs without `last_updated`, all available; *country* (alpha-2) decides the tariff.
+) -> list[EVSE]:
+    """The EVSEs, all available and not stamped yet; *country* (alpha-2) decides the tariff.
 
-    *floor* and *restrictions* are OCPI's `floor_level` and `parking_restrictions`; left out when empty.
+    *floor* and *restrictions* are OCPI's `floor_level` and `parking_restrictions`; absent when empty.
     """
-    connector = {"id": "1", **_connector(post)}
-    connector["tariff_id"] = price_book.tariff_id(connector["power_type"], post.kw, country)
-    reference = post.reference[:_REFERENCE]
     return [
-        {
-            "uid": evse.uid,
-            "evse_id": evse.evse_id,
-            "status": "AVAILABLE",
-            "capabilities": _capabilities(post),
-            "connectors": [dict(connector)],
-            **({"floor_level": floor} if floor else {}),
-            "physical_reference": reference,
-            **({"parking_restrictions": list(restrictions)} if restrictions else {}),
-        }
+        EVSE(
+            uid=evse.uid,
+            evse_id=evse.evse_id,
+            status=Status.AVAILABLE,
+            capabilities=list(_capabilities(post)),
+            connectors=[_connector(post, country)],
+            floor_level=floor or None,
+            physical_reference=post.reference[:_REFERENCE],
+            parking_restrictions=[ParkingRestriction(each) for each in restrictions] or None,
+            last_updated=UNSTAMPED,
+        )
         for evse in plan.evses
     ]
 
 
-def _connector(post: Post) -> Body:
+def _connector(post: Post, country: str) -> Connector:
     power_type, volts, phases = _electricity(post)
-    return {
-        "standard": _STANDARDS[post.connector_type],
-        "format": "CABLE" if catalog.sheet(post.model).tethered else "SOCKET",
-        "power_type": power_type,
-        "voltage": volts,
-        "amperage": round(post.kw * 1000 / (volts * phases)),
-    }
+    return Connector(
+        id="1",
+        standard=_STANDARDS[post.connector_type],
+        format=ConnectorFormat.CABLE if catalog.sheet(post.model).tethered else ConnectorFormat.SOCKET,
+        power_type=power_type,
+        voltage=volts,
+        amperage=round(post.kw * 1000 / (volts * phases)),
+        tariff_id=price_book.tariff_id(power_type, post.kw, country),
+        last_updated=UNSTAMPED,
+    )
 
 
-def _electricity(post: Post) -> tuple[str, int, int]:
+def _electricity(post: Post) -> tuple[PowerType, int, int]:
     """OCPI PowerType, volt (between line and neutral where there are three phases), phases."""
     volts = catalog.sheet(post.model).volts
     if post.connector_type == catalog.CHADEMO:
-        return "DC", _CHADEMO[1], 1
+        return PowerType.DC, _CHADEMO[1], 1
     if post.model.current_type == catalog.DC:
-        return "DC", volts, 1
+        return PowerType.DC, volts, 1
     if post.connector_type == catalog.TYPE_2 and post.kw >= _THREE_PHASES_FROM:
-        return "AC_3_PHASE", volts, 3
-    return "AC_1_PHASE", volts, 1
+        return PowerType.AC_3_PHASE, volts, 3
+    return PowerType.AC_1_PHASE, volts, 1
 
 
-def _capabilities(post: Post) -> list[str]:
+def _capabilities(post: Post) -> list[KnownCapability]:
     made, sheet = list(_EVERY), catalog.sheet(post.model)
     if catalog.OCPP_2_0_1 in sheet.ocpp_versions:
         made.append(_SMART)

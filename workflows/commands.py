@@ -59,13 +59,13 @@ def receive(caller: Caller, command: Command) -> Decision:
     """Check a command that reached us as CPO, keep it, and answer at once.
 
     Raises:
-        errors.RuleRefusal: the address policy refuses `response_url`.
+        errors.RuleBroken: the address policy refuses `response_url`.
         errors.UnknownLocation: the location is not known here (with `data.result` REJECTED).
     """
     try:
         peer.check(command.response_url)
     except errors.PeerUnusable as refusal:
-        raise errors.RuleRefusal(f"response_url: {refusal.message}") from None
+        raise errors.RuleBroken(f"response_url: {refusal.message}") from None
     location = None if isinstance(command, StopSession) else _location(caller, command.location_id)
     if isinstance(command, StopSession):
         decision = _decide_stop(caller, command.session_id)

@@ -4,18 +4,22 @@ import random
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from generated.ocpi_models import Token, TokenType, WhitelistType
+from storage.sites import UNSTAMPED
 from workflows.gallery import countries
 from workflows.identities import Party
 
-Body = dict[str, Any]
-
-RFID, OTHER = "RFID", "OTHER"
+RFID, OTHER = TokenType.RFID, TokenType.OTHER
 VALID, BLOCKED, EXPIRED, NO_CREDIT, RESTRICTED = "VALID", "BLOCKED", "EXPIRED", "NO_CREDIT", "RESTRICTED"
 
-_WHITELISTS = ("ALLOWED", "ALWAYS", "ALLOWED_OFFLINE", "NEVER")
-_ASK = "NEVER"  # what only the eMSP knows, a CPO must ask for
+_WHITELISTS = (
+    WhitelistType.ALLOWED,
+    WhitelistType.ALWAYS,
+    WhitelistType.ALLOWED_OFFLINE,
+    WhitelistType.NEVER,
+)
+_ASK = WhitelistType.NEVER  # what only the eMSP knows, a CPO must ask for
 
 # Who there is, in this order: token type, what is the matter with it, how many.
 _CROWD = (
@@ -32,13 +36,13 @@ _FLEET = 5  # each so many-eth driver has a company card
 
 @dataclass(frozen=True, slots=True)
 class TokenPlan:
-    """A token to be: a canonical Token without `last_updated`, and what OCPI has no field for.
+    """A token to be, not stamped yet, and what OCPI has no field for.
 
     `standing` is EXPIRED or NO_CREDIT, None for what `valid` says. `location_ids` are where alone it may be
     used, None for everywhere.
     """
 
-    body: Body
+    token: Token
     standing: str | None
     location_ids: list[str] | None
 
@@ -47,32 +51,25 @@ def tokens(dice: random.Random, party: Party, issuer: str) -> list[TokenPlan]:
     """The tokens of *party*; the first is a valid RFID card that works everywhere."""
     first = dice.randrange(10_000, 90_000) * 1000
     uids = _uids(dice)
-    made = []
+    plans = []
     for number, (kind, matter) in enumerate((k, m) for k, m, count in _CROWD for _ in range(count)):
-        body = _body(kind, matter, number, first + number * 7, party)
-        body["uid"] = next(uids) if kind == RFID else str(uuid.UUID(int=dice.getrandbits(128), version=4))
-        body["issuer"] = issuer if number % _FLEET else f"{issuer} Fleet"
-        body["language"] = _language(number, party)
+        contract = f"{first + number * 7:08d}"
+        sure = kind == RFID and matter in {VALID, BLOCKED}
+        token = Token(
+            uid=next(uids) if kind == RFID else str(uuid.UUID(int=dice.getrandbits(128), version=4)),
+            type=kind,
+            auth_id=f"{party[0]}-{party[1]}-C{contract}",
+            visual_number=f"{party[0]}{party[1]} {contract[:4]} {contract[4:]}",
+            issuer=issuer if number % _FLEET else f"{issuer} Fleet",
+            valid=matter not in {BLOCKED, EXPIRED},
+            whitelist=_WHITELISTS[number % len(_WHITELISTS)] if sure else _ASK,
+            language=_language(number, party),
+            last_updated=UNSTAMPED,
+        )
         standing = matter if matter in {EXPIRED, NO_CREDIT} else None
         places = list(_PLACES[number % len(_PLACES)]) if matter == RESTRICTED else None
-        made.append(TokenPlan({key: body[key] for key in _ORDER}, standing, places))
-    return made
-
-
-_ORDER = ("uid", "type", "auth_id", "visual_number", "issuer", "valid", "whitelist", "language")
-
-
-def _body(kind: str, matter: str, number: int, contract: int, party: Party) -> Body:
-    country_code, party_id = party
-    digits = f"{contract:08d}"
-    sure = kind == RFID and matter in {VALID, BLOCKED}
-    return {
-        "type": kind,
-        "auth_id": f"{country_code}-{party_id}-C{digits}",
-        "visual_number": f"{country_code}{party_id} {digits[:4]} {digits[4:]}",
-        "valid": matter not in {BLOCKED, EXPIRED},
-        "whitelist": _WHITELISTS[number % len(_WHITELISTS)] if sure else _ASK,
-    }
+        plans.append(TokenPlan(token, standing, places))
+    return plans
 
 
 def _uids(dice: random.Random) -> Iterator[str]:

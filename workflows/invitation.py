@@ -1,14 +1,14 @@
 """What a partner needs to register at a network, ready to paste. Source: gateway-api.md 4.3."""
 
 import shlex
-from typing import Any
 
 import orjson
 
+from generated.gateway_models import CpoRoamHelper, CredentialsPayload
 from settings import settings
 from storage import access
 from storage.networks import Network
-from workflows.exchange import VERSION, versions_url
+from workflows.exchange import VERSION, credentials_of
 
 _VARIABLES = {
     "token": ("MY_TOKEN", "a token of yours that this network presents to you"),
@@ -18,20 +18,15 @@ _VARIABLES = {
 }
 
 
-def helper(network: Network, token_a: str) -> dict[str, Any]:
+def helper(network: Network, token_a: str) -> CpoRoamHelper:
     """The network's own credentials, and a shell command that registers a partner with its own."""
     command = _register_command(network.role, token_a)
-    return {
-        "credentials_payload": {
-            "token": token_a,
-            "url": versions_url(network.role),
-            "business_details": {"name": network.name},
-            "party_id": network.party_id,
-            "country_code": network.country_code,
-        },
-        "curl_snippet": command,
-        "register_snippet": command,
-    }
+    credentials = credentials_of(network, token_a).json_text()
+    return CpoRoamHelper(
+        credentials_payload=CredentialsPayload.model_validate_json(credentials),
+        curl_snippet=command,
+        register_snippet=command,
+    )
 
 
 def _register_command(role: str, token_a: str) -> str:

@@ -7,25 +7,35 @@ already. What only a rule can tell is told here.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import orjson
 
+from generated.gateway_models import (
+    Coordinates,
+    Country,
+    LocationBulkCreateRequest,
+    LocationFromTemplateRequest,
+    LocationTemplateOverrides,
+    OcpiChargerTemplate,
+    OcpiCreateLocationRequest,
+    Timezone,
+)
 from storage.sites import SitePlan
 from workflows import catalog, charge_points, gallery, identities, site_plans
 from workflows.charge_points import Post
 from workflows.identities import Party
 from workflows.location_templates import LocationTemplate, location_template
 
-Body = dict[str, Any]
+Item = LocationFromTemplateRequest | OcpiCreateLocationRequest
 
 MOST_CHARGERS = 50
 """Charge points of one location. Design section 6, bulk size."""
 
-_MEMBERS = (
-    "name", "address", "city", "country", "coordinates", "timezone", "owner_name", "public", "parking_type",
-    "postal_code",
-)  # fmt: skip
+
+def item_from(text: bytes) -> Item:
+    """The item of a bulk request that *text* is, as a job keeps it."""
+    item: Item = LocationBulkCreateRequest.item_adapter().validate_json(text)
+    return item
 
 
 class ItemRefused(Exception):
@@ -38,15 +48,15 @@ class ItemRefused(Exception):
         self.param = param
 
 
-def unknown_template(items: Sequence[Body]) -> tuple[int, str] | None:
+def unknown_template(items: Sequence[Item]) -> tuple[int, str] | None:
     """The first item, by index, whose location template does not exist, and the slug it names."""
     for index, item in enumerate(items):
-        if "template" in item and location_template(item["template"]) is None:
-            return index, item["template"]
+        if isinstance(item, LocationFromTemplateRequest) and location_template(item.template) is None:
+            return index, item.template
     return None
 
 
-def automatic_prefixes(items: Sequence[Body]) -> list[str | None]:
+def automatic_prefixes(items: Sequence[Item]) -> list[str | None]:
     """`L01_`, `L02_`, ... for items that share a template and name no `identity_prefix`, else None."""
     shared = [_slug_without_prefix(item) for item in items]
     often = Counter(slug for slug in shared if slug is not None)
@@ -62,35 +72,37 @@ def automatic_prefixes(items: Sequence[Body]) -> list[str | None]:
 
 
 def plan_site(
-    item: Body, job_id: str, index: int, name_prefix: str, party: Party, prefix: str | None
+    item: Item, job_id: str, index: int, name_prefix: str, party: Party, prefix: str | None
 ) -> SitePlan:
     """The site that item *index* of job *job_id* asks for; *prefix* is its automatic one.
 
     Raises:
         ItemRefused: no such template, brand, model or plug; too many charge points; or identities that
-            are malformed or stand there twice.
+            are malformed or occur twice.
     """
     of = orjson.dumps([job_id, index]).decode()
-    if "template" not in item:
-        location = {name: item[name] for name in _MEMBERS if item.get(name) is not None}
-        location.setdefault("owner_name", name_prefix)
-        return site_plans.bare(of, location, _checked(_written_out(item), party), party)
-    template = location_template(item["template"])
+    if isinstance(item, OcpiCreateLocationRequest):
+        source = _owned(item, name_prefix)
+        return site_plans.bare(of, source, _checked(_written_out(item), party), party)
+    template = location_template(item.template)
     if template is None:
-        raise ItemRefused(
-            "template_not_found", f"There is no location template {item['template']}.", "template"
-        )
-    overrides = {k: v for k, v in (item.get("overrides") or {}).items() if v is not None}
-    location = {"owner_name": name_prefix, **_merged(template, overrides)}
-    starts = overrides.get("identity_prefix") or (prefix or "") + _generated(job_id, index, name_prefix)
-    posts = _checked(_stamped(template, overrides.get("ocpp_version"), starts), party)
-    kind = overrides.get("parking_type", template.kind)
-    return site_plans.furnished(of, location, posts, party, kind)
+        raise ItemRefused("template_not_found", f"There is no location template {item.template}.", "template")
+    overrides = item.overrides or LocationTemplateOverrides()
+    source = _owned(_merged(template, overrides), name_prefix)
+    starts = overrides.identity_prefix or (prefix or "") + _generated(job_id, index, name_prefix)
+    posts = _checked(_stamped(template, overrides.ocpp_version, starts), party)
+    return site_plans.furnished(of, source, posts, party, overrides.parking_type or template.kind)
 
 
-def _slug_without_prefix(item: Body) -> str | None:
-    slug: str | None = item.get("template")
-    return None if (item.get("overrides") or {}).get("identity_prefix") else slug
+def _owned(source: OcpiCreateLocationRequest, name_prefix: str) -> OcpiCreateLocationRequest:
+    """*source* with an owner."""
+    return source.model_copy(update={"owner_name": source.owner_name or name_prefix})
+
+
+def _slug_without_prefix(item: Item) -> str | None:
+    if isinstance(item, OcpiCreateLocationRequest) or (item.overrides and item.overrides.identity_prefix):
+        return None
+    return item.template
 
 
 def _generated(job_id: str, index: int, name_prefix: str) -> str:
@@ -99,21 +111,24 @@ def _generated(job_id: str, index: int, name_prefix: str) -> str:
     return f"{identities.generated_prefix(name_prefix)}{job}{index:04d}-"
 
 
-def _merged(template: LocationTemplate, overrides: Body) -> Body:
+def _merged(template: LocationTemplate, overrides: LocationTemplateOverrides) -> OcpiCreateLocationRequest:
     """The template's location with the overrides, without what another city or country makes untrue."""
-    given = {name: overrides[name] for name in _MEMBERS if name in overrides}
-    made = {**template.location, **given}
-    moved = gallery.find(made["city"], given.get("country")) if "city" in given else None
-    follows: Body = {}
-    if given.keys() & {"city", "country"}:
+    members = OcpiCreateLocationRequest.model_fields
+    changes = {name: value for name, value in overrides if name in members and value is not None}
+    location = template.location.model_copy(update=changes)
+    moved = gallery.find(location.city, overrides.country) if overrides.city is not None else None
+    follows: dict[str, object] = {}
+    if changes.keys() & {"city", "country"}:
         follows["postal_code"] = None
     if moved is not None:
-        centre = {"latitude": moved.latitude, "longitude": moved.longitude}
-        follows |= {"country": moved.country, "timezone": moved.zone, "coordinates": centre}
-    elif made["country"] != template.location["country"]:
+        follows |= {
+            "country": Country(moved.country),
+            "timezone": Timezone(moved.zone),
+            "coordinates": Coordinates(latitude=moved.latitude, longitude=moved.longitude),
+        }
+    elif location.country != template.location.country:
         follows["timezone"] = None
-    made |= {name: value for name, value in follows.items() if name not in given}
-    return {name: value for name, value in made.items() if value is not None}
+    return location.model_copy(update={name: value for name, value in follows.items() if name not in changes})
 
 
 def _stamped(template: LocationTemplate, ocpp_version: str | None, starts: str) -> Iterator[Post]:
@@ -132,27 +147,27 @@ def _stamped(template: LocationTemplate, ocpp_version: str | None, starts: str) 
             )
 
 
-def _written_out(item: Body) -> Iterator[Post]:
+def _written_out(item: OcpiCreateLocationRequest) -> Iterator[Post]:
     """The charge points that the groups of an item name."""
-    for number, group in enumerate(item.get("charges") or ()):
-        asked, where = group["template"], f"charges.{number}: "
-        model, plug = _model(asked, where), asked["connector_type"]
-        _check_version(asked["ocpp_version"], where)
-        for charger_id in group["charger_ids"]:
+    for number, group in enumerate(item.charges or ()):
+        wanted, where = group.template, f"charges.{number}: "
+        model, plug = _model(wanted, where), wanted.connector_type
+        _check_version(wanted.ocpp_version, where)
+        for charger_id in group.charger_ids:
             yield Post(
-                asked["identity_prefix"] + charger_id,
+                wanted.identity_prefix + charger_id,
                 model,
                 plug,
-                asked["ocpp_version"],
+                wanted.ocpp_version,
                 charge_points.nominal_kw(model, plug),
                 charger_id,
-                asked.get("template_name"),
-                asked["ws_url"],
+                wanted.template_name,
+                wanted.ws_url,
             )
 
 
-def _model(asked: Body, where: str) -> catalog.Model:
-    brand, slug, plug = asked["brand_slug"], asked["model_slug"], asked["connector_type"]
+def _model(wanted: OcpiChargerTemplate, where: str) -> catalog.Model:
+    brand, slug, plug = wanted.brand_slug, wanted.model_slug, wanted.connector_type
     if not catalog.models(brand):
         raise ItemRefused("unknown_catalog_model", f"{where}there is no brand {brand}", "brand_slug")
     model = catalog.model(brand, slug)

@@ -1,13 +1,22 @@
 """Location templates: single sites to be stamped by a bulk request. gateway-api.md 8.2."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from generated import gateway_models
+from generated.gateway_models import (
+    ConnectorType,
+    Coordinates,
+    Country,
+    CurrentType,
+    LocationTemplateChargerGroup,
+    OcpiCreateLocationRequest,
+    OcppVersion,
+    ParkingType,
+    Timezone,
+)
 from workflows import catalog
 from workflows.catalog import CCS_2, CHADEMO, OCPP_1_6, OCPP_2_0_1, TYPE_2
 from workflows.gallery import surroundings
-
-Body = dict[str, Any]
 
 _TYPES = {frozenset({"ac"}): "AC", frozenset({"dc"}): "DC", frozenset({"ac", "dc"}): "AC-DC"}
 
@@ -31,29 +40,29 @@ class ChargerGroup:
             raise LookupError(f"The catalog has no {self.brand_slug}/{self.model_slug}.")
         return found
 
-    def summary(self) -> Body:
+    def summary(self) -> LocationTemplateChargerGroup:
         """Its entry in the gallery."""
         names = {brand.slug: brand.name for brand in catalog.brands()}
-        return {
-            "brand_slug": self.brand_slug,
-            "brand_name": names[self.brand_slug],
-            "model_slug": self.model_slug,
-            "model_name": self.model.name,
-            "connector_type": self.connector_type,
-            "ocpp_version": self.ocpp_version,
-            "count": self.count,
-            "nominal_kw": self.kw,
-        }
+        return LocationTemplateChargerGroup(
+            brand_slug=self.brand_slug,
+            brand_name=names[self.brand_slug],
+            model_slug=self.model_slug,
+            model_name=self.model.name,
+            connector_type=ConnectorType(self.connector_type),
+            ocpp_version=OcppVersion(self.ocpp_version),
+            count=self.count,
+            nominal_kw=self.kw,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class LocationTemplate:
-    """A preset: `location` has the gateway's members, `kind` names what surrounds the site."""
+    """A preset; `kind` names what surrounds the site."""
 
     slug: str
     version: int
     description: str
-    location: Body
+    location: OcpiCreateLocationRequest
     kind: str
     groups: tuple[ChargerGroup, ...]
 
@@ -67,34 +76,43 @@ class LocationTemplate:
         """How many charge points it has."""
         return sum(group.count for group in self.groups)
 
-    def summary(self) -> Body:
+    def summary(self) -> gateway_models.LocationTemplate:
         """Its entry in the gallery."""
-        return {
-            "slug": self.slug,
-            "version": self.version,
-            "description": self.description,
-            "type": self.type,
-            **self.location,
-            "chargers": self.chargers,
-            "charger_groups": [group.summary() for group in self.groups],
-        }
+        location = self.location
+        return gateway_models.LocationTemplate(
+            slug=self.slug,
+            version=self.version,
+            name=location.name,
+            description=self.description,
+            type=CurrentType(self.type),
+            address=location.address,
+            city=location.city,
+            postal_code=location.postal_code,
+            country=location.country,
+            coordinates=location.coordinates,
+            timezone=location.timezone,
+            public=location.public,
+            parking_type=location.parking_type,
+            chargers=self.chargers,
+            charger_groups=[group.summary() for group in self.groups],
+        )
 
 
 def _location(
     name: str, address: str, city: str, postal_code: str, country: str, zone: str,
     latitude: float, longitude: float, parking_type: str,
-) -> Body:  # fmt: skip
-    return {
-        "name": name,
-        "address": address,
-        "city": city,
-        "postal_code": postal_code,
-        "country": country,
-        "coordinates": {"latitude": latitude, "longitude": longitude},
-        "timezone": zone,
-        "public": True,
-        "parking_type": parking_type,
-    }
+) -> OcpiCreateLocationRequest:  # fmt: skip
+    return OcpiCreateLocationRequest(
+        name=name,
+        address=address,
+        city=city,
+        postal_code=postal_code,
+        country=Country(country),
+        coordinates=Coordinates(latitude=latitude, longitude=longitude),
+        timezone=Timezone(zone),
+        public=True,
+        parking_type=ParkingType(parking_type),
+    )
 
 
 _ALL = (
@@ -170,12 +188,14 @@ def location_template(slug: str) -> LocationTemplate | None:
     return _BY_SLUG.get(slug)
 
 
-def location_templates(type: str | None = None, ocpp_version: str | None = None) -> list[Body]:  # noqa: A002  (the parameter's public name)
+def location_templates(
+    type_: CurrentType | None = None, ocpp_version: OcppVersion | None = None
+) -> list[gateway_models.LocationTemplate]:
     """The gallery's entries: of that type, with that OCPP version; one of several versions matches each."""
     return [
         template.summary()
         for template in _ALL
-        if type in {None, template.type} and _has(template, ocpp_version)
+        if type_ in {None, template.type} and _has(template, ocpp_version)
     ]
 
 

@@ -7,10 +7,20 @@ draws from dice of its own, so any of them can be made alone, in any order, as o
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
+from generated.gateway_models import (
+    BundleRole,
+    Coordinates,
+    Country,
+    OcpiCreateLocationRequest,
+    ParkingType,
+    TemplateSummary,
+    Timezone,
+)
+from generated.ocpi_models import Tariff
 from storage.sites import SitePlan
 from workflows import catalog, drivers, gallery, identities, site_plans
 from workflows.catalog import OCPP_1_6, OCPP_2_0_1
@@ -19,8 +29,6 @@ from workflows.drivers import TokenPlan
 from workflows.gallery import countries, place, surroundings
 from workflows.gallery.place import City, ServiceArea
 from workflows.identities import Party
-
-Body = dict[str, Any]
 
 CPO, EMSP = "cpo", "emsp"
 OVERRIDES = ("locations", "chargers_per_location")
@@ -62,16 +70,16 @@ class NetworkTemplate:
         """Charge points of the whole network."""
         return self.locations * self.chargers_per_location
 
-    def summary(self) -> Body:
+    def summary(self) -> TemplateSummary:
         """Its entry in the gallery."""
-        return {
-            "slug": self.slug,
-            "version": self.version,
-            "description": self.description,
-            "locations": self.locations,
-            "chargers": self.chargers,
-            "role": self.role,
-        }
+        return TemplateSummary(
+            slug=self.slug,
+            version=self.version,
+            description=self.description,
+            locations=self.locations,
+            chargers=self.chargers,
+            role=BundleRole(self.role),
+        )
 
 
 _STREET_AC = (
@@ -125,8 +133,8 @@ _TEMPLATES = (
 )  # fmt: skip
 
 
-def network_templates() -> list[Body]:
-    """The gallery: slug, version, description, locations, chargers and role of each template."""
+def network_templates() -> list[TemplateSummary]:
+    """The gallery."""
     return [template.summary() for template in _TEMPLATES]
 
 
@@ -160,17 +168,15 @@ class NetworkPlan:
         dice = _dice(of)
         kind = dice.choice(self.template.kinds)
         stop, visit = self._stop(index)
-        location = {
-            **(self._in_town(stop, visit, dice) if isinstance(stop, City) else _bays(stop, visit, dice)),
-            "owner_name": self.name_prefix,
-            "parking_type": surroundings.PARKING_LOT if kind == surroundings.DEPOT else kind,
-        }
+        location = self._in_town(stop, visit, dice) if isinstance(stop, City) else _bays(stop, visit, dice)
+        location.owner_name = self.name_prefix
+        location.parking_type = ParkingType(surroundings.PARKING_LOT if kind == surroundings.DEPOT else kind)
         return site_plans.furnished(of, location, self._posts(index, location, dice), self.party, kind)
 
-    def tariffs(self) -> tuple[Body, ...]:
+    def tariffs(self) -> tuple[Tariff, ...]:
         """Every tariff that a connector of the network points to, once."""
         sites = (self.site(index) for index in range(self.locations))
-        return tuple({tariff["id"]: tariff for site in sites for tariff in site.tariffs}.values())
+        return tuple({tariff.id: tariff for site in sites for tariff in site.tariffs}.values())
 
     def tokens(self) -> list[TokenPlan]:
         """The drivers of an eMSP network; none for a CPO."""
@@ -193,27 +199,27 @@ class NetworkPlan:
         route = sorted(shuffled, key=lambda stop: stop.country != self.party[0])
         return route[index % len(route)], index // len(route)
 
-    def _in_town(self, city: City, visit: int, dice: random.Random) -> Body:
+    def _in_town(self, city: City, visit: int, dice: random.Random) -> OcpiCreateLocationRequest:
         streets = _dice(self._of("streets", city.name)).sample(city.streets, len(city.streets))
         street = streets[visit % len(streets)]
         *centre, reach = city.dry
         latitude, longitude = place.scatter(dice, (centre[0], centre[1]), reach)
-        return {
-            "name": f"{city.name} {street.removeprefix('ul. ')}",
-            "address": countries.address(city.country, street, dice.randint(1, _HOUSES)),
-            "city": city.name,
-            "postal_code": place.postal_code(dice, dice.choice(city.postal_codes)),
-            "country": city.country,
-            "coordinates": {"latitude": latitude, "longitude": longitude},
-            "timezone": city.zone,
-        }
+        return OcpiCreateLocationRequest(
+            name=f"{city.name} {street.removeprefix('ul. ')}",
+            address=countries.address(city.country, street, dice.randint(1, _HOUSES)),
+            city=city.name,
+            postal_code=place.postal_code(dice, dice.choice(city.postal_codes)),
+            country=Country(city.country),
+            coordinates=Coordinates(latitude=latitude, longitude=longitude),
+            timezone=Timezone(city.zone),
+        )
 
-    def _posts(self, index: int, location: Body, dice: random.Random) -> list[Post]:
+    def _posts(self, index: int, location: OcpiCreateLocationRequest, dice: random.Random) -> list[Post]:
         """Its charge points, AC first; all AC ones of a site are of one model, all DC ones too."""
         count = self.chargers_per_location
         direct = self.template.direct(index, count)
         chosen = [dice.choice(pool) if pool else None for pool in (self.template.ac, self.template.dc)]
-        town = identities.slug(location["city"]).replace("-", "")[:3].upper()
+        town = identities.slug(location.city).replace("-", "")[:3].upper()
         start = f"{identities.generated_prefix(self.name_prefix)}{town}{index + 1:03d}"
         return [_post(f"{start}-{n:02d}", chosen[n > count - direct], str(n)) for n in range(1, count + 1)]
 
@@ -221,7 +227,7 @@ class NetworkPlan:
 def plan_network(
     template: NetworkTemplate,
     seed: int,
-    overrides: Mapping[str, Any] | None,
+    overrides: Mapping[str, int | None] | None,
     name_prefix: str,
     role: str,
     party: Party,
@@ -248,18 +254,18 @@ def _dice(of: str) -> random.Random:
     return random.Random(of)  # noqa: S311  (the same for the same seed is the whole point)
 
 
-def _bays(area: ServiceArea, visit: int, dice: random.Random) -> Body:
+def _bays(area: ServiceArea, visit: int, dice: random.Random) -> OcpiCreateLocationRequest:
     latitude, longitude = place.scatter(dice, (area.latitude, area.longitude), _BAYS_KM)
     again = f", {visit + 1}" if visit else ""
-    return {
-        "name": f"{area.name} ({area.motorway}){again}",
-        "address": f"{area.motorway}, {area.name}",
-        "city": area.city,
-        "postal_code": area.postal_code,
-        "country": area.country,
-        "coordinates": {"latitude": latitude, "longitude": longitude},
-        "timezone": area.zone,
-    }
+    return OcpiCreateLocationRequest(
+        name=f"{area.name} ({area.motorway}){again}",
+        address=f"{area.motorway}, {area.name}",
+        city=area.city,
+        postal_code=area.postal_code,
+        country=Country(area.country),
+        coordinates=Coordinates(latitude=latitude, longitude=longitude),
+        timezone=Timezone(area.zone),
+    )
 
 
 def _post(identity: str, choice: Choice | None, reference: str) -> Post:

@@ -7,6 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import errors
+from generated.gateway_models import (
+    CpoAcceptedResponse,
+    CpoCreateRequest,
+    CpoOverrides,
+    CpoPartyScope,
+    LocationBulkAcceptedResponse,
+    LocationBulkCreateRequest,
+    PartyRole,
+    ProvisioningStatus,
+)
+from openapi.field_types import Model
 from settings import settings
 from storage import access, database, ended_tokens, erasure, idempotency, instants, jobs, networks
 from storage.database import Transaction
@@ -19,9 +30,6 @@ from workflows import engine, provisioning, templates
 from workflows.exchange import versions_url
 from workflows.invitation import helper
 
-Body = dict[str, Any]
-
-_TTL_SECONDS = 3600
 _SEEDS = 2**31
 _RETRY_SECONDS = 60
 _SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -36,43 +44,48 @@ class Tokens:
     operator_token: str
 
 
-def create_network(user: Member, body: Body, key: str | None) -> Body:
+def create_network(user: Member, request: CpoCreateRequest, key: str | None) -> CpoAcceptedResponse:
     """Take the order for a network; the answer, with its tokens.
 
     Raises:
         errors.NotFound: no such template, or none for this role.
-        errors.Conflict: every party id of the country is taken; or the key was used with another body.
+        errors.Conflict: every party id of the country is taken; or the key was used with another request.
         errors.TooMany: the organization has as many networks or jobs as it may have.
     """
-    role = body.get("role", "cpo").upper()
-    template = templates.network_template(body["template"], role)
+    role = request.role.upper()
+    template = templates.network_template(request.template, role)
     if template is None:
-        raise errors.NotFound(f"template: there is no {role} template {body['template'][:64]}")
-    use = _use(user, CREATE_NETWORK, key, body)
+        raise errors.NotFound(f"template: there is no {role} template {request.template[:64]}")
+    use = _use(user, CREATE_NETWORK, key, request)
     with database.transaction() as transaction:
         networks.hold(transaction, user.organization_id)
         if use is not None and (earlier := _replayed(transaction, use)):
-            return earlier
+            return _without_ended_tokens(transaction, CpoAcceptedResponse.model_validate_json(earlier))
         _check_quotas(transaction, user.organization_id)
-        country = body["country_code"].upper()
-        party = country, free_party(transaction, user.organization_id, country, body["party_id"].upper())
-        given = {k: v for k, v in (body.get("overrides") or {}).items() if k in templates.OVERRIDES}
-        seed = body.get("seed")
+        country = request.country_code.upper()
+        party = country, free_party(transaction, user.organization_id, country, request.party_id.upper())
         blueprint = Blueprint(
             template.slug,
             template.version,
-            secrets.randbelow(_SEEDS) if seed is None else seed,
-            {name: value for name, value in given.items() if value is not None},
+            secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
+            _sizes(request.overrides),
         )
+        expiry = _expiry(request.ttl_seconds)
         network = establish(
-            transaction, user.organization_id, role, party, body["name_prefix"], blueprint, _expiry(body)
+            transaction, user.organization_id, role, party, request.name_prefix, blueprint, expiry
         )
         job_id = str(network.job_id)
         engine.enqueue(transaction, provisioning.WORKFLOW, job_id)
         answer = accepted(network, mint(transaction, network))
         if use is not None:
-            idempotency.keep(transaction, use, network.id, answer)
+            idempotency.keep(transaction, use, network.id, answer.json_text())
     return answer
+
+
+def _sizes(overrides: CpoOverrides | None) -> dict[str, int]:
+    """The sizes that differ from those of the template."""
+    sizes = {} if overrides is None else overrides.model_dump(exclude_none=True)
+    return {name: size for name, size in sizes.items() if name in templates.OVERRIDES}
 
 
 def establish(
@@ -109,43 +122,57 @@ def mint(transaction: Transaction, network: Network, chosen: Tokens = Tokens("",
     )
 
 
-def create_sites(user: Member, network: Network, body: Body, key: str | None) -> Body:
+def create_sites(
+    user: Member, network: Network, request: LocationBulkCreateRequest, key: str | None
+) -> LocationBulkAcceptedResponse:
     """Take the order for sites; the answer.
 
     Raises:
         errors.NotFound: an item names a template that does not exist; or the network is gone.
-        errors.Conflict: the key was used with another body.
+        errors.Conflict: the key was used with another request.
         errors.TooMany: the organization has as many jobs as it may have.
     """
-    items: list[Body] = body["locations"]
-    unknown = templates.unknown_template(items)
+    unknown = templates.unknown_template(request.locations)
     if unknown is not None:
         index, slug = unknown
         raise errors.NotFound(f"locations.{index}.template: there is no location template {slug[:64]}")
-    use = _use(user, f"{CREATE_SITES}/{network.id}", key, body)
+    use = _use(user, f"{CREATE_SITES}/{network.id}", key, request)
     with database.transaction() as transaction:
         networks.hold(transaction, user.organization_id)
         if use is not None and (earlier := _replayed(transaction, use)):
-            return earlier
+            return LocationBulkAcceptedResponse.model_validate_json(earlier)
         _check_jobs(transaction, user.organization_id)
         if not networks.lock(transaction, network.id):
             raise errors.NotFound(errors.NOTHING_HERE)
-        prefixes = templates.automatic_prefixes(items)
-        requests = [{"item": i, "prefix": p} for i, p in zip(items, prefixes, strict=True)]
         job_id = str(uuid.uuid4())
         jobs.create(
-            transaction, user.organization_id, network.id, jobs.SITES, requests, jobs.PROVISIONING, job_id
+            transaction,
+            user.organization_id,
+            network.id,
+            jobs.SITES,
+            _item_requests(request),
+            jobs.PROVISIONING,
+            job_id,
         )
         engine.enqueue(transaction, provisioning.WORKFLOW, job_id)
-        answer = {
-            "job_id": job_id,
-            "status": jobs.PROVISIONING,
-            "status_url": f"/ocpi/cpos/{network.id}/locations/jobs/{job_id}",
-            "workflow_run_id": job_id,
-        }
+        answer = LocationBulkAcceptedResponse(
+            job_id=job_id,
+            status=ProvisioningStatus.PROVISIONING,
+            status_url=f"/ocpi/cpos/{network.id}/locations/jobs/{job_id}",
+            workflow_run_id=job_id,
+        )
         if use is not None:
-            idempotency.keep(transaction, use, network.id, answer)
+            idempotency.keep(transaction, use, network.id, answer.json_text())
     return answer
+
+
+def _item_requests(request: LocationBulkCreateRequest) -> list[Any]:
+    """What the job keeps of each item."""
+    items = request.locations
+    return [
+        {"item": item.model_dump(mode="json", exclude_unset=True), "prefix": prefix}
+        for item, prefix in zip(items, templates.automatic_prefixes(items), strict=True)
+    ]
 
 
 def delete_network(organization_id: str, network_id: int) -> None:
@@ -191,28 +218,32 @@ def _alternatives(wanted: str) -> Iterator[str]:
     yield from (wanted[0] + middle + last for middle in _SIGNS for last in _SIGNS)
 
 
-def _use(user: Member, operation: str, key: str | None, body: Any) -> Use | None:
+def _use(user: Member, operation: str, key: str | None, request: Model) -> Use | None:
     if key is None:
         return None
+    body = request.model_dump(mode="json", exclude_unset=True)
     return Use(user.organization_id, operation, key, idempotency.fingerprint(body))
 
 
-def _replayed(transaction: Transaction, use: Use) -> Body | None:
-    """The answer that the key had the first time. Design section 6, Idempotency-Key.
+def _replayed(transaction: Transaction, use: Use) -> str | None:
+    """The answer that the key had the first time, as JSON text. Design section 6, Idempotency-Key.
 
     Raises:
-        errors.Conflict: the body was another one.
+        errors.Conflict: the request was another one.
     """
     earlier = idempotency.earlier(transaction, use)
     if earlier is None:
         return None
     if not earlier.same:
         raise errors.Conflict("Idempotency-Key: was used with another body; nothing was done.")
-    answer = earlier.answer
-    if not answer.get("token_a") or access.is_open(transaction, answer["token_a"]):
+    return earlier.answer
+
+
+def _without_ended_tokens(transaction: Transaction, answer: CpoAcceptedResponse) -> CpoAcceptedResponse:
+    """*answer* without its tokens, once Token A has been used."""
+    if not answer.token_a or access.is_open(transaction, answer.token_a):
         return answer
-    shown = {name: value for name, value in answer.items() if name not in ("operator_token", "roam_helper")}
-    return {**shown, "token_a": ""}
+    return answer.model_copy(update={"token_a": "", "operator_token": None, "roam_helper": None})
 
 
 def _check_quotas(transaction: Transaction, organization_id: str) -> None:
@@ -228,42 +259,36 @@ def _check_jobs(transaction: Transaction, organization_id: str) -> None:
         raise errors.TooMany(f"The organization has {most} jobs that are not finished.", _RETRY_SECONDS)
 
 
-def _expiry(body: Body) -> int | None:
-    """When the network ends, in milliseconds; null means never, absent an hour."""
-    seconds = body.get("ttl_seconds", _TTL_SECONDS)
-    return None if seconds is None else instants.now_ms() + seconds * 1000
+def _expiry(ttl_seconds: int | None) -> int | None:
+    """When the network ends, in milliseconds; None: never."""
+    return None if ttl_seconds is None else instants.now_ms() + ttl_seconds * 1000
 
 
-def accepted(network: Network, shown: Tokens) -> Body:
+def accepted(network: Network, tokens: Tokens) -> CpoAcceptedResponse:
     """The answer to the order of a network. gateway-api.md 4.2."""
     path = f"/ocpi/cpos/{network.id}"
-    ends = {} if network.expires_at is None else {"expires_at": second(network.expires_at)}
-    return {
-        "cpo_id": str(network.id),
-        "party": scope(network),
-        "name_prefix": network.name,
-        "template": network.template,
-        "template_version": network.template_version,
-        "token_a": shown.token_a,
-        "operator_token": shown.operator_token,
-        "ocpi_peer_url": versions_url(network.role),
-        "roam_helper": helper(network, shown.token_a),
-        "workflow_run_id": network.job_id,
-        "status": jobs.PENDING,
-        "status_url": f"{path}/status",
-        "destroy_url": path,
-        **ends,
-    }
+    return CpoAcceptedResponse(
+        cpo_id=str(network.id),
+        party=scope(network),
+        name_prefix=network.name,
+        template=network.template,
+        template_version=network.template_version,
+        token_a=tokens.token_a,
+        operator_token=tokens.operator_token,
+        ocpi_peer_url=versions_url(network.role),
+        roam_helper=helper(network, tokens.token_a),
+        workflow_run_id=network.job_id,
+        status=ProvisioningStatus.PENDING,
+        status_url=f"{path}/status",
+        destroy_url=path,
+        expires_at=None if network.expires_at is None else instants.authored(network.expires_at),
+    )
 
 
-def scope(network: Network) -> Body:
+def scope(network: Network) -> CpoPartyScope:
     """The party that the network occupies."""
-    return {"country_code": network.country_code, "party_id": network.party_id, "role": network.role}
-
-
-def second(milliseconds: int) -> str:
-    """An instant as the gateway writes it: to the second."""
-    return instants.authored(milliseconds)
+    role = PartyRole(network.role)
+    return CpoPartyScope(country_code=network.country_code, party_id=network.party_id, role=role)
 
 
 def network_of(user: Member, cpo_id: str) -> Network:

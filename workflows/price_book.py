@@ -4,11 +4,17 @@ A tariff follows from its id alone, so every site, made today or in a year, poin
 Prices are without VAT, in the currency of the tariff. Spec: 2.1.1 mod_tariffs.
 """
 
-from typing import Any
-
+from generated.ocpi_models import (
+    DisplayText,
+    KnownTariffDimensionType,
+    PowerType,
+    PriceComponent,
+    Tariff,
+    TariffElement,
+    TariffRestrictions,
+)
+from storage.sites import UNSTAMPED
 from workflows.gallery import countries
-
-Body = dict[str, Any]
 
 AC, DC, HPC = "AC", "DC", "HPC"
 """Alternating current; direct current; direct current of 150 kW and more at one connector."""
@@ -21,7 +27,7 @@ _CENTS, _WHOLE, _COARSE = (
 )  # decimals of a price; a currency at more than _COARSE to the euro has none
 _WHOLE_FROM = 50  # from here on a price list has no cents
 _STEP_WH, _STEP_SECONDS = 1, 60
-_BLOCKING = {"start_time": "07:00", "end_time": "22:00"}
+_BLOCKING_FROM, _BLOCKING_TO = "07:00", "22:00"
 
 # Prices in euro: a kWh, the start, an hour of standing there without charging.
 _EURO = {AC: (0.45, 0.0, 1.2), DC: (0.59, 0.5, 6.0), HPC: (0.69, 0.5, 12.0)}
@@ -36,58 +42,60 @@ _TO_THE_EURO = {
 }  # fmt: skip
 
 
-def tariff_id(power_type: str, kw: float, country: str) -> str:
-    """The id of the tariff at a connector: OCPI PowerType, rating in kW, alpha-2 country."""
-    kind = DC if power_type == "DC" else AC
+def tariff_id(power_type: PowerType, kw: float, country: str) -> str:
+    """The id of the tariff at a connector: rating in kW, alpha-2 country."""
+    kind = DC if power_type is PowerType.DC else AC
     return f"{HPC if kind == DC and kw >= _HIGH_POWER else kind}-{countries.currency(country)}"
 
 
-def tariff(tariff_id: str) -> Body:
-    """The canonical Tariff of that id, without `last_updated`."""
+def tariff(tariff_id: str) -> Tariff:
+    """The tariff of that id, not stamped yet."""
     kind, _, currency = tariff_id.partition("-")
     prices = tuple(_rounded(price * _TO_THE_EURO[currency]) for price in _EURO[kind])
     text, elements = _street(currency, *prices) if kind == AC else _fast(currency, *prices)
-    return {
-        "id": tariff_id,
-        "currency": currency,
-        "tariff_alt_text": [{"language": "en", "text": text}],
-        "elements": elements,
-    }
+    return Tariff(
+        id=tariff_id,
+        currency=currency,
+        tariff_alt_text=[DisplayText(language="en", text=text)],
+        elements=elements,
+        last_updated=UNSTAMPED,
+    )
 
 
 def _rounded(price: float) -> float:
     return round(price, 2) if price < _WHOLE_FROM else round(price)
 
 
-def _street(currency: str, energy: float, _start: float, blocking: float) -> tuple[str, list[Body]]:
+def _street(currency: str, energy: float, _start: float, blocking: float) -> tuple[str, list[TariffElement]]:
     """By the kWh; whoever stands there without charging pays by day and sleeps for free."""
     text = (
-        f"{currency} {_said(energy)} per kWh; from {_BLOCKING['start_time']} to {_BLOCKING['end_time']} "
+        f"{currency} {_said(energy)} per kWh; from {_BLOCKING_FROM} to {_BLOCKING_TO} "
         f"{currency} {_said(blocking)} per hour once charging has ended"
     )
     by_day = [_by_kwh(energy), _by_hour(blocking)]
+    hours = TariffRestrictions(start_time=_BLOCKING_FROM, end_time=_BLOCKING_TO)
     return text, [
-        {"price_components": by_day, "restrictions": dict(_BLOCKING)},
-        {"price_components": [_by_kwh(energy)]},
+        TariffElement(price_components=by_day, restrictions=hours),
+        TariffElement(price_components=[_by_kwh(energy)]),
     ]
 
 
-def _fast(currency: str, energy: float, start: float, blocking: float) -> tuple[str, list[Body]]:
+def _fast(currency: str, energy: float, start: float, blocking: float) -> tuple[str, list[TariffElement]]:
     text = (
         f"{currency} {_said(start)} to start and {_said(energy)} per kWh; "
         f"{currency} {_said(blocking)} per hour once charging has ended"
     )
-    flat = {"type": "FLAT", "price": start, "step_size": 1}
-    return text, [{"price_components": [flat, _by_kwh(energy), _by_hour(blocking)]}]
+    flat = PriceComponent(type=KnownTariffDimensionType.FLAT, price=start, step_size=1)
+    return text, [TariffElement(price_components=[flat, _by_kwh(energy), _by_hour(blocking)])]
 
 
 def _said(price: float) -> str:
     return f"{price:.2f}" if price < _WHOLE_FROM else f"{price}"
 
 
-def _by_kwh(price: float) -> Body:
-    return {"type": "ENERGY", "price": price, "step_size": _STEP_WH}
+def _by_kwh(price: float) -> PriceComponent:
+    return PriceComponent(type=KnownTariffDimensionType.ENERGY, price=price, step_size=_STEP_WH)
 
 
-def _by_hour(price: float) -> Body:
-    return {"type": "PARKING_TIME", "price": price, "step_size": _STEP_SECONDS}
+def _by_hour(price: float) -> PriceComponent:
+    return PriceComponent(type=KnownTariffDimensionType.PARKING_TIME, price=price, step_size=_STEP_SECONDS)

@@ -4,105 +4,116 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
+from generated.gateway_models import (
+    Coordinates,
+    Country,
+    LocationUpdateRequest,
+    OcpiCreateLocationRequest,
+    ParkingType,
+    Timezone,
+)
+from generated.ocpi_models import BusinessDetails, GeoLocation, Location, LocationType
+from storage.sites import UNSTAMPED
 from workflows.gallery import countries
-
-Body = dict[str, Any]
 
 NO_POSTAL_CODE = "-"
 """OCPI wants a postal code, the gateway does not."""
 
 _SIX = Decimal("0.000001")
-_UNKNOWN = "UNKNOWN"
 _TYPES = {
-    "ALONG_MOTORWAY": "OTHER",
-    "ON_DRIVEWAY": "OTHER",
-    "ON_STREET": "ON_STREET",
-    "PARKING_GARAGE": "PARKING_GARAGE",
-    "PARKING_LOT": "PARKING_LOT",
-    "UNDERGROUND_GARAGE": "UNDERGROUND_GARAGE",
+    ParkingType.ALONG_MOTORWAY: LocationType.OTHER,
+    ParkingType.ON_DRIVEWAY: LocationType.OTHER,
+    ParkingType.ON_STREET: LocationType.ON_STREET,
+    ParkingType.PARKING_GARAGE: LocationType.PARKING_GARAGE,
+    ParkingType.PARKING_LOT: LocationType.PARKING_LOT,
+    ParkingType.UNDERGROUND_GARAGE: LocationType.UNDERGROUND_GARAGE,
 }
-
-# The members of a Location in the order of the contract, in which every document is stored.
-_ORDER = (
-    "id", "type", "name", "address", "city", "postal_code", "country", "coordinates", "related_locations",
-    "evses", "directions", "operator", "suboperator", "owner", "facilities", "time_zone", "opening_times",
-    "charging_when_closed", "images", "energy_mix", "last_updated",
-)  # fmt: skip
 
 
 def degrees(value: float) -> str:
     """Degrees with exactly six decimals, half-even on the digits that were written."""
-    made = Decimal(repr(value)).quantize(_SIX, ROUND_HALF_EVEN)
-    return f"{abs(made) if made.is_zero() else made:f}"
+    rounded = Decimal(repr(value)).quantize(_SIX, ROUND_HALF_EVEN)
+    return f"{abs(rounded) if rounded.is_zero() else rounded:f}"
 
 
-def new_document(location_id: str, location: Body, **more: Any) -> Body:
-    """A canonical Location without `last_updated`; *more* are members that only OCPI has."""
-    empty = {"id": location_id, "type": _UNKNOWN, "postal_code": NO_POSTAL_CODE}
-    return update_document({**empty, **{k: v for k, v in more.items() if v}}, location)
+def new_location(location_id: str, source: OcpiCreateLocationRequest) -> Location:
+    """The OCPI location that *source* describes, without EVSEs and not stamped yet."""
+    location = Location(
+        id=location_id,
+        type=LocationType.UNKNOWN,
+        name=source.name,
+        address=source.address,
+        city=source.city,
+        postal_code=NO_POSTAL_CODE,
+        country=countries.alpha3(source.country),
+        coordinates=_geo_location(source.coordinates),
+        last_updated=UNSTAMPED,
+    )
+    return updated(location, source)
 
 
-def update_document(document: Body, change: Body) -> Body:
-    """*document* with the gateway's members in *change*; null clears what may be empty, else changes nothing.
-
-    Members that no document has (`public`) are passed over; *document* itself stays as it was.
-    """
-    made = dict(document)
-    for member, value in change.items():
-        if member in _MEMBERS:
-            _MEMBERS[member](made, value)
-    return {member: made[member] for member in _ORDER if member in made}
+def updated(location: Location, change: OcpiCreateLocationRequest | LocationUpdateRequest) -> Location:
+    """*location* with the members that *change* sets; null clears what may be empty, else changes nothing."""
+    changed = location.model_copy()
+    for member in type(change).model_fields:
+        if member in _MEMBERS and member in change.model_fields_set:
+            _MEMBERS[member](changed, getattr(change, member))
+    return changed
 
 
-def postal_code(document: Body) -> str | None:
+def postal_code(location: Location) -> str | None:
     """The postal code, if the location has one."""
-    code = document.get("postal_code", NO_POSTAL_CODE)
-    return None if code == NO_POSTAL_CODE else str(code)
+    return None if location.postal_code == NO_POSTAL_CODE else location.postal_code
 
 
-def _copied(member: str) -> Callable[[Body, Any], None]:
-    def write(made: Body, value: Any) -> None:
+def _geo_location(coordinates: Coordinates) -> GeoLocation:
+    return GeoLocation(latitude=degrees(coordinates.latitude), longitude=degrees(coordinates.longitude))
+
+
+def _text(member: str) -> Callable[[Location, Any], None]:
+    def write(location: Location, value: str | None) -> None:
         if value is not None:
-            made[member] = value
+            setattr(location, member, value)
 
     return write
 
 
-def _country(made: Body, value: str | None) -> None:
+def _country(location: Location, value: Country | None) -> None:
     if value is not None:
-        made["country"] = countries.alpha3(value)
+        location.country = countries.alpha3(value)
 
 
-def _coordinates(made: Body, value: Body | None) -> None:
+def _coordinates(location: Location, value: Coordinates | None) -> None:
     if value is not None:
-        made["coordinates"] = {axis: degrees(value[axis]) for axis in ("latitude", "longitude")}
+        location.coordinates = _geo_location(value)
 
 
-def _time_zone(made: Body, value: str | None) -> None:
-    made.pop("time_zone", None)
-    if value is not None:
-        made["time_zone"] = value
+def _time_zone(location: Location, value: Timezone | None) -> None:
+    location.time_zone = None if value is None else value.value
 
 
-def _operator(made: Body, value: str | None) -> None:
+def _operator(location: Location, value: str | None) -> None:
     """The name alone changes: web site and logo are the operator's own business."""
-    known = made.pop("operator", {})
-    if value is not None:
-        made["operator"] = {**known, "name": value}
+    if value is None:
+        location.operator = None
+    elif location.operator is None:
+        location.operator = BusinessDetails(name=value)
+    else:
+        location.operator = location.operator.model_copy(update={"name": value})
 
 
-def _type(made: Body, value: str | None) -> None:
-    made["type"] = _UNKNOWN if value is None else _TYPES[value]
+def _type(location: Location, value: ParkingType | None) -> None:
+    location.type = LocationType.UNKNOWN if value is None else _TYPES[value]
 
 
-def _postal_code(made: Body, value: str | None) -> None:
-    made["postal_code"] = value or NO_POSTAL_CODE
+def _postal_code(location: Location, value: str | None) -> None:
+    location.postal_code = value or NO_POSTAL_CODE
 
 
-_MEMBERS: dict[str, Callable[[Body, Any], None]] = {
-    "name": _copied("name"),
-    "address": _copied("address"),
-    "city": _copied("city"),
+_MEMBERS: dict[str, Callable[[Location, Any], None]] = {
+    "name": _text("name"),
+    "address": _text("address"),
+    "city": _text("city"),
     "country": _country,
     "coordinates": _coordinates,
     "timezone": _time_zone,
@@ -110,6 +121,3 @@ _MEMBERS: dict[str, Callable[[Body, Any], None]] = {
     "parking_type": _type,
     "postal_code": _postal_code,
 }
-
-CHANGEABLE = frozenset({*_MEMBERS, "public"})
-"""What a PATCH of the gateway may name; `public` is no member of the document."""

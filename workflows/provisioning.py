@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from dbos import DBOS
 
-from generated.ocpi_models import Token, TokenType
+from generated.gateway_models import ProvisioningErrorCode, ProvisioningErrorDetail
 from storage import database, failpoints, instants, jobs, networks, sites, tokens
 from storage.database import Transaction
 from storage.jobs import Job, JobItem
@@ -120,7 +120,7 @@ def _store_locations(
         elif sites.add(transaction, network.id, network.party, plan):
             failpoints.reach("provision.stored")
             taken |= sites.names(plan)
-            item.created(plan.id, str(plan.document.get("name", plan.id)))
+            item.created(plan.id, plan.document.name or plan.id)
         else:
             _refuse_duplicate(item, plan.id, "id")
     return handled
@@ -135,9 +135,8 @@ def _plan_location(job: Job, network: Network, item: JobItem) -> SitePlan:
     if job.kind == jobs.NETWORK:
         return plan_of(network).site(item.position)
     request = _request(item)
-    return templates.plan_site(
-        request["item"], job.id, item.position, network.name, network.party, request["prefix"]
-    )
+    wanted = templates.item_from(orjson.dumps(request["item"]))
+    return templates.plan_site(wanted, job.id, item.position, network.name, network.party, request["prefix"])
 
 
 def plan_of(network: Network) -> NetworkPlan:
@@ -162,16 +161,15 @@ def _store_tokens(transaction: Transaction, network: Network, items: list[JobIte
     """Store the tokens of an eMSP network: the one item of its job."""
     now = instants.now()
     for token in plan_of(network).tokens():
-        body = {**token.body, "last_updated": now}
-        document = Token.model_validate_json(orjson.dumps(body))
-        tokens.put(transaction, network.id, network.party, document, is_stamped=True)
+        stamped = token.token.model_copy(update={"last_updated": now})
+        tokens.put(transaction, network.id, network.party, stamped, is_stamped=True)
         if token.standing or token.location_ids is not None:
             tokens.set_standing(
                 transaction,
                 network.id,
                 network.party,
-                body["uid"],
-                TokenType(body["type"]),
+                stamped.uid,
+                stamped.type,
                 token.standing,
                 token.location_ids,
             )
@@ -185,8 +183,7 @@ def _end(transaction: Transaction, job: Job) -> None:
         jobs.end(transaction, job.id, jobs.READY)
         return
     first = jobs.item(transaction, job.id, 0)
-    error = orjson.loads(first.error) if first and first.error else {}
-    jobs.end(transaction, job.id, jobs.FAILED, {"code": "location_invalid", "retryable": False, **error})
+    jobs.end(transaction, job.id, jobs.FAILED, first.failure if first else None)
 
 
 def _refuse_duplicate(item: JobItem, name: str, param: str) -> None:
@@ -207,22 +204,21 @@ def _requested_name(item: JobItem) -> str | None:
     return None if name is None else str(name)[:_NAME_LENGTH]
 
 
-def _detail(refusal: ItemRefused) -> jobs.Detail:
-    param = {} if refusal.param is None else {"param": refusal.param}
-    return {
-        "code": refusal.code,
-        "message": refusal.message[:_MESSAGE_LENGTH],
-        **param,
-        "retryable": False,
-    }
+def _detail(refusal: ItemRefused) -> ProvisioningErrorDetail:
+    return ProvisioningErrorDetail(
+        code=ProvisioningErrorCode(refusal.code),
+        message=refusal.message[:_MESSAGE_LENGTH],
+        param=refusal.param,
+        retryable=False,
+    )
 
 
-def _failure(error: Exception) -> jobs.Detail:
+def _failure(error: Exception) -> ProvisioningErrorDetail:
+    code, message = ProvisioningErrorCode.unknown_error, f"{_error_name(error)}; it has been logged."
     if _error_name(error) in _TRANSIENT:
+        code = ProvisioningErrorCode.storage_unavailable
         message = "The database could not be reached for five minutes."
-        return {"code": "storage_unavailable", "message": message, "retryable": True}
-    message = f"{_error_name(error)}; it has been logged."
-    return {"code": "unknown_error", "message": message, "retryable": True}
+    return ProvisioningErrorDetail(code=code, message=message, retryable=True)
 
 
 def _error_name(error: Exception) -> str:

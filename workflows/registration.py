@@ -89,13 +89,13 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
     The old token lives until the new one is used, or as long as the setting says.
 
     Raises:
-        errors.RuleRefusal: the peer's country or party would change.
+        errors.RuleBroken: the peer's country or party would change.
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed.
         errors.TooMany: an exchange with this token or this peer is running, or too many exchanges are.
         errors.Unauthorized: the token, the connection or the network ended meanwhile.
     """
     if (body.country_code, body.party_id) != caller.peer:
-        raise errors.RuleRefusal("party_id: a PUT cannot change country_code or party_id; register anew")
+        raise errors.RuleBroken("party_id: a PUT cannot change country_code or party_id; register anew")
     failpoints.reach("put.asked")
     with _exclusive(caller.token):
         stored = _look_up(body)
@@ -222,7 +222,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
         errors.NotFound: the network ended.
     """
     if not TOKEN.fullmatch(token_a):
-        raise errors.RuleRefusal("token: 1 to 64 printable characters without a space are a token")
+        raise errors.RuleBroken("token: 1 to 64 printable characters without a space are a token")
     calls = Calls.begin(report)
     calls.check(url)
     endpoints = explore(calls, url, token_a)

@@ -30,8 +30,8 @@ def of(network: Network) -> str:
 
 def _line(site: Site) -> str:
     count = len(site.charge_points)
-    name = " ".join(str(site.document.get("name", site.id)).split())
-    return f"- {site.id} · {name} · {site.document['city']} ({count} charger{'' if count == 1 else 's'})"
+    name = " ".join((site.document.name or site.id).split())
+    return f"- {site.id} · {name} · {site.document.city} ({count} charger{'' if count == 1 else 's'})"
 
 
 def _token_a(network: Network) -> str:

@@ -6,7 +6,7 @@
 
 from workflows.drivers import TokenPlan
 from workflows.gallery.countries import alpha2, alpha3
-from workflows.items import ItemRefused, automatic_prefixes, plan_site, unknown_template
+from workflows.items import ItemRefused, automatic_prefixes, item_from, plan_site, unknown_template
 from workflows.location_templates import LocationTemplate, location_template, location_templates
 from workflows.network_templates import (
     OVERRIDES,
@@ -16,10 +16,9 @@ from workflows.network_templates import (
     network_templates,
     plan_network,
 )
-from workflows.projection import CHANGEABLE, postal_code, update_document
+from workflows.projection import postal_code, updated
 
 __all__ = [
-    "CHANGEABLE",
     "OVERRIDES",
     "ItemRefused",
     "LocationTemplate",
@@ -29,6 +28,7 @@ __all__ = [
     "alpha2",
     "alpha3",
     "automatic_prefixes",
+    "item_from",
     "location_template",
     "location_templates",
     "network_template",
@@ -37,5 +37,5 @@ __all__ = [
     "plan_site",
     "postal_code",
     "unknown_template",
-    "update_document",
+    "updated",
 ]

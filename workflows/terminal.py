@@ -142,11 +142,7 @@ def jobs_command(arguments: list[str]) -> None:
         "failed": str(tally[jobs.REFUSED]),
         "ordered at": instants.authored(job.created_at),
         "changed at": instants.authored(job.updated_at),
-        **(
-            {}
-            if job.failure is None
-            else {"error": f"{job.failure['code']}: {job.failure.get('message', '')}"}
-        ),
+        **({} if job.failure is None else {"error": f"{job.failure.code}: {job.failure.message}"}),
     }
     for name, value in shown.items():
         _say(f"{name:11} {value}")

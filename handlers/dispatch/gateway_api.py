@@ -29,7 +29,7 @@ _STATUSES: dict[type[errors.Refusal], int] = {
     errors.ClientError: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
-    errors.SchemaRefusal: _UNPROCESSABLE,
+    errors.SchemaViolation: _UNPROCESSABLE,
     errors.TooMany: 429,
     errors.ServerError: 500,
     errors.Unavailable: 503,
@@ -72,7 +72,7 @@ class GatewayApi(Api):
         """`detail`: a sentence, or the list of problems of a 422."""
         status = next(_STATUSES[kind] for kind in type(refusal).__mro__ if kind in _STATUSES)
         detail: Any = refusal.message[:_LONGEST_MESSAGE]
-        if isinstance(refusal, errors.SchemaRefusal | errors.RuleRefusal) and refusal.problems:
+        if isinstance(refusal, errors.SchemaViolation | errors.RuleBroken) and refusal.problems:
             status, detail = _UNPROCESSABLE, [_presented(problem) for problem in refusal.problems]
         elif status == _UNPROCESSABLE:
             detail = [_presented(Problem(("body",), detail, "value_error"))]

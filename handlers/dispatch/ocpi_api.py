@@ -40,8 +40,8 @@ _STATUSES: dict[type[errors.Refusal], tuple[int, int]] = {
     errors.TooMany: (429, 2000),
     errors.ClientError: (200, 2000),
     errors.Malformed: (400, 2001),
-    errors.SchemaRefusal: (400, 2001),
-    errors.RuleRefusal: (200, 2001),
+    errors.SchemaViolation: (400, 2001),
+    errors.RuleBroken: (200, 2001),
     errors.NotEnough: (200, 2002),
     errors.UnknownLocation: (200, 2003),
     errors.ServerError: (500, 3000),
@@ -105,7 +105,7 @@ class OcpiApi(Api):
     def refuse(self, refusal: errors.Refusal) -> flask.Response:
         """A refusal in the envelope."""
         status, code = next(_STATUSES[kind] for kind in type(refusal).__mro__ if kind in _STATUSES)
-        if isinstance(refusal, errors.SchemaRefusal):
+        if isinstance(refusal, errors.SchemaViolation):
             status = settings().schema_refusal_status
         body: dict[str, Any] = {
             "status_code": code,
@@ -148,14 +148,9 @@ def _message(result: Any, deviations: Sequence[tuple[str, str]]) -> str:
     for label, kinds in _TOLD[:1] if isinstance(result, Ignored) else _TOLD:
         examples = list(dict.fromkeys(example for kind, example in deviations if kind in kinds))
         if examples:
-            names = ", ".join(_printable(example) for example in examples[:_MOST_EXAMPLES])
+            names = ", ".join(example[:_LONGEST_EXAMPLE] for example in examples[:_MOST_EXAMPLES])
             parts.append(f"{label}: {names}")
     return "; ".join(parts)
-
-
-def _printable(text: str) -> str:
-    """*text* as a message may carry it: it may come from the client."""
-    return "".join(character if character.isprintable() else "?" for character in text[:_LONGEST_EXAMPLE])
 
 
 def _paging_headers(page: Page, request: flask.Request) -> dict[str, str]:

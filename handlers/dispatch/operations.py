@@ -121,8 +121,6 @@ class Operation:
         self.callers = _callers(raw)
         self.parameters = Parameters(api, self.id, resolved.parameters)
         self.body = Body(api, raw["requestBody"]) if "requestBody" in raw else None
-        annotation = inspect.signature(self.handler).parameters.get("body")
-        self.takes_json = annotation is not None and annotation.annotation == dict[str, Any]
         self.most_problems = validation.MOST
         if self.body is not None and self.body.is_bulk:
             self.most_problems *= validation.MOST
@@ -142,8 +140,6 @@ class Operation:
             arguments["body"] = self.body.read(flask.request.environ, problems)
         if problems:
             raise validation.refusal(problems, self.most_problems)
-        if self.takes_json and arguments["body"] is not None:
-            arguments["body"] = arguments["body"].model_dump(mode="json", exclude_unset=True)
         arguments["user"] = user
         for name in self.unused:
             del arguments[name]

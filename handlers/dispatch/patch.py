@@ -24,7 +24,7 @@ def change(patch: Model, key: str = "id", *, by_owner: bool = False) -> Change[A
     *by_owner*: the back office changes its own object, so parents of what changes are stamped too (96).
 
     Raises (from the change):
-        errors.RuleRefusal: *key* would change, or the result would be invalid.
+        errors.RuleBroken: *key* would change, or the result would be invalid.
     """
     changes = _changes(patch)
     stamps_parents = by_owner and bool(changes.get("evses"))
@@ -72,10 +72,10 @@ def require_same(in_url: str, in_body: str, name: str) -> None:
     """Refuse ids that differ. Spec: 2.1.1 transport_and_format, Errors.
 
     Raises:
-        errors.RuleRefusal: they do.
+        errors.RuleBroken: they do.
     """
     if in_url != in_body:
-        raise errors.RuleRefusal(f"{name}: {in_body} in the body, {in_url} in the URL")
+        raise errors.RuleBroken(f"{name}: {in_body} in the body, {in_url} in the URL")
 
 
 def _changes(patch: Model) -> Fields:

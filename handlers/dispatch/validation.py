@@ -110,7 +110,7 @@ def result_obeys_rules() -> Iterator[None]:
     """Refuse a request that would make a stored object invalid.
 
     Raises:
-        errors.RuleRefusal: a model raised a ValidationError inside.
+        errors.RuleBroken: a model raised a ValidationError inside.
     """
     try:
         yield
@@ -118,12 +118,12 @@ def result_obeys_rules() -> Iterator[None]:
         problems = [
             _problem(("body", *each["loc"]), each["type"], each["msg"], None) for each in _details(error)
         ]
-        raise errors.RuleRefusal(message(problems), problems[:MOST]) from None
+        raise errors.RuleBroken(message(problems), problems[:MOST]) from None
 
 
 def refusal(problems: list[Problem], most: int = MOST) -> errors.Refusal:
     """The refusal for *problems*, of which it keeps *most*; who only breaks rules has the right form."""
-    kind = errors.RuleRefusal if all(problem.kind == RULE for problem in problems) else errors.SchemaRefusal
+    kind = errors.RuleBroken if all(problem.kind == RULE for problem in problems) else errors.SchemaViolation
     return kind(message(problems), problems[:most])
 
 

@@ -1,34 +1,46 @@
 """The catalog of charge points. gateway-api.md 9.1."""
 
-from dataclasses import asdict
-from typing import Any
-
-import errors
+from generated.gateway_models import (
+    BrandListResponse,
+    BrandResponse,
+    ConnectorType,
+    ModelCurrentType,
+    ModelListResponse,
+    ModelResponse,
+)
+from handlers.dispatch.responses import found
 from workflows import catalog
 
-Body = dict[str, Any]
 
-
-def list_brands(page: int, limit: int) -> Body:
+def list_brands(page: int, limit: int) -> BrandListResponse:
     """The makers."""
-    return _page([asdict(brand) for brand in catalog.brands()], page, limit)
-
-
-def list_models(brand_slug: str, page: int, limit: int) -> Body:
-    """The models of a maker."""
-    if brand_slug not in {brand.slug for brand in catalog.brands()}:
-        raise errors.NotFound(errors.NOTHING_HERE)
-    return _page([asdict(model) for model in catalog.models(brand_slug)], page, limit)
-
-
-def get_model(brand_slug: str, model_slug: str) -> Body:
-    """One model."""
-    model = catalog.model(brand_slug, model_slug)
-    if model is None:
-        raise errors.NotFound(errors.NOTHING_HERE)
-    return asdict(model)
-
-
-def _page(entries: list[Body], page: int, limit: int) -> Body:
+    brands = [BrandResponse(id=each.id, slug=each.slug, name=each.name) for each in catalog.brands()]
     begin = (page - 1) * limit
-    return {"data": entries[begin : begin + limit], "total": len(entries), "page": page, "limit": limit}
+    return BrandListResponse(data=brands[begin : begin + limit], total=len(brands), page=page, limit=limit)
+
+
+def list_models(brand_slug: str, page: int, limit: int) -> ModelListResponse:
+    """The models of a maker."""
+    models = [_model(each) for each in catalog.models(brand_slug)]
+    found(models or None)  # every brand has models
+    begin = (page - 1) * limit
+    return ModelListResponse(data=models[begin : begin + limit], total=len(models), page=page, limit=limit)
+
+
+def get_model(brand_slug: str, model_slug: str) -> ModelResponse:
+    """One model."""
+    return _model(found(catalog.model(brand_slug, model_slug)))
+
+
+def _model(model: catalog.Model) -> ModelResponse:
+    return ModelResponse(
+        id=model.id,
+        slug=model.slug,
+        name=model.name,
+        brand_slug=model.brand_slug,
+        brand_id=model.brand_id,
+        connector_count=model.connector_count,
+        current_type=ModelCurrentType(model.current_type),
+        supported_kwh=list(model.supported_kwh),
+        connector_types=[ConnectorType(each) for each in model.connector_types],
+    )

@@ -1,36 +1,40 @@
 """Virtual networks: the order for one, its state, its end. gateway-api.md 3 to 6."""
 
-from typing import Any
-
-from handlers import shown
+from generated.gateway_models import (
+    CpoAcceptedResponse,
+    CpoCreateRequest,
+    CpoListResponse,
+    CpoReportResponse,
+    CpoResponse,
+    CpoStatusResponse,
+)
+from handlers.dispatch import presenters
 from storage import database, networks
 from storage.keys import Member
 from workflows import orders, report
 
-Body = dict[str, Any]
 
-
-def list_networks(user: Member, page: int, limit: int) -> Body:
+def list_networks(user: Member, page: int, limit: int) -> CpoListResponse:
     """The organization's networks, oldest first."""
     with database.connect() as connection:
         found, total = networks.page(connection, user.organization_id, (page - 1) * limit, limit)
-    return {"data": shown.networks(found), "total": total, "page": page, "limit": limit}
+    return CpoListResponse(data=presenters.networks(found), total=total, page=page, limit=limit)
 
 
-def create_network(user: Member, body: Body, idempotency_key: str | None = None) -> Body:
+def create_network(user: Member, body: CpoCreateRequest, idempotency_key: str | None) -> CpoAcceptedResponse:
     """A network, made durably; its tokens are in this answer only."""
     return orders.create_network(user, body, idempotency_key)
 
 
-def get_network(user: Member, cpo_id: str) -> Body:
+def get_network(user: Member, cpo_id: str) -> CpoResponse:
     """One network."""
-    return shown.networks([orders.network_of(user, cpo_id)])[0]
+    return presenters.networks([orders.network_of(user, cpo_id)])[0]
 
 
-def get_network_status(user: Member, cpo_id: str) -> Body:
+def get_network_status(user: Member, cpo_id: str) -> CpoStatusResponse:
     """How far the making of a network has come."""
     network = orders.network_of(user, cpo_id)
-    return shown.status(network, orders.job_of(network))
+    return presenters.status(network, orders.job_of(network))
 
 
 def delete_network(user: Member, cpo_id: str) -> None:
@@ -38,7 +42,7 @@ def delete_network(user: Member, cpo_id: str) -> None:
     orders.delete_network(user.organization_id, int(cpo_id))
 
 
-def get_network_report(user: Member, cpo_id: str) -> Body:
+def get_network_report(user: Member, cpo_id: str) -> CpoReportResponse:
     """One page about a network, for people."""
     network = orders.network_of(user, cpo_id)
-    return {"cpo_id": str(network.id), "markdown": report.of(network)}
+    return CpoReportResponse(cpo_id=str(network.id), markdown=report.of(network))

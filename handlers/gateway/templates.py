@@ -1,31 +1,28 @@
 """The galleries of networks and of locations. gateway-api.md 8."""
 
-from typing import Any
-
+from generated.gateway_models import (
+    CurrentType,
+    LocationTemplateListResponse,
+    OcppVersion,
+    TemplateListResponse,
+)
 from workflows import templates
 
-Body = dict[str, Any]
 
-
-def list_network_templates() -> Body:
+def list_network_templates() -> TemplateListResponse:
     """What a network can be made from."""
-    return _whole(templates.network_templates())
+    entries = templates.network_templates()
+    return TemplateListResponse(data=entries, total=len(entries))
 
 
-def list_network_templates_alias() -> Body:
-    """The same under the other path that the documentation names."""
-    return list_network_templates()
-
-
-def list_location_templates(type: str | None = None, ocpp_version: str | None = None) -> Body:
+def list_location_templates(
+    type: CurrentType | None, ocpp_version: OcppVersion | None
+) -> LocationTemplateListResponse:
     """What a location can be made from."""
-    return _whole(templates.location_templates(type, ocpp_version))
+    entries = templates.location_templates(type, ocpp_version)
+    return LocationTemplateListResponse(data=entries, total=len(entries))
 
 
-def list_location_templates_alias(type: str | None = None, ocpp_version: str | None = None) -> Body:
-    """The same under the other path that the documentation names."""
-    return list_location_templates(type, ocpp_version)
-
-
-def _whole(entries: list[Body]) -> Body:
-    return {"data": entries, "total": len(entries)}
+# The same under the other paths that the documentation names.
+list_network_templates_alias = list_network_templates
+list_location_templates_alias = list_location_templates

@@ -15,10 +15,10 @@ def post_credentials(user: Caller, body: Credentials) -> Credentials:
     """A peer registers with Token A; a registered one gets here only where a setting lets it.
 
     Raises:
-        errors.RuleRefusal: the body has our own versions URL, as a pasted `credentials_payload` has.
+        errors.RuleBroken: the body has our own versions URL, as a pasted `credentials_payload` has.
     """
     if body.url == exchange.versions_url(user.role):
-        raise errors.RuleRefusal("url: this is the versions URL of this network; send your own credentials")
+        raise errors.RuleBroken("url: this is the versions URL of this network; send your own credentials")
     if user.kind == PEER:
         return registration.renew(user, body)
     return registration.register(user, body)

@@ -150,6 +150,6 @@ def _require_unambiguous(user: Caller, location_id: str, body: Location | Locati
     """Keep /locations/{country}/{party}/{location} unambiguous. Conformance 1.P."""
     uids = {evse.uid.upper() for evse in body.evses or ()}
     if location_id.upper() == user.country_code and user.party_id in uids:
-        raise errors.RuleRefusal(
+        raise errors.RuleBroken(
             f"id: a location {location_id} may not have an EVSE {user.party_id}: both are our party's name"
         )

@@ -25,7 +25,7 @@ from workflows.permissions import (
 def list_sessions(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """Our sessions; a peer sees those of its own drivers."""
     if settings().sessions_require_date_from and query["date_from"] is None:
-        raise errors.SchemaRefusal("date_from: Field required")  # Spec: 2.1.1 mod_sessions 2.1.1
+        raise errors.SchemaViolation("date_from: Field required")  # Spec: 2.1.1 mod_sessions 2.1.1
     with database.connect() as connection:
         return sessions.page(connection, user.network_id, window(query), addressed_scope(user))
 

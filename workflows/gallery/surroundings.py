@@ -2,9 +2,8 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any
 
-Body = dict[str, Any]
+from generated.ocpi_models import DisplayText, Hours, KnownFacility, RegularHours
 
 ON_STREET, PARKING_LOT = "ON_STREET", "PARKING_LOT"
 PARKING_GARAGE, UNDERGROUND_GARAGE = "PARKING_GARAGE", "UNDERGROUND_GARAGE"
@@ -119,31 +118,31 @@ _ENTRANCE = {
 }  # fmt: skip
 
 
-def opening_times(kind: Surroundings) -> Body:
-    """An OCPI Hours."""
+def opening_times(kind: Surroundings) -> Hours:
+    """When a site of *kind* is open."""
     if kind.hours is None:
-        return {"twentyfourseven": True}
+        return Hours(twentyfourseven=True)
     days, begin, end = kind.hours
-    hours = [{"weekday": day, "period_begin": begin, "period_end": end} for day in days]
-    return {"regular_hours": hours, "twentyfourseven": False}
+    hours = [RegularHours(weekday=day, period_begin=begin, period_end=end) for day in days]
+    return Hours(regular_hours=hours, twentyfourseven=False)
 
 
-def facilities(kind: Surroundings, dice: random.Random) -> list[str]:
+def facilities(kind: Surroundings, dice: random.Random) -> list[KnownFacility]:
     """Two or three of what such a place has, in a fixed order."""
     chosen = dice.sample(kind.facilities, min(len(kind.facilities), dice.choice((2, 3))))
-    return [facility for facility in kind.facilities if facility in chosen]
+    return [KnownFacility(facility) for facility in kind.facilities if facility in chosen]
 
 
-def directions(kind: Surroundings, language: str) -> list[Body]:
-    """DisplayTexts in English and in *language*, if the gallery speaks it."""
+def directions(kind: Surroundings, language: str) -> list[DisplayText]:
+    """Directions in English and in *language*, if the gallery speaks it."""
     signs = _SIGNS.get(kind.directions or "", {})
-    return [{"language": spoken, "text": signs[spoken]} for spoken in _spoken(signs, language)]
+    return [DisplayText(language=spoken, text=signs[spoken]) for spoken in _spoken(signs, language)]
 
 
-def entrance(language: str) -> Body:
-    """A DisplayText for the entrance, as its sign has it."""
+def entrance(language: str) -> DisplayText:
+    """What the sign at the entrance says."""
     spoken = language if language in _ENTRANCE else "en"
-    return {"language": spoken, "text": _ENTRANCE[spoken]}
+    return DisplayText(language=spoken, text=_ENTRANCE[spoken])
 
 
 def _spoken(texts: dict[str, str], language: str) -> list[str]:

@@ -1,0 +1,147 @@
+"""How networks, jobs and locations look to callers of the gateway. gateway-api.md 3.1, 5, 7.1, 7.3."""
+
+from generated.gateway_models import (
+    ChargerSummary,
+    ConnectorType,
+    Coordinates,
+    CpoResponse,
+    CpoStatusResponse,
+    CpoTopologySummary,
+    EvseSummary,
+    LocationBulkStatusResponse,
+    OcpiLocationResponse,
+    OcppVersion,
+    ProvisioningProgress,
+    ProvisioningStatus,
+)
+from storage import database, jobs, sites
+from storage.instants import authored
+from storage.jobs import Job
+from storage.networks import CPO, Network
+from storage.sites import ChargePoint, Site, Topology
+from workflows import orders, templates
+from workflows.exchange import versions_url
+
+
+def networks(found: list[Network]) -> list[CpoResponse]:
+    """Networks, with how many rows each has now."""
+    with database.connect() as connection:
+        topologies = sites.topologies(connection, [each.id for each in found])
+    return [_network(each, topologies[each.id]) for each in found]
+
+
+def _network(network: Network, topology: Topology) -> CpoResponse:
+    path = f"/ocpi/cpos/{network.id}"
+    return CpoResponse(
+        cpo_id=str(network.id),
+        party=orders.scope(network),
+        name_prefix=network.name,
+        template=network.template,
+        template_version=network.template_version,
+        ocpi_peer_url=versions_url(network.role),
+        topology=CpoTopologySummary(
+            locations=topology.locations,
+            chargers=topology.chargers,
+            evses=topology.evses,
+            connectors=topology.connectors,
+        ),
+        report_url=f"{path}/report",
+        destroy_url=path,
+        expires_at=_time(network.expires_at),
+        created_at=authored(network.created_at),
+        updated_at=authored(network.updated_at),
+    )
+
+
+def status(network: Network, job: Job | None) -> CpoStatusResponse:
+    """How far the making of a network has come; one without a job was made before there were jobs."""
+    response = CpoStatusResponse(
+        cpo_id=str(network.id),
+        status=ProvisioningStatus.READY if job is None else ProvisioningStatus(job.status),
+        status_url=f"/ocpi/cpos/{network.id}/status",
+        created_at=authored(network.created_at),
+        updated_at=authored(network.updated_at),
+    )
+    if job is not None:
+        response.workflow_run_id = job.id
+        response.error = job.failure
+        response.provisioned_at = _time(job.provisioned_at)
+        if job.status != jobs.PENDING:
+            response.progress = _progress(job, job.total if network.role == CPO else 0)
+    return response
+
+
+def job(job: Job) -> LocationBulkStatusResponse:
+    """How far a bulk creation has come, and in the end what became of each item."""
+    response = LocationBulkStatusResponse(
+        job_id=job.id,
+        job_type=job.kind,
+        status=ProvisioningStatus(job.status),
+        workflow_run_id=job.id,
+        error=job.failure,
+        progress=_progress(job, job.total),
+        provisioned_at=_time(job.provisioned_at),
+    )
+    if job.ended:
+        with database.connect() as connection:
+            response.results = jobs.results(connection, job.id)
+    return response
+
+
+def _progress(job: Job, total: int) -> ProvisioningProgress:
+    """What is done of *total* items. gateway-api.md 2.5."""
+    with database.connect() as connection:
+        tally = jobs.tally(connection, job.id) if total else {}
+    done = tally.get(jobs.CREATED, 0) + tally.get(jobs.REFUSED, 0)
+    return ProvisioningProgress(current_step=job.step, locations_done=done, locations_total=total)
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else authored(milliseconds)
+
+
+def location(network: Network, site: Site) -> OcpiLocationResponse:
+    """A location with its charge points."""
+    document = site.document
+    place = document.coordinates
+    return OcpiLocationResponse(
+        id=site.id,
+        organization_id=network.organization_id,
+        slug=site.slug,
+        name=document.name,
+        address=document.address,
+        city=document.city,
+        postal_code=templates.postal_code(document),
+        country=templates.alpha2(document.country),
+        # Not validated: OCPI takes 99.9 degrees north from a back office.
+        coordinates=Coordinates.model_construct(
+            latitude=float(place.latitude), longitude=float(place.longitude)
+        ),
+        timezone=document.time_zone,
+        owner_name=None if document.operator is None else document.operator.name,
+        public=site.public,
+        chargers=[_charger(each, first=index == 0) for index, each in enumerate(site.charge_points)],
+        created_at=_time(site.created_at),
+        updated_at=authored(site.updated_at),
+    )
+
+
+def _charger(charge_point: ChargePoint, *, first: bool) -> ChargerSummary:
+    evses = [
+        EvseSummary(
+            evse_uid=plug.uid,
+            ocpi_evse_id=plug.evse_id,
+            ocpi_connector_id=plug.connector_id,
+            topology_id=f"top-{plug.id}",
+        )
+        for plug in charge_point.routing
+    ]
+    return ChargerSummary(
+        id=f"dep-{charge_point.id}",
+        identity=charge_point.identity,
+        connector_type=ConnectorType(charge_point.connector_type),
+        ocpp_version=OcppVersion(charge_point.ocpp_version),
+        charge_point_id=charge_point.identity,
+        evses=evses,
+        topology_default_id=evses[0].topology_id if first and evses else None,
+    )

@@ -48,7 +48,7 @@ from bench_parts.plan import (  # noqa: E402
 )
 from bench_parts.site import EPOCH, PEER_PARTY, Site, keys_of, own, written  # noqa: E402
 
-from storage import instants  # noqa: E402
+from storage import timestamps  # noqa: E402
 from tests import nodes  # noqa: E402
 
 PARTS = ROOT / "scripts" / "bench_parts"
@@ -107,7 +107,7 @@ def questions(variant: str, cpo_token: str | None, emsp_token: str | None) -> Re
     slash = "/" if variant == THE_RIVAL else ""
     ours, theirs = "/ocpi/cpo/2.1.1/locations", f"/ocpi/emsp/2.1.1/locations/{'/'.join(PEER_PARTY)}"
     page, get, put, patch = OPERATIONS
-    stamp = instants.text(EPOCH + 86_400_000)
+    stamp = timestamps.text(EPOCH + 86_400_000)
     changes = [
         orjson.dumps({"status": status, "last_updated": stamp}) for status in ("CHARGING", "AVAILABLE")
     ]
@@ -217,7 +217,7 @@ def _deep_questions(port: int, token: str | None) -> Requests:
     link = re.search(rb"(?im)^link: *<https?://[^/]+([^>]+)>", head)
     if link is None:
         raise Failed("a page that is not the last has no Link")
-    dates = [instants.text(EPOCH + MANY * share) for share in (500, 600)]  # a tenth of them
+    dates = [timestamps.text(EPOCH + MANY * share) for share in (500, 600)]  # a tenth of them
     queries = {
         FIRST: f"{path}?limit={LIMIT}",
         LINKED: link[1].decode(),

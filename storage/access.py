@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
 import errors
-from storage import connections, database, ended_tokens, instants, secrets
+from storage import connections, database, ended_tokens, secrets, timestamps
 from storage.connections import CONNECTIONS
 from storage.database import Connection, Transaction
 from storage.networks import CPO, NETWORKS
@@ -160,7 +160,7 @@ def identify(connection: Connection, token: str) -> Caller | None:
         return None
     used_at, expires_at, kind, network_id, role, country_code, party_id, connection_id = row[1:9]
     peer_country, peer_party, also, network_ends = row[9:]
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     if any(end is not None and end <= now for end in (network_ends, expires_at)):
         return None
     peer = None if peer_country is None else (peer_country, peer_party)
@@ -180,7 +180,7 @@ def confirm(transaction: Transaction, caller: Caller) -> None:
     """
     connections.lock(transaction, caller.network_id)
     digest = secrets.digest(caller.token)
-    created_at = transaction.execute(_CONFIRM, {"d": digest, "now": instants.now_ms()}).scalar()
+    created_at = transaction.execute(_CONFIRM, {"d": digest, "now": timestamps.now_ms()}).scalar()
     if created_at is not None:
         values = {"d": digest, "connection": caller.connection_id, "created_at": created_at}
         _end(transaction, _END_OLDER, values, ended_tokens.ROTATED)
@@ -202,7 +202,7 @@ def ended_reason(connection: Connection, token: str) -> str | None:
     if row is None:
         return None
     token_ends, network_is_deleted, network_ends = row
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     if network_is_deleted:
         return ended_tokens.NETWORK_DELETED
     if network_ends is not None and network_ends <= now:
@@ -220,7 +220,7 @@ def require_live(transaction: Transaction, caller: Caller) -> None:
     """
     row = transaction.execute(_IS_LIVE, {"d": secrets.digest(caller.token)}).first()
     expected = (caller.kind, caller.connection_id, caller.expires_at)
-    is_over = caller.expires_at is not None and caller.expires_at <= instants.now_ms()
+    is_over = caller.expires_at is not None and caller.expires_at <= timestamps.now_ms()
     if row is None or tuple(row) != expected or is_over:
         raise errors.Unauthorized("This token ended while your request was served.")
 
@@ -235,7 +235,7 @@ def mint(
 ) -> str:
     """A new token of *kind*, or *chosen*; only its digest stays. *lives_ms*: until it ends."""
     token = chosen or secrets.mint({REGISTRATION: "a_", OPERATOR: "o_"}.get(kind, ""))
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     row = {
         "digest": secrets.digest(token),
         "kind": kind,
@@ -262,7 +262,7 @@ def spend(transaction: Transaction, token: str) -> None:
 
 def registration_runs(connection: Connection, network_id: int) -> bool:
     """Whether the network is registering at a peer."""
-    values = {"network": network_id, "now": instants.now_ms()}
+    values = {"network": network_id, "now": timestamps.now_ms()}
     return connection.execute(_REGISTRATION_RUNS, values).first() is not None
 
 
@@ -274,7 +274,7 @@ def withdraw(transaction: Transaction, token: str) -> None:
 
 def bind(transaction: Transaction, token: str, connection_id: int) -> bool:
     """Make a callback token the peer's Token C; False if the callback token has ended."""
-    values = {"d": secrets.digest(token), "connection": connection_id, "now": instants.now_ms()}
+    values = {"d": secrets.digest(token), "connection": connection_id, "now": timestamps.now_ms()}
     return transaction.execute(_BIND, values).rowcount == 1
 
 
@@ -284,7 +284,7 @@ def supersede(transaction: Transaction, network_id: int, connection_id: int, ove
     Tokens of the network that have expired are deleted. Only this network's: its lock is held, and
     transactions that delete each other's rows end as a deadlock on PostgreSQL.
     """
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     values = {"connection": connection_id, "until": now + overlap_ms, "now": now}
     transaction.execute(_SUPERSEDE, values)
     for kind, reason in ((PEER, ended_tokens.ROTATED), (CALLBACK, ended_tokens.WITHDRAWN)):

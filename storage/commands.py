@@ -5,7 +5,7 @@ from sqlalchemy import BigInteger, Index, bindparam
 from sqlmodel import Field, SQLModel
 
 import errors
-from storage import database, instants, secrets
+from storage import database, secrets, timestamps
 from storage.database import Connection, Transaction
 
 RECEIVED = "received"
@@ -67,7 +67,7 @@ def record(
         "request": request,
         "response": response,
         "reason": reason,
-        "created_at": instants.now_ms(),
+        "created_at": timestamps.now_ms(),
     }
     transaction.execute(sqlalchemy.insert(_TABLE), row)
     return uid
@@ -89,7 +89,7 @@ def result(transaction: Transaction, connection_id: int, uid: str, name: str, ou
     row = transaction.execute(_RESULT, key).first()
     if row is None or row.name != name:
         raise errors.NotFound(errors.NOTHING_HERE)
-    transaction.execute(_SET_RESULT, {**key, "outcome": outcome, "now": instants.now_ms()})
+    transaction.execute(_SET_RESULT, {**key, "outcome": outcome, "now": timestamps.now_ms()})
     if row.result not in (None, outcome):
         raise errors.RuleBroken(f"result: {row.result} is stored already")
 

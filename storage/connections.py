@@ -13,7 +13,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, UniqueConstraint, bindparam
 from sqlmodel import Field, SQLModel
 
-from storage import database, instants, secrets
+from storage import database, secrets, timestamps
 from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
 from storage.objects import Party, Sequence
@@ -152,7 +152,7 @@ _END_EXCHANGE = (
 
 def keep(transaction: Transaction, network_id: int, peer: Peer) -> int:
     """Store what *peer* sent, replacing what it sent before. Returns the connection's id."""
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     row = {
         "network_id": network_id,
         "country_code": peer.party[0],
@@ -171,7 +171,7 @@ def keep(transaction: Transaction, network_id: int, peer: Peer) -> int:
 
 def lock(transaction: Transaction, network_id: int) -> bool:
     """Lock the network's connections until the transaction ends; False if the network has ended."""
-    values = {"network_id": network_id, "now": instants.now_ms()}
+    values = {"network_id": network_id, "now": timestamps.now_ms()}
     return transaction.execute(_LOCK, values).first() is not None
 
 
@@ -190,12 +190,12 @@ def is_unchanged(connection: Connection, link: PeerConnection) -> bool:
 def exchange_runs(connection: Connection, connection_id: int) -> bool:
     """Whether we are renewing or ending this connection ourselves."""
     until = connection.execute(_STATE, {"k_id": connection_id}).one().exchange_until
-    return until is not None and until > instants.now_ms()
+    return until is not None and until > timestamps.now_ms()
 
 
 def begin_exchange(transaction: Transaction, link: PeerConnection, seconds: float) -> None:
     """Record that we are renewing or ending this connection ourselves, for at most *seconds*."""
-    until = instants.now_ms() + round(seconds * 1000)
+    until = timestamps.now_ms() + round(seconds * 1000)
     transaction.execute(_BEGIN_EXCHANGE, {"k_id": link.id, "until": until})
 
 
@@ -206,7 +206,7 @@ def end_exchange(transaction: Transaction, link: PeerConnection) -> None:
 
 def end(transaction: Transaction, connection_id: int) -> None:
     """Unregister: delete the peer's tokens and endpoints, keep its objects."""
-    transaction.execute(_END, {"k_id": connection_id, "now": instants.now_ms()})
+    transaction.execute(_END, {"k_id": connection_id, "now": timestamps.now_ms()})
 
 
 def forget_former_token(transaction: Transaction, link: PeerConnection) -> None:

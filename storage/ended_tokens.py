@@ -7,7 +7,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
-from storage import database, instants, secrets
+from storage import database, secrets, timestamps
 from storage.database import Connection, Transaction
 
 USED = "used"
@@ -47,7 +47,7 @@ _PURGE = sqlalchemy.delete(ENDED_TOKENS).where(_c.ended_at < bindparam("before")
 
 def record(transaction: Transaction, digests: list[str], reason: str) -> None:
     """Remember why tokens ended, in the transaction that ends them."""
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     rows = [{"digest": digest, "reason": reason, "ended_at": now} for digest in digests]
     if rows:
         transaction.execute(_RECORD[transaction.dialect.name], rows)
@@ -61,4 +61,4 @@ def reason(connection: Connection, token: str) -> str | None:
 
 def purge(transaction: Transaction) -> None:
     """Forget the tokens that ended more than 24 hours ago."""
-    transaction.execute(_PURGE, {"before": instants.now_ms() - _KEPT_MS})
+    transaction.execute(_PURGE, {"before": timestamps.now_ms() - _KEPT_MS})

@@ -13,7 +13,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
-from storage import database, instants, secrets
+from storage import database, secrets, timestamps
 from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
 
@@ -98,19 +98,19 @@ def keep(transaction: Transaction, use: Use, network_id: int, answer: str) -> No
             "fingerprint": use.fingerprint,
             "answer": secrets.encrypt(answer),
             "network_id": network_id,
-            "created_at": instants.now_ms(),
+            "created_at": timestamps.now_ms(),
         },
     )
 
 
 def _since() -> dict[str, int]:
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     return {"now": now, "since": now - KEPT_MS}
 
 
 def purge(transaction: Transaction) -> None:
     """Delete the keys that are older than a day."""
-    transaction.execute(_PURGE, {"since": instants.now_ms() - KEPT_MS})
+    transaction.execute(_PURGE, {"since": timestamps.now_ms() - KEPT_MS})
 
 
 def _key(use: Use) -> dict[str, str]:

@@ -7,7 +7,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
-from storage import database, instants, secrets
+from storage import database, secrets, timestamps
 from storage.connections import CONNECTIONS
 from storage.database import Connection, Transaction
 from storage.idempotency import TABLE as IDEMPOTENCY
@@ -48,5 +48,5 @@ def ciphertexts(connection: Connection) -> list[str]:
 
 def add(transaction: Transaction) -> None:
     """Store the row, with the secret key that this process has."""
-    row = {"id": _ID, "key_check": secrets.encrypt(_PLAINTEXT), "created_at": instants.now_ms()}
+    row = {"id": _ID, "key_check": secrets.encrypt(_PLAINTEXT), "created_at": timestamps.now_ms()}
     transaction.execute(sqlalchemy.insert(INSTALLATION), row)

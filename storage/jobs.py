@@ -20,7 +20,7 @@ from generated.gateway_models import (
     ProvisioningErrorCode,
     ProvisioningErrorDetail,
 )
-from storage import database, instants
+from storage import database, timestamps
 from storage.database import Connection, Transaction
 
 PENDING = "PENDING"
@@ -171,7 +171,7 @@ def create(
     job_id: str,
 ) -> None:
     """Store a new job with one item per request."""
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     row = {
         "id": job_id,
         "organization_id": organization_id,
@@ -223,13 +223,13 @@ def end(
     transaction: Transaction, job_id: str, status: str, error: ProvisioningErrorDetail | None = None
 ) -> None:
     """End the job as READY or FAILED, unless it has ended."""
-    provisioned_at = instants.now_ms() if status == READY else None
+    provisioned_at = timestamps.now_ms() if status == READY else None
     text = None if error is None else error.json_text()
     _update(transaction, job_id, status=status, error=text, provisioned_at=provisioned_at)
 
 
 def _update(transaction: Transaction, job_id: str, **values: Any) -> None:
-    transaction.execute(_UPDATE.values(**values, updated_at=instants.now_ms()), {"k_id": job_id})
+    transaction.execute(_UPDATE.values(**values, updated_at=timestamps.now_ms()), {"k_id": job_id})
 
 
 def item(connection: Connection, job_id: str, position: int) -> JobItem | None:
@@ -283,7 +283,7 @@ def results(connection: Connection, job_id: str) -> LocationBulkResults:
 def end_network(transaction: Transaction, network_id: int) -> None:
     """Cancel the unfinished jobs of a network that ends, and delete the others and all items."""
     for statement in _END_NETWORK:
-        transaction.execute(statement, {"k_network": network_id, "now": instants.now_ms()})
+        transaction.execute(statement, {"k_network": network_id, "now": timestamps.now_ms()})
 
 
 def purge(transaction: Transaction, before: int) -> None:

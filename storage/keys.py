@@ -12,7 +12,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
-from storage import database, ended_tokens, instants, networks, secrets
+from storage import database, ended_tokens, networks, secrets, timestamps
 from storage.database import Connection, Transaction
 from storage.networks import ORGANIZATIONS
 
@@ -111,7 +111,7 @@ def _add(transaction: Transaction, key_id: str, organization_id: str, role: str,
         "role": role,
         "digest": secrets.digest(key),
         "last4": key[-4:],
-        "created_at": instants.now_ms(),
+        "created_at": timestamps.now_ms(),
     }
     transaction.execute(sqlalchemy.insert(KEYS), row)
 

@@ -13,7 +13,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, UniqueConstraint, bindparam, or_
 from sqlmodel import Field, SQLModel
 
-from storage import database, instants
+from storage import database, timestamps
 from storage.database import Connection, Transaction
 from storage.objects import Party, Sequence
 
@@ -153,7 +153,7 @@ def organization(transaction: Transaction, name: str) -> str:
     if known is not None:
         return str(known)
     fresh = str(uuid.uuid4())
-    row = {"id": fresh, "name": name, "created_at": instants.now_ms()}
+    row = {"id": fresh, "name": name, "created_at": timestamps.now_ms()}
     transaction.execute(sqlalchemy.insert(ORGANIZATIONS), row)
     return fresh
 
@@ -185,7 +185,7 @@ def create(
     expires_at: int | None = None,
 ) -> Network:
     """A new network of our party *party*; *expires_at* in milliseconds, None for never."""
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     made = blueprint or Blueprint("", 1, 0, {})
     row: dict[str, Any] = {
         "organization_id": organization_id,
@@ -213,27 +213,27 @@ def any_existed(connection: Connection) -> bool:
 
 def get(connection: Connection, network_id: int) -> Network | None:
     """The network with this id, or None."""
-    found = database.rows(connection, _BY_ID, {"network_id": network_id, "now": instants.now_ms()})
+    found = database.rows(connection, _BY_ID, {"network_id": network_id, "now": timestamps.now_ms()})
     return found[0] if found else None
 
 
 def owned(connection: Connection, organization_id: str, network_id: int) -> Network | None:
     """The network with this id, if it is the organization's; else None."""
-    values = {"organization_id": organization_id, "network_id": network_id, "now": instants.now_ms()}
+    values = {"organization_id": organization_id, "network_id": network_id, "now": timestamps.now_ms()}
     found = database.rows(connection, _OWNED, values)
     return found[0] if found else None
 
 
 def page(connection: Connection, organization_id: str, offset: int, limit: int) -> tuple[list[Network], int]:
     """The organization's networks, oldest first, and how many there are."""
-    values = {"organization_id": organization_id, "now": instants.now_ms()}
+    values = {"organization_id": organization_id, "now": timestamps.now_ms()}
     found = database.rows(connection, _PAGE, {**values, "offset": offset, "limit": limit})
     return found, count(connection, organization_id)
 
 
 def count(connection: Connection, organization_id: str) -> int:
     """How many live networks the organization has."""
-    values = {"organization_id": organization_id, "now": instants.now_ms()}
+    values = {"organization_id": organization_id, "now": timestamps.now_ms()}
     return int(connection.execute(_COUNT, values).all()[0][0])
 
 
@@ -245,7 +245,7 @@ def taken(connection: Connection, organization_id: str, country_code: str) -> se
 
 def of_party(connection: Connection, party: Party) -> list[Network]:
     """Every network of our party *party*, in any role and organization."""
-    values = {"country_code": party[0], "party_id": party[1], "now": instants.now_ms()}
+    values = {"country_code": party[0], "party_id": party[1], "now": timestamps.now_ms()}
     return database.rows(connection, _BY_PARTY, values)
 
 
@@ -254,17 +254,17 @@ def lock(transaction: Transaction, network_id: int) -> bool:
 
     It is a write, so on both databases the transaction waits here for whoever holds the network.
     """
-    return transaction.execute(_LOCK, {"k_id": network_id, "now": instants.now_ms()}).rowcount > 0
+    return transaction.execute(_LOCK, {"k_id": network_id, "now": timestamps.now_ms()}).rowcount > 0
 
 
 def doom(transaction: Transaction, network_id: int) -> None:
     """From now on the network is being deleted."""
-    transaction.execute(_DOOM, {"k_id": network_id, "now": instants.now_ms()})
+    transaction.execute(_DOOM, {"k_id": network_id, "now": timestamps.now_ms()})
 
 
 def doomed(connection: Connection) -> list[int]:
     """Networks that are being deleted, or whose time is over."""
-    return [row[0] for row in connection.execute(_DOOMED, {"now": instants.now_ms()}).all()]
+    return [row[0] for row in connection.execute(_DOOMED, {"now": timestamps.now_ms()}).all()]
 
 
 def bury(transaction: Transaction, network_id: int) -> None:
@@ -273,7 +273,7 @@ def bury(transaction: Transaction, network_id: int) -> None:
     if owner is None or not transaction.execute(_ERASE, {"k_id": network_id}).rowcount:
         return
     transaction.execute(
-        _BURY, {"network_id": network_id, "organization_id": owner, "ended_at": instants.now_ms()}
+        _BURY, {"network_id": network_id, "organization_id": owner, "ended_at": timestamps.now_ms()}
     )
 
 

@@ -19,7 +19,7 @@ from sqlmodel import Field, SQLModel
 
 import errors
 from settings import settings
-from storage import database, instants
+from storage import database, timestamps
 from storage.database import Connection, Transaction
 
 Party = tuple[str, str]
@@ -290,8 +290,8 @@ def _document_columns(new: OcpiObject, *, is_stamped: bool) -> dict[str, Any]:
     size, most = len(document.encode()), settings().body_limit
     if size > most:
         raise errors.RuleBroken(f"The object would have {size} bytes; at most {most} bytes are stored.")
-    stated = instants.parse(str(new.last_updated))
-    updated = max(stated, instants.now_ms()) if is_stamped else stated
+    stated = timestamps.parse(str(new.last_updated))
+    updated = max(stated, timestamps.now_ms()) if is_stamped else stated
     return {
         "last_updated": updated,
         "document_updated": stated,

@@ -16,7 +16,7 @@ from sqlmodel import Field, SQLModel
 
 import errors
 from generated.ocpi_models import Location, Status, Tariff
-from storage import database, instants, locations, networks, tariffs
+from storage import database, locations, networks, tariffs, timestamps
 from storage.database import Connection, Transaction
 from storage.locations import LocationRow
 from storage.networks import Network
@@ -266,14 +266,14 @@ def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan)
 
     The transaction holds the network, and none of the site's names is taken.
     """
-    now = instants.now()
+    now = timestamps.now()
     location = stamped(plan.document, now)
     if not locations.add(transaction, network_id, party, location, published=plan.public):
         return False
     for tariff in plan.tariffs:
         tariffs.add(transaction, network_id, party, tariff.model_copy(update={"last_updated": now}))
     site = {"network_id": network_id, "location_id": plan.id, "slug": plan.slug, "deleted_at": None}
-    transaction.execute(_ADD_SITE, {**site, "created_at": instants.now_ms()})
+    transaction.execute(_ADD_SITE, {**site, "created_at": timestamps.now_ms()})
     for charge_point in plan.charge_points:
         _add_charge_point(transaction, network_id, plan.id, charge_point)
     return True
@@ -399,7 +399,7 @@ def delete(transaction: Transaction, network: Network, location_id: str) -> None
     """
     site = _held(transaction, network, location_id)
     key = {"network_id": network.id, "location_id": location_id}
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     transaction.execute(_DELETE_ROUTING, key)
     transaction.execute(_DELETE_CHARGE_POINTS, key)
     transaction.execute(
@@ -422,12 +422,12 @@ def _held(transaction: Transaction, network: Network, location_id: str) -> Site:
 
 
 def _touched(location: Location) -> Location:
-    return location.model_copy(update={"last_updated": instants.stamp(location.last_updated)})
+    return location.model_copy(update={"last_updated": timestamps.stamp(location.last_updated)})
 
 
 def _removed(location: Location) -> Location:
     evses = location.evses or []
-    now = instants.stamp(location.last_updated, *(evse.last_updated for evse in evses))
+    now = timestamps.stamp(location.last_updated, *(evse.last_updated for evse in evses))
     removed = [evse.model_copy(update={"status": Status.REMOVED, "last_updated": now}) for evse in evses]
     return location.model_copy(update={"evses": removed or None, "last_updated": now})
 

@@ -17,7 +17,7 @@ from sqlmodel import Field
 
 import errors
 from generated.ocpi_models import Token, TokenType
-from storage import instants
+from storage import timestamps
 from storage.database import Connection, Transaction
 from storage.objects import (
     Change,
@@ -119,7 +119,7 @@ def put(
 
 
 def _contract_columns(token: Token) -> dict[str, Any]:
-    return {"auth_id": token.auth_id, "auth_since": instants.now_ms()}
+    return {"auth_id": token.auth_id, "auth_since": timestamps.now_ms()}
 
 
 def update(

@@ -24,7 +24,7 @@ import pytest
 
 from errors import PeerUnusable
 from settings import Settings
-from workflows import addresses, peer
+from workflows.peers import addresses, client
 
 ENVELOPE = {
     "status_code": 1000,
@@ -390,7 +390,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def choose(**values: Any) -> None:
         now = Settings(**{"allow_loopback_peers": False, "peer_timeout_seconds": SECONDS, **values})
         monkeypatch.setattr(addresses, "settings", lambda: now)
-        monkeypatch.setattr(peer, "settings", lambda: now)
+        monkeypatch.setattr(client, "settings", lambda: now)
 
     return choose
 
@@ -421,22 +421,22 @@ def dialled(monkeypatch: pytest.MonkeyPatch, bad: BadPeer) -> list[tuple[str, in
 
 def redirect(monkeypatch: pytest.MonkeyPatch, server: BadPeer) -> list[tuple[str, int]]:
     seen: list[tuple[str, int]] = []
-    dial = peer.dial
+    dial = client.dial
 
     def hook(address: addresses.Address, port: int, deadline: float) -> socket.socket:
         seen.append((str(address), port))
         return dial(ipaddress.ip_address("127.0.0.1"), server.port, deadline)
 
-    monkeypatch.setattr(peer, "dial", hook)
+    monkeypatch.setattr(client, "dial", hook)
     return seen
 
 
 def refuses(url: str) -> None:
     """The policy's one refusal, from each entrance, and nothing is connected to."""
     for refused in (
-        lambda: peer.check(url),
-        lambda: peer.call("GET", url, TOKEN),
-        lambda: peer.call_unwrapped("POST", url, TOKEN, {}),
+        lambda: client.check(url),
+        lambda: client.call("GET", url, TOKEN),
+        lambda: client.call_unwrapped("POST", url, TOKEN, {}),
     ):
         with pytest.raises(PeerUnusable) as refusal:
             refused()

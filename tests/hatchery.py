@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 POSSIBLE = hasattr(os, "pidfd_open")
 SERVER = ("handlers.dispatch.serve",)
-_IMPORTED = ("handlers.dispatch.serve", "workflows.terminal")
+_IMPORTED = ("handlers.dispatch.serve", "workflows.cli")
 _READS_ENVIRONMENT = "storage.failpoints"
 """The one module that does so when it is imported."""
 

@@ -20,11 +20,12 @@ import sqlalchemy
 import werkzeug.test
 
 import errors
-from storage import access, connections, database, ended_tokens, instants, networks, secrets
+from storage import access, connections, database, ended_tokens, networks, secrets, timestamps
 from storage.access import ACCESS, PEER, REGISTRATION
 from storage.connections import REGISTERED, PeerConnection
 from storage.networks import CPO, EMSP, NETWORKS
-from workflows import exchange, orders, peer, registration
+from workflows.networks import orders
+from workflows.peers import client, credentials_exchange, registration
 
 PARTIES = {CPO: ("NL", "CPO"), EMSP: ("NL", "MSP")}
 OPERATIONS = tuple(
@@ -116,7 +117,7 @@ class World:
             if not connections.lock(transaction, other.id):
                 return
             token_a = access.mint(transaction, REGISTRATION, other.id)
-        registration.join(side.network, exchange.versions_url(other.network.role), token_a)
+        registration.join(side.network, credentials_exchange.versions_url(other.network.role), token_a)
 
     def _rotate(self, side: Side) -> None:
         link = side.link()
@@ -136,7 +137,7 @@ class World:
     def _expire(self, side: Side) -> None:
         statement = sqlalchemy.update(NETWORKS).where(NETWORKS.c.id == side.id)
         with database.transaction() as transaction:
-            transaction.execute(statement.values(expires_at=instants.now_ms() - 1))
+            transaction.execute(statement.values(expires_at=timestamps.now_ms() - 1))
 
     def watch_tokens(self) -> None:
         """A token that ended must never work again."""
@@ -146,7 +147,7 @@ class World:
 
     def live_tokens(self) -> list[Any]:
         """Digest, kind and network of every token that opens something; to look changes nothing."""
-        values = {"networks": [side.id for side in self.sides.values()], "now": instants.now_ms()}
+        values = {"networks": [side.id for side in self.sides.values()], "now": timestamps.now_ms()}
         with database.connect() as connection:
             return list(connection.execute(_LIVE, values))
 
@@ -178,13 +179,13 @@ class World:
             def read_locations(token: str, other: Side = other) -> None:
                 status = call(other, token)
                 if status == 401:
-                    raise peer.PeerUnauthorized("401")
+                    raise client.PeerUnauthorized("401")
                 if status != 200:
                     self.complaints.append(f"reading locations gave HTTP {status}")
 
             try:
                 registration.with_fallback(link, read_locations)
-            except peer.PeerUnauthorized:
+            except client.PeerUnauthorized:
                 self.complaints.append(f"{side.network.role} is locked out")
         self.watch_tokens()
 
@@ -215,7 +216,7 @@ class Model:
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
         """While open, calls to peers go into the application, and the clock can be moved."""
-        mint, now_ms = access.mint, instants.now_ms
+        mint, now_ms = access.mint, timestamps.now_ms
 
         def mint_and_watch(*arguments: Any, **more: Any) -> str:
             token = mint(*arguments, **more)
@@ -224,10 +225,10 @@ class Model:
             return token
 
         with (
-            mock.patch.object(peer, "call", self._call),
-            mock.patch.object(peer, "check"),
+            mock.patch.object(client, "call", self._call),
+            mock.patch.object(client, "check"),
             mock.patch.object(access, "mint", mint_and_watch),
-            mock.patch.object(instants, "now_ms", side_effect=lambda: now_ms() + self._offset_ms),
+            mock.patch.object(timestamps, "now_ms", side_effect=lambda: now_ms() + self._offset_ms),
         ):
             yield
 
@@ -252,7 +253,7 @@ class Model:
 
     def _call(
         self, method: str, url: str, token: str, body: object = None, _deadline: float | None = None
-    ) -> peer.Answer:
+    ) -> client.Answer:
         self._pause()
         try:
             return self._deliver(method, urllib.parse.urlsplit(url).path, token, body)
@@ -269,7 +270,7 @@ class Model:
         else:
             self._points += 1
 
-    def _deliver(self, method: str, path: str, token: str, body: object) -> peer.Answer:
+    def _deliver(self, method: str, path: str, token: str, body: object) -> client.Answer:
         response = self._client.open(
             path,
             method=method,
@@ -279,10 +280,10 @@ class Model:
         if response.status_code >= 500 and self._world is not None:
             self._world.complaints.append(f"{method} {path}: HTTP {response.status_code}")
         if response.status_code == 401:
-            raise peer.PeerUnauthorized(f"{method} {path}: HTTP 401")
+            raise client.PeerUnauthorized(f"{method} {path}: HTTP 401")
         answer = json.loads(response.data)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return peer.Answer(
+        return client.Answer(
             response.status_code,
             answer["status_code"],
             answer.get("status_message", ""),

@@ -14,7 +14,7 @@ from pathlib import Path
 from bulk import ENDED, Job, executor, inspect, judge, kinds, ordered, settled
 from mortal import PATIENCE_SECONDS, POLL_SECONDS, Mortal, await_quiet, environment, until
 
-from workflows.provisioning import STEP_LOCATIONS
+from workflows.networks.provisioning import STEP_LOCATIONS
 
 STORED, STEP = "provision.stored", "provision.step"
 """After a location is stored, inside the transaction of its step; and between two steps."""

@@ -9,7 +9,7 @@ from typing import Any
 import errors
 from openapi import field_types
 from openapi.iso_3166 import ALPHA_3
-from storage import instants, remarks
+from storage import deviations, timestamps
 
 Schema = Mapping[str, Any]
 Normal = Callable[[Any], Any]
@@ -140,9 +140,9 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _datetime(value: str) -> str:
-    made = instants.canonical(value)
+    made = timestamps.canonical(value)
     if value[-6:-5] in ("+", "-"):
-        remarks.note(field_types.OFFSET, f"{value} read as {made}")
+        deviations.note(field_types.OFFSET, f"{value} read as {made}")
     return made
 
 
@@ -166,7 +166,7 @@ def _coordinate(longest: int, value: str) -> str:
     if len(made) > longest - (not made.startswith("-")):
         made = _six(value, ROUND_DOWN)
     if len(value.partition(".")[2]) > _DECIMALS:
-        remarks.note(field_types.DECIMALS, f"{value} read as {made}")
+        deviations.note(field_types.DECIMALS, f"{value} read as {made}")
     return made
 
 
@@ -183,7 +183,7 @@ def _country(value: str) -> str:
         return value
     if value not in ALPHA_3:
         raise errors.RuleBroken(f"country: {value} is not an ISO 3166-1 country")
-    remarks.note(field_types.ALPHA_2, f"country {value} to {ALPHA_3[value]}")
+    deviations.note(field_types.ALPHA_2, f"country {value} to {ALPHA_3[value]}")
     return ALPHA_3[value]
 
 
@@ -192,7 +192,7 @@ def _extensible(known: frozenset[str], name: str) -> Normal:
 
     def normal(value: str) -> str:
         if value not in known:
-            remarks.note(field_types.UNLISTED, f"{name}: {value}")
+            deviations.note(field_types.UNLISTED, f"{name}: {value}")
         return value
 
     return normal
@@ -246,7 +246,7 @@ def _ordered(pair: list[str], _name: str, *, strictly: bool) -> Rule:
 
 def _comparable(value: str) -> Any:
     """A time of day as text, an instant as milliseconds."""
-    return value if len(value) == 5 else instants.parse(value)
+    return value if len(value) == 5 else timestamps.parse(value)
 
 
 def _one_of(names: list[str], _name: str) -> Rule:

@@ -7,7 +7,7 @@ from alembic import command
 from nodes import switch_to
 from starting import Site
 
-from storage import database, instants, schema, secrets
+from storage import database, schema, secrets, timestamps
 from workflows import engine
 
 ADMIN_TOKEN = "the administrator's old token"
@@ -29,7 +29,7 @@ def fill(site: Site, *, with_peer: bool = True) -> None:
 
 def rows(*, with_peer: bool) -> list[tuple[str, dict[str, Any]]]:
     """What the tables of version 0001 hold: written out, for the program's own tables have moved on."""
-    now = instants.now_ms()
+    now = timestamps.now_ms()
     key = {"digest": secrets.digest(ADMIN_TOKEN), "last4": ADMIN_TOKEN[-4:], "created_at": now}
     network = {
         "id": 1,

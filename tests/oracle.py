@@ -20,7 +20,7 @@ from normalizer import Known
 import errors
 from generated import gateway_models, ocpi_models
 from openapi.field_types import RULE, Model
-from storage import remarks
+from storage import deviations
 
 OCPI, GATEWAY = contracts.ocpi(), contracts.gateway()
 SCHEMAS: dict[str, Any] = OCPI.document["components"]["schemas"]
@@ -41,7 +41,7 @@ class Outcome:
 
     verdict: str
     value: Any = None
-    remarks: tuple[str, ...] = ()
+    deviations: tuple[str, ...] = ()
 
 
 def of_oracle(name: str, body: Any) -> Outcome:
@@ -54,7 +54,7 @@ def of_oracle(name: str, body: Any) -> Outcome:
     if not OCPI.validator({"$ref": f"#/components/schemas/{published}"}).is_valid(body):
         return Outcome(BROKEN_SCHEMA)
     kinds: list[str] = []
-    with mock.patch.object(remarks, "note", lambda kind, _example: kinds.append(kind)):
+    with mock.patch.object(deviations, "note", lambda kind, _example: kinds.append(kind)):
         try:
             if partial:
                 value = OCPI.normal(name.removesuffix("Patch"), Known.PARTIAL)(copy.deepcopy(body))

@@ -21,11 +21,11 @@ import sqlalchemy
 from examples import example
 from nodes import Client, Node, switch_to
 
-from storage import database, instants
+from storage import database, timestamps
 from storage.locations import LocationRow
 
 SHARED, THREADS = "SHARED", 4
-BEGAN = instants.parse("2027-01-01T00:00:00Z")
+BEGAN = timestamps.parse("2027-01-01T00:00:00Z")
 TABLE = database.table(LocationRow)
 ROWS = sqlalchemy.select(TABLE)
 
@@ -74,7 +74,7 @@ class Journal:
 
 def location(attempt: Attempt, evses: int = 1) -> dict[str, Any]:
     """A whole location that bears the mark of *attempt*."""
-    stamp = instants.text(attempt.stamp)
+    stamp = timestamps.text(attempt.stamp)
     made = [
         example("EVSE", uid=f"E{n}", **short(attempt.mark), last_updated=stamp, status_schedule=None)
         for n in range(evses)
@@ -134,7 +134,7 @@ class Load:
     def _patch(self, *place: str) -> None:
         attempt = self.journal.attempt("/".join(place))
         marked = long(attempt.mark) if len(place) == 1 else short(attempt.mark)
-        body = {**marked, "last_updated": instants.text(attempt.stamp)}
+        body = {**marked, "last_updated": timestamps.text(attempt.stamp)}
         self.journal.answer(attempt, self.peer.patch(self.peer.at("locations", *place), body))
 
 
@@ -160,7 +160,7 @@ def half_row(row: Any) -> list[str]:
     wrong = []
     if not contracts.ocpi().strict("Location").is_valid(body):
         wrong.append("is not a Location")
-    if (row.id, row.last_updated) != (body["id"], instants.parse(body["last_updated"])):
+    if (row.id, row.last_updated) != (body["id"], timestamps.parse(body["last_updated"])):
         wrong.append("has columns of another document")
     if body["name"] != body["address"] or any(
         evse["physical_reference"][:4] != evse["floor_level"] for evse in body["evses"]
@@ -184,7 +184,7 @@ def misplaced(place: str, attempts: list[Attempt], kept: dict[str, Any]) -> list
     if body is None:
         return [f"lost: {place}"] if floor >= 0 else []
     if uid:
-        if floor >= 0 and instants.parse(body["last_updated"]) < attempts[floor].stamp:
+        if floor >= 0 and timestamps.parse(body["last_updated"]) < attempts[floor].stamp:
             return [f"back: {place}, its location is older than what was acknowledged"]
         body = next(evse for evse in body["evses"] if evse["uid"] == uid)
         marks = [each.mark[:16] for each in attempts]
@@ -197,7 +197,7 @@ def misplaced(place: str, attempts: list[Attempt], kept: dict[str, Any]) -> list
         return [] if uid and floor < 0 else [f"lost or phantom: {place} bears {mark}"]
     found = marks.index(mark)
     complaints = [f"lost: {place} bears write {found}, {floor} was acknowledged"] if found < floor else []
-    if instants.parse(body["last_updated"]) != attempts[found].stamp:
+    if timestamps.parse(body["last_updated"]) != attempts[found].stamp:
         complaints.append(f"half: {place} bears the mark of one write and the time of another")
     return complaints
 

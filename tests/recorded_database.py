@@ -16,7 +16,7 @@ from nodes import switch_to
 from sqlalchemy import Connection, MetaData, Table
 from starting import Site
 
-from storage import database, instants, schema
+from storage import database, schema, timestamps
 from workflows import engine
 
 RECORDED: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text())
@@ -42,7 +42,7 @@ def load(site: Site) -> None:
             for table in _tables(transaction):
                 rows = RECORDED["tables"][table.name]
                 if table.name in _KEPT_FOR_A_DAY:
-                    rows = [{**row, _KEPT_FOR_A_DAY[table.name]: instants.now_ms()} for row in rows]
+                    rows = [{**row, _KEPT_FOR_A_DAY[table.name]: timestamps.now_ms()} for row in rows]
                 transaction.execute(sqlalchemy.insert(table), rows)
                 _advance_sequence(transaction, table)
         database.dispose()

@@ -18,7 +18,7 @@ from handlers.dispatch import auth, validation
 from handlers.dispatch.apis import GENERATED
 from handlers.dispatch.ocpi_api import OcpiApi
 from handlers.dispatch.operations import Operation, PathItemView
-from storage import remarks
+from storage import deviations
 
 with warnings.catch_warnings():  # importing connexion 3.3 warns about starlette's test client
     warnings.simplefilter("ignore")
@@ -48,7 +48,7 @@ class EnvelopeResolver(Resolver):
 
         @functools.wraps(handler)
         def enveloped(**arguments: Any) -> flask.Response:
-            remarks.begin()
+            deviations.begin()
             caller = arguments["user"]
             if caller.kind not in operation.callers:
                 raise view.api.method_not_allowed(caller, flask.request.method, view.allowed(caller))

@@ -14,7 +14,7 @@ from nodes import Client, Network, Node, at_once
 from peers import PeerServer
 
 from generated.ocpi_models import TokenType
-from storage import commands, database, remarks, tokens
+from storage import commands, database, deviations, tokens
 
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -167,7 +167,7 @@ class Push:
         """What was tolerated of the peer that pushes *name*, and how often."""
         peer = self.peer(name)
         network = self.networks[peer.role.upper()]
-        return {r.kind: r.count for r in at_once(remarks.on, network.id, peer.connection_id)}
+        return {r.kind: r.count for r in at_once(deviations.on, network.id, peer.connection_id)}
 
     def path(self, name: str, body: dict[str, Any]) -> str:
         """Where an object is read back."""

@@ -11,8 +11,8 @@ import pytest
 from nodes import Node, outcome
 from peers import PeerServer
 
-from workflows import addresses, peer
-from workflows.addresses import AddressRefused
+from workflows.peers import addresses, client
+from workflows.peers.addresses import AddressRefused
 
 chosen, outside = badpeer.chosen, badpeer.outside
 stay_on_loopback = badpeer.stay_on_loopback
@@ -38,7 +38,7 @@ FINAL = [
 def reason(url: str) -> str:
     """Why *url* is refused."""
     with pytest.raises(AddressRefused) as refused:
-        peer.check(url)
+        client.check(url)
     assert addresses.REFUSED == refused.value.message
     return refused.value.reason
 
@@ -61,7 +61,7 @@ def test_the_entry_that_the_reason_names_allows_the_address(url: str, chosen: Ca
 
     chosen(peer_allow=entry)
 
-    peer.check(url)
+    client.check(url)
 
 
 @pytest.mark.usefixtures("outside")

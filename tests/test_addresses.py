@@ -15,8 +15,8 @@ from nodes import free_port
 
 from errors import PeerUnusable
 from settings import Settings
-from workflows import addresses, peer
-from workflows.addresses import Allowed, Policy
+from workflows.peers import addresses, client
+from workflows.peers.addresses import Allowed, Policy
 
 bad, dialled = badpeer.bad, badpeer.dialled
 chosen, sandbox, outside = badpeer.chosen, badpeer.sandbox, badpeer.outside
@@ -218,14 +218,14 @@ def test_a_port_of_another_service_is_refused(port: int, dialled: list[tuple[str
     ],
 )
 def test_a_public_address_passes(url: str) -> None:
-    peer.check(url)
+    client.check(url)
 
 
 @pytest.mark.usefixtures("outside", "dialled")
 @pytest.mark.parametrize("length", [255, 256])
 def test_the_length_of_a_url_is_the_contracts_business(length: int) -> None:
     public, private = "https://peer.example/", "https://private.example/"
-    peer.check(public + "a" * (length - len(public)))
+    client.check(public + "a" * (length - len(public)))
     refuses(private + "a" * (length - len(private)))
 
 
@@ -235,7 +235,7 @@ def test_a_numeric_host_is_never_handed_to_the_resolver(monkeypatch: pytest.Monk
     monkeypatch.setattr(addresses, "resolver", lambda host, port: asked.append(host) or records([], port))
     for host in ("134744072", "0x8.8.8.8", "8.8", "010.8.8.8", "8.8.8.8", "[2606:2800::1]", "0x8"):
         try:
-            peer.check(f"http://{host}/")
+            client.check(f"http://{host}/")
         except PeerUnusable:
             continue
 
@@ -287,7 +287,7 @@ NEVER = [host for host in HOSTS if host not in {"127.0.0.1", "[::1]", "localhost
 @pytest.mark.parametrize("port", [1024, 8080, 65535])
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.255.0.9", "[::1]", "localhost", "LOCALHOST"])
 def test_loopback_passes_in_the_sandbox_by_its_plain_names(host: str, port: int) -> None:
-    peer.check(f"http://{host}:{port}/ocpi/versions")
+    client.check(f"http://{host}:{port}/ocpi/versions")
 
 
 @pytest.mark.usefixtures("sandbox", "dialled")
@@ -341,7 +341,7 @@ ALLOW = "10.0.0.1:22-23, 127.0.0.1:20000-20999 ,[::1]:20000-20000,[fd00::1]:443-
 )
 def test_an_allowed_address_and_port_pass(url: str, chosen: Callable[..., None]) -> None:
     chosen(peer_allow=ALLOW)
-    peer.check(url)
+    client.check(url)
 
 
 @pytest.mark.usefixtures("dialled")

@@ -31,7 +31,7 @@ NOT_OBJECTS = {
     "handlers.dispatch.response_check": "the document",
     "handlers.dispatch.server": "a WSGI environment",
     "handlers.dispatch.validation": "a body that is not valid; the details of Pydantic's errors",
-    "workflows.peer": "the envelope of a peer's answer, before anything is known of it",
+    "workflows.peers.client": "the envelope of a peer's answer, before anything is known of it",
     "workflows.permissions": "the scope of a list: values of columns",
     "workflows.running_server": "what a running server says about itself",
 }

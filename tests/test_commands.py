@@ -9,7 +9,7 @@ from peers import PeerServer, envelope
 
 from storage import access, connections, database
 from storage.connections import Peer, PeerConnection
-from workflows.commands import send
+from workflows.charging.commands import send
 
 COMMANDS = {
     "RESERVE_NOW": "ReserveNow",

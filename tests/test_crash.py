@@ -22,10 +22,10 @@ import sqlalchemy
 from nodes import ROOT, Client, Network, Node, at_once, free_port, switch_to
 
 import errors
-from storage import connections, database, failpoints, instants
+from storage import connections, database, failpoints, timestamps
 from storage.access import ACCESS, CALLBACK, PEER
 from storage.connections import PeerConnection
-from workflows import peer, registration
+from workflows.peers import client, registration
 
 RECEIVING = ("asked", "called_back", "written", "committed", "answered")
 AFTERWARDS = {step: f"post.{after}" for step, after in itertools.pairwise(RECEIVING)} | {RECEIVING[-1]: ""}
@@ -149,7 +149,7 @@ class Side:
         used: list[str] = []
 
         def get(token: str) -> None:
-            peer.call("GET", f"{other.client(token).base}/locations", token)
+            client.call("GET", f"{other.client(token).base}/locations", token)
             used.append(token)
 
         link = self.link(other)
@@ -170,7 +170,7 @@ class Side:
 
     def rows(self) -> tuple[int, int, int]:
         """Connections, live Tokens C, and tokens that nothing will ever end: half of a registration."""
-        c, now = ACCESS.c, instants.now_ms()
+        c, now = ACCESS.c, timestamps.now_ms()
         mine = sqlalchemy.select(c.kind, c.connection_id, c.expires_at).where(c.network_id == self.network.id)
         with self.inside(), database.connect() as connection:
             links = connections.of_network(connection, self.network.id)
@@ -339,7 +339,7 @@ def test_after_the_overlap_the_side_that_can_still_call_mends_a_rotation_that_br
     time.sleep(1)  # the overlap is over
 
     assert powercut.is_sound(other)
-    with pytest.raises(peer.PeerUnauthorized):  # and so the check of the other tests would find it
+    with pytest.raises(client.PeerUnauthorized):  # and so the check of the other tests would find it
         one_pair_works(one, two, before)
     assert two.calls(one) != before[1]
     two.rotate(one)

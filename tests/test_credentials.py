@@ -17,7 +17,7 @@ import errors
 from storage import connections, database
 from storage.access import ACCESS, PEER
 from storage.connections import PeerConnection
-from workflows import registration
+from workflows.peers import registration
 
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
 PUSHED = {"cpo": ("tokens", "Token", "uid"), "emsp": ("locations", "Location", "id")}

@@ -13,7 +13,7 @@ from inspection import rows
 from nodes import Gateway, Network, Node, at_once, outcome, refusal, switch_to
 from peers import PeerServer
 
-from storage import access, database, ended_tokens, instants, jobs, networks
+from storage import access, database, ended_tokens, jobs, networks, timestamps
 from storage.schema import METADATA
 
 NOBODYS = {"gw_organizations", "gw_keys", "gw_job_items", "gw_installation", "ocpi_ended_tokens"}
@@ -94,7 +94,7 @@ def expire(cpo_id: str) -> None:
     with database.transaction() as connection:
         connection.execute(
             sqlalchemy.text("UPDATE gw_networks SET expires_at = :then WHERE id = :id"),
-            {"then": instants.now_ms() - 1, "id": int(cpo_id)},
+            {"then": timestamps.now_ms() - 1, "id": int(cpo_id)},
         )
 
 

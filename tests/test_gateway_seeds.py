@@ -10,7 +10,7 @@ from nodes import Client, Gateway, Network, at_once, outcome
 from plans import planned
 
 from storage import networks
-from workflows import templates
+from workflows.networks import templates
 
 ORDER = {"template": "mixed-depot", "country_code": "BE", "party_id": "SED", "name_prefix": "Seed & Söhne"}
 STAMPS = re.compile(rb',?"(last_updated|timestamp)":"[^"]*"')

@@ -14,7 +14,7 @@ from inspection import contents, moved, rows
 from nodes import Gateway, Node, outcome, refusal, switch_to
 from peers import PeerServer
 
-from storage import database, instants, networks
+from storage import database, networks, timestamps
 
 NETWORK = example("CpoCreateRequest")
 SITES = {"locations": [example("OcpiCreateLocationRequest")]}
@@ -260,7 +260,7 @@ def test_a_key_of_an_expired_network_brings_no_dead_answer(gateway: Gateway, key
     with database.transaction() as connection:
         connection.execute(
             sqlalchemy.text("UPDATE gw_networks SET expires_at = :then WHERE id = :id"),
-            {"then": instants.now_ms() - 1, "id": int(first["cpo_id"])},
+            {"then": timestamps.now_ms() - 1, "id": int(first["cpo_id"])},
         )
 
     again = gateway.post("/ocpi/cpos", NETWORK, Idempotency_Key=key).json()
@@ -275,7 +275,7 @@ def test_a_key_lasts_a_day(gateway: Gateway, key: str, age: int, same: bool) -> 
     with database.transaction() as connection:
         connection.execute(
             sqlalchemy.text("UPDATE gw_idempotency SET created_at = :then WHERE key = :key"),
-            {"then": instants.now_ms() - age, "key": key},
+            {"then": timestamps.now_ms() - age, "key": key},
         )
 
     again = gateway.post("/ocpi/cpos", NETWORK, Idempotency_Key=key).json()

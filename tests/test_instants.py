@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import errors
-from storage import instants
+from storage import timestamps
 
 SCHEMAS: dict[str, Any] = contracts.ocpi().document["components"]["schemas"]
 STRICT = re.compile(SCHEMAS["DateTime"]["pattern"])
@@ -48,29 +48,29 @@ def instant(text: str) -> int:
 @example("1969-12-31T23:59:59.999Z")
 @example("9999-12-31T23:59:59.123456789Z")
 def test_a_time_keeps_its_instant_and_gets_one_form(text: str) -> None:
-    made = instants.canonical(text)
+    made = timestamps.canonical(text)
 
     assert LAX.fullmatch(text)
     assert STRICT.fullmatch(made)
-    assert instant(text) == instants.parse(text) == instants.parse(made) == instant(made)
-    assert made == instants.canonical(made)
+    assert instant(text) == timestamps.parse(text) == timestamps.parse(made) == instant(made)
+    assert made == timestamps.canonical(made)
 
 
 @pytest.mark.ocpi(32)
 @repeatably
 @given(st.lists(accepted, min_size=2, max_size=5))
 def test_times_sort_as_their_instants_do(texts: list[str]) -> None:
-    assert sorted(texts, key=instant) == sorted(texts, key=instants.parse)
+    assert sorted(texts, key=instant) == sorted(texts, key=timestamps.parse)
 
 
 @repeatably
 @given(st.integers(FIRST, LAST))
 def test_text_and_milliseconds_are_the_same_thing(milliseconds: int) -> None:
-    text = instants.text(milliseconds)
+    text = timestamps.text(milliseconds)
 
     assert STRICT.fullmatch(text)
-    assert milliseconds == instants.parse(text)
-    assert text == instants.canonical(text)
+    assert milliseconds == timestamps.parse(text)
+    assert text == timestamps.canonical(text)
 
 
 @pytest.mark.ocpi(34)
@@ -93,12 +93,12 @@ def test_text_and_milliseconds_are_the_same_thing(milliseconds: int) -> None:
     ],
 )
 def test_an_accepted_form_has_one_canonical_text(given_: str, expected: str) -> None:
-    assert expected == instants.canonical(given_)
+    assert expected == timestamps.canonical(given_)
 
 
 @pytest.mark.ocpi(34)
 def test_a_plus_that_arrived_as_a_space_is_read_as_a_plus() -> None:
-    assert instants.parse("2015-06-29T20:39:09Z") == instants.parse("2015-06-29T22:39:09 02:00")
+    assert timestamps.parse("2015-06-29T20:39:09Z") == timestamps.parse("2015-06-29T22:39:09 02:00")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_plus_that_arrived_as_a_space_is_read_as_a_plus() -> None:
 )
 def test_an_instant_that_does_not_exist_is_refused(text: str) -> None:
     with pytest.raises(errors.RuleBroken, match="is not an instant that exists"):
-        instants.canonical(text)
+        timestamps.canonical(text)
 
 
 def test_an_instant_before_the_year_1000_is_refused() -> None:
@@ -122,17 +122,17 @@ def test_text_order_is_not_time_order() -> None:
     earlier, later = "2015-06-29T20:39:09Z", "2015-06-29T20:39:09.001Z"
 
     assert earlier > later
-    assert instants.parse(earlier) < instants.parse(later)
+    assert timestamps.parse(earlier) < timestamps.parse(later)
 
 
 def test_now_is_the_present_second() -> None:
     before = int(time.time()) * 1000
-    assert before <= instants.parse(instants.now()) <= time.time() * 1000
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", instants.now())
+    assert before <= timestamps.parse(timestamps.now()) <= time.time() * 1000
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", timestamps.now())
 
 
 def test_a_stamp_is_the_present_unless_something_stored_is_later() -> None:
     future = "2999-01-01T00:00:00.123Z"
 
-    assert instants.now() <= instants.stamp("2021-01-01T00:00:00Z") <= instants.now()
-    assert future == instants.stamp("2021-01-01T00:00:00Z", future)
+    assert timestamps.now() <= timestamps.stamp("2021-01-01T00:00:00Z") <= timestamps.now()
+    assert future == timestamps.stamp("2021-01-01T00:00:00Z", future)

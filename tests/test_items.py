@@ -10,8 +10,8 @@ from plans import planned
 from test_templates import LOCATION_TEMPLATES, check, item_of, site, stamped
 
 from generated.gateway_models import LocationUpdateRequest
-from workflows import templates
-from workflows.templates import ItemRefused
+from workflows.networks import templates
+from workflows.networks.templates import ItemRefused
 
 Body = dict[str, Any]
 

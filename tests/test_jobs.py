@@ -16,8 +16,9 @@ from nodes import Gateway, at_once
 from test_items import PLACE
 
 import errors
-from storage import database, instants, jobs, locations, networks, sites
-from workflows import engine, provisioning, templates
+from storage import database, jobs, locations, networks, sites, timestamps
+from workflows import engine
+from workflows.networks import provisioning, templates
 
 ATTEMPTS = 101
 """How often the engine starts a workflow before it gives it up: DBOS's default of 100 recoveries."""
@@ -82,7 +83,7 @@ def test_a_location_whose_id_the_network_has_is_refused_by_itself(gateway: Gatew
     job_id, items = str(uuid.uuid4()), [{"item": {**PLACE, "name": name}, "prefix": None} for name in "AB"]
     item = templates.item_from(orjson.dumps(items[0]["item"]))
     plan = templates.plan_site(item, job_id, 0, network.name, network.party, None)
-    document = sites.stamped(plan.document, instants.now())
+    document = sites.stamped(plan.document, timestamps.now())
 
     with database.transaction() as transaction:
         locations.add(transaction, network.id, network.party, document, published=True)
@@ -121,7 +122,7 @@ def test_a_step_is_repeated_while_the_database_fails(
 
 def test_a_cancelled_job_is_deleted_later_than_the_others_of_its_network(gateway: Gateway) -> None:
     network = at_once(networks.get, int(gateway.ready()["cpo_id"]))
-    job_id, before = str(uuid.uuid4()), instants.now_ms()
+    job_id, before = str(uuid.uuid4()), timestamps.now_ms()
 
     with database.transaction() as transaction:
         jobs.create(
@@ -132,5 +133,5 @@ def test_a_cancelled_job_is_deleted_later_than_the_others_of_its_network(gateway
 
     assert None is at_once(jobs.get, network.job_id)
     assert jobs.CANCELLED == at_once(jobs.get, job_id).failure
-    at_once(jobs.purge, instants.now_ms() + 1)
+    at_once(jobs.purge, timestamps.now_ms() + 1)
     assert None is at_once(jobs.get, job_id)

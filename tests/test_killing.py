@@ -11,11 +11,11 @@ from bulk import executor, judge, kinds, ordered, settled
 from killing import BETWEEN, RANDOM, STEP, STORED, Blow, Killing, Pair, blows
 from mortal import Mortal, environment, fresh_database, until
 
-from workflows import caretaker
+from workflows import maintenance
 
 KILLS = 5
 """On each database, so ten in a run of the suite; long: scripts/killing."""
-ROUNDS_SECONDS = 3 * (caretaker._TAKE_OVER_SECONDS + caretaker._ROUND_SECONDS) + 1
+ROUNDS_SECONDS = 3 * (maintenance._TAKE_OVER_SECONDS + maintenance._ROUND_SECONDS) + 1
 """Longer than three rounds of the reaper take."""
 
 ENDLESS = 10_000

@@ -17,7 +17,7 @@ OWN_ENGINES = {
     "storage/database.py",
     "storage/migrations/env.py",  # Alembic runs outside the program's transactions
     "storage/readiness.py",  # its write must neither wait for nor occupy a connection of a request
-    "storage/slots.py",  # the advisory lock lives as long as the connection that took it
+    "storage/executor_lease.py",  # the advisory lock lives as long as the connection that took it
 }
 
 PRODUCT = sorted(
@@ -59,7 +59,7 @@ def test_there_is_something_to_look_at() -> None:
     assert len(PRODUCT) > 40
     assert {"storage/tokens.py", "handlers/dispatch/app.py", "errors.py"} <= set(PRODUCT)
     assert "storage.objects.Window" in imports("handlers/dispatch/pagination.py")
-    assert "workflows.exchange.VERSION" in imports("handlers/ocpi/versions.py")
+    assert "workflows.peers.credentials_exchange.VERSION" in imports("handlers/ocpi/versions.py")
 
 
 def test_settings_and_errors_import_no_room() -> None:

@@ -6,7 +6,7 @@ import pytest
 from examples import example
 from nodes import Client, Network, outcome
 
-from storage import instants
+from storage import timestamps
 
 STATUSES = [
     "AVAILABLE",
@@ -46,7 +46,7 @@ def stamps(peer: Client, url: str, uid: str = "1") -> list[int]:
     location = peer.data(url)
     unit = next(each for each in location["evses"] if each["uid"] == uid)
     found = (location, unit, unit["connectors"][0])
-    return [instants.parse(each["last_updated"]) for each in found]
+    return [timestamps.parse(each["last_updated"]) for each in found]
 
 
 @pytest.mark.ocpi(21, 119)

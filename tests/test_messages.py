@@ -12,7 +12,7 @@ from requests import Response
 
 from openapi.field_types import EXTENSION
 from settings import settings
-from storage import remarks
+from storage import deviations
 
 LOC1 = "locations/NL/TNM/LOC1"
 OLD, NEW = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
@@ -56,7 +56,7 @@ def test_extension_members_are_counted(emsp: Network) -> None:
     peer = emsp.peer()
     peer.put(LOC1, example("Location", publish=True, authorization_id="x"))
 
-    counted = {each.kind: each.count for each in at_once(remarks.on, emsp.id, peer.connection_id)}
+    counted = {each.kind: each.count for each in at_once(deviations.on, emsp.id, peer.connection_id)}
 
     assert {EXTENSION: 2} == counted
 

@@ -21,7 +21,7 @@ import errors
 from generated import ocpi_models
 from handlers.dispatch import validation
 from openapi import field_types
-from storage import instants
+from storage import timestamps
 
 BOOK = contracts.ocpi()
 SCHEMAS: dict[str, Any] = BOOK.document["components"]["schemas"]
@@ -314,7 +314,7 @@ def test_periods_are_compared_as_instants_not_as_text() -> None:
     period = {"period_begin": "2026-01-01T00:00:00Z", "period_end": "2026-01-01T00:00:00.001Z"}
 
     assert period == normal("ExceptionalPeriod", period)
-    assert instants.parse(period["period_begin"]) < instants.parse(period["period_end"])
+    assert timestamps.parse(period["period_begin"]) < timestamps.parse(period["period_end"])
 
 
 @pytest.mark.parametrize(("place", "key"), [("evses", "uid"), ("evses.0.connectors", "id")])

@@ -13,7 +13,7 @@ import sqlalchemy
 from examples import example, model
 from nodes import Client, Network, Node, Party, at_once, outcome, switch_to
 
-from storage import cdrs, database, instants, locations, sessions, tariffs, tokens
+from storage import cdrs, database, locations, sessions, tariffs, timestamps, tokens
 
 
 def put_location(transaction: Any, network_id: int, party: Party, location: Any) -> object:
@@ -163,7 +163,7 @@ def test_link_is_absolute_in_the_right_role_and_keeps_the_filters(listing: Listi
     assert following(page).startswith(url)
     assert "+" not in following(page)
     for name, instant in asked.items():
-        assert instants.parse(instant) == instants.parse(query_of(page)[name])
+        assert timestamps.parse(instant) == timestamps.parse(query_of(page)[name])
     assert "4" == page.headers["X-Total-Count"]
     pages = list(listing.crawl(limit=1, **asked))
     assert numbered(4) == [key for each in pages for key in listing.keys(each)]
@@ -417,7 +417,7 @@ def test_a_connector_that_the_back_office_changes_reaches_pulling_peers(cpo: Net
     evse = location["evses"][0]
     location["evses"].append({**evse, "uid": "3257", "evse_id": "NL*TNM*E3257"})
     assert (201, 1000) == outcome(operator.put(operator.at("locations", "LOC1"), location))
-    moved = instants.text(instants.now_ms())
+    moved = timestamps.text(timestamps.now_ms())
     assert [] == peer.data("locations", date_from=moved)
     connectors = [{**evse["connectors"][0], "amperage": 16, "last_updated": moved}]
     change = {"evses": [{"uid": "3256", "connectors": connectors, "last_updated": moved}]}

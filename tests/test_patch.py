@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nodes import Client, Network, Node, at_once, outcome, until_served
 
-from storage import instants, remarks
+from storage import deviations, timestamps
 
 OLD, STORED, NEW = "2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"
 TARIFF_ELEMENTS = [{"price_components": [{"type": "FLAT", "price": 2, "step_size": 1}]}]
@@ -52,8 +52,8 @@ def exact(peer: Client, url: str, *without: str) -> str:
 
 
 def stale_remarks(peer: Client, network: Network) -> int:
-    known = at_once(remarks.on, network.id, peer.connection_id)
-    return sum(remark.count for remark in known if remark.kind == remarks.STALE)
+    known = at_once(deviations.on, network.id, peer.connection_id)
+    return sum(remark.count for remark in known if remark.kind == deviations.STALE)
 
 
 @pytest.mark.ocpi(108)
@@ -270,10 +270,10 @@ def test_the_id_never_changes(node: Node, case: Case) -> None:
 def test_a_patch_without_last_updated_is_stamped_with_the_present(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
     url = pushed(peer, case, OLD)
-    before = instants.now()
+    before = timestamps.now()
     peer.patch(url, {case[4][0]: case[4][1]})
 
-    assert before <= peer.data(url)["last_updated"] <= instants.now()
+    assert before <= peer.data(url)["last_updated"] <= timestamps.now()
 
 
 @pytest.mark.ocpi(95, 115)
@@ -282,7 +282,7 @@ def test_what_was_stamped_is_listed_by_its_real_instant(node: Node, case: Case) 
     """The text has whole seconds; date_from and date_to are compared with the milliseconds."""
     peer = peer_of(node, case)
     url = pushed(peer, case, OLD)
-    before = instants.text(instants.now_ms())
+    before = timestamps.text(timestamps.now_ms())
     peer.patch(url, {case[4][0]: case[4][1]})
 
     assert 1 == len(peer.data(case[1], date_from=before))

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nodes import free_port
 
 from errors import PeerUnusable
-from workflows import addresses, peer
+from workflows.peers import addresses, client
 
 bad, dialled = badpeer.bad, badpeer.dialled
 chosen, sandbox, outside = badpeer.chosen, badpeer.sandbox, badpeer.outside
@@ -37,7 +37,7 @@ def test_a_name_that_turns_private_later_is_reached_at_the_checked_address(
     answers = [[PUBLIC], ["127.0.0.1"], ["10.0.0.1"]]
     monkeypatch.setattr(addresses, "resolver", lambda _host, port: records(answers.pop(0), port))
 
-    assert 1000 == peer.call("GET", "http://rebind.example:8080/ok", TOKEN).status_code
+    assert 1000 == client.call("GET", "http://rebind.example:8080/ok", TOKEN).status_code
     assert [(PUBLIC, 8080)] == dialled
     assert 2 == len(answers)
 
@@ -48,9 +48,9 @@ def test_a_name_that_was_public_when_checked_is_checked_again_when_called(
 ) -> None:
     answers = [[PUBLIC], ["127.0.0.1"]]
     monkeypatch.setattr(addresses, "resolver", lambda _host, port: records(answers.pop(0), port))
-    peer.check("http://rebind.example:8080/ok")
+    client.check("http://rebind.example:8080/ok")
     with pytest.raises(PeerUnusable, match="address policy"):
-        peer.call("GET", "http://rebind.example:8080/ok", TOKEN)
+        client.call("GET", "http://rebind.example:8080/ok", TOKEN)
 
     assert [] == dialled
 
@@ -72,7 +72,7 @@ def test_the_name_stays_in_the_host_header(bad: BadPeer, dialled: list[tuple[str
         ("http://Peer.Example:8080/ok", "peer.example:8080"),
         ("http://[2606:2800:220:1::1]:8080/ok", "[2606:2800:220:1::1]:8080"),
     ):
-        peer.call("GET", url, TOKEN)
+        client.call("GET", url, TOKEN)
 
         assert host == bad.requests[-1].headers["host"]
     assert [(PUBLIC, 80), (PUBLIC, 8080), ("2606:2800:220:1::1", 8080)] == dialled
@@ -83,8 +83,8 @@ def test_the_name_stays_in_the_host_header(bad: BadPeer, dialled: list[tuple[str
 def test_a_redirect_is_not_followed(status: object, bad: BadPeer) -> None:
     before = bad.connections
     for call in (
-        lambda url: peer.call("GET", url, TOKEN),
-        lambda url: peer.call_unwrapped("POST", url, TOKEN, {}),
+        lambda url: client.call("GET", url, TOKEN),
+        lambda url: client.call_unwrapped("POST", url, TOKEN, {}),
     ):
         with pytest.raises(PeerUnusable, match=r"^\w+ http://peer\.example/redirect/\w+: HTTP 30"):
             call(f"http://peer.example/redirect/{status}")
@@ -101,7 +101,7 @@ def test_the_environment_has_no_say(bad: BadPeer, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    peer.call("GET", bad.url("/ok"), TOKEN)
+    client.call("GET", bad.url("/ok"), TOKEN)
 
     assert f"Token {TOKEN}" == bad.requests[-1].headers["authorization"]
     assert "/ok" == bad.requests[-1].target
@@ -111,7 +111,7 @@ def test_the_environment_has_no_say(bad: BadPeer, monkeypatch: pytest.MonkeyPatc
 def test_localhost_is_tried_at_each_of_its_addresses(bad: BadPeer) -> None:
     # The bad peer listens on 127.0.0.1 only, and ::1 comes first.
 
-    assert 1000 == peer.call("GET", bad.url("/ok", "localhost"), TOKEN).status_code
+    assert 1000 == client.call("GET", bad.url("/ok", "localhost"), TOKEN).status_code
 
 
 # What is sent
@@ -122,7 +122,7 @@ PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("token", [*PRINTABLE, PRINTABLE, PRINTABLE[::-1], "=?utf-8?q?=41?=", "a" * 64])
 def test_the_token_goes_out_byte_for_byte(token: str, bad: BadPeer) -> None:
-    peer.call("GET", bad.url("/ok"), token)
+    client.call("GET", bad.url("/ok"), token)
 
     assert b"\r\nAuthorization: Token " + token.encode() + b"\r\n" in sent(bad).head
 
@@ -131,7 +131,7 @@ def test_the_token_goes_out_byte_for_byte(token: str, bad: BadPeer) -> None:
 @pytest.mark.parametrize("token", ["", " ", "a b", "a\r\nX: y", "a\n", "\ta", "a\x00", "\x7f", "ä"])
 def test_a_token_that_cannot_stand_in_a_header_is_an_error_of_ours(token: str, bad: BadPeer) -> None:
     before = bad.connections
-    for call in (peer.call, peer.call_unwrapped):
+    for call in (client.call, client.call_unwrapped):
         with pytest.raises(ValueError, match=r"^A token is printable ASCII without spaces\.$"):
             call("GET", bad.url("/ok"), token, None)
 
@@ -144,7 +144,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_an_error_of_ours(token: str, b
     "body", [{"a": "ü\u2028", "b": [1, 0.1, None]}, [], {}, "text", orjson.Fragment(b'{"a": 1.50}')]
 )
 def test_a_body_goes_out_as_json(method: str, body: object, bad: BadPeer) -> None:
-    peer.call(method, bad.url("/ok"), TOKEN, body)
+    client.call(method, bad.url("/ok"), TOKEN, body)
     headers = sent(bad).headers
 
     assert method == sent(bad).method
@@ -157,7 +157,7 @@ def test_a_body_goes_out_as_json(method: str, body: object, bad: BadPeer) -> Non
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
 def test_no_body_is_no_body(method: str, bad: BadPeer) -> None:
-    peer.call(method, bad.url("/ok"), TOKEN)
+    client.call(method, bad.url("/ok"), TOKEN)
 
     assert b"" == sent(bad).body
     assert "content-type" not in sent(bad).headers
@@ -181,7 +181,7 @@ def test_no_body_is_no_body(method: str, bad: BadPeer) -> None:
     ],
 )
 def test_the_target_goes_out_as_it_was_given(target: str, bad: BadPeer) -> None:
-    peer.call_unwrapped("POST", bad.url(target), TOKEN, {"result": "ACCEPTED"})
+    client.call_unwrapped("POST", bad.url(target), TOKEN, {"result": "ACCEPTED"})
 
     assert target == sent(bad).target
     assert f"127.0.0.1:{bad.port}" == sent(bad).headers["host"]
@@ -190,7 +190,7 @@ def test_the_target_goes_out_as_it_was_given(target: str, bad: BadPeer) -> None:
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize(("rest", "target"), [("", "/"), ("?a=1", "/?a=1")])
 def test_a_url_without_a_path_asks_for_the_root(rest: str, target: str, bad: BadPeer) -> None:
-    peer.call("GET", bad.url(rest), TOKEN)
+    client.call("GET", bad.url(rest), TOKEN)
 
     assert target == sent(bad).target
 
@@ -238,7 +238,7 @@ def secure(
     context, authorities = certificate(tmp_path, "peer.example")
     names: list[str] = []
     context.sni_callback = lambda _socket, name, _context: names.append(name)
-    monkeypatch.setattr(peer, "authorities", authorities)
+    monkeypatch.setattr(client, "authorities", authorities)
     with BadPeer(context) as server:
         redirect(monkeypatch, server)
         yield server, names
@@ -246,7 +246,7 @@ def secure(
 
 def test_under_tls_the_name_is_asked_for_and_proven(secure: tuple[BadPeer, list[str]]) -> None:
     server, names = secure
-    answer = peer.call("PUT", "https://peer.example/ok", TOKEN, {"a": 1})
+    answer = client.call("PUT", "https://peer.example/ok", TOKEN, {"a": 1})
 
     assert 1000 == answer.status_code
     assert ["peer.example"] == names
@@ -258,7 +258,7 @@ def test_under_tls_the_name_is_asked_for_and_proven(secure: tuple[BadPeer, list[
 @pytest.mark.parametrize("host", ["six.example", PUBLIC])
 def test_a_certificate_of_another_name_is_not_accepted(host: str, secure: tuple[BadPeer, list[str]]) -> None:
     with pytest.raises(PeerUnusable, match=rf"^GET https://{host}/ok: certificate not accepted$"):
-        peer.call("GET", f"https://{host}/ok", TOKEN)
+        client.call("GET", f"https://{host}/ok", TOKEN)
 
     assert [] == secure[0].requests
 
@@ -266,9 +266,9 @@ def test_a_certificate_of_another_name_is_not_accepted(host: str, secure: tuple[
 def test_a_certificate_of_an_unknown_authority_is_not_accepted(
     secure: tuple[BadPeer, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer, "authorities", peer.DEFAULT_CA_BUNDLE_PATH)
+    monkeypatch.setattr(client, "authorities", client.DEFAULT_CA_BUNDLE_PATH)
     with pytest.raises(PeerUnusable, match="certificate not accepted"):
-        peer.call("GET", "https://peer.example/ok", TOKEN)
+        client.call("GET", "https://peer.example/ok", TOKEN)
 
     assert [] == secure[0].requests
 
@@ -289,7 +289,7 @@ def test_a_certificate_of_an_unknown_authority_is_not_accepted(
 def test_a_bad_answer_under_tls_is_a_refusal_in_time(path: str, words: str) -> None:
     start = time.monotonic()
     with pytest.raises(PeerUnusable, match=f": {words}$"):
-        peer.call("GET", f"https://peer.example{path}", TOKEN)
+        client.call("GET", f"https://peer.example{path}", TOKEN)
 
     assert time.monotonic() - start < IN_TIME
 
@@ -297,7 +297,7 @@ def test_a_bad_answer_under_tls_is_a_refusal_in_time(path: str, words: str) -> N
 @pytest.mark.usefixtures("outside", "dialled")
 def test_a_peer_without_tls_where_tls_is_asked_for_is_refused() -> None:
     with pytest.raises(PeerUnusable, match=r": (timed out|TLS failed|connection broken off)$"):
-        peer.call("GET", "https://peer.example/ok", TOKEN)
+        client.call("GET", "https://peer.example/ok", TOKEN)
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -305,6 +305,6 @@ def test_a_handshake_that_does_not_come_ends_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         start = time.monotonic()
         with pytest.raises(PeerUnusable, match=r": timed out$"):
-            peer.call("GET", f"https://127.0.0.1:{deaf.getsockname()[1]}/", TOKEN)
+            client.call("GET", f"https://127.0.0.1:{deaf.getsockname()[1]}/", TOKEN)
 
         assert time.monotonic() - start < IN_TIME

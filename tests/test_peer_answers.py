@@ -17,7 +17,7 @@ from badpeer import IN_TIME, SECONDS, TOKEN, BadPeer, sent
 from nodes import free_port
 
 from errors import PeerUnusable
-from workflows import addresses, peer
+from workflows.peers import addresses, client
 
 bad, dialled = badpeer.bad, badpeer.dialled
 chosen, sandbox, outside = badpeer.chosen, badpeer.sandbox, badpeer.outside
@@ -50,7 +50,7 @@ stay_on_loopback = badpeer.stay_on_loopback
     ],
 )
 def test_an_envelope_is_read_leniently(path: str, expected: tuple[object, ...], bad: BadPeer) -> None:
-    answer = peer.call("GET", bad.url(path), TOKEN)
+    answer = client.call("GET", bad.url(path), TOKEN)
 
     assert expected == (
         answer.http_status,
@@ -62,7 +62,7 @@ def test_an_envelope_is_read_leniently(path: str, expected: tuple[object, ...], 
 
 @pytest.mark.usefixtures("sandbox")
 def test_an_answer_has_its_headers_in_lower_case(bad: BadPeer) -> None:
-    headers = peer.call("GET", bad.url("/ok/headers"), TOKEN).headers
+    headers = client.call("GET", bad.url("/ok/headers"), TOKEN).headers
 
     assert "7" == headers["x-total-count"]
     assert '<http://a/>; rel="next"' == headers["link"]
@@ -71,9 +71,9 @@ def test_an_answer_has_its_headers_in_lower_case(bad: BadPeer) -> None:
 
 @pytest.mark.usefixtures("sandbox")
 def test_a_body_of_just_the_limit_is_read(bad: BadPeer) -> None:
-    answer = peer.call("GET", bad.url("/ok/limit"), TOKEN)
+    answer = client.call("GET", bad.url("/ok/limit"), TOKEN)
 
-    assert peer.BODY_LIMIT - 1000 < len(answer.data["name"]) < peer.BODY_LIMIT
+    assert client.BODY_LIMIT - 1000 < len(answer.data["name"]) < client.BODY_LIMIT
 
 
 BAD = [
@@ -126,7 +126,7 @@ BAD = [
 def test_a_bad_answer_is_a_refusal_in_time(path: str, words: str, bad: BadPeer) -> None:
     start, sent_before, connections = time.monotonic(), bad.sent, bad.connections
     with pytest.raises(PeerUnusable) as refusal:
-        peer.call("GET", bad.url(f"{path}?secret=in-the-query"), TOKEN)
+        client.call("GET", bad.url(f"{path}?secret=in-the-query"), TOKEN)
     took = time.monotonic() - start
     name, _, what = refusal.value.message.partition(": ")
 
@@ -144,26 +144,26 @@ def test_a_bad_answer_is_a_refusal_in_time(path: str, words: str, bad: BadPeer) 
 @pytest.mark.parametrize("path", ["/401", "/403", "/401/bare", "/403/bare"])
 def test_an_unknown_token_is_told_apart(path: str, bad: BadPeer) -> None:
     for call in (
-        lambda: peer.call("GET", bad.url(path), TOKEN),
-        lambda: peer.call_unwrapped("POST", bad.url(path), TOKEN, {}),
+        lambda: client.call("GET", bad.url(path), TOKEN),
+        lambda: client.call_unwrapped("POST", bad.url(path), TOKEN, {}),
     ):
-        with pytest.raises(peer.PeerUnauthorized, match=rf"{path}: HTTP {path[1:4]}$"):
+        with pytest.raises(client.PeerUnauthorized, match=rf"{path}: HTTP {path[1:4]}$"):
             call()
 
-    assert issubclass(peer.PeerUnauthorized, PeerUnusable)
+    assert issubclass(client.PeerUnauthorized, PeerUnusable)
 
 
 @pytest.mark.usefixtures("sandbox")
 def test_a_closed_port_that_is_allowed_is_called_by_its_name() -> None:
     with pytest.raises(PeerUnusable, match=r"^GET http://127\.0\.0\.1:\d+/a: connection refused$"):
-        peer.call("GET", f"http://127.0.0.1:{free_port()}/a", TOKEN)
+        client.call("GET", f"http://127.0.0.1:{free_port()}/a", TOKEN)
 
 
 @pytest.mark.usefixtures("sandbox")
 def test_the_address_that_was_given_is_the_one_that_is_connected_to(bad: BadPeer) -> None:
     # The bad peer listens on 127.0.0.1 alone.
     with pytest.raises(PeerUnusable, match=r": connection refused$"):
-        peer.call("GET", bad.url("/ok", "127.0.0.9"), TOKEN)
+        client.call("GET", bad.url("/ok", "127.0.0.9"), TOKEN)
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -172,7 +172,7 @@ def test_a_call_leaves_no_socket_open(path: str, bad: BadPeer) -> None:
     before = len(list(Path("/dev/fd").iterdir()))
     for _ in range(20):
         with contextlib.suppress(PeerUnusable):
-            peer.call("GET", bad.url(path), TOKEN)
+            client.call("GET", bad.url(path), TOKEN)
     end = time.monotonic() + 5  # the server's own ends close in their threads
     while len(list(Path("/dev/fd").iterdir())) > before and time.monotonic() < end:
         time.sleep(0.01)
@@ -185,7 +185,7 @@ def test_a_port_that_takes_no_connection_ends_in_time(
     connect: float, total: float, chosen: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen(allow_loopback_peers=True, peer_timeout_seconds=total)
-    monkeypatch.setattr(peer, "CONNECT_SECONDS", connect)
+    monkeypatch.setattr(client, "CONNECT_SECONDS", connect)
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -194,13 +194,13 @@ def test_a_port_that_takes_no_connection_ends_in_time(
             waiting.connect_ex(full.getsockname())
         start = time.monotonic()
         with pytest.raises(PeerUnusable, match=r": timed out$"):
-            peer.call("GET", f"http://127.0.0.1:{full.getsockname()[1]}/", TOKEN)
+            client.call("GET", f"http://127.0.0.1:{full.getsockname()[1]}/", TOKEN)
 
         assert time.monotonic() - start < IN_TIME
 
 
 def test_three_seconds_are_the_limit_of_a_connect() -> None:
-    assert 3 == peer.CONNECT_SECONDS
+    assert 3 == client.CONNECT_SECONDS
 
 
 @pytest.mark.usefixtures("outside")
@@ -209,7 +209,7 @@ def test_a_resolver_that_does_not_answer_ends_in_time(monkeypatch: pytest.Monkey
     monkeypatch.setattr(addresses, "resolver", lambda _host, _port: ended.wait(30) and [])
     start = time.monotonic()
     with pytest.raises(PeerUnusable, match="address policy"):
-        peer.call("GET", "http://peer.example/", TOKEN)
+        client.call("GET", "http://peer.example/", TOKEN)
 
     assert time.monotonic() - start < IN_TIME
     ended.set()
@@ -220,10 +220,10 @@ def test_a_peer_that_takes_no_body_ends_in_time(bad: BadPeer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         start = time.monotonic()
         with pytest.raises(PeerUnusable, match=r": timed out$"):
-            peer.call("POST", f"http://127.0.0.1:{deaf.getsockname()[1]}/", TOKEN, "x" * 30_000_000)
+            client.call("POST", f"http://127.0.0.1:{deaf.getsockname()[1]}/", TOKEN, "x" * 30_000_000)
 
         assert time.monotonic() - start < IN_TIME
-    assert 1000 == peer.call("GET", bad.url("/ok"), TOKEN).status_code
+    assert 1000 == client.call("GET", bad.url("/ok"), TOKEN).status_code
 
 
 QUICK = [path for path, _ in BAD if not path.startswith(("/slow", "/silence"))]
@@ -237,7 +237,7 @@ def test_nothing_that_is_said_tells_the_token(
     caplog.set_level("DEBUG")
     said = ""
     try:
-        peer.call("POST", bad.url(path), TOKEN, {"a": 1})
+        client.call("POST", bad.url(path), TOKEN, {"a": 1})
     except PeerUnusable:
         said = traceback.format_exc()
 
@@ -268,7 +268,7 @@ def test_nothing_that_is_said_tells_the_token(
 def test_of_an_unwrapped_answer_only_the_status_is_read(path: str, status: int, bad: BadPeer) -> None:
     url = bad.url(path)
 
-    assert status == peer.call_unwrapped("POST", url, TOKEN, {"result": "ACCEPTED"})
+    assert status == client.call_unwrapped("POST", url, TOKEN, {"result": "ACCEPTED"})
     assert b'{"result":"ACCEPTED"}' == sent(bad).body
 
 
@@ -277,7 +277,7 @@ def test_of_an_unwrapped_answer_only_the_status_is_read(path: str, status: int, 
 def test_an_unwrapped_call_fails_as_a_call_does(path: str, bad: BadPeer) -> None:
     start = time.monotonic()
     with pytest.raises(PeerUnusable, match=rf"^POST {bad.url(path)}: \w+"):
-        peer.call_unwrapped("POST", bad.url(path), TOKEN, {"result": "ACCEPTED"})
+        client.call_unwrapped("POST", bad.url(path), TOKEN, {"result": "ACCEPTED"})
 
     assert time.monotonic() - start < IN_TIME
 
@@ -287,7 +287,7 @@ def test_calls_in_many_threads_do_not_meet(bad: BadPeer) -> None:
     answers: list[int | None] = []
 
     def run() -> None:
-        answers.extend(peer.call("GET", bad.url("/ok"), TOKEN).status_code for _ in range(5))
+        answers.extend(client.call("GET", bad.url("/ok"), TOKEN).status_code for _ in range(5))
 
     threads = [threading.Thread(target=run) for _ in range(16)]
     for thread in threads:

@@ -17,7 +17,7 @@ from nodes import ROOT, Node, at_once, clean_environment, switch_to
 from starting import BROKEN, WITH_JOBS, Site
 
 from storage import database, installation, keys, secrets
-from workflows import running_server, terminal
+from workflows import cli, running_server
 
 Sites = Callable[[], Site]
 OTHER_KEY = {"OCPI_GATEWAY_SECRET_KEY": "another secret key"}
@@ -179,11 +179,11 @@ def test_a_revoked_admin_key_stays_revoked_and_scripts_make_a_new_one(
     monkeypatch.setattr(running_server, "adopt", lambda _: None)  # the settings are in force already
     old_token = (site.folder / "admin.token").read_text()
     with switch_to(site.environment):
-        terminal.main(["keys", "revoke", "admin"])
-        terminal.main(["keys", "list"])
+        cli.main(["keys", "revoke", "admin"])
+        cli.main(["keys", "list"])
         assert not at_once(keys.is_admin, old_token)
         assert "admin" not in capsys.readouterr().out
-        terminal.main(["keys", "mint", "--organization", "demo", "--role", "admin"])
+        cli.main(["keys", "mint", "--organization", "demo", "--role", "admin"])
         new_token = capsys.readouterr().out.partition("key           ")[2].split()[0]
         assert at_once(keys.is_admin, new_token)
         database.dispose()

@@ -10,7 +10,7 @@ from peers import PeerServer, Reply, envelope
 import errors
 from storage import connections
 from storage.connections import PeerConnection
-from workflows import registration
+from workflows.peers import registration
 
 TOKEN_A = "token-a-of-the-peer"
 CREDENTIALS = "/2.1.1/credentials"

@@ -13,7 +13,7 @@ from hypothesis import settings as generated
 from hypothesis import strategies as st
 from nodes import Client, Gateway, Network, Node, at_once, outcome, refusal
 
-from storage import instants, networks
+from storage import networks, timestamps
 
 PLACE = {
     **example("OcpiCreateLocationRequest"),
@@ -68,7 +68,7 @@ def is_found(stand: Stand, since: str) -> bool:
 
 def present() -> str:
     """The present instant, with milliseconds."""
-    return instants.text(instants.now_ms())
+    return timestamps.text(timestamps.now_ms())
 
 
 @pytest.fixture

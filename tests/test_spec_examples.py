@@ -15,7 +15,7 @@ from nodes import Client, Network, outcome
 from normalizer import Known
 from peers import PeerServer
 
-from storage import instants
+from storage import timestamps
 
 SPECIFICATION = Path(__file__).parent.parent.parent / "shared" / "ocpi-2.1.1"
 if not SPECIFICATION.is_dir():
@@ -243,7 +243,7 @@ def test_the_tariff_without_last_updated_is_stamped(emsp: Network) -> None:
     assert (201, 1000) == outcome(peer.put(url, given))
     stored = peer.data(url)
     assert given == {key: stored[key] for key in given}
-    assert instants.now_ms() - instants.parse(stored["last_updated"]) < 10_000
+    assert timestamps.now_ms() - timestamps.parse(stored["last_updated"]) < 10_000
 
 
 @pytest.mark.ocpi(53, 64)

@@ -6,7 +6,7 @@ import pytest
 from examples import example
 from nodes import Client, Network, outcome
 
-from storage import instants
+from storage import timestamps
 
 STORED, NEW = "2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"
 
@@ -80,10 +80,10 @@ def test_our_own_deleted_tariff_is_no_longer_listed(cpo: Network) -> None:
 def test_a_tariff_without_last_updated_is_stamped(emsp: Network, sent: dict[str, Any]) -> None:
     peer = emsp.peer()
     bare = example("Tariff", last_updated=None)
-    before = instants.now()
+    before = timestamps.now()
     stored = peer.data(pushed(peer, {**bare, **sent}))
 
-    assert before <= stored.pop("last_updated") <= instants.now()
+    assert before <= stored.pop("last_updated") <= timestamps.now()
     assert bare == stored
 
 

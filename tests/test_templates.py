@@ -21,11 +21,11 @@ from plans import Planned, PlannedToken, planned, unstamped
 from generated.ocpi_models import PowerType
 from openapi.iso_3166 import ALPHA_3
 from storage.sites import SitePlan
-from workflows import catalog, gallery, identities, price_book, templates
-from workflows.gallery import countries
-from workflows.gallery.place import City
-from workflows.projection import degrees
-from workflows.templates import NetworkPlan
+from workflows.networks import catalog, identities, places, price_book, templates
+from workflows.networks.places import countries
+from workflows.networks.places.place import City
+from workflows.networks.projection import degrees
+from workflows.networks.templates import NetworkPlan
 
 NOW = "2026-11-20T12:00:00Z"
 PARTY = ("FR", "ABC")
@@ -175,16 +175,16 @@ def test_the_largest_network_names_everything_once(slug: str) -> None:
 
 
 def test_the_gallery_is_real_and_wide() -> None:
-    homes = {city.country for city in gallery.CITIES}
-    assert len(gallery.CITIES) >= 40
+    homes = {city.country for city in places.CITIES}
+    assert len(places.CITIES) >= 40
     assert len(homes) >= 12
-    assert len(gallery.SERVICE_AREAS) >= 12
-    assert all(len(set(city.streets)) >= 6 for city in gallery.CITIES)
+    assert len(places.SERVICE_AREAS) >= 12
+    assert all(len(set(city.streets)) >= 6 for city in places.CITIES)
 
 
-@pytest.mark.parametrize("city", gallery.CITIES, ids=lambda city: city.name)
+@pytest.mark.parametrize("city", places.CITIES, ids=lambda city: city.name)
 def test_a_site_in_each_city_is_in_that_city(city: City) -> None:
-    plan = network("city-network", party=(city.country, "ABC"), locations=len(gallery.CITIES))
+    plan = network("city-network", party=(city.country, "ABC"), locations=len(places.CITIES))
     made = next(p for p in sites(plan) if p.document["city"] == city.name)
     document = made.document
 
@@ -197,9 +197,9 @@ def test_a_site_in_each_city_is_in_that_city(city: City) -> None:
     assert any(street in document["address"] for street in city.streets)
     patterns = (re.escape(code).replace(r"\#", "[0-9]").replace(r"\?", "[A-Z]") for code in city.postal_codes)
     assert any(re.fullmatch(pattern, document["postal_code"]) for pattern in patterns)
-    assert gallery.find(city.name) is city
-    assert gallery.find(city.name.upper(), city.country) is city
-    assert gallery.find(city.name, "AQ") is None
+    assert places.find(city.name) is city
+    assert places.find(city.name.upper(), city.country) is city
+    assert places.find(city.name, "AQ") is None
 
 
 def test_every_zone_is_one_of_iana() -> None:
@@ -208,7 +208,7 @@ def test_every_zone_is_one_of_iana() -> None:
     if not known:
         pytest.skip("this machine has no time zone database")
 
-    assert {place.zone for place in (*gallery.CITIES, *gallery.SERVICE_AREAS)} <= known
+    assert {place.zone for place in (*places.CITIES, *places.SERVICE_AREAS)} <= known
 
 
 def test_a_network_begins_at_home() -> None:
@@ -358,7 +358,7 @@ def test_prices_are_in_the_money_of_the_country() -> None:
     fast = planned(network("highway-dc", party=("GB", "ABC")).site(0)).tariffs[0]
     components = fast["elements"][0]["price_components"]
     assert ["FLAT", "ENERGY", "PARKING_TIME"] == [component["type"] for component in components]
-    for country in (*{city.country for city in gallery.CITIES}, "US", "JP", "KR", "BR", "AQ"):
+    for country in (*{city.country for city in places.CITIES}, "US", "JP", "KR", "BR", "AQ"):
         for power_type, kw in (("AC_1_PHASE", 7.4), ("DC", 50), ("DC", 150)):
             made = price_book.tariff(price_book.tariff_id(PowerType(power_type), kw, country))
             contracts.ocpi().check_strict("Tariff", orjson.loads(made.json_text()))

@@ -40,7 +40,7 @@ def run(node: Node, script: str, *arguments: str, **more: str) -> Done:
         return run_script(node, script, *arguments, **more)
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
-        command = ("workflows.terminal", script, *arguments)
+        command = ("workflows.cli", script, *arguments)
         ended = hatchery.ONE.hatch(node.surroundings(more), out, err, *command).wait(60)
         return Done(command, ended, out.read_text(), err.read_text())
 

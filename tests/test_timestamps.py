@@ -9,7 +9,7 @@ from examples import example
 from nodes import Client, Gateway, Network, Node, outcome
 from peers import PeerServer
 
-from storage import instants
+from storage import timestamps
 
 WHOLE_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 BEGINS_AS_TIME = re.compile(r"\d{4}-\d\d-\d\dT")
@@ -107,7 +107,7 @@ def stamped(client: Client, path: str, change: dict[str, Any]) -> list[requests.
     module, *ids = url.split("/")[:4]
     whole = "/".join([module, *ids])
     assert 201 == client.put(whole, STORED[module]).status_code
-    before = instants.now()
+    before = timestamps.now()
     answers = [client.patch(url, change), client.get(whole)]
     assert [(200, 1000)] * 2 == [outcome(answer) for answer in answers]
     assert before <= answers[1].json()["data"]["last_updated"]
@@ -138,7 +138,7 @@ def test_what_the_back_office_changes_of_old_reaches_pulling_peers(cpo: Network)
     evse = {**location["evses"][0], "last_updated": old}
     location["evses"] = [evse, {**evse, "uid": "3257", "evse_id": "NL*TNM*E3257"}]
     assert (201, 1000) == outcome(operator.put(operator.at("locations", "LOC1"), location))
-    since, second = instants.text(instants.now_ms()), instants.now()
+    since, second = timestamps.text(timestamps.now_ms()), timestamps.now()
     connectors = [{**evse["connectors"][0], "amperage": 16, "last_updated": old}]
     change = {"evses": [{"uid": "3256", "connectors": connectors, "last_updated": old}], "last_updated": old}
 
@@ -146,6 +146,6 @@ def test_what_the_back_office_changes_of_old_reaches_pulling_peers(cpo: Network)
 
     (listed,) = peer.data("locations", date_from=since)
     assert [] == peer.data("locations", date_to=since)
-    assert second <= listed["evses"][0]["last_updated"] <= listed["last_updated"] <= instants.now()
+    assert second <= listed["evses"][0]["last_updated"] <= listed["last_updated"] <= timestamps.now()
     assert old == listed["evses"][1]["last_updated"]
     assert connectors == listed["evses"][0]["connectors"]

@@ -11,7 +11,7 @@ from nodes import Client, Network, Node, at_once, outcome, switch_to
 
 from storage import connections
 from storage.connections import PeerConnection
-from workflows import registration
+from workflows.peers import registration
 
 
 def works(client: Client) -> bool:

@@ -17,7 +17,7 @@ from surface import PARTY, damage
 
 from errors import Refusal
 from storage import database
-from workflows import registration
+from workflows.peers import registration
 
 TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:[ao]_|ogk_)?(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_=-])"

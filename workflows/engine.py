@@ -1,8 +1,8 @@
 """The engine of durable jobs: DBOS, embedded, in the same database as everything else. Design section 6.
 
 The transaction that stores a job also enqueues its workflow, under the id of the job. A process that
-serves runs the queue. It holds a numbered slot (storage/slots.py), and the slot's name is the engine's
-executor id, so other processes can tell the jobs of a dead process from those of a live one.
+serves runs the queue. It holds a numbered slot (storage/executor_lease.py), and the slot's name is the
+engine's executor id, so other processes can tell the jobs of a dead process from those of a live one.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import Any
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SQLAlchemyDatasource
 
 from settings import settings
-from storage import database, slots
+from storage import database, executor_lease
 from storage.database import Transaction
 
 log = logging.getLogger("ocpi_gateway")
@@ -44,9 +44,9 @@ _stopping = threading.Event()
 
 
 @functools.cache
-def _slot() -> slots.Slot:
+def _slot() -> executor_lease.Slot:
     """The slot of this process."""
-    return slots.take()
+    return executor_lease.take()
 
 
 @functools.cache
@@ -171,7 +171,7 @@ def take_over(suspects: set[str]) -> set[str]:
     running = DBOS.list_workflows(status=_PENDING, load_input=False, load_output=False)
     dead = set()
     for executor in {each.executor_id for each in running if each.executor_id} - {f"{_SLOT}{slot.number}"}:
-        with slots.dead(int(executor.removeprefix(_SLOT))) as is_dead:
+        with executor_lease.dead(int(executor.removeprefix(_SLOT))) as is_dead:
             if not is_dead:
                 continue
             dead.add(executor)

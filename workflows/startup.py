@@ -7,9 +7,10 @@ from settings import PREFIX, settings
 from storage import database, installation, keys, networks, schema, secrets
 from storage.database import Transaction
 from storage.networks import CPO, EMSP, Blueprint, Network
-from workflows import engine, orders, provisioning, templates
-from workflows.exchange import versions_url
-from workflows.orders import Tokens
+from workflows import engine
+from workflows.networks import orders, provisioning, templates
+from workflows.networks.orders import Tokens
+from workflows.peers.credentials_exchange import versions_url
 
 log = logging.getLogger("ocpi_gateway")
 

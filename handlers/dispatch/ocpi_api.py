@@ -14,7 +14,7 @@ from handlers.dispatch.pagination import page_size
 from handlers.dispatch.responses import Explained, Ignored, Written
 from openapi.field_types import ALPHA_2, DECIMALS, EXTENSION, OFFSET, Model, utc_now
 from settings import settings
-from storage import database, remarks
+from storage import database, deviations
 from storage.access import CALLBACK, REGISTRATION, Caller
 from storage.objects import Document, Page
 
@@ -23,7 +23,7 @@ _LONGEST_MESSAGE = 1000
 _LONGEST_EXAMPLE = 64
 _MOST_EXAMPLES = 5
 _TOLD = (
-    ("ignored", {remarks.STALE}),
+    ("ignored", {deviations.STALE}),
     ("converted", {ALPHA_2, OFFSET, DECIMALS}),
     ("extension members kept", {EXTENSION}),
 )
@@ -67,7 +67,7 @@ class OcpiApi(Api):
 
     def identify(self, environ: Mapping[str, Any], path: str) -> Caller:
         """Whose token it is, if it is valid for the URLs of this role."""
-        remarks.begin()
+        deviations.begin()
         authorization = environ.get("HTTP_AUTHORIZATION")
         identity = self.authenticate(authorization or "")
         if identity is None:
@@ -78,10 +78,10 @@ class OcpiApi(Api):
 
     def respond(self, result: Any, status: int, user: Caller, operation_id: str) -> flask.Response:
         """*result* in the envelope."""
-        deviations = remarks.collected()
-        if deviations:
+        collected = deviations.collected()
+        if collected:
             with database.transaction() as transaction:
-                remarks.keep(transaction, user.network_id, user.connection_id, operation_id)
+                deviations.keep(transaction, user.network_id, user.connection_id, operation_id)
         headers: Mapping[str, str] = {}
         data = None
         match result:
@@ -100,7 +100,7 @@ class OcpiApi(Api):
             case list():
                 data = f"[{','.join(model.json_text() for model in result)}]"
         flask.g.status_code = SUCCESS
-        return json_response(_envelope(data, _message(result, deviations)), status, headers)
+        return json_response(_envelope(data, _message(result, collected)), status, headers)
 
     def refuse(self, refusal: errors.Refusal) -> flask.Response:
         """A refusal in the envelope."""
@@ -126,7 +126,7 @@ class OcpiApi(Api):
 
     def report(self, kind: str, example: str) -> None:
         """Remark on it, so that the peer can be told."""
-        remarks.note(kind, example)
+        deviations.note(kind, example)
 
     def log_fields(self, user: Caller) -> dict[str, Any]:
         """The network that the token belongs to."""
@@ -140,13 +140,13 @@ def _envelope(data: str | None, message: str) -> str:
     return f'{{{member}{status},"timestamp":"{utc_now()}"}}'
 
 
-def _message(result: Any, deviations: Sequence[tuple[str, str]]) -> str:
+def _message(result: Any, collected: Sequence[tuple[str, str]]) -> str:
     """The whole truth of a success: what was ignored, converted and kept, each with its first five."""
     parts = ["Success"]
     if isinstance(result, Explained):
         parts.append(result.reason)
     for label, kinds in _TOLD[:1] if isinstance(result, Ignored) else _TOLD:
-        examples = list(dict.fromkeys(example for kind, example in deviations if kind in kinds))
+        examples = list(dict.fromkeys(example for kind, example in collected if kind in kinds))
         if examples:
             names = ", ".join(example[:_LONGEST_EXAMPLE] for example in examples[:_MOST_EXAMPLES])
             parts.append(f"{label}: {names}")

@@ -7,7 +7,7 @@ from handlers.dispatch.responses import OLDER
 from handlers.dispatch.validation import result_obeys_rules
 from openapi.field_types import Model, time_order
 from settings import settings
-from storage import instants, remarks
+from storage import deviations, timestamps
 from storage.objects import Change
 
 M = TypeVar("M", bound=Model)
@@ -45,7 +45,7 @@ def _patched(stored: M, changes: Fields, key: str) -> M | None:
     if not changes or _is_stale(changes, current):
         return None
     if changes.get("last_updated") is None:
-        changes["last_updated"] = instants.stamp(current["last_updated"])
+        changes["last_updated"] = timestamps.stamp(current["last_updated"])
     if changes.get("evses") is not None:
         changes |= _merged_evses(current["evses"] or [], changes["evses"], changes["last_updated"])
     if changes.get("charging_periods") and settings().append_charging_periods:
@@ -65,7 +65,7 @@ def _stamp_parents(location: Any, patches: list[Any]) -> None:
 
 def _stamp(parent: Any, children: list[Any]) -> None:
     times = (child.last_updated for child in children)
-    parent.last_updated = instants.stamp(parent.last_updated, *times)
+    parent.last_updated = timestamps.stamp(parent.last_updated, *times)
 
 
 def require_same(in_url: str, in_body: str, name: str) -> None:
@@ -101,5 +101,5 @@ def _is_stale(changes: Fields, current: Fields) -> bool:
     time = changes.get("last_updated")
     if time is None or time_order(time) >= time_order(current["last_updated"]):
         return False
-    remarks.note(remarks.STALE, OLDER)
+    deviations.note(deviations.STALE, OLDER)
     return True

@@ -15,12 +15,12 @@ from generated.gateway_models import (
     ProvisioningStatus,
 )
 from storage import database, jobs, sites
-from storage.instants import authored
 from storage.jobs import Job
 from storage.networks import CPO, Network
 from storage.sites import ChargePoint, Site, Topology
-from workflows import orders, templates
-from workflows.exchange import versions_url
+from storage.timestamps import authored
+from workflows.networks import orders, templates
+from workflows.peers.credentials_exchange import versions_url
 
 
 def networks(found: list[Network]) -> list[CpoResponse]:

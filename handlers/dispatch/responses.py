@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import errors
-from storage import remarks
+from storage import deviations
 from storage.objects import Stored
 
 _T = TypeVar("_T")
@@ -40,7 +40,7 @@ class Explained(Generic[_T]):
 def written(outcome: Stored) -> Written | Ignored:
     """The response to a PUT or PATCH with this *outcome*."""
     if outcome is Stored.STALE:
-        remarks.note(remarks.STALE, OLDER)
+        deviations.note(deviations.STALE, OLDER)
     if outcome in (Stored.STALE, Stored.UNCHANGED):
         return Ignored()
     return Written(is_new=outcome is Stored.CREATED)

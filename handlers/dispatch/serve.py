@@ -16,8 +16,9 @@ import errors
 from handlers.dispatch import app, logs
 from handlers.dispatch.server import Server, listen
 from settings import Settings, settings
-from workflows import addresses, engine, running_server, startup
-from workflows.caretaker import Caretaker
+from workflows import engine, running_server, startup
+from workflows.maintenance import Caretaker
+from workflows.peers import addresses
 
 log = logging.getLogger("ocpi_gateway")
 

@@ -9,7 +9,7 @@ from generated.gateway_models import (
     ModelResponse,
 )
 from handlers.dispatch.responses import found
-from workflows import catalog
+from workflows.networks import catalog
 
 
 def list_brands(page: int, limit: int) -> BrandListResponse:

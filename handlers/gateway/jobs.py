@@ -5,7 +5,7 @@ from handlers.dispatch import presenters
 from handlers.dispatch.responses import found
 from storage import database, jobs
 from storage.keys import Member
-from workflows import orders
+from workflows.networks import orders
 
 
 def get_locations_job(user: Member, cpo_id: str, job_id: str) -> LocationBulkStatusResponse:

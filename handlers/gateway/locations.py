@@ -15,7 +15,7 @@ from handlers.dispatch.responses import found
 from storage import database, sites
 from storage.keys import Member
 from storage.networks import CPO, Network
-from workflows import orders, templates
+from workflows.networks import orders, templates
 
 
 def list_locations(user: Member, cpo_id: str, page: int, limit: int) -> OcpiLocationListResponse:

@@ -11,7 +11,7 @@ from generated.gateway_models import (
 from handlers.dispatch import presenters
 from storage import database, networks
 from storage.keys import Member
-from workflows import orders, report
+from workflows.networks import orders, report
 
 
 def list_networks(user: Member, page: int, limit: int) -> CpoListResponse:

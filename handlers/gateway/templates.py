@@ -6,7 +6,7 @@ from generated.gateway_models import (
     OcppVersion,
     TemplateListResponse,
 )
-from workflows import templates
+from workflows.networks import templates
 
 
 def list_network_templates() -> TemplateListResponse:

@@ -10,7 +10,7 @@ from generated.ocpi_models import (
 )
 from handlers.dispatch.responses import Explained
 from storage.access import Caller
-from workflows import commands
+from workflows.charging import commands
 
 # CPO interface
 

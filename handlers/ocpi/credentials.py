@@ -3,7 +3,7 @@
 import errors
 from generated.ocpi_models import Credentials
 from storage.access import PEER, Caller
-from workflows import exchange, registration
+from workflows.peers import credentials_exchange, registration
 
 
 def get_credentials(user: Caller) -> Credentials:
@@ -17,7 +17,7 @@ def post_credentials(user: Caller, body: Credentials) -> Credentials:
     Raises:
         errors.RuleBroken: the body has our own versions URL, as a pasted `credentials_payload` has.
     """
-    if body.url == exchange.versions_url(user.role):
+    if body.url == credentials_exchange.versions_url(user.role):
         raise errors.RuleBroken("url: this is the versions URL of this network; send your own credentials")
     if user.kind == PEER:
         return registration.renew(user, body)

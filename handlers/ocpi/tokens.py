@@ -9,7 +9,7 @@ from handlers.dispatch.responses import Ignored, Written, found, written
 from storage import database, tokens
 from storage.access import Caller
 from storage.objects import Document, Page
-from workflows import authorization
+from workflows.charging import authorization
 from workflows.permissions import received_scope, require_own_party, require_readable, require_writable
 
 # CPO interface

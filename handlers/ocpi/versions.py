@@ -2,7 +2,7 @@
 
 from generated.ocpi_models import Endpoint, ModuleID, Version, VersionDetails, VersionNumber
 from storage.access import Caller
-from workflows.exchange import MODULES, VERSION, details_url
+from workflows.peers.credentials_exchange import MODULES, VERSION, details_url
 
 
 def get_versions(user: Caller) -> list[Version]:

@@ -11,7 +11,7 @@ import sqlalchemy
 from bench_parts.plan import FEW, FLOOR, MANY, OPERATIONS, PROGRAM
 
 from generated.ocpi_models import Location
-from storage import database, instants, networks
+from storage import database, networks, timestamps
 from storage.locations import LocationRow
 from storage.objects import DocumentTable
 from tests import nodes
@@ -25,7 +25,7 @@ CPO_PARTY, PEER_PARTY = ("NL", "DEM"), ("NL", "TNM")
 
 def location(key: str, number: int) -> dict[str, Any]:
     """A realistic location in canonical form: two EVSEs with two connectors each, about 1.8 kB."""
-    stamp = instants.text(EPOCH + number * 1000)
+    stamp = timestamps.text(EPOCH + number * 1000)
     connectors = [
         {
             "id": str(index),

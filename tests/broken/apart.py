@@ -13,7 +13,8 @@ from typing import Any
 from storage import database, failpoints, jobs, sites
 from storage.database import Transaction
 from storage.sites import ChargePointPlan, EvsePlan, SitePlan
-from workflows import engine, templates
+from workflows import engine
+from workflows.networks import templates
 
 step, plan_site = engine.step, templates.plan_site
 Calls = list[tuple[Any, ...]]

@@ -22,13 +22,13 @@ from generated.gateway_models import (
 )
 from generated.ocpi_models import Tariff
 from storage.sites import SitePlan
-from workflows import catalog, drivers, gallery, identities, site_plans
-from workflows.catalog import OCPP_1_6, OCPP_2_0_1
-from workflows.charge_points import Post
-from workflows.drivers import TokenPlan
-from workflows.gallery import countries, place, surroundings
-from workflows.gallery.place import City, ServiceArea
-from workflows.identities import Party
+from workflows.networks import catalog, driver_tokens, identities, places, site_plans
+from workflows.networks.catalog import OCPP_1_6, OCPP_2_0_1
+from workflows.networks.charge_points import Post
+from workflows.networks.driver_tokens import TokenPlan
+from workflows.networks.identities import Party
+from workflows.networks.places import countries, place, surroundings
+from workflows.networks.places.place import City, ServiceArea
 
 CPO, EMSP = "cpo", "emsp"
 OVERRIDES = ("locations", "chargers_per_location")
@@ -128,7 +128,8 @@ _TEMPLATES = (
     ),
     NetworkTemplate(
         "emsp-drivers", 1,
-        f"An eMSP with {drivers.COUNT} tokens: valid, blocked, expired, without credit, restricted.", EMSP,
+        f"An eMSP with {driver_tokens.COUNT} tokens: valid, blocked, expired, without credit, restricted.",
+        EMSP,
     ),
 )  # fmt: skip
 
@@ -182,7 +183,7 @@ class NetworkPlan:
         """The drivers of an eMSP network; none for a CPO."""
         if self.role != EMSP:
             return []
-        return drivers.tokens(_dice(self._of("tokens")), self.party, self.name_prefix)
+        return driver_tokens.tokens(_dice(self._of("tokens")), self.party, self.name_prefix)
 
     def _of(self, *what: object) -> str:
         """A text that no other seed, template, override, name, role, party or *what* has."""
@@ -192,10 +193,10 @@ class NetworkPlan:
 
     def _stop(self, index: int) -> tuple[City | ServiceArea, int]:
         """Where site *index* goes, and how often the network was there before: first at home, then abroad."""
-        places: tuple[City | ServiceArea, ...] = gallery.CITIES
+        stops: tuple[City | ServiceArea, ...] = places.CITIES
         if self.template.where == _MOTORWAYS:
-            places = gallery.SERVICE_AREAS
-        shuffled = _dice(self._of("route")).sample(places, len(places))
+            stops = places.SERVICE_AREAS
+        shuffled = _dice(self._of("route")).sample(stops, len(stops))
         route = sorted(shuffled, key=lambda stop: stop.country != self.party[0])
         return route[index % len(route)], index // len(route)
 

@@ -1,6 +1,6 @@
 """Cities of the Netherlands, Belgium, Luxembourg, France, Great Britain and Ireland."""
 
-from workflows.gallery.place import city
+from workflows.networks.places.place import city
 
 CITIES = (
     city(

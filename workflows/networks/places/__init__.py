@@ -4,11 +4,11 @@
 country has, `surroundings` what is found around a charge point there.
 """
 
-from workflows.gallery import middle, motorways, north, south, west
-from workflows.gallery.place import City, ServiceArea
-from workflows.identities import slug
+from workflows.networks.identities import slug
+from workflows.networks.places import central_europe, motorways, north, south, west
+from workflows.networks.places.place import City, ServiceArea
 
-CITIES: tuple[City, ...] = (*west.CITIES, *middle.CITIES, *north.CITIES, *south.CITIES)
+CITIES: tuple[City, ...] = (*west.CITIES, *central_europe.CITIES, *north.CITIES, *south.CITIES)
 SERVICE_AREAS: tuple[ServiceArea, ...] = motorways.SERVICE_AREAS
 
 _BY_NAME = {slug(name): city for city in CITIES for name in (city.name, *city.also)}

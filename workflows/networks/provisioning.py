@@ -14,14 +14,15 @@ import orjson
 from dbos import DBOS
 
 from generated.gateway_models import ProvisioningErrorCode, ProvisioningErrorDetail
-from storage import database, failpoints, instants, jobs, networks, sites, tokens
+from storage import database, failpoints, jobs, networks, sites, timestamps, tokens
 from storage.database import Transaction
 from storage.jobs import Job, JobItem
 from storage.networks import EMSP, Network
 from storage.objects import Party
 from storage.sites import SitePlan
-from workflows import engine, templates
-from workflows.templates import ItemRefused, NetworkPlan
+from workflows import engine
+from workflows.networks import templates
+from workflows.networks.templates import ItemRefused, NetworkPlan
 
 log = logging.getLogger("ocpi_gateway")
 
@@ -159,7 +160,7 @@ def _plan(slug: str, seed: int, overrides: str, name: str, role: str, party: Par
 
 def _store_tokens(transaction: Transaction, network: Network, items: list[JobItem]) -> None:
     """Store the tokens of an eMSP network: the one item of its job."""
-    now = instants.now()
+    now = timestamps.now()
     for token in plan_of(network).tokens():
         stamped = token.token.model_copy(update={"last_updated": now})
         tokens.put(transaction, network.id, network.party, stamped, is_stamped=True)

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 import errors
 from settings import PREFIX
-from storage import access, connections, database, instants, jobs, keys, networks
+from storage import access, connections, database, jobs, keys, networks, timestamps
 from storage.connections import PeerConnection
 from storage.networks import Network
 from storage.objects import Party
-from workflows import exchange, registration, running_server
-from workflows.addresses import AddressRefused
+from workflows import running_server
+from workflows.peers import credentials_exchange, registration
+from workflows.peers.addresses import AddressRefused
 from workflows.running_server import NoServerError
 
 _SERVER = argparse.ArgumentParser(add_help=False)
@@ -84,7 +85,7 @@ def invite(arguments: list[str]) -> None:
     network = _network(_parse(parser, arguments).ours)
     with database.transaction() as transaction:
         token_a = access.mint(transaction, access.REGISTRATION, network.id)
-    print(f"versions URL    {exchange.versions_url(network.role)}")  # noqa: T201  (for a person)
+    print(f"versions URL    {credentials_exchange.versions_url(network.role)}")  # noqa: T201  (for a person)
     print(f"Token A         {token_a}")  # noqa: T201  (likewise)
 
 
@@ -106,7 +107,7 @@ def keys_command(arguments: list[str]) -> None:
         with database.connect() as connection:
             known_keys = keys.listed(connection)
         for known in known_keys:
-            made = instants.authored(known.created_at)[:10]
+            made = timestamps.authored(known.created_at)[:10]
             _say(f"{known.id:36}  {known.role:5}  ...{known.last4}  {made}  {known.organization}")
     elif given.act == "mint":
         with database.transaction() as transaction:
@@ -140,8 +141,8 @@ def jobs_command(arguments: list[str]) -> None:
         "status": job.status,
         "created": f"{tally[jobs.CREATED]} of {job.total}",
         "failed": str(tally[jobs.REFUSED]),
-        "ordered at": instants.authored(job.created_at),
-        "changed at": instants.authored(job.updated_at),
+        "ordered at": timestamps.authored(job.created_at),
+        "changed at": timestamps.authored(job.updated_at),
         **({} if job.failure is None else {"error": f"{job.failure.code}: {job.failure.message}"}),
     }
     for name, value in shown.items():

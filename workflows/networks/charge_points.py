@@ -13,9 +13,9 @@ from generated.ocpi_models import (
     Status,
 )
 from storage.sites import UNSTAMPED, ChargePointPlan
-from workflows import catalog, identities, price_book
-from workflows.catalog import Model
-from workflows.identities import Party
+from workflows.networks import catalog, identities, price_book
+from workflows.networks.catalog import Model
+from workflows.networks.identities import Party
 
 _STANDARDS = {
     catalog.TYPE_1: KnownConnectorType.IEC_62196_T1,

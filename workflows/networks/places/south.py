@@ -1,6 +1,6 @@
 """Cities of Spain, Portugal, Italy, Croatia, Greece and Romania."""
 
-from workflows.gallery.place import city
+from workflows.networks.places.place import city
 
 CITIES = (
     city(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from generated.ocpi_models import Token, TokenType, WhitelistType
 from storage.sites import UNSTAMPED
-from workflows.gallery import countries
-from workflows.identities import Party
+from workflows.networks.identities import Party
+from workflows.networks.places import countries
 
 RFID, OTHER = TokenType.RFID, TokenType.OTHER
 VALID, BLOCKED, EXPIRED, NO_CREDIT, RESTRICTED = "VALID", "BLOCKED", "EXPIRED", "NO_CREDIT", "RESTRICTED"

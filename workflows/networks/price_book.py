@@ -14,7 +14,7 @@ from generated.ocpi_models import (
     TariffRestrictions,
 )
 from storage.sites import UNSTAMPED
-from workflows.gallery import countries
+from workflows.networks.places import countries
 
 AC, DC, HPC = "AC", "DC", "HPC"
 """Alternating current; direct current; direct current of 150 kW and more at one connector."""

@@ -8,7 +8,7 @@ from generated.gateway_models import CpoRoamHelper, CredentialsPayload
 from settings import settings
 from storage import access
 from storage.networks import Network
-from workflows.exchange import VERSION, credentials_of
+from workflows.peers.credentials_exchange import VERSION, credentials_of
 
 _VARIABLES = {
     "token": ("MY_TOKEN", "a token of yours that this network presents to you"),

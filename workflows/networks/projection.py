@@ -14,7 +14,7 @@ from generated.gateway_models import (
 )
 from generated.ocpi_models import BusinessDetails, GeoLocation, Location, LocationType
 from storage.sites import UNSTAMPED
-from workflows.gallery import countries
+from workflows.networks.places import countries
 
 NO_POSTAL_CODE = "-"
 """OCPI wants a postal code, the gateway does not."""

@@ -1,6 +1,6 @@
 """Cities of Denmark, Sweden, Norway, Finland, Estonia, Latvia and Lithuania."""
 
-from workflows.gallery.place import city
+from workflows.networks.places.place import city
 
 CITIES = (
     city(

@@ -14,9 +14,9 @@ from generated.gateway_models import (
     ParkingType,
     Timezone,
 )
-from workflows import catalog
-from workflows.catalog import CCS_2, CHADEMO, OCPP_1_6, OCPP_2_0_1, TYPE_2
-from workflows.gallery import surroundings
+from workflows.networks import catalog
+from workflows.networks.catalog import CCS_2, CHADEMO, OCPP_1_6, OCPP_2_0_1, TYPE_2
+from workflows.networks.places import surroundings
 
 _TYPES = {frozenset({"ac"}): "AC", frozenset({"dc"}): "DC", frozenset({"ac", "dc"}): "AC-DC"}
 

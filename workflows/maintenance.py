@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 
 from generated.gateway_models import ProvisioningErrorCode, ProvisioningErrorDetail
-from storage import database, ended_tokens, erasure, idempotency, instants, jobs, networks
-from workflows import engine, orders
+from storage import database, ended_tokens, idempotency, jobs, network_deletion, networks, timestamps
+from workflows import engine
+from workflows.networks import orders
 
 log = logging.getLogger("ocpi_gateway")
 
@@ -61,13 +62,13 @@ class Caretaker(threading.Thread):
         """End networks that have expired or are half deleted; delete what came late."""
         with database.connect() as connection:
             doomed = networks.doomed(connection)
-            buried = networks.buried_since(connection, instants.now_ms() - _LATE_MS)
+            buried = networks.buried_since(connection, timestamps.now_ms() - _LATE_MS)
         for network_id in doomed:
             log.info("network_ends", extra={"network": network_id})
             orders.end(network_id, ended_tokens.NETWORK_EXPIRED)
         for network_id in buried:
             with database.transaction() as transaction:
-                erasure.erase(transaction, network_id)
+                network_deletion.erase(transaction, network_id)
 
     def take_over(self) -> None:
         """Resume the jobs of dead processes."""
@@ -76,7 +77,7 @@ class Caretaker(threading.Thread):
     @staticmethod
     def reconcile() -> None:
         """Let a job fail that the engine has given up."""
-        settled = instants.now_ms() - _SETTLED_MS
+        settled = timestamps.now_ms() - _SETTLED_MS
         with database.connect() as connection:
             unfinished = [job.id for job in jobs.unfinished(connection) if job.updated_at < settled]
         for job_id in engine.given_up(unfinished):
@@ -86,7 +87,7 @@ class Caretaker(threading.Thread):
     @staticmethod
     def purge() -> None:
         """Delete what is a day old."""
-        before = instants.now_ms() - _KEPT_MS
+        before = timestamps.now_ms() - _KEPT_MS
         with database.transaction() as transaction:
             idempotency.purge(transaction)
         with database.transaction() as transaction:

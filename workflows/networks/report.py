@@ -3,7 +3,7 @@
 from storage import access, database, sites
 from storage.networks import EMSP, Network
 from storage.sites import Site
-from workflows.exchange import versions_url
+from workflows.peers.credentials_exchange import versions_url
 
 _MOST = 10_000
 

@@ -19,16 +19,17 @@ from generated.gateway_models import (
 )
 from openapi.field_types import Model
 from settings import settings
-from storage import access, database, ended_tokens, erasure, idempotency, instants, jobs, networks
+from storage import access, database, ended_tokens, idempotency, jobs, network_deletion, networks, timestamps
 from storage.database import Transaction
 from storage.idempotency import Use
 from storage.jobs import Job
 from storage.keys import Member
 from storage.networks import CPO, Blueprint, Network
 from storage.objects import Party
-from workflows import engine, provisioning, templates
-from workflows.exchange import versions_url
-from workflows.invitation import helper
+from workflows import engine
+from workflows.networks import provisioning, templates
+from workflows.peers.credentials_exchange import versions_url
+from workflows.peers.invitation import helper
 
 _SEEDS = 2**31
 _RETRY_SECONDS = 60
@@ -194,7 +195,7 @@ def end(network_id: int, reason: str) -> None:
         networks.doom(transaction, network_id)
         access.end_network(transaction, network_id, reason)
     with database.transaction() as transaction:
-        erasure.erase(transaction, network_id)
+        network_deletion.erase(transaction, network_id)
 
 
 def free_party(transaction: Transaction, organization_id: str, country: str, wanted: str) -> str:
@@ -261,7 +262,7 @@ def _check_jobs(transaction: Transaction, organization_id: str) -> None:
 
 def _expiry(ttl_seconds: int | None) -> int | None:
     """When the network ends, in milliseconds; None: never."""
-    return None if ttl_seconds is None else instants.now_ms() + ttl_seconds * 1000
+    return None if ttl_seconds is None else timestamps.now_ms() + ttl_seconds * 1000
 
 
 def accepted(network: Network, tokens: Tokens) -> CpoAcceptedResponse:
@@ -281,7 +282,7 @@ def accepted(network: Network, tokens: Tokens) -> CpoAcceptedResponse:
         status=ProvisioningStatus.PENDING,
         status_url=f"{path}/status",
         destroy_url=path,
-        expires_at=None if network.expires_at is None else instants.authored(network.expires_at),
+        expires_at=None if network.expires_at is None else timestamps.authored(network.expires_at),
     )
 
 

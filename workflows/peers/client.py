@@ -1,4 +1,4 @@
-"""Peers: the one place that calls them, at addresses that workflows/addresses.py let through.
+"""Peers: the one place that calls them, at addresses that workflows/peers/addresses.py let through.
 
 The socket goes to a judged address: what is connected to is what was checked. requests' own parsing,
 redirects, cookies, netrc and proxies have no part in it, so its adapter is used without a Session.
@@ -28,7 +28,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from errors import PeerUnusable
 from openapi.field_types import Model
 from settings import settings
-from workflows.addresses import Address, Route, Target, left, route_to
+from workflows.peers.addresses import Address, Route, Target, left, route_to
 
 BODY_LIMIT = 2 * 1024 * 1024
 CONNECT_SECONDS = 3.0

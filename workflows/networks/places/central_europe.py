@@ -1,6 +1,6 @@
 """Cities of Germany, Austria, Switzerland, Czechia, Slovakia, Poland, Hungary and Slovenia."""
 
-from workflows.gallery.place import city
+from workflows.networks.places.place import city
 
 CITIES = (
     city(

@@ -1,6 +1,6 @@
 """Motorway service areas and truck stops, at the coordinates of their charging bays."""
 
-from workflows.gallery.place import ServiceArea
+from workflows.networks.places.place import ServiceArea
 
 _BERLIN, _LONDON, _MADRID, _PARIS, _ROME, _ZURICH = (
     f"Europe/{city}" for city in ("Berlin", "London", "Madrid", "Paris", "Rome", "Zurich")

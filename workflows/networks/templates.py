@@ -4,11 +4,10 @@
 `projection` turns the gateway's view of a location into the OCPI one.
 """
 
-from workflows.drivers import TokenPlan
-from workflows.gallery.countries import alpha2, alpha3
-from workflows.items import ItemRefused, automatic_prefixes, item_from, plan_site, unknown_template
-from workflows.location_templates import LocationTemplate, location_template, location_templates
-from workflows.network_templates import (
+from workflows.networks.driver_tokens import TokenPlan
+from workflows.networks.items import ItemRefused, automatic_prefixes, item_from, plan_site, unknown_template
+from workflows.networks.location_templates import LocationTemplate, location_template, location_templates
+from workflows.networks.network_templates import (
     OVERRIDES,
     NetworkPlan,
     NetworkTemplate,
@@ -16,7 +15,8 @@ from workflows.network_templates import (
     network_templates,
     plan_network,
 )
-from workflows.projection import postal_code, updated
+from workflows.networks.places.countries import alpha2, alpha3
+from workflows.networks.projection import postal_code, updated
 
 __all__ = [
     "OVERRIDES",

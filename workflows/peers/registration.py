@@ -25,8 +25,8 @@ from storage.access import Caller
 from storage.connections import REGISTERED, Peer, PeerConnection
 from storage.database import Transaction
 from storage.networks import Network
-from workflows import peer
-from workflows.exchange import (
+from workflows.peers import client
+from workflows.peers.credentials_exchange import (
     TOKEN,
     VERSION,
     Calls,
@@ -273,7 +273,7 @@ def rotate(network: Network, link: PeerConnection, report: Report = lambda _: No
     failpoints.reach("rotate.minted")
     try:
         stored = with_fallback(link, lambda t: _send_renewal(calls, network, link, endpoints, t, callback))
-    except (PeerRefused, peer.PeerUnauthorized):
+    except (PeerRefused, client.PeerUnauthorized):
         with database.transaction() as transaction:
             connections.lock(transaction, network.id)  # first, as in every exchange: else a deadlock
             access.withdraw(transaction, callback)
@@ -349,7 +349,7 @@ def with_fallback(link: PeerConnection, call: Callable[[str], Any], *, proves: b
     _require_registered(link)
     try:
         result = call(str(link.token))
-    except peer.PeerUnauthorized:
+    except client.PeerUnauthorized:
         former = link.former_token
         if former is None:
             raise

@@ -21,10 +21,10 @@ from generated.gateway_models import (
     Timezone,
 )
 from storage.sites import SitePlan
-from workflows import catalog, charge_points, gallery, identities, site_plans
-from workflows.charge_points import Post
-from workflows.identities import Party
-from workflows.location_templates import LocationTemplate, location_template
+from workflows.networks import catalog, charge_points, identities, places, site_plans
+from workflows.networks.charge_points import Post
+from workflows.networks.identities import Party
+from workflows.networks.location_templates import LocationTemplate, location_template
 
 Item = LocationFromTemplateRequest | OcpiCreateLocationRequest
 
@@ -116,7 +116,7 @@ def _merged(template: LocationTemplate, overrides: LocationTemplateOverrides) ->
     members = OcpiCreateLocationRequest.model_fields
     changes = {name: value for name, value in overrides if name in members and value is not None}
     location = template.location.model_copy(update=changes)
-    moved = gallery.find(location.city, overrides.country) if overrides.city is not None else None
+    moved = places.find(location.city, overrides.country) if overrides.city is not None else None
     follows: dict[str, object] = {}
     if changes.keys() & {"city", "country"}:
         follows["postal_code"] = None

@@ -26,9 +26,9 @@ from settings import settings
 from storage import commands, database, locations, sessions
 from storage.access import Caller
 from storage.connections import REGISTERED, PeerConnection
-from storage.instants import now_ms, parse
 from storage.locations import LocationPath
-from workflows import peer
+from storage.timestamps import now_ms, parse
+from workflows.peers import client
 from workflows.permissions import addressed_scope
 
 _CAPABILITIES = {
@@ -63,7 +63,7 @@ def receive(caller: Caller, command: Command) -> Decision:
         errors.UnknownLocation: the location is not known here (with `data.result` REJECTED).
     """
     try:
-        peer.check(command.response_url)
+        client.check(command.response_url)
     except errors.PeerUnusable as refusal:
         raise errors.RuleBroken(f"response_url: {refusal.message}") from None
     location = None if isinstance(command, StopSession) else _location(caller, command.location_id)
@@ -147,7 +147,7 @@ def send(link: PeerConnection, command: Command) -> tuple[str, str]:
         uid = commands.record(transaction, link.network_id, link.id, commands.SENT, name, request)
     response_url = f"{settings().base_url}/ocpi/emsp/2.1.1/commands/{name}/{uid}"
     body = command.model_copy(update={"response_url": response_url})
-    answer = peer.call("POST", f"{link.endpoints['commands'].rstrip('/')}/{name}", link.token, body)
+    answer = client.call("POST", f"{link.endpoints['commands'].rstrip('/')}/{name}", link.token, body)
     data = answer.data if isinstance(answer.data, dict) else {}
     response = str(data.get("result", "REJECTED"))[:15]
     with database.transaction() as transaction:

@@ -1,7 +1,7 @@
 """Which addresses may be called: the policy, and the way from a URL to addresses that it let through.
 
 A URL is read once and by one parser, its name is resolved once, and every address is judged. Nothing
-is connected to here; workflows/peer.py connects to what `route_to` found.
+is connected to here; workflows/peers/client.py connects to what `route_to` found.
 """
 
 import ipaddress

@@ -13,11 +13,11 @@ from generated.ocpi_models import (
     Location,
 )
 from storage.sites import SitePlan
-from workflows import charge_points, identities, price_book, projection
-from workflows.charge_points import Post
-from workflows.gallery import countries, place, surroundings
-from workflows.gallery.surroundings import Surroundings
-from workflows.identities import Party
+from workflows.networks import charge_points, identities, price_book, projection
+from workflows.networks.charge_points import Post
+from workflows.networks.identities import Party
+from workflows.networks.places import countries, place, surroundings
+from workflows.networks.places.surroundings import Surroundings
 
 _ENTRANCE_KM = 0.06
 _EDGES = (89.0, 179.9)  # degrees north and east; beyond them a step aside may leave the map

@@ -16,7 +16,7 @@ from storage.access import opens
 from storage.connections import Peer
 from storage.networks import Network
 from storage.objects import Party
-from workflows import peer
+from workflows.peers import client
 
 VERSION = "2.1.1"
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
@@ -54,16 +54,16 @@ class Calls:
         Raises:
             errors.PeerUnusable: it does not.
         """
-        peer.check(url, self.deadline)
+        client.check(url, self.deadline)
 
-    def send(self, method: str, url: str, token: str, body: object = None) -> peer.Answer:
+    def send(self, method: str, url: str, token: str, body: object = None) -> client.Answer:
         """Call the peer.
 
         Raises:
             errors.PeerUnusable: as in `peer.call`.
         """
         self.report(f"{method} {url}")
-        return peer.call(method, url, token, body, self.deadline)
+        return client.call(method, url, token, body, self.deadline)
 
 
 def longest_exchange() -> float:
@@ -111,7 +111,7 @@ def explore(calls: Calls, url: str, token: str) -> dict[str, str]:
     return endpoints
 
 
-def _choose(answer: peer.Answer) -> str:
+def _choose(answer: client.Answer) -> str:
     """The URL of the version that both speak, among whatever else is offered. Conformance 62."""
     entries = _accepted(answer, list)
     offered = {e["version"]: e["url"] for e in entries if _is_entry(e, "version")}
@@ -121,7 +121,7 @@ def _choose(answer: peer.Answer) -> str:
     return str(offered[VERSION])
 
 
-def _endpoints(answer: peer.Answer) -> dict[str, str]:
+def _endpoints(answer: client.Answer) -> dict[str, str]:
     """The endpoints of the modules that OCPI 2.1.1 has; a peer may list any others."""
     details = _accepted(answer, dict)
     entries = details.get("endpoints")
@@ -139,7 +139,7 @@ def _is_entry(entry: Any, key: str) -> bool:
     return isinstance(name, str) and isinstance(url, str) and 0 < len(url) <= _URL_LENGTH
 
 
-def _accepted(answer: peer.Answer, shape: type) -> Any:
+def _accepted(answer: client.Answer, shape: type) -> Any:
     """The data of a successful answer.
 
     Raises:

@@ -13,7 +13,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
-from storage import database, instants
+from storage import database, timestamps
 from storage.database import Connection, Transaction
 
 STALE = "update older than what is stored"
@@ -99,7 +99,7 @@ def keep(transaction: Transaction, network_id: int, connection_id: int | None, o
             "kind": kind,
             "count": count,
             "example": example,
-            "last_at": instants.now_ms(),
+            "last_at": timestamps.now_ms(),
         }
         for kind, (count, example) in sorted(kinds.items())
     ]

@@ -1,0 +1,1 @@
+"""Charging: commands and authorization."""

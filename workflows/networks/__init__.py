@@ -1,0 +1,1 @@
+"""Virtual charging networks: orders, provisioning, templates."""

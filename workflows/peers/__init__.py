@@ -1,0 +1,1 @@
+"""Peers: the HTTP client, the address policy, registration."""

@@ -204,7 +204,6 @@ def test_every_dimension_is_known(emsp: Network, kind: str) -> None:
     assert [period] == peer.data(posted(peer, example("CDR", charging_periods=[period])))["charging_periods"]
 
 
-@pytest.mark.ocpi(155)
 @pytest.mark.parametrize("kind", ["POWER", "CURRENT", "RESERVATION_TIME", "STATE_OF_CHARGE"])
 def test_dimensions_of_later_versions_are_kept(emsp: Network, kind: str) -> None:
     """Design section 4, open enums: it differs from number 155, because partners send them."""
@@ -215,8 +214,9 @@ def test_dimensions_of_later_versions_are_kept(emsp: Network, kind: str) -> None
 
 
 @pytest.mark.ocpi(155)
-def test_a_dimension_in_lower_case_is_refused(emsp: Network) -> None:
-    period = example("ChargingPeriod", dimensions=[{"type": "energy", "volume": 1.5}])
+@pytest.mark.parametrize("kind", ["energy", "", "STATE OF CHARGE"])
+def test_what_is_no_name_of_a_dimension_is_refused(emsp: Network, kind: str) -> None:
+    period = example("ChargingPeriod", dimensions=[{"type": kind, "volume": 1.5}])
 
     assert (400, 2001) == outcome(emsp.peer().post("cdrs", example("CDR", charging_periods=[period])))
 

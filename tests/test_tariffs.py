@@ -116,9 +116,17 @@ def test_every_dimension_is_known_and_needs_no_restrictions(emsp: Network, kind:
     assert elements == peer.data(pushed(peer, example("Tariff", elements=elements)))["elements"]
 
 
+@pytest.mark.parametrize("kind", ["MAX_CURRENT", "RESERVATION", "SESSION_TIME"])
+def test_dimensions_that_the_specification_does_not_list_are_kept(emsp: Network, kind: str) -> None:
+    elements = priced({"type": kind, "price": 0.25, "step_size": 1})
+    peer = emsp.peer()
+
+    assert elements == peer.data(pushed(peer, example("Tariff", elements=elements)))["elements"]
+
+
 @pytest.mark.ocpi(164)
-@pytest.mark.parametrize("kind", ["MAX_CURRENT", "RESERVATION", "energy", ""])
-def test_other_dimensions_are_refused(emsp: Network, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["energy", "", "MAX CURRENT"])
+def test_what_is_no_name_of_a_dimension_is_refused(emsp: Network, kind: str) -> None:
     elements = priced({"type": kind, "price": 0.25, "step_size": 1})
     peer = emsp.peer()
 

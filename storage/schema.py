@@ -12,6 +12,24 @@ from sqlmodel import SQLModel
 
 import errors
 from settings import settings
+from storage import (  # noqa: F401  (importing a module registers its tables)
+    access,
+    cdrs,
+    commands,
+    connections,
+    deviations,
+    ended_tokens,
+    idempotency,
+    installation,
+    jobs,
+    keys,
+    locations,
+    networks,
+    sessions,
+    sites,
+    tariffs,
+    tokens,
+)
 from storage.database import Connection, Transaction
 
 METADATA = SQLModel.metadata

@@ -135,7 +135,9 @@ def _with_inexact_numbers_marked(raw: bytes) -> bytes:
 
 def _exact(text: str) -> Any:
     number = float(text)
-    return number if Decimal(text) == Decimal(repr(number)) else {INEXACT: text[:40]}
+    # The shortest text of a double, or all of its digits.
+    is_exact = Decimal(text) in (Decimal(repr(number)), Decimal(number))
+    return number if is_exact else {INEXACT: text[:40]}
 
 
 def _integer(text: str) -> Any:

@@ -1,6 +1,6 @@
 """Records what each test receives and stores, so that two versions of the program can be compared.
 
-`RECORD_TO=folder pytest` writes one JSON line a test; tests/compare_recordings.py compares two folders.
+`RECORD_TO=folder pytest` writes one JSON line a test; scripts/compare_recordings.py compares two folders.
 What differs between two runs of one version is replaced by a placeholder: times near the present,
 random ids and tokens, ports. `status_message`, `timestamp`, `progress` and the order of members are left out.
 """

@@ -33,8 +33,6 @@ from storage import access, schema  # noqa: E402
 
 MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of its own is made there)
 PROCESSES = 2
-POINTS = 16
-"""Triples draw their two points below this. Only those count in which every operation ran."""
 HEAD = """\
 # Interleaved exchanges
 
@@ -113,13 +111,21 @@ def run_triples(count: int, seed: int) -> tuple[int, Wrong]:
 
 
 def _triples(count: int, seed: int) -> Wrong:
+    """Triples until *count* of them ran to the third operation."""
     draw, wrong = random.Random(seed), []  # noqa: S311  (it repeats)
     with model() as running:
+        points = {
+            (operation, registered): running.run(operation, registered=registered).points
+            for operation in OPERATIONS
+            for registered in (True, False)
+        }
+        starts = [start for start, number in points.items() if number]
         reached = 0
         while reached < count:
-            first, second, third = draw.choices(OPERATIONS, k=3)
-            one, two = sorted(draw.sample(range(POINTS), 2))
-            registered = draw.random() < 0.8  # noqa: PLR2004  (most begin registered)
+            first, registered = draw.choice(starts)
+            second, third = draw.choices(OPERATIONS, k=2)
+            one = draw.randrange(points[first, registered])
+            two = draw.randint(one + 1, points[first, registered] + points[second, True])
             outcome = running.run(first, (one, second), (two, third), registered=registered)
             reached += outcome.reached
             if outcome.complaints:

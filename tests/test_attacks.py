@@ -14,7 +14,7 @@ import pytest
 import requests
 from examples import example
 from inspection import contents, moved, rows
-from nodes import Client, Network, Node, at_once, outcome
+from nodes import Client, Network, Node, at_once, one_database, outcome
 from peers import PeerServer, envelope
 from raw import exchange
 from surface import IDS, PARTY, PEER, Push, Stage
@@ -200,6 +200,7 @@ def test_members_with_the_names_of_columns_change_no_column(node: Node, schema: 
     assert 1 == len(made[0])
 
 
+@one_database
 @pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("value", ["OTHER", "", None, 7, ["x"], {"id": "x"}])
 def test_a_patch_cannot_change_what_names_the_object(node: Node, schema: str, value: object) -> None:
@@ -239,6 +240,7 @@ def test_text_that_means_something_elsewhere_is_kept_as_text(node: Node, text: s
     assert before <= len(rows("gw_networks"))
 
 
+@one_database
 @pytest.mark.parametrize(
     "answer",
     [
@@ -302,6 +304,7 @@ def test_a_timestamp_at_the_end_of_time_poisons_nothing_but_its_own_object(node:
     assert outcome(peer.get("locations", date_from=year)) == (200, 1000)
 
 
+@one_database
 @pytest.mark.parametrize("path", ["/", "/docs", "/health", "/openapi/ocpi.json", "/openapi/ocpi.yaml",
                                   "/docs/swagger-ui.css", "/docs/no", "/no", "/ocpi"])  # fmt: skip
 def test_a_forged_host_is_in_no_page(node: Node, path: str) -> None:
@@ -318,6 +321,7 @@ def test_a_forged_host_is_in_no_page(node: Node, path: str) -> None:
     assert "nosniff" == response.headers["X-Content-Type-Options"]
 
 
+@one_database
 @pytest.mark.parametrize(
     "name",
     ["..%2f..%2fsettings.py", "../../settings.py", "%2e%2e/%2e%2e/settings.py", "..%5c..%5csettings.py",

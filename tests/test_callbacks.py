@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from badpeer import BadPeer
 from examples import example
-from nodes import Client, Network, Node, at_once, free_port, outcome, switch_to
+from nodes import Client, Network, Node, at_once, free_port, one_database, outcome, switch_to
 from peers import PeerServer, Reply, envelope
 
 from storage import connections
@@ -58,6 +58,7 @@ def test_a_registration_asks_for_versions_then_details_both_with_token_b(
     assert (200, 1000) == outcome(client.get("credentials"))
 
 
+@one_database
 @pytest.mark.ocpi(64, 85)
 @pytest.mark.parametrize("given", ["/versions", "/versions/", "/a/b/v?x=1&y=%2F", "/"])
 @pytest.mark.parametrize("details", ["/2.1.1/", "/api/details", "/deep/er?version=2.1.1&z=a%2Fb"])
@@ -120,6 +121,7 @@ def assert_unchanged(cpo: Network, registrant: Client, peer: PeerServer) -> None
     assert (200, 1000) == outcome(registrant.post("credentials", peer.credentials()))
 
 
+@one_database
 @pytest.mark.ocpi(74)
 @pytest.mark.parametrize("path", ["/versions", "/2.1.1"])
 @pytest.mark.parametrize("failure", FAILURES)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from examples import example, model
-from nodes import Client, Network, at_once, outcome
+from nodes import Client, Network, at_once, one_database, outcome
 from peers import PeerServer, envelope
 
 from storage import access, connections, database
@@ -83,6 +83,7 @@ def test_a_response_url_that_may_not_be_called_is_refused(emsp_at: Client, name:
     assert "response_url" in response.json()["status_message"]
 
 
+@one_database
 @pytest.mark.ocpi(185)
 @pytest.mark.parametrize("name", ["RESERVE_NOW", "START_SESSION", "UNLOCK_CONNECTOR"])
 @pytest.mark.parametrize("capabilities", [None, [], ["RFID_READER"]], ids=str)
@@ -207,6 +208,7 @@ def assert_recorded(cpo_at: tuple[Client, PeerConnection], body: Any, word: str)
     assert (200, 2001) == outcome(client.post(url, {"result": other}))
 
 
+@one_database
 @pytest.mark.ocpi(195)
 @pytest.mark.parametrize("word", RESULTS)
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import requests
 import sqlalchemy
 from examples import example
 from mortal import until
-from nodes import Client, Network, Node, Party, at_once, outcome, switch_to
+from nodes import Client, Network, Node, Party, at_once, one_database, outcome, switch_to
 from peers import PeerServer, envelope
 
 import errors
@@ -316,6 +316,7 @@ def test_a_peer_that_unregistered_comes_back_with_a_new_token_a(network: Network
 BODY = example("Credentials")
 
 
+@one_database
 @pytest.mark.ocpi(77)
 @pytest.mark.parametrize("registered", [False, True], ids=["POST", "PUT"])
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 from examples import example
-from nodes import Network, Node, outcome, switch_to
+from nodes import Network, Node, one_database, outcome, switch_to
 from peers import PeerServer, envelope
 from surface import (
     KEYS,
@@ -59,6 +59,7 @@ def success(operation: Operation) -> tuple[int, int]:
     return (201 if created else 200), 1000
 
 
+@one_database
 @pytest.mark.ocpi(12, 14, 16)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_every_kind_of_answer_of_every_operation_is_an_envelope(
@@ -98,6 +99,7 @@ def _unknown(operation: Operation) -> dict[str, Any]:
     return {name: "XXX"}
 
 
+@one_database
 @pytest.mark.ocpi(15)
 @pytest.mark.parametrize("operation", GETS, ids=str)
 def test_a_single_object_is_an_object_and_a_list_is_an_array(
@@ -113,6 +115,7 @@ def test_a_single_object_is_an_object_and_a_list_is_an_array(
         assert [] == empty.json()["data"]
 
 
+@one_database
 @pytest.mark.ocpi(17)
 def test_the_timestamp_is_the_present_instant_in_utc(cpo: Network) -> None:
     client = cpo.peer()
@@ -126,6 +129,7 @@ def test_the_timestamp_is_the_present_instant_in_utc(cpo: Network) -> None:
         assert before <= told <= datetime.now(UTC)
 
 
+@one_database
 @pytest.mark.ocpi(18)
 @pytest.mark.parametrize("raw", RAW)
 @pytest.mark.parametrize("operation", [o for o in WITH_BODY if o.path.count("/") == 7], ids=str)
@@ -194,6 +198,7 @@ def test_the_first_put_is_201_and_the_same_again_200(
     assert (200, 1000) == outcome(stage.send(operation, body=body, **ids))
 
 
+@one_database
 @pytest.mark.ocpi(22)
 @pytest.mark.parametrize("operation", PUTS, ids=str)
 def test_an_id_in_the_body_that_is_not_that_of_the_url_is_refused_and_nothing_stored(
@@ -219,6 +224,7 @@ def _renamed(operation: Operation, name: str) -> tuple[dict[str, Any], dict[str,
     return {**operation.body, KEYS[schema]: name}, {parameter: name}
 
 
+@one_database
 @pytest.mark.ocpi(23)
 @pytest.mark.parametrize(
     ("schema", "path", "value"),
@@ -260,6 +266,7 @@ def test_a_refusal_names_the_field_and_does_not_echo_the_body(
     assert len(message) < 300
 
 
+@one_database
 @pytest.mark.ocpi(23)
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -291,6 +298,7 @@ def test_authorize_without_the_location_that_a_restricted_token_needs_is_2002(
     assert "location" in response.json()["status_message"]
 
 
+@one_database
 @pytest.mark.ocpi(25)
 @pytest.mark.parametrize(
     ("name", "schema"),
@@ -311,6 +319,7 @@ def test_a_command_for_an_unknown_location_is_2003(
     assert response.json()["data"] == {"result": "REJECTED"}
 
 
+@one_database
 @pytest.mark.ocpi(26)
 @pytest.mark.parametrize(
     ("path", "answer", "code"),
@@ -336,6 +345,7 @@ def test_each_way_that_a_callback_fails_has_its_own_code(
     assert (200, code) == outcome(response)
 
 
+@one_database
 @pytest.mark.ocpi(26)
 def test_a_peer_that_cannot_be_reached_is_3001(cpo: Network, peer: PeerServer) -> None:
     body = peer.credentials(url="http://127.0.0.1:9999/versions")
@@ -371,6 +381,7 @@ NOT_APPLICABLE = [
 ]
 
 
+@one_database
 @pytest.mark.ocpi(27)
 @pytest.mark.parametrize(("role", "path", "methods"), NOT_APPLICABLE)
 def test_methods_that_the_specification_marks_na_are_405_with_allow(
@@ -387,6 +398,7 @@ def test_methods_that_the_specification_marks_na_are_405_with_allow(
         assert method not in response.headers["Allow"]
 
 
+@one_database
 @pytest.mark.ocpi(27)
 @pytest.mark.parametrize("path", sorted({o.path for o in OPERATIONS}))
 def test_every_method_that_is_not_for_the_token_is_405_and_allow_lists_those_that_are(

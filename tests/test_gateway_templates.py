@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from gateway_orders import misfit
-from nodes import Gateway, refusal
+from nodes import Gateway, one_database, refusal
 
 NETWORKS = "/ocpi/templates/cpos"
 LOCATIONS = "/ocpp/templates/locations"
@@ -123,6 +123,7 @@ def test_the_gallery_of_locations_is_as_documented(gateway: Gateway) -> None:
         assert all(group["nominal_kw"] > 0 for group in groups)
 
 
+@one_database
 @pytest.mark.parametrize("kind", [None, "AC", "DC", "AC-DC"])
 @pytest.mark.parametrize("version", [None, "OCPP1.6", "OCPP2.0.1"])
 def test_filters_leave_what_matches_all_of_them(
@@ -140,6 +141,7 @@ def test_filters_leave_what_matches_all_of_them(
     assert expected == slugs(gateway, LOCATIONS, **{k: v for k, v in given.items() if v})
 
 
+@one_database
 @pytest.mark.parametrize(
     ("name", "value"), [("type", "ac"), ("type", ""), ("type", "null"), ("ocpp_version", "1.6"),
                         ("ocpp_version", "ocpp1.6")]

@@ -13,7 +13,7 @@ import requests
 from gateway_orders import BOOK, example
 from inspection import contents, moved
 from jwts import AUDIENCE, ISSUER, OTHER_RSA_KEY, SECRET, forged, signed
-from nodes import Gateway, Network, Node, at_once, outcome, refusal, switch_to
+from nodes import Gateway, Network, Node, at_once, one_database, outcome, refusal, switch_to
 
 from storage import keys, networks
 
@@ -139,6 +139,7 @@ def revoked(home: Home) -> str:
     return minted.key
 
 
+@one_database
 @pytest.mark.ocpi(218)
 @pytest.mark.parametrize("who", NOBODIES)
 def test_nobody_gets_401_from_every_operation(homes: tuple[Home, Home, Home], who: str) -> None:
@@ -314,6 +315,7 @@ def test_an_unknown_url_is_401_for_nobody_and_404_else(gateway: Gateway, path: s
     assert 404 == refusal(gateway.get(path))[0]
 
 
+@one_database
 @pytest.mark.parametrize("path", sorted({o.path for o in OPERATIONS}))
 def test_another_method_is_405_with_those_that_there_are(homes: tuple[Home, Home, Home], path: str) -> None:
     known = {o.method for o in OPERATIONS if o.path == path}

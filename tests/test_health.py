@@ -13,7 +13,7 @@ import requests
 import sqlalchemy
 from examples import example
 from mortal import fresh_database, is_sqlite, rows, until
-from nodes import Node, free_port, outcome, switch_to
+from nodes import Node, free_port, one_database, outcome, switch_to
 
 from storage.readiness import FRESH_SECONDS
 
@@ -107,7 +107,7 @@ def test_callers_share_one_write(own_node: Node) -> None:
         assert attempts <= 1 + seconds / FRESH_SECONDS
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
+@one_database
 def test_a_node_whose_disk_is_full_is_not_ready_and_goes_on_reading(own_node: Node) -> None:
     """A limit on the size of files stands for the full disk: each write beyond it fails, logs included."""
     with switch_to(own_node.environment):
@@ -129,7 +129,7 @@ def test_a_node_whose_disk_is_full_is_not_ready_and_goes_on_reading(own_node: No
         )
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
+@one_database
 def test_a_damaged_database_is_503_and_said_in_the_log(own_node: Node) -> None:
     with switch_to(own_node.environment):
         operator = own_node.network("CPO", ("NL", "DEM")).operator()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from gateway_orders import BOOK
-from nodes import Gateway, at_once, outcome
+from nodes import Gateway, at_once, one_database, outcome
 from peers import PeerServer
 
 from storage import access, connections
@@ -56,6 +56,7 @@ def test_a_pasted_snippet_registers_the_partner(
     assert (peer.party, peer.versions_url) == (connection.party, connection.versions_url)
 
 
+@one_database
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("name", SNIPPETS)
 @pytest.mark.parametrize("missing", ["MY_TOKEN", "MY_VERSIONS_URL", "MY_COUNTRY_CODE", "MY_PARTY_ID"])

@@ -10,6 +10,7 @@ import pytest
 from bulk import executor, judge, kinds, ordered, settled
 from killing import BETWEEN, RANDOM, STEP, STORED, Blow, Killing, Pair, blows
 from mortal import Mortal, environment, fresh_database, until
+from nodes import one_database
 
 from workflows import maintenance
 
@@ -58,7 +59,7 @@ def test_a_job_that_is_killed_again_and_again_makes_every_location_once(killing:
     assert 1 == killed.finished
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
+@one_database
 @pytest.mark.parametrize(("broken", "found"), [("effect first", "duplicate"), ("record first", "loss")])
 def test_the_judge_sees_a_job_whose_effect_and_record_are_two_transactions(
     killing: Start, broken: str, found: str

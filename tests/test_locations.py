@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from examples import example
-from nodes import Client, Network, outcome
+from nodes import Client, Network, one_database, outcome
 
 from storage import timestamps
 
@@ -270,6 +270,7 @@ def test_two_evses_may_have_the_same_connector_id(emsp: Network) -> None:
     assert 400 == peer.data(f"{url}/2/1")["voltage"]
 
 
+@one_database
 @pytest.mark.ocpi(135)
 @pytest.mark.parametrize("status", STATUSES)
 def test_every_status_is_an_evses(emsp: Network, status: str) -> None:

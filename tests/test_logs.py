@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 from mortal import until
-from nodes import Gateway, Network, Node, refusal
+from nodes import Gateway, Network, Node, one_database, refusal
 from peers import PeerServer
 from raw import exchange
 
@@ -28,6 +28,7 @@ def lines(node: Node, request_id: str) -> list[dict[str, Any]]:
     return written()
 
 
+@one_database
 @pytest.mark.parametrize("sent", ["a", "A.b_c-9", "x" * 64])
 def test_the_clients_request_id_comes_back_and_is_in_the_log(node: Node, sent: str) -> None:
     unique = sent[:40] + secrets.token_hex(8) if len(sent) < 40 else sent
@@ -38,6 +39,7 @@ def test_the_clients_request_id_comes_back_and_is_in_the_log(node: Node, sent: s
     assert all(line["request_id"] == unique for line in lines(node, unique))
 
 
+@one_database
 @pytest.mark.parametrize("sent", [b"", b"x" * 65, b"a b", b"a/b", b"\xc3\xa9", b'"', b"a\r\nX-Request-ID: b"])
 def test_another_request_id_is_replaced(node: Node, sent: bytes) -> None:
     answer = exchange(node.url, b"GET /health HTTP/1.1\r\n", b"X-Request-ID: " + sent)
@@ -46,6 +48,7 @@ def test_another_request_id_is_replaced(node: Node, sent: bytes) -> None:
     assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
 
 
+@one_database
 @pytest.mark.parametrize(
     "head",
     [
@@ -62,6 +65,7 @@ def test_every_answer_has_a_request_id(node: Node, head: bytes) -> None:
     assert lines(node, answer.headers["x-request-id"])
 
 
+@one_database
 def test_what_the_program_logs_beside_has_the_id_of_the_request(cpo: Network, peer: PeerServer) -> None:
     """A line of the workflows: the peer that cannot be used."""
     peer.answers["/versions"] = lambda _: (500, {})
@@ -88,6 +92,7 @@ def test_a_line_of_another_module_has_the_id() -> None:
     assert "request_id" not in without
 
 
+@one_database
 def test_a_refusal_says_in_the_log_why_and_which_fields_but_no_value(cpo: Network, gateway: Gateway) -> None:
     """Review 2.18."""
     told = []
@@ -115,6 +120,7 @@ def test_a_refusal_says_in_the_log_why_and_which_fields_but_no_value(cpo: Networ
     assert 422 == refusal(gateway.post("/ocpi/cpos", {"seed": "x"}))[0]
 
 
+@one_database
 @pytest.mark.parametrize("prefix", ["", "a_", "o_", "ogk_"])
 @pytest.mark.parametrize(
     "place",
@@ -132,6 +138,7 @@ def test_a_token_in_a_url_is_not_in_the_log(node: Node, prefix: str, place: str)
     assert len(line["path"]) <= 300
 
 
+@one_database
 @pytest.mark.parametrize(
     "path",
     ["/ocpi/cpo/2.1.1/tokens/NL/TNM/" + "x" * 36, "/0190163d-8694-739b-aea5-966c26f8ad91", "/" + "a" * 42],

@@ -2,7 +2,7 @@
 
 import pytest
 from examples import example
-from nodes import Node, outcome
+from nodes import Node, one_database, outcome
 from surface import KEYS, Push, put_in, shape
 
 SHAPES = ["Location", "EVSE", "Connector", "Session", "CDR", "Tariff", "Token"]
@@ -46,6 +46,7 @@ def test_a_required_member_that_is_null_is_2001(node: Node, schema: str) -> None
         assert name in response.json()["status_message"]
 
 
+@one_database
 @pytest.mark.ocpi(29)
 @pytest.mark.parametrize(
     ("schema", "name"),

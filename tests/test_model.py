@@ -32,7 +32,7 @@ from model import (
     Party,
     TokenC,
 )
-from nodes import Client, Network, Node, outcome
+from nodes import Client, Network, Node, one_database, outcome
 from peers import PeerServer
 
 ROLES: dict[str, Party] = {"CPO": ("NL", "DEM"), "EMSP": ("NL", "DEP")}
@@ -391,7 +391,7 @@ class OldTokensLive(Model):
     def used(self, party: Party, token: TokenC) -> None: ...
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
+@one_database
 @pytest.mark.parametrize("wrong", [LateWins, ParentsStay, EverybodySees, OldTokensLive])
 def test_a_wrong_model_is_found_out(node: Node, peer: PeerServer, wrong: type[Model]) -> None:
     """The control: a comparison that agrees with everything proves nothing."""

@@ -26,21 +26,19 @@ from openapi.field_types import Model
 from openapi.iso_3166 import ALPHA_3
 
 BODIES = 1000
-CASES = [
-    pytest.param(name, path, value, id=f"{name}.{path}-{number}")
-    for name, path, values in VALUES
-    for number, value in enumerate(values)
-]
 
 
-@pytest.mark.parametrize(("name", "path", "value"), CASES)
-def test_models_and_oracle_agree_on_every_bad_value(name: str, path: str, value: Any) -> None:
-    body = put_in(oracle.example(name), path, copy.deepcopy(value))
+@pytest.mark.parametrize(
+    ("name", "path", "values"), [pytest.param(*case, id=".".join(case[:2])) for case in VALUES]
+)
+def test_models_and_oracle_agree_on_every_bad_value(name: str, path: str, values: list[Any]) -> None:
+    for value in values:
+        body = put_in(oracle.example(name), path, copy.deepcopy(value))
 
-    judged = of_oracle(name, body)
+        judged = of_oracle(name, body)
 
-    assert judged == of_models(name, body)
-    assert judged.verdict != ACCEPTED
+        assert judged == of_models(name, body), value
+        assert judged.verdict != ACCEPTED, value
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from examples import example
-from nodes import Node, outcome
+from nodes import Node, one_database, outcome
 from surface import Push, get_from, put_in, shape
 
 from openapi import field_types
@@ -25,6 +25,12 @@ def changed(schema: str, path: str, value: Any) -> dict[str, Any]:
 def raw_with(schema: str, path: str, text: str) -> bytes:
     """The example of *schema* as JSON text, with *text* written as it is at a dotted path."""
     return json.dumps(changed(schema, path, "MARK")).replace('"MARK"', text).encode()
+
+
+NO_LATITUDES = [
+    50.770774, 50, "50", "50.", ".5", "50,770774", "5e1", "+50.770774", "500.770774", " 50.770774",
+    "50.770774\n", "north", "", "\u0665\u0660.770774",
+]  # fmt: skip
 
 
 @pytest.mark.ocpi(41)
@@ -66,6 +72,7 @@ def test_many_decimals_add_up_as_they_should(push: Push) -> None:
     assert '"total_energy":0.3,' in text
 
 
+@one_database
 @pytest.mark.ocpi(41, 43)
 @pytest.mark.parametrize(
     "number",
@@ -80,6 +87,7 @@ def test_a_number_that_cannot_be_kept_exactly_is_refused(push: Push, number: str
     assert (400, 2001) == outcome(response)
 
 
+@one_database
 @pytest.mark.ocpi(42)
 @pytest.mark.parametrize(
     ("schema", "path"),
@@ -104,6 +112,7 @@ def test_a_price_in_a_string_is_read_and_sent_as_a_number(
     assert not isinstance(price, str)
 
 
+@one_database
 @pytest.mark.ocpi(42)
 @pytest.mark.parametrize(
     "text", ["", "2,00", " 2", "2 ", "-1", "1e3", "NaN", "0x10", "2.", "\u0662", "2.12345"]
@@ -114,25 +123,21 @@ def test_a_price_in_another_string_is_2001(push: Push, text: str) -> None:
     assert (400, 2001) == outcome(push("Tariff", body))
 
 
+@one_database
 @pytest.mark.ocpi(43)
-@pytest.mark.parametrize(
-    "number",
-    ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5000, "1e400", "01", "+1", ".5", "1."],
-)
 @pytest.mark.parametrize(
     ("schema", "path"),
     [("Session", "kwh"), ("Location", "evses.0.connectors.0.voltage"), ("Tariff", "unknown")],
 )
-def test_numbers_that_json_or_a_double_does_not_have_are_400(
-    push: Push, schema: str, path: str, number: str
-) -> None:
+def test_numbers_that_json_or_a_double_does_not_have_are_400(push: Push, schema: str, path: str) -> None:
     """Security S21."""
     peer, url = push.peer(schema), push.path(schema, example(schema))
 
-    response = peer.send("PUT", url, raw_with(schema, path, number))
+    for number in ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5000, "01", "+1", ".5", "1."):
+        response = peer.send("PUT", url, raw_with(schema, path, number))
 
-    assert (400, 2001) == outcome(response)
-    assert 404 == peer.get(url).status_code
+        assert (400, 2001) == outcome(response), number[:40]
+        assert 404 == peer.get(url).status_code
 
 
 INTEGERS = [
@@ -144,11 +149,12 @@ INTEGERS = [
 ]
 
 
+@one_database
 @pytest.mark.ocpi(44)
-@pytest.mark.parametrize("value", [True, False, "220", 220.5, -1, [220], {}])
 @pytest.mark.parametrize(("schema", "path"), INTEGERS)
-def test_what_is_not_an_integer_is_2001(push: Push, schema: str, path: str, value: object) -> None:
-    assert (400, 2001) == outcome(push(schema, changed(schema, path, value)))
+def test_what_is_not_an_integer_is_2001(push: Push, schema: str, path: str) -> None:
+    for value in (True, False, "220", 220.5, -1, [220], {}):
+        assert (400, 2001) == outcome(push(schema, changed(schema, path, value))), value
 
 
 @pytest.mark.ocpi(44)
@@ -160,6 +166,7 @@ def test_an_integer_written_with_a_zero_fraction_is_read_as_one(push: Push, sche
     assert "5" == str(get_from(push.stored(schema, body), path))
 
 
+@one_database
 @pytest.mark.ocpi(44)
 @pytest.mark.parametrize("value", [1, 0, "true", "True", None])
 def test_a_boolean_is_true_or_false(push: Push, value: object) -> None:
@@ -192,16 +199,17 @@ def test_coordinates_are_kept_as_strings_with_six_decimals(push: Push, given: st
     assert (decimals > 6) == (field_types.DECIMALS in push.tolerated("Location"))
 
 
+@one_database
 @pytest.mark.ocpi(45)
-@pytest.mark.parametrize(
-    "latitude", [50.770774, 50, "50", "50.", ".5", "50,770774", "5e1", "+50.770774", "500.770774",
-                 " 50.770774",                  "50.770774\n", "north", "", "\u0665\u0660.770774"],
-)  # fmt: skip
 @pytest.mark.parametrize("place", ["coordinates", "evses.0.coordinates", "related_locations.0"])
-def test_coordinates_of_another_form_are_2001(push: Push, place: str, latitude: object) -> None:
-    assert (400, 2001) == outcome(push("Location", changed("Location", f"{place}.latitude", latitude)))
+def test_coordinates_of_another_form_are_2001(push: Push, place: str) -> None:
+    for latitude in NO_LATITUDES:
+        response = push("Location", changed("Location", f"{place}.latitude", latitude))
+
+        assert (400, 2001) == outcome(response), latitude
 
 
+@one_database
 @pytest.mark.ocpi(46)
 @pytest.mark.parametrize(
     ("given", "kept"), [("BEL", "BEL"), ("BE", "BEL"), ("NL", "NLD"), ("DE", "DEU"), ("GB", "GBR")]
@@ -216,6 +224,7 @@ def test_an_alpha_2_country_inside_a_session_or_cdr_is_sent_as_alpha_3(
     assert kept == push.stored(schema, body)["location"]["country"]
 
 
+@one_database
 @pytest.mark.ocpi(46)
 @pytest.mark.parametrize("country", ["B", "BELG", "bel", "XX", "B1", "", "N\u00c9D"])
 def test_what_is_no_country_is_2001(push: Push, country: str) -> None:
@@ -233,6 +242,7 @@ def test_what_is_no_country_is_2001(push: Push, country: str) -> None:
 HOURS = "opening_times.regular_hours.0"
 
 
+@one_database
 @pytest.mark.ocpi(47)
 @pytest.mark.parametrize("weekday", [1, 7])
 @pytest.mark.parametrize(("begin", "end"), [("00:00", "23:59"), ("08:00", "08:01")])
@@ -244,6 +254,7 @@ def test_opening_hours_that_make_sense_are_kept(push: Push, weekday: int, begin:
     assert hours == get_from(push.stored("Location", body), HOURS)
 
 
+@one_database
 @pytest.mark.ocpi(47)
 @pytest.mark.parametrize(
     ("field", "value"),
@@ -263,6 +274,7 @@ def test_opening_hours_of_another_form_are_refused_by_the_schema(
     assert field in response.json()["status_message"]
 
 
+@one_database
 @pytest.mark.ocpi(47)
 @pytest.mark.parametrize(("begin", "end"), [("22:00", "07:00"), ("07:00", "07:00")])
 def test_opening_hours_that_end_before_they_begin_are_2001(push: Push, begin: str, end: str) -> None:
@@ -271,6 +283,7 @@ def test_opening_hours_that_end_before_they_begin_are_2001(push: Push, begin: st
     assert (200, 2001) == outcome(push("Location", changed("Location", HOURS, hours)))
 
 
+@one_database
 @pytest.mark.ocpi(47)
 @pytest.mark.parametrize("field", ["start_time", "end_time"])
 @pytest.mark.parametrize("value", ["24:00", "7:00", "18:00:00", "18:00 ", "a18:00"])
@@ -316,6 +329,7 @@ def test_all_23_enumerations_are_looked_at() -> None:
     assert 23 == len(ENUMS.keys() | OTHER_ENUMS)
 
 
+@one_database
 @pytest.mark.ocpi(48)
 @pytest.mark.parametrize(
     ("enum", "schema", "path"), [(e, *place) for e, places in ENUMS.items() for place in places]
@@ -334,6 +348,7 @@ def test_every_value_of_an_enumeration_is_kept_and_its_lower_case_refused(
     assert field_types.UNLISTED not in push.tolerated(schema)
 
 
+@one_database
 @pytest.mark.ocpi(48)
 @pytest.mark.parametrize("enum", sorted(ENUMS))
 def test_a_value_that_is_not_listed_is_kept_and_flagged_only_where_peers_need_it(
@@ -354,6 +369,7 @@ def test_a_value_that_is_not_listed_is_kept_and_flagged_only_where_peers_need_it
         assert {} == push.tolerated(schema)
 
 
+@one_database
 @pytest.mark.ocpi(49)
 @pytest.mark.parametrize(
     ("schema", "path"),
@@ -369,9 +385,9 @@ def test_a_value_that_is_not_listed_is_kept_and_flagged_only_where_peers_need_it
         ("Tariff", "elements.0.price_components"),
     ],
 )
-@pytest.mark.parametrize("value", [[], None, ..., {}])
-def test_a_list_of_at_least_one_must_not_be_empty(push: Push, schema: str, path: str, value: object) -> None:
-    response = push(schema, changed(schema, path, value))
+def test_a_list_of_at_least_one_must_not_be_empty(push: Push, schema: str, path: str) -> None:
+    for value in ([], None, ..., {}):
+        response = push(schema, changed(schema, path, value))
 
-    assert (400, 2001) == outcome(response)
-    assert path.rsplit(".", maxsplit=1)[-1] in response.json()["status_message"]
+        assert (400, 2001) == outcome(response), value
+        assert path.rsplit(".", maxsplit=1)[-1] in response.json()["status_message"]

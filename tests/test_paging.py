@@ -11,7 +11,7 @@ import pytest
 import requests
 import sqlalchemy
 from examples import example, model
-from nodes import Client, Network, Node, Party, at_once, outcome, switch_to
+from nodes import Client, Network, Node, Party, at_once, one_database, outcome, switch_to
 
 from storage import cdrs, database, locations, sessions, tariffs, timestamps, tokens
 
@@ -339,6 +339,7 @@ JUNK = [
 ]
 
 
+@one_database
 @pytest.mark.ocpi(98)
 @pytest.mark.parametrize(("name", "value"), JUNK)
 def test_a_parameter_that_makes_no_sense_is_2001(node: Node, name: str, value: str) -> None:

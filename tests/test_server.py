@@ -15,7 +15,7 @@ import pytest
 import requests
 from bulk import ENDED, judge, ordered, settled
 from mortal import Mortal, environment, fresh_database, until
-from nodes import ROOT, Network, Node, Process, clean_environment, free_port, launch
+from nodes import ROOT, Network, Node, Process, clean_environment, free_port, launch, one_database
 from peers import PeerServer, envelope
 from raw import exchange
 
@@ -31,6 +31,7 @@ def address(node: Node) -> tuple[str, int]:
 # Requests
 
 
+@one_database
 @pytest.mark.parametrize("path", ["/ocpi/cpo/versions", "/ocpi/cpos", "/health", "/nothing"])
 @pytest.mark.parametrize(
     "host", [b"", b"Host: a\r\nHost: a\r\n", b"Host: a\r\nHost: b\r\n", b"Host: a, b\r\n"]
@@ -55,6 +56,7 @@ def test_two_authorization_headers_are_401(cpo: Network, words: str) -> None:
     assert 401 == exchange(cpo.node.url, b"GET /ocpi/cpo/versions HTTP/1.1\r\n", *lines).status
 
 
+@one_database
 @pytest.mark.parametrize(
     "request_line",
     [

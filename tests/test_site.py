@@ -11,7 +11,7 @@ from gateway_orders import example, misfit
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
-from nodes import Client, Gateway, Network, Node, at_once, outcome, refusal
+from nodes import Client, Gateway, Network, Node, at_once, one_database, outcome, refusal
 
 from storage import networks, timestamps
 
@@ -160,6 +160,7 @@ def test_null_clears_nothing_that_must_be_there(still: Stand, field: str) -> Non
     assert before == still.seen()
 
 
+@one_database
 @pytest.mark.parametrize(
     ("change", "loc"),
     [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gateway_orders import example, misfit, within_a_second
-from nodes import Gateway, Node, refusal
+from nodes import Gateway, Node, one_database, refusal
 
 PLACE = example("OcpiCreateLocationRequest")
 GROUP = example("OcpiChargerGroup")
@@ -285,6 +285,7 @@ def test_a_job_that_made_nothing_has_failed(gateway: Gateway, url: str) -> None:
 # What refuses the whole order
 
 
+@one_database
 @pytest.mark.ocpi(215)
 @pytest.mark.parametrize(
     ("item", "loc"),

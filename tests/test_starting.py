@@ -13,8 +13,8 @@ from starting import BROKEN, ENGINE, OURS, WITH_JOBS, Kills, Site
 from storage import database
 from workflows import engine
 
-EVERY_OF_OURS = 4
-EVERY_OF_THE_ENGINE = 20
+EVERY_OF_OURS = 10
+EVERY_OF_THE_ENGINE = 50
 """Which statements are kill points here; scripts/killing_starts takes every one."""
 
 Sites = Callable[..., Site]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 from examples import example
-from nodes import Client, Network, Node, outcome
+from nodes import Client, Network, Node, one_database, outcome
 from peers import PeerServer, envelope
 from surface import OPERATIONS, PARTY, PEER, Operation, Stage
 
@@ -118,6 +118,7 @@ def _same(response: requests.Response) -> Any:
     return response.status_code, body
 
 
+@one_database
 @pytest.mark.ocpi(61)
 @pytest.mark.parametrize("operation", GETS, ids=str)
 def test_slashes_at_the_end_and_in_the_middle_change_nothing_and_nothing_redirects(
@@ -168,6 +169,7 @@ def test_of_what_a_peer_offers_2_1_1_is_chosen(cpo: Network, peer: PeerServer, o
     assert ["/versions", "/2.1.1"] == [request["path"] for request in peer.seen]
 
 
+@one_database
 @pytest.mark.ocpi(62)
 @pytest.mark.parametrize(
     "junk",

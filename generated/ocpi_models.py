@@ -1738,7 +1738,10 @@ class CDR(ChargingTimes):
     ]
     start_date_time: Annotated[DateTime, Field(description='When the session began, in UTC.')]
     stop_date_time: Annotated[
-        DateTime, Field(description='When the session ended, in UTC; not before it began.')
+        DateTime,
+        Field(
+            description='When the session ended, in UTC; not before it began. A CDR without it may say `end_date_time` instead, which is stored as this.'
+        ),
     ]
     auth_id: Annotated[Id36, Field(description='The `auth_id` of the token that was used.')]
     auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]

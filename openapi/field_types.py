@@ -45,6 +45,7 @@ DECIMALS = "coordinate with more than six decimals"
 UNLISTED = "value that OCPI 2.1.1 does not list"
 EXTENSION = "member that OCPI 2.1.1 does not have"
 ALPHA_2 = "country as alpha-2"
+END_DATE_TIME = "end_date_time in a CDR"
 
 
 def _stop_at_first_invalid_item(schema: Any) -> None:
@@ -390,6 +391,16 @@ class ChargingTimes(Model):
         start_date_time: str
         stop_date_time: str
         tariffs: Any
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_end_date_time(cls, cdr: Any, info: ValidationInfo) -> Any:
+        """Some peers name the end of a CDR so."""
+        if not isinstance(cdr, dict) or "end_date_time" not in cdr or cdr.get("stop_date_time") is not None:
+            return cdr
+        _report(info, END_DATE_TIME, "end_date_time to stop_date_time")
+        others = {name: value for name, value in cdr.items() if name != "end_date_time"}
+        return {**others, "stop_date_time": cdr["end_date_time"]}
 
     @model_validator(mode="after")
     def _stops_after_it_starts(self) -> Self:

@@ -4,6 +4,7 @@ Spec: 2.1.1 credentials. A connection is (network, peer country code, peer party
 role is the other one. It stays when the peer unregisters, and with it what the peer pushed.
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,7 @@ class ConnectionRow(SQLModel, table=True):
     business_details: str
     peer_token: str | None = None
     former_peer_token: str | None = None
+    encodes_tokens: bool = False
     exchange_until: int | None = Field(default=None, sa_type=BigInteger)
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
@@ -50,7 +52,7 @@ CONNECTIONS = database.table(ConnectionRow)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What a peer told about itself while registering."""
+    """What a peer told about itself while registering. *encodes_tokens*: it reads tokens in Base64."""
 
     party: Party
     versions_url: str
@@ -58,6 +60,7 @@ class Peer:
     endpoints: Mapping[str, str]
     business_details: Mapping[str, Any]
     token: str
+    encodes_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,16 @@ class PeerConnection:
     endpoints: Mapping[str, str]
     peer_token: str | None
     former_peer_token: str | None
+    encodes_tokens: bool
 
     @property
     def token(self) -> str | None:
-        """The token that the peer gave us, in the clear; never log it.
+        """The token that the peer gave us, in the form that the peer reads; never log it.
 
         Raises:
             errors.ServerError: it was encrypted with another key.
         """
-        return secrets.decrypt(self.peer_token) if self.peer_token else None
+        return self._readable(self.peer_token)
 
     @property
     def former_token(self) -> str | None:
@@ -93,7 +97,18 @@ class PeerConnection:
         Raises:
             errors.ServerError: it was encrypted with another key.
         """
-        return secrets.decrypt(self.former_peer_token) if self.former_peer_token else None
+        return self._readable(self.former_peer_token)
+
+    def _readable(self, ciphertext: str | None) -> str | None:
+        if ciphertext is None:
+            return None
+        token = secrets.decrypt(ciphertext)
+        return in_base64(token) if self.encodes_tokens else token
+
+
+def in_base64(token: str) -> str:
+    """A token as OCPI 2.2 puts it into the header, which some peers expect in 2.1.1 as well."""
+    return base64.b64encode(token.encode()).decode()
 
 
 _c = CONNECTIONS.c
@@ -110,7 +125,7 @@ _KEEP = {
             column: insert.excluded[column]
             for column in (
                 "state", "version", "versions_url", "endpoints",
-                "business_details", "peer_token", "updated_at",
+                "business_details", "peer_token", "encodes_tokens", "updated_at",
             )
         } | {"former_peer_token": _c.peer_token, "exchange_until": None},
     ).returning(_c.id)
@@ -163,6 +178,7 @@ def keep(transaction: Transaction, network_id: int, peer: Peer) -> int:
         "endpoints": orjson.dumps(dict(peer.endpoints)).decode(),
         "business_details": orjson.dumps(dict(peer.business_details)).decode(),
         "peer_token": secrets.encrypt(peer.token),
+        "encodes_tokens": peer.encodes_tokens,
         "created_at": now,
         "updated_at": now,
     }
@@ -242,4 +258,5 @@ def _link(row: Any) -> PeerConnection:
         endpoints=orjson.loads(row.endpoints),
         peer_token=row.peer_token,
         former_peer_token=row.former_peer_token,
+        encodes_tokens=row.encodes_tokens,
     )

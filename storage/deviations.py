@@ -17,6 +17,7 @@ from storage import database, timestamps
 from storage.database import Connection, Transaction
 
 STALE = "update older than what is stored"
+TOKEN_IN_BASE64 = "tokens in Base64"  # noqa: S105  (a kind)
 _LONGEST = 200
 
 

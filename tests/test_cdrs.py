@@ -150,14 +150,18 @@ def test_two_cpos_may_use_the_same_id(emsp: Network) -> None:
 
 
 @pytest.mark.ocpi(153)
-def test_a_cdr_ends_at_stop_date_time(emsp: Network) -> None:
+def test_the_end_of_a_cdr_is_stop_date_time_whatever_the_peer_calls_it(emsp: Network) -> None:
     peer = emsp.peer()
-    later_name = example("CDR", stop_date_time=None, end_date_time="2026-11-20T11:00:00Z")
-    response = peer.post("cdrs", later_name)
+    cdr = example("CDR")
+    renamed = {"end_date_time" if name == "stop_date_time" else name: cdr[name] for name in cdr}
 
-    assert (400, 2001) == outcome(response)
-    assert "stop_date_time" in response.json()["status_message"]
-    assert "stop_date_time" in peer.data(posted(peer, example("CDR")))
+    response = peer.post("cdrs", renamed)
+
+    assert (201, 1000) == outcome(response)
+    assert "converted: end_date_time to stop_date_time" in response.json()["status_message"]
+    assert cdr == peer.data(response.headers["Location"])
+    neither = {name: cdr[name] for name in cdr if name != "stop_date_time"}
+    assert "stop_date_time" in peer.post("cdrs", neither).json()["status_message"]
 
 
 @pytest.mark.ocpi(153)

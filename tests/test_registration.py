@@ -1,5 +1,6 @@
 """Registration as the initiating side, towards a foreign party."""
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -329,3 +330,64 @@ def test_our_own_networks_register_with_each_other(cpo: Network, emsp: Network) 
     back = at_once(connections.of_party, cpo.id, ("NL", "DEP"))
     assert back is not None
     assert works(cpo.node.client(back.token, "emsp"))
+
+
+def in_base64_only(peer: PeerServer, status: int, code: int) -> None:
+    """Let *peer* refuse each token that is not in Base64, as peers of OCPI 2.2 do."""
+    correct = peer.answer
+
+    def answer(request: dict[str, Any]) -> Reply:
+        token = request["authorization"].removeprefix("Token ")
+        try:
+            base64.b64decode(token, validate=True).decode("ascii")
+        except ValueError:
+            return status, envelope(status_code=code)
+        return correct(request)
+
+    peer.answer = answer  # type: ignore[method-assign]  # one peer behaves otherwise
+
+
+@pytest.mark.ocpi(4)
+@pytest.mark.parametrize(("status", "code"), [(401, 2000), (403, 2000), (200, 3000)])
+def test_a_peer_that_reads_tokens_in_base64_is_called_so_from_then_on(
+    network: Network, peer: PeerServer, status: int, code: int
+) -> None:
+    in_base64_only(peer, status, code)
+    steps: list[str] = []
+
+    link = registration.join(network.network, peer.versions_url, TOKEN_A, steps.append)
+
+    assert "     refused; once more with the token in Base64" in steps
+    encoded = base64.b64encode(TOKEN_A.encode()).decode()
+    tokens = [TOKEN_A, encoded, encoded, encoded]
+    assert tokens == [token for _, _, token in calls(peer)]
+    assert base64.b64encode(peer.token.encode()).decode() == link.token
+    peer.seen.clear()
+    registration.leave(registration.rotate(network.network, link))
+    assert {link.token} == {token for _, _, token in calls(peer)}
+
+
+@pytest.mark.ocpi(4)
+def test_a_peer_that_registers_here_is_told_that_it_is_called_in_base64(
+    network: Network, peer: PeerServer
+) -> None:
+    in_base64_only(peer, 401, 2000)
+
+    response = network.registrant().post("credentials", peer.credentials())
+
+    assert (200, 1000) == outcome(response)
+    assert "converted: token to Base64" in response.json()["status_message"]
+    stored = at_once(connections.of_party, network.id, peer.party)
+    assert stored is not None
+    assert stored.encodes_tokens
+
+
+def test_a_peer_that_refuses_both_forms_is_reported_by_its_first_answer(
+    network: Network, peer: PeerServer
+) -> None:
+    peer.answers["/versions"] = reply(401, 2000)
+
+    with pytest.raises(errors.PeerUnusable, match="HTTP 401"):
+        join(network, peer)
+
+    assert 2 == len(calls(peer))

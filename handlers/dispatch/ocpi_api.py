@@ -12,7 +12,7 @@ from handlers.dispatch import auth
 from handlers.dispatch.apis import Api, json_response
 from handlers.dispatch.pagination import page_size
 from handlers.dispatch.responses import Explained, Ignored, Written
-from openapi.field_types import ALPHA_2, DECIMALS, EXTENSION, OFFSET, Model, utc_now
+from openapi.field_types import ALPHA_2, DECIMALS, END_DATE_TIME, EXTENSION, OFFSET, Model, utc_now
 from settings import settings
 from storage import database, deviations
 from storage.access import CALLBACK, REGISTRATION, Caller
@@ -24,7 +24,7 @@ _LONGEST_EXAMPLE = 64
 _MOST_EXAMPLES = 5
 _TOLD = (
     ("ignored", {deviations.STALE}),
-    ("converted", {ALPHA_2, OFFSET, DECIMALS}),
+    ("converted", {ALPHA_2, OFFSET, DECIMALS, END_DATE_TIME, deviations.TOKEN_IN_BASE64}),
     ("extension members kept", {EXTENSION}),
 )
 """What a success tells of deviations, in this order."""

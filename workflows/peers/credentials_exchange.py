@@ -13,7 +13,7 @@ import errors
 from generated.ocpi_models import BusinessDetails, Credentials
 from settings import settings
 from storage.access import opens
-from storage.connections import Peer
+from storage.connections import Peer, in_base64
 from storage.networks import Network
 from storage.objects import Party
 from workflows.peers import client
@@ -25,6 +25,8 @@ _CALLS_PER_EXCHANGE = 2
 """All calls of an exchange together take at most this many times PEER_TIMEOUT_SECONDS."""
 _MARGIN_SECONDS = 5
 """How long the end of an exchange may take after its last call."""
+_UNREADABLE = 3000
+"""What peers answer that cannot decode a token."""
 _URL_LENGTH = 255
 _COUNTRY_CODE = re.compile("[A-Za-z]{2}")
 _PARTY_ID = re.compile("[A-Za-z0-9]{3}")
@@ -33,7 +35,11 @@ Report = Callable[[str], None]
 
 
 class PeerRefused(errors.PeerUnusable):
-    """The peer answered with a refusal: nothing has changed on its side."""
+    """The peer answered with a refusal, an OCPI *status_code*: nothing has changed on its side."""
+
+    def __init__(self, message: str, status_code: int | None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,26 @@ def credentials_of(network: Network, token: str) -> Credentials:
     )
 
 
+def discover(calls: Calls, url: str, token: str) -> tuple[dict[str, str], bool]:
+    """`explore` at a peer that is new; and whether it reads tokens in Base64. Conformance 4.
+
+    A peer that refuses the token is asked once more, with the token in Base64.
+
+    Raises:
+        errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as in `explore`.
+    """
+    try:
+        return explore(calls, url, token), False
+    except (client.PeerUnauthorized, PeerRefused) as refusal:
+        if isinstance(refusal, PeerRefused) and refusal.status_code != _UNREADABLE:
+            raise
+        calls.report("     refused; once more with the token in Base64")
+        try:
+            return explore(calls, url, in_base64(token)), True
+        except (client.PeerUnauthorized, PeerRefused):
+            raise refusal from None
+
+
 def explore(calls: Calls, url: str, token: str) -> dict[str, str]:
     """The endpoints of the OCPI modules behind a versions URL.
 
@@ -146,7 +172,8 @@ def _accepted(answer: client.Answer, shape: type) -> Any:
         errors.PeerUnusable: the peer refused, or the data has another shape.
     """
     if answer.status_code is None or not 1000 <= answer.status_code < 2000:  # noqa: PLR2004
-        raise PeerRefused(f"The peer answered {answer.status_code}: {answer.status_message[:200]}")
+        message = f"The peer answered {answer.status_code}: {answer.status_message[:200]}"
+        raise PeerRefused(message, answer.status_code)
     if not isinstance(answer.data, shape):
         raise errors.PeerUnusable("The peer's answer has no data of the right form.")
     return answer.data
@@ -160,8 +187,10 @@ def send_credentials(
     endpoints: dict[str, str],
     token: str,
     callback: str,
+    *,
+    encodes_tokens: bool,
 ) -> Peer:
-    """Send our credentials, read the peer's."""
+    """Send our credentials, read the peer's. *token*: as the peer reads it."""
     target = endpoints.get("credentials")
     if target is None:
         raise errors.MissingEndpoints("The peer lists no credentials endpoint.")
@@ -179,6 +208,7 @@ def send_credentials(
         endpoints=endpoints,
         business_details=details if isinstance(details, dict) else {},
         token=peer_token,
+        encodes_tokens=encodes_tokens,
     )
 
 

@@ -21,9 +21,9 @@ from typing import Any
 import errors
 from generated.ocpi_models import Credentials
 from settings import settings
-from storage import access, connections, database, ended_tokens, failpoints, networks
+from storage import access, connections, database, deviations, ended_tokens, failpoints, networks
 from storage.access import Caller
-from storage.connections import REGISTERED, Peer, PeerConnection
+from storage.connections import REGISTERED, Peer, PeerConnection, in_base64
 from storage.database import Transaction
 from storage.networks import Network
 from workflows.peers import client
@@ -34,6 +34,7 @@ from workflows.peers.credentials_exchange import (
     PeerRefused,
     Report,
     credentials_of,
+    discover,
     explore,
     longest_exchange,
     send_credentials,
@@ -201,13 +202,17 @@ def _look_up(body: Credentials) -> Peer:
     """Ask the peer for its versions and its endpoints, with the token it gave us. Conformance 64."""
     calls = Calls.begin()
     calls.check(body.url)
+    endpoints, encodes_tokens = discover(calls, body.url, body.token)
+    if encodes_tokens:
+        deviations.note(deviations.TOKEN_IN_BASE64, "token to Base64, in calls to you")
     return Peer(
         party=(body.country_code, body.party_id),
         versions_url=body.url,
         version=VERSION,
-        endpoints=explore(calls, body.url, body.token),
+        endpoints=endpoints,
         business_details=body.business_details.model_dump(mode="json", exclude_none=True),
         token=body.token,
+        encodes_tokens=encodes_tokens,
     )
 
 
@@ -229,7 +234,8 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
         raise errors.RuleBroken("token: 1 to 64 printable characters without a space are a token")
     calls = Calls.begin(report)
     calls.check(url)
-    endpoints = explore(calls, url, token_a)
+    endpoints, encodes_tokens = discover(calls, url, token_a)
+    token = in_base64(token_a) if encodes_tokens else token_a
     with database.transaction() as transaction:
         _lock_own(transaction, network.id)
         if access.registration_runs(transaction, network.id):
@@ -240,7 +246,9 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
         callback = _mint_callback(transaction, network.id)
     failpoints.reach("join.minted")
     try:
-        stored = send_credentials(calls, "POST", network, url, endpoints, token_a, callback)
+        stored = send_credentials(
+            calls, "POST", network, url, endpoints, token, callback, encodes_tokens=encodes_tokens
+        )
     except BaseException:  # Ctrl-C as well: the next registration need not wait
         with database.transaction() as transaction:
             access.withdraw(transaction, callback)
@@ -307,7 +315,16 @@ def _send_renewal(
     Raises:
         errors.PeerUnusable: as in `send_credentials`; or the peer answers as another party.
     """
-    stored = send_credentials(calls, "PUT", network, link.versions_url, endpoints, token, callback)
+    stored = send_credentials(
+        calls,
+        "PUT",
+        network,
+        link.versions_url,
+        endpoints,
+        token,
+        callback,
+        encodes_tokens=link.encodes_tokens,
+    )
     if stored.party != link.party:
         raise errors.PeerUnusable(f"The peer answered as {'/'.join(stored.party)}.")
     return stored

@@ -53,7 +53,7 @@ class Minted:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ListedKey:
     """What may be shown of a key later."""
 
     id: str
@@ -88,9 +88,9 @@ def mint(transaction: Transaction, organization: str, role: str) -> Minted:
     """Create a key for *organization*, and the organization if it is new; only the digest is stored."""
     key = secrets.mint(_PREFIX)
     owner = networks.organization(transaction, organization)
-    made = Minted(str(uuid.uuid4()), owner, key)
-    _add(transaction, made.id, owner, role, key)
-    return made
+    minted = Minted(str(uuid.uuid4()), owner, key)
+    _add(transaction, minted.id, owner, role, key)
+    return minted
 
 
 def add_first_admin(transaction: Transaction, organization_id: str, token: str) -> None:
@@ -116,9 +116,9 @@ def _add(transaction: Transaction, key_id: str, organization_id: str, role: str,
     transaction.execute(sqlalchemy.insert(KEYS), row)
 
 
-def listed(connection: Connection) -> list[Known]:
+def listed(connection: Connection) -> list[ListedKey]:
     """Every key, oldest first."""
-    return [Known(*row) for row in connection.execute(_LISTED)]
+    return [ListedKey(*row) for row in connection.execute(_LISTED)]
 
 
 def revoke(transaction: Transaction, key_id: str) -> bool:

@@ -20,8 +20,8 @@ def erase(transaction: Transaction, network_id: int) -> None:
 
     Its jobs that were running stay for a while, FAILED as cancelled.
     """
-    networks.doom(transaction, network_id)
+    networks.mark_deleting(transaction, network_id)
     for delete in _DELETES:
         transaction.execute(delete, {"k_network": network_id})
     jobs.end_network(transaction, network_id)
-    networks.bury(transaction, network_id)
+    networks.tombstone(transaction, network_id)

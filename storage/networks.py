@@ -124,17 +124,17 @@ _LOCK = (
     .values(updated_at=bindparam("now"))
 )
 _HOLD = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id")).with_for_update()
-_DOOM = (
+_MARK_DELETING = (
     sqlalchemy.update(NETWORKS)
     .where(_c.id == bindparam("k_id"))
     .values(deleting=True, updated_at=bindparam("now"))
 )
-_DOOMED = (
+_OVER = (
     sqlalchemy.select(_c.id)
     .where(or_(_c.deleting.is_(True), _c.expires_at <= bindparam("now")))
     .order_by(_c.id)
 )
-_BURY = sqlalchemy.insert(TOMBSTONES)
+_TOMBSTONE = sqlalchemy.insert(TOMBSTONES)
 _ERASE = sqlalchemy.delete(NETWORKS).where(_c.id == bindparam("k_id"))
 _OWNER = (
     sqlalchemy.select(_c.organization_id).where(_c.id == bindparam("network_id"))
@@ -144,14 +144,14 @@ _OWNER = (
         )
     )
 )  # fmt: skip
-_LATELY = sqlalchemy.select(TOMBSTONES.c.network_id).where(TOMBSTONES.c.ended_at > bindparam("since"))
+_TOMBSTONED = sqlalchemy.select(TOMBSTONES.c.network_id).where(TOMBSTONES.c.ended_at > bindparam("since"))
 
 
 def organization(transaction: Transaction, name: str) -> str:
-    """The id of the organization *name*, made if it is new."""
-    known = transaction.execute(_OF_ORGANIZATION, {"name": name}).scalar()
-    if known is not None:
-        return str(known)
+    """The id of the organization *name*, created if it is new."""
+    found = transaction.execute(_OF_ORGANIZATION, {"name": name}).scalar()
+    if found is not None:
+        return str(found)
     fresh = str(uuid.uuid4())
     row = {"id": fresh, "name": name, "created_at": timestamps.now_ms()}
     transaction.execute(sqlalchemy.insert(ORGANIZATIONS), row)
@@ -186,17 +186,17 @@ def create(
 ) -> Network:
     """A new network of our party *party*; *expires_at* in milliseconds, None for never."""
     now = timestamps.now_ms()
-    made = blueprint or Blueprint("", 1, 0, {})
+    plan = blueprint or Blueprint("", 1, 0, {})
     row: dict[str, Any] = {
         "organization_id": organization_id,
         "role": role,
         "country_code": party[0],
         "party_id": party[1],
         "name": name,
-        "template": made.template,
-        "template_version": made.version,
-        "seed": made.seed,
-        "overrides": orjson.dumps(made.overrides).decode(),
+        "template": plan.template,
+        "template_version": plan.version,
+        "seed": plan.seed,
+        "overrides": orjson.dumps(plan.overrides).decode(),
         "job_id": job_id,
         "expires_at": expires_at,
         "created_at": now,
@@ -257,23 +257,23 @@ def lock(transaction: Transaction, network_id: int) -> bool:
     return transaction.execute(_LOCK, {"k_id": network_id, "now": timestamps.now_ms()}).rowcount > 0
 
 
-def doom(transaction: Transaction, network_id: int) -> None:
+def mark_deleting(transaction: Transaction, network_id: int) -> None:
     """From now on the network is being deleted."""
-    transaction.execute(_DOOM, {"k_id": network_id, "now": timestamps.now_ms()})
+    transaction.execute(_MARK_DELETING, {"k_id": network_id, "now": timestamps.now_ms()})
 
 
-def doomed(connection: Connection) -> list[int]:
+def over(connection: Connection) -> list[int]:
     """Networks that are being deleted, or whose time is over."""
-    return [row[0] for row in connection.execute(_DOOMED, {"now": timestamps.now_ms()}).all()]
+    return [row[0] for row in connection.execute(_OVER, {"now": timestamps.now_ms()}).all()]
 
 
-def bury(transaction: Transaction, network_id: int) -> None:
+def tombstone(transaction: Transaction, network_id: int) -> None:
     """Put the tombstone in the network's place, inside the transaction that deletes what it had."""
     owner = owner_of(transaction, network_id)
     if owner is None or not transaction.execute(_ERASE, {"k_id": network_id}).rowcount:
         return
     transaction.execute(
-        _BURY, {"network_id": network_id, "organization_id": owner, "ended_at": timestamps.now_ms()}
+        _TOMBSTONE, {"network_id": network_id, "organization_id": owner, "ended_at": timestamps.now_ms()}
     )
 
 
@@ -283,6 +283,6 @@ def owner_of(connection: Connection, network_id: int) -> str | None:
     return row[0] if row else None
 
 
-def buried_since(connection: Connection, milliseconds: int) -> list[int]:
+def tombstoned_since(connection: Connection, milliseconds: int) -> list[int]:
     """The networks that were deleted since then."""
-    return [row[0] for row in connection.execute(_LATELY, {"since": milliseconds}).all()]
+    return [row[0] for row in connection.execute(_TOMBSTONED, {"since": milliseconds}).all()]

@@ -84,7 +84,7 @@ def upgrade(from_version: str | None) -> None:
 
 def config() -> Config:
     """Alembic's settings for our migrations."""
-    made = Config()
-    made.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    made.set_main_option("sqlalchemy.url", settings().database.replace("%", "%%"))
-    return made
+    alembic = Config()
+    alembic.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    alembic.set_main_option("sqlalchemy.url", settings().database.replace("%", "%%"))
+    return alembic

@@ -356,8 +356,8 @@ def _equipped(
     plugs = connection.execute(_ROUTING, {"ids": [row.id for row in found]}).all()
     routing: dict[int, list[Routing]] = {}
     for plug in plugs:
-        made = Routing(plug.id, plug.evse_uid, plug.evse_id, plug.connector_id)
-        routing.setdefault(plug.charge_point_id, []).append(made)
+        route = Routing(plug.id, plug.evse_uid, plug.evse_id, plug.connector_id)
+        routing.setdefault(plug.charge_point_id, []).append(route)
     equipped: dict[str, tuple[ChargePoint, ...]] = {}
     for row in found:
         fields = row.model_dump(exclude={"network_id", "location_id"})

@@ -31,14 +31,6 @@ def pytest_configure(config: pytest.Config) -> None:
         Node.hatch = staticmethod(hatchery.ONE.hatch)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one database in one process: each process starts a node of its own."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "database_url" in callspec.params:
-            item.add_marker(pytest.mark.xdist_group(callspec.params["database_url"]))
-
-
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an empty database, of each kind in turn."""

@@ -135,7 +135,8 @@ def test_a_callback_that_fails_is_3001_and_token_a_stays_usable(
 
     assert (200, 3001) == outcome(response)
     assert "data" not in response.json()
-    assert 1 == len(peer.requests("GET", path))
+    once_more_in_base64 = failure in ("401", "403", "status 3000")
+    assert (2 if once_more_in_base64 else 1) == len(peer.requests("GET", path))
     assert_unchanged(cpo, registrant, peer)
 
 

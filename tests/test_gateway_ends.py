@@ -319,7 +319,7 @@ def test_half_a_deletion_is_finished_at_the_next_start(another_node: Callable[..
         accepted = gateway.ready()
         other.kill()
         with database.transaction() as transaction:
-            networks.doom(transaction, int(accepted["cpo_id"]))
+            networks.mark_deleting(transaction, int(accepted["cpo_id"]))
             access.end_network(transaction, int(accepted["cpo_id"]), ended_tokens.NETWORK_DELETED)
         assert {"gw_networks", "ocpi_locations", "gw_sites"} <= remains(accepted["cpo_id"])
         other.start()

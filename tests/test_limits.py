@@ -114,7 +114,7 @@ def test_depth_without_end_is_refused_too(depth: int) -> None:
     ],
 )
 def test_a_member_that_stands_there_twice_is_refused(raw: bytes, name: str) -> None:
-    with pytest.raises(errors.Malformed, match=f"^{name}: stands in the same object twice"):
+    with pytest.raises(errors.Malformed, match=f"^{name}: occurs twice in the same object"):
         decode(raw)
 
 

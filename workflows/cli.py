@@ -62,14 +62,14 @@ def register(arguments: list[str]) -> None:
     parser.add_argument(
         "--unregister", metavar="NL/TNM", type=_party, help="end the registration with this peer"
     )
-    given = _parse(parser, arguments)
-    network = _network(given.ours)
-    if given.rotate:
-        registration.rotate(network, _link(network, given.rotate), _say)
-    elif given.unregister:
-        registration.leave(_link(network, given.unregister), _say)
-    elif given.versions_url and given.token_a:
-        registration.join(network, given.versions_url, given.token_a, _say)
+    options = _parse(parser, arguments)
+    network = _network(options.ours)
+    if options.rotate:
+        registration.rotate(network, _link(network, options.rotate), _say)
+    elif options.unregister:
+        registration.leave(_link(network, options.unregister), _say)
+    elif options.versions_url and options.token_a:
+        registration.join(network, options.versions_url, options.token_a, _say)
     else:
         parser.error("give VERSIONS_URL and TOKEN_A, or --rotate, or --unregister")
 
@@ -98,28 +98,28 @@ def keys_command(arguments: list[str]) -> None:
     )
     act = parser.add_subparsers(dest="act", metavar="list | mint | revoke", required=True)
     act.add_parser("list", parents=[_SERVER], help="every key, without its secret")
-    mint = act.add_parser("mint", parents=[_SERVER], help="a new key; the organization is made if it is new")
+    mint = act.add_parser("mint", parents=[_SERVER], help="a new key; the organization is created if missing")
     mint.add_argument("--organization", required=True, metavar="NAME", type=_name)
     mint.add_argument("--role", choices=(keys.USER, keys.ADMIN), default=keys.USER)
     act.add_parser("revoke", parents=[_SERVER], help="end a key").add_argument("id")
-    given = _parse(parser, arguments)
-    if given.act == "list":
+    options = _parse(parser, arguments)
+    if options.act == "list":
         with database.connect() as connection:
-            known_keys = keys.listed(connection)
-        for known in known_keys:
-            made = timestamps.authored(known.created_at)[:10]
-            _say(f"{known.id:36}  {known.role:5}  ...{known.last4}  {made}  {known.organization}")
-    elif given.act == "mint":
+            found = keys.listed(connection)
+        for key in found:
+            created = timestamps.authored(key.created_at)[:10]
+            _say(f"{key.id:36}  {key.role:5}  ...{key.last4}  {created}  {key.organization}")
+    elif options.act == "mint":
         with database.transaction() as transaction:
-            minted = keys.mint(transaction, given.organization, given.role)
+            minted = keys.mint(transaction, options.organization, options.role)
         _say(f"id            {minted.id}")
-        _say(f"organization  {minted.organization_id}    ({given.organization})")
+        _say(f"organization  {minted.organization_id}    ({options.organization})")
         _say(f"key           {minted.key}    (shown this once)")
     else:
         with database.transaction() as transaction:
-            revoked = keys.revoke(transaction, given.id)
+            revoked = keys.revoke(transaction, options.id)
         if not revoked:
-            sys.exit(f"there is no key {given.id}; scripts/keys list tells which there are")
+            sys.exit(f"there is no key {options.id}; scripts/keys list tells which there are")
 
 
 def jobs_command(arguments: list[str]) -> None:
@@ -187,8 +187,10 @@ def _link(network: Network, party: Party) -> PeerConnection:
         link = connections.of_party(connection, network.id, party)
     if link is None:
         with database.connect() as connection:
-            known = ", ".join("/".join(each.party) for each in connections.of_network(connection, network.id))
-        sys.exit(f"no connection with {'/'.join(party)}; known are: {known or 'none'}")
+            parties = ", ".join(
+                "/".join(each.party) for each in connections.of_network(connection, network.id)
+            )
+        sys.exit(f"no connection with {'/'.join(party)}; the network has {parties or 'none'}")
     return link
 
 

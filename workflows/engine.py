@@ -147,8 +147,8 @@ def given_up(job_ids: Iterable[str]) -> set[str]:
     wanted = set(job_ids)
     if not wanted:
         return wanted
-    known = DBOS.list_workflows(workflow_ids=list(wanted), load_input=False, load_output=False)
-    return wanted - {each.workflow_id for each in known if each.status not in _ENDED}
+    workflows = DBOS.list_workflows(workflow_ids=list(wanted), load_input=False, load_output=False)
+    return wanted - {each.workflow_id for each in workflows if each.status not in _ENDED}
 
 
 def purge(before_ms: int) -> None:

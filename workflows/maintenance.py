@@ -34,11 +34,11 @@ _GIVEN_UP = ProvisioningErrorDetail(
 )
 
 
-class Caretaker(threading.Thread):
+class Maintenance(threading.Thread):
     """Looks after networks and jobs as long as the process lives."""
 
     def __init__(self) -> None:
-        super().__init__(name="caretaker", daemon=True)
+        super().__init__(name="maintenance", daemon=True)
         self._suspects: set[str] = set()
         self._due = dict.fromkeys((self.end_networks, self.take_over, self.reconcile, self.purge), 0.0)
 
@@ -61,12 +61,12 @@ class Caretaker(threading.Thread):
     def end_networks() -> None:
         """End networks that have expired or are half deleted; delete what came late."""
         with database.connect() as connection:
-            doomed = networks.doomed(connection)
-            buried = networks.buried_since(connection, timestamps.now_ms() - _LATE_MS)
-        for network_id in doomed:
+            ended = networks.over(connection)
+            deleted = networks.tombstoned_since(connection, timestamps.now_ms() - _LATE_MS)
+        for network_id in ended:
             log.info("network_ends", extra={"network": network_id})
             orders.end(network_id, ended_tokens.NETWORK_EXPIRED)
-        for network_id in buried:
+        for network_id in deleted:
             with database.transaction() as transaction:
                 network_deletion.erase(transaction, network_id)
 

@@ -30,11 +30,11 @@ def member(token: str) -> dict[str, Any] | None:
         errors.Unavailable: the keys of the JWT's issuer cannot be fetched.
     """
     claims = _claims(token) if _JWT.fullmatch(token) else None
-    known = _key_holder(token) if claims is None else _bearer(claims)
-    return None if known is None else {"sub": known}
+    caller = _key_holder(token) if claims is None else _bearer(claims)
+    return None if caller is None else {"sub": caller}
 
 
-def within(known: Member, organization_header: str | None) -> Member:
+def within(caller: Member, organization_header: str | None) -> Member:
     """The member in the organization that the request acts in: an admin picks it, a user has one.
 
     *organization_header*: X-Organization-Id as it was sent.
@@ -42,11 +42,11 @@ def within(known: Member, organization_header: str | None) -> Member:
     Raises:
         errors.Forbidden: it is not theirs, or does not exist.
     """
-    if organization_header is None or organization_header == known.organization_id:
-        return known
-    if known.kind != ADMIN or not _exists(organization_header):
+    if organization_header is None or organization_header == caller.organization_id:
+        return caller
+    if caller.kind != ADMIN or not _exists(organization_header):
         raise errors.Forbidden("X-Organization-Id names no organization that this token may act in.")
-    return Member(known.kind, organization_header)
+    return Member(caller.kind, organization_header)
 
 
 def _key_holder(token: str) -> Member | None:
@@ -72,8 +72,8 @@ def _bearer(claims: dict[str, Any]) -> Member:
 
 def _claims(token: str) -> dict[str, Any] | None:
     """What a JWT says, if it is to be believed. Its header never decides how it is verified."""
-    given = settings()
-    required = ["exp", *(["iss"] if given.jwt_issuer else []), *(["aud"] if given.jwt_audience else [])]
+    config = settings()
+    required = ["exp", *(["iss"] if config.jwt_issuer else []), *(["aud"] if config.jwt_audience else [])]
     try:
         key, algorithms = _key(jwt.get_unverified_header(token))
         if key is None:
@@ -82,11 +82,11 @@ def _claims(token: str) -> dict[str, Any] | None:
             token,
             key,
             algorithms=algorithms,
-            issuer=given.jwt_issuer or None,
-            audience=given.jwt_audience or None,
+            issuer=config.jwt_issuer or None,
+            audience=config.jwt_audience or None,
             options={
                 "require": required,
-                "verify_aud": bool(given.jwt_audience),
+                "verify_aud": bool(config.jwt_audience),
                 "verify_iat": False,  # clocks differ, and nothing follows from it
                 "enforce_minimum_key_length": True,
             },
@@ -97,11 +97,11 @@ def _claims(token: str) -> dict[str, Any] | None:
 
 def _key(header: dict[str, Any]) -> tuple[jwt.PyJWK | str | None, list[str]]:
     """The key that may have signed a token, with the one kind of signature that it makes."""
-    given, algorithm = settings(), header.get("alg")
-    if algorithm == _SHARED and given.jwt_secret:
-        return given.jwt_secret, [_SHARED]
-    if algorithm in jwks.ALGORITHMS and given.jwt_jwks_url:
-        key = _key_set(given.jwt_jwks_url).find(header.get("kid"))
+    config, algorithm = settings(), header.get("alg")
+    if algorithm == _SHARED and config.jwt_secret:
+        return config.jwt_secret, [_SHARED]
+    if algorithm in jwks.ALGORITHMS and config.jwt_jwks_url:
+        key = _key_set(config.jwt_jwks_url).find(header.get("kid"))
         return key, [key.algorithm_name] if key else []
     return None, []
 

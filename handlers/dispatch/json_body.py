@@ -72,7 +72,7 @@ def exact(raw: bytes) -> bytes:
 
 
 def _is_shallow(raw: bytes) -> bool:
-    """Is *raw* surely no deeper than is allowed: its brackets cancel out level by level.
+    """Whether *raw* is certainly no deeper than is allowed: its brackets cancel out level by level.
 
     A pass may cancel two levels, so half as many passes are made; what is left needs a closer look,
     as does a text with a bracket or an escape in it.
@@ -114,12 +114,12 @@ def _may_have_inexact_numbers(raw: bytes) -> bool:
 
 def _refuse_repeated_members(raw: bytes) -> None:
     def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
+        members = dict(pairs)
+        if len(members) != len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise errors.Malformed(f"{twice[:80]}: stands in the same object twice.")
-        return made
+            raise errors.Malformed(f"{twice[:80]}: occurs twice in the same object.")
+        return members
 
     json.loads(raw, object_pairs_hook=unrepeated)
 

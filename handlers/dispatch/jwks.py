@@ -44,16 +44,16 @@ class KeySet:
         Raises:
             errors.Unavailable: the issuer's server does not tell.
         """
-        key = self._known(key_id)
+        key = self._cached(key_id)
         if key is not None and self._age() <= FRESH_SECONDS:
             return key
         self._refresh()
-        key = self._known(key_id)
+        key = self._cached(key_id)
         if self._age() > STALE_SECONDS or (key is None and self._tried_at > self._fetched_at):
             raise errors.Unavailable("The keys of the token's issuer cannot be fetched; try again.")
         return key
 
-    def _known(self, key_id: str | None) -> jwt.PyJWK | None:
+    def _cached(self, key_id: str | None) -> jwt.PyJWK | None:
         if key_id is None:
             return self._keys[0] if len(self._keys) == 1 else None
         return next((key for key in self._keys if key.key_id == key_id), None)

@@ -17,7 +17,7 @@ from handlers.dispatch import app, logs
 from handlers.dispatch.server import Server, listen
 from settings import Settings, settings
 from workflows import engine, running_server, startup
-from workflows.maintenance import Caretaker
+from workflows.maintenance import Maintenance
 from workflows.peers import addresses
 
 log = logging.getLogger("ocpi_gateway")
@@ -40,14 +40,14 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
-    given = _read_settings()
+    config = _read_settings()
     logs.configure()
-    listening = _listen(given)
+    listening = _listen(config)
     try:
         print(startup.banner(startup.prepare()), flush=True)  # noqa: T201  (the one-time banner)
-        _serve(listening, given)
+        _serve(listening, config)
     except errors.CannotStart as refusal:
-        sys.exit(f"{refusal.message} DATABASE_URL is {_without_password(given.database)}.")
+        sys.exit(f"{refusal.message} DATABASE_URL is {_without_password(config.database)}.")
 
 
 def _read_settings() -> Settings:
@@ -58,38 +58,38 @@ def _read_settings() -> Settings:
             " behind a proxy instead; docs/proxy.md says how."
         )
     try:
-        given = settings()
+        config = settings()
         addresses.policy()
     except ValidationError as error:
         wrong = [f"OCPI_GATEWAY_{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors()]
         sys.exit("\n".join(wrong))
     except ValueError as error:
         sys.exit(f"OCPI_GATEWAY_{error}")
-    return given
+    return config
 
 
-def _listen(given: Settings) -> socket.socket:
+def _listen(config: Settings) -> socket.socket:
     """The socket to serve on, or the end of the program with the setting to change."""
     try:
-        return listen(given.host, given.port)
+        return listen(config.host, config.port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             sys.exit(
-                f"Port {given.port} is taken: another program listens on it."
+                f"Port {config.port} is taken: another program listens on it."
                 " Stop that program, or set OCPI_GATEWAY_PORT to a free port."
             )
         sys.exit(
-            f"Cannot listen on {given.host} port {given.port}: {error.strerror}."
+            f"Cannot listen on {config.host} port {config.port}: {error.strerror}."
             " Change OCPI_GATEWAY_HOST or OCPI_GATEWAY_PORT."
         )
 
 
-def _serve(listening: socket.socket, given: Settings) -> None:
+def _serve(listening: socket.socket, config: Settings) -> None:
     """Serve, work at jobs and look after networks until SIGTERM or Ctrl-C."""
-    limit = _connection_limit(given.connection_limit)
-    server = Server(app.create_app(), listening, given.threads, limit)
+    limit = _connection_limit(config.connection_limit)
+    server = Server(app.create_app(), listening, config.threads, limit)
     engine.start()
-    Caretaker().start()
+    Maintenance().start()
     running_server.announce()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())

@@ -121,11 +121,11 @@ def _electricity(post: Post) -> tuple[PowerType, int, int]:
 
 
 def _capabilities(post: Post) -> list[KnownCapability]:
-    made, sheet = list(_EVERY), catalog.sheet(post.model)
+    capabilities, sheet = list(_EVERY), catalog.sheet(post.model)
     if catalog.OCPP_2_0_1 in sheet.ocpp_versions:
-        made.append(_SMART)
+        capabilities.append(_SMART)
     if post.model.current_type == catalog.DC:
-        made.append(_TERMINAL)
+        capabilities.append(_TERMINAL)
     elif not sheet.tethered:
-        made.append(_SOCKET)
-    return sorted(made)
+        capabilities.append(_SOCKET)
+    return sorted(capabilities)

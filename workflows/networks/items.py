@@ -174,26 +174,26 @@ def _model(wanted: OcpiChargerTemplate, where: str) -> catalog.Model:
     if model is None:
         raise ItemRefused("unknown_catalog_model", f"{where}{brand} has no model {slug}", "model_slug")
     if plug not in model.connector_types:
-        known = ", ".join(model.connector_types)
-        raise ItemRefused("unknown_catalog_model", f"{where}{slug} has {known}, not {plug}", "connector_type")
+        types = ", ".join(model.connector_types)
+        raise ItemRefused("unknown_catalog_model", f"{where}{slug} has {types}, not {plug}", "connector_type")
     return model
 
 
 def _check_version(version: str, where: str) -> None:
     if version not in catalog.OCPP_VERSIONS:
-        known = " and ".join(catalog.OCPP_VERSIONS)
+        versions = " and ".join(catalog.OCPP_VERSIONS)
         raise ItemRefused(
-            "location_invalid", f"{where}OCPP versions are {known}, not {version}", "ocpp_version"
+            "location_invalid", f"{where}OCPP versions are {versions}, not {version}", "ocpp_version"
         )
 
 
 def _checked(posts: Iterable[Post], party: Party) -> list[Post]:
     """*posts*, if they are not too many and can be told apart, on both sides."""
-    made, seen = list(posts), set[str]()
-    if len(made) > MOST_CHARGERS:
-        text = f"A location has at most {MOST_CHARGERS} charge points, not {len(made)}."
+    checked, seen = list(posts), set[str]()
+    if len(checked) > MOST_CHARGERS:
+        text = f"A location has at most {MOST_CHARGERS} charge points, not {len(checked)}."
         raise ItemRefused("location_invalid", text, "charges")
-    for post in made:
+    for post in checked:
         if not identities.is_identity(post.identity):
             text = f"{post.identity}: an identity has 1 to {identities.LONGEST} of A-Z, a-z, 0-9, _ and -"
             raise ItemRefused("location_invalid", text, "identity")
@@ -205,4 +205,4 @@ def _checked(posts: Iterable[Post], party: Party) -> list[Post]:
             )
             raise ItemRefused("duplicate_identity", text, "identity")
         seen |= names
-    return made
+    return checked

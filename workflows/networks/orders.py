@@ -192,7 +192,7 @@ def delete_network(organization_id: str, network_id: int) -> None:
 def end(network_id: int, reason: str) -> None:
     """End a network: first its tokens, then its rows. Its jobs end before their next step."""
     with database.transaction() as transaction:
-        networks.doom(transaction, network_id)
+        networks.mark_deleting(transaction, network_id)
         access.end_network(transaction, network_id, reason)
     with database.transaction() as transaction:
         network_deletion.erase(transaction, network_id)

@@ -204,7 +204,7 @@ class Site:
         return self.described(), self.rows(), secret_files
 
     def rows(self) -> dict[str, list[str]]:
-        """Every row of our tables, without its empty columns: an upgrade may add some."""
+        """Every row of our tables, without columns that are null or false: an upgrade may add some."""
         engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
             names = [
@@ -213,7 +213,7 @@ class Site:
             found = {name: connection.execute(sqlalchemy.text(f"SELECT * FROM {name}")) for name in names}  # noqa: S608
             rows = {name: result.mappings().all() for name, result in found.items()}
         return {
-            name: sorted(str({k: v for k, v in row.items() if v is not None}) for row in whole)
+            name: sorted(str({k: v for k, v in row.items() if v}) for row in whole)
             for name, whole in rows.items()
         }
 

@@ -25,9 +25,10 @@ import orjson
 import sqlalchemy
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
+import nodes  # noqa: E402
 from bench_parts import report  # noqa: E402  (the path first)
 from bench_parts.load import CORES, Failed, Server, fetch, request  # noqa: E402
 from bench_parts.plan import (  # noqa: E402
@@ -49,7 +50,6 @@ from bench_parts.plan import (  # noqa: E402
 from bench_parts.site import EPOCH, PEER_PARTY, Site, keys_of, own, written  # noqa: E402
 
 from storage import timestamps  # noqa: E402
-from tests import nodes  # noqa: E402
 
 PARTS = ROOT / "scripts" / "bench_parts"
 RESULTS = ROOT / "docs" / "measurements"

@@ -25,11 +25,11 @@ from typing import Any
 import orjson
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
-from furnished import CREDENTIALS, PARTIES, furnish, paths  # noqa: E402  (the path first)
 from nodes import Client, Network, Node, at_once, free_port, postgres, switch_to  # noqa: E402
+from seeded_network import CREDENTIALS, PARTIES, furnish, paths  # noqa: E402  (the path first)
 
 from storage import keys  # noqa: E402
 

@@ -26,10 +26,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
 from bulk import judge, kinds, ordered, settled  # noqa: E402  (the path first)
+from crashable_node import Mortal, environment, fresh_database, rows, until  # noqa: E402
 from killing import (  # noqa: E402
     BETWEEN,
     RANDOM,
@@ -41,7 +42,6 @@ from killing import (  # noqa: E402
     blows,
     drawn,
 )
-from mortal import Mortal, environment, fresh_database, rows, until  # noqa: E402
 from nodes import postgres  # noqa: E402
 
 RESULTS = ROOT / "docs" / "measurements" / "kills.md"

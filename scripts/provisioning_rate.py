@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
 from nodes import Node, at_once, free_port, postgres, switch_to  # noqa: E402  (the path first)

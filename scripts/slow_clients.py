@@ -25,9 +25,9 @@ from typing import Any
 import requests
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from mortal import until  # noqa: E402  (found by the line above)
+from crashable_node import until  # noqa: E402  (found by the line above)
 from nodes import Node, at_once, free_port, switch_to  # noqa: E402
 from peers import PeerServer, envelope  # noqa: E402
 from slow import HABITS, Habit, SlowClients, answer_seconds  # noqa: E402

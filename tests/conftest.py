@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import hatchery
+import fork_server
 import hypothesis
 import pytest
 import recording
@@ -27,8 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Census(), "conformance-census")
     if recording.RECORDER is not None:
         config.pluginmanager.register(recording.RECORDER, "recorder")
-    if hatchery.POSSIBLE:
-        Node.hatch = staticmethod(hatchery.ONE.hatch)
+    if fork_server.POSSIBLE:
+        Node.hatch = staticmethod(fork_server.ONE.hatch)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

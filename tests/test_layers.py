@@ -3,13 +3,10 @@ who may import what.
 """
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
-ROOMS = ("generated", "storage", "workflows", "handlers", "openapi")
+from nodes import ROOT
+from source_code import OTHERS, PRODUCT, ROOMS, functions, imports, tree
 
 # A second connection inside a transaction waits on SQLite for the lock that its own caller holds.
 OPENING = {"database.connect", "database.transaction", "sqlalchemy.create_engine"}
@@ -19,40 +16,6 @@ OWN_ENGINES = {
     "storage/readiness.py",  # its write must neither wait for nor occupy a connection of a request
     "storage/executor_lease.py",  # the advisory lock lives as long as the connection that took it
 }
-
-PRODUCT = sorted(
-    path.relative_to(ROOT).as_posix()
-    for path in (
-        *ROOT.glob("*.py"),
-        *(p for room in ROOMS for p in (ROOT / room).rglob("*.py")),
-    )
-)
-OTHERS = sorted(
-    path.relative_to(ROOT).as_posix() for room in ("scripts", "tests") for path in (ROOT / room).glob("*.py")
-)
-
-
-def tree(file: str) -> ast.Module:
-    """The syntax tree of a file."""
-    return ast.parse((ROOT / file).read_text())
-
-
-def imports(file: str) -> Iterator[str]:
-    """The modules that a file imports, wherever in it; `from a import b` may be a module a.b."""
-    for node in ast.walk(tree(file)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{file}: a relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def functions(file: str) -> Iterator[tuple[str, int]]:
-    """Every function of a file, and how many lines its body has without the docstring."""
-    for node in ast.walk(tree(file)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            yield node.name, (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
 def test_there_is_something_to_look_at() -> None:

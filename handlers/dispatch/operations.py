@@ -3,7 +3,7 @@
 Connexion reads the document and finds the handler of every operation. An operation is prepared once,
 when the program starts: its generated models validate parameters and body, and the handler is called
 with the result. `connexion.FlaskApp` does this at every request, at 3 to 6 times the CPU (DECISIONS.md);
-it is the reference in tests/test_parity.py.
+it is the reference in tests/dispatch/test_parity.py.
 """
 
 import inspect

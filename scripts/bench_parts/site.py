@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nodes
 import sqlalchemy
 from bench_parts.plan import FEW, FLOOR, MANY, OPERATIONS, PROGRAM
+from nodes import at_once
 
 from generated.ocpi_models import Location
 from storage import database, networks, timestamps
 from storage.locations import LocationRow
 from storage.objects import DocumentTable
-from tests import nodes
-from tests.nodes import at_once
 from workflows import startup
 
 WRITTEN = 100

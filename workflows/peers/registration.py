@@ -11,11 +11,8 @@ if both sides renewed at once, each could store a token that the other has dropp
 registration by a peer gets 429 as well.
 """
 
-import contextlib
-import functools
 import logging
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import errors
@@ -27,6 +24,7 @@ from storage.connections import REGISTERED, Peer, PeerConnection, in_base64
 from storage.database import Transaction
 from storage.networks import Network
 from workflows.peers import client
+from workflows.peers.concurrency import RETRY_SECONDS, one_exchange
 from workflows.peers.credentials_exchange import (
     TOKEN,
     VERSION,
@@ -42,7 +40,6 @@ from workflows.peers.credentials_exchange import (
 
 log = logging.getLogger("ocpi_gateway")
 
-_RETRY_SECONDS = 1
 _WE_CHANGE_IT = "This side is changing the connection itself; try again."
 
 
@@ -69,7 +66,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
         errors.Unauthorized: Token A was used meanwhile, or the network ended.
     """
     failpoints.reach("post.asked")
-    with _exclusive(caller.token):
+    with one_exchange(caller.token):
         stored = _look_up(body)
         failpoints.reach("post.called_back")
         with database.transaction() as transaction:
@@ -102,14 +99,14 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
     if (body.country_code, body.party_id) != caller.peer:
         raise errors.RuleBroken("party_id: a PUT cannot change country_code or party_id; register anew")
     failpoints.reach("put.asked")
-    with _exclusive(caller.token):
+    with one_exchange(caller.token):
         stored = _look_up(body)
         failpoints.reach("put.called_back")
         with database.transaction() as transaction:
             connection_id = _lock_registered(transaction, caller)
             _require_no_registration_of_ours(transaction, caller.network_id)
             if connections.exchange_runs(transaction, connection_id):
-                raise errors.TooMany(_WE_CHANGE_IT, _RETRY_SECONDS)
+                raise errors.TooMany(_WE_CHANGE_IT, RETRY_SECONDS)
             access.end_others(transaction, caller)
             connections.keep(transaction, caller.network_id, stored)
             overlap_ms = settings().token_overlap_seconds * 1000
@@ -165,37 +162,7 @@ def _require_no_registration_of_ours(transaction: Transaction, network_id: int) 
         errors.TooMany: we do.
     """
     if access.registration_runs(transaction, network_id):
-        raise errors.TooMany("This network is registering at a peer itself; try again.", _RETRY_SECONDS)
-
-
-_tokens_in_exchange: set[str] = set()
-_exchange_lock = threading.Lock()
-
-
-@functools.cache
-def _exchange_slots(count: int) -> threading.Semaphore:
-    return threading.Semaphore(count)
-
-
-@contextlib.contextmanager
-def _exclusive(token: str) -> Iterator[None]:
-    """One exchange per token at a time, and always a thread left that answers everybody else.
-
-    Raises:
-        errors.TooMany: another exchange with this token is running, or too many are.
-    """
-    slots = _exchange_slots(settings().threads - 1)
-    with _exchange_lock:
-        if token in _tokens_in_exchange:
-            raise errors.TooMany("A registration with this token is running; try again.", _RETRY_SECONDS)
-        if not slots.acquire(blocking=False):
-            raise errors.TooMany("Too many registrations are running; try again.", _RETRY_SECONDS)
-        _tokens_in_exchange.add(token)
-    try:
-        yield
-    finally:
-        slots.release()
-        _tokens_in_exchange.discard(token)
+        raise errors.TooMany("This network is registering at a peer itself; try again.", RETRY_SECONDS)
 
 
 def _look_up(body: Credentials) -> Peer:

@@ -1,0 +1,182 @@
+"""Schemathesis on the application in this process, with every kind of token; short. Long: scripts/fuzz.
+
+Only the shipped schemathesis.toml, no hooks. The program checks its answers against the closed
+contract as well (VALIDATE_RESPONSES), so a member that the contract does not name is a server error.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import contracts
+import hypothesis
+import pytest
+import schemathesis
+from nodes import ROOT, Client, Node, at_once
+from peers import PeerServer
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
+from seeded_network import CREDENTIALS, PARTIES, furnish, paths, quiet_logs
+from surface import PEER
+
+from handlers.dispatch.app import create_app
+from storage import access, keys
+
+CALLERS = [(role, kind) for role in PARTIES for kind in ("peer", "operator")]
+GOOD, BAD = 2, 1
+"""Examples an operation; more takes too long here, and is what scripts/fuzz is for."""
+
+SHORT: dict[str, Any] = {
+    "database": None,
+    "deadline": None,
+    "derandomize": True,
+    "phases": [hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    "suppress_health_check": list(hypothesis.HealthCheck),
+}
+
+
+@pytest.fixture(scope="module")
+def application(node: Node) -> Iterator[Any]:
+    """The application in this process, on the database of `node`."""
+    with quiet_logs():
+        made = create_app()
+        logging.getLogger().setLevel(logging.CRITICAL)
+        yield made
+    assert node.url  # it outlives the module: storage in this process is switched to it
+
+
+@pytest.fixture(scope="module")
+def schema(application: Any) -> schemathesis.BaseSchema:
+    """The contract of the peer API as the application publishes it."""
+    return published(application, "ocpi")
+
+
+def published(application: Any, name: str) -> schemathesis.BaseSchema:
+    config = schemathesis.Config.from_path(ROOT / "schemathesis.toml")
+    return schemathesis.openapi.from_wsgi(f"/openapi/{name}.json", application, config=config)
+
+
+CALLERS_OF = {
+    (method, path): item[method]["x-callers"]
+    for book in (contracts.ocpi(), contracts.gateway())
+    for path, item in book.document["paths"].items()
+    for method in ("get", "put", "post", "patch", "delete")
+    if method in item
+}
+
+
+def of_role(schema: schemathesis.BaseSchema, role: str) -> schemathesis.BaseSchema:
+    """Every URL of *role*, and those of no role, but credentials."""
+    return schema.include(path_regex=paths(role)).exclude(path_regex=CREDENTIALS)
+
+
+def authorization(client: Client) -> dict[str, str]:
+    return {"Authorization": f"Token {client.token}"}
+
+
+def fuzz(operation: schemathesis.APIOperation, kind: str, headers: dict[str, str]) -> None:
+    """Send good and bad data to *operation*, or good data once if it is not for this kind of token.
+
+    Every check of Schemathesis holds.
+    """
+    good, bad = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
+    may = kind in CALLERS_OF[operation.method, operation.path]
+    for mode, count in ((good, GOOD), (bad, BAD)) if may else ((good, 1),):
+
+        @hypothesis.settings(max_examples=count, **SHORT)
+        @hypothesis.given(operation.as_strategy(generation_mode=mode))
+        def call(case: schemathesis.Case) -> None:
+            case.call_and_validate(headers=headers)
+
+        call()
+
+
+def operations(schema: schemathesis.BaseSchema) -> list[schemathesis.APIOperation]:
+    return [found.ok() for found in schema.get_all_operations()]
+
+
+@pytest.mark.parametrize(("role", "kind"), CALLERS)
+def test_no_operation_breaks(node: Node, schema: schemathesis.BaseSchema, role: str, kind: str) -> None:
+    headers = authorization(furnish(node.network(role.upper(), PARTIES[role]))[kind])
+    chosen = operations(of_role(schema, role))
+
+    assert 20 <= len(chosen)
+    for operation in chosen:
+        fuzz(operation, kind, headers)
+
+
+@pytest.mark.parametrize(("role", "kind"), CALLERS)
+def test_no_sequence_of_calls_breaks(
+    node: Node, schema: schemathesis.BaseSchema, role: str, kind: str
+) -> None:
+    headers = authorization(furnish(node.network(role.upper(), PARTIES[role]))[kind])
+    machine = of_role(schema, role).as_state_machine()
+
+    class Sequence(machine):  # type: ignore[misc, valid-type]
+        def get_call_kwargs(self, _case: schemathesis.Case) -> dict[str, Any]:
+            return {"headers": headers}
+
+        def validate_response(
+            self, response: schemathesis.Response, case: schemathesis.Case, **_: Any
+        ) -> None:
+            # Or the checks take the token for one that Schemathesis has made up.
+            sent = {"headers": headers}
+            case.validate_response(
+                response,
+                headers=headers,
+                transport_kwargs=sent,
+                recorder=self.recorder,
+                excluded_checks=[negative_data_rejection] if without_token(case) else [],
+            )
+
+    Sequence.run(settings=hypothesis.settings(max_examples=3, stateful_step_count=6, **SHORT))
+
+
+@pytest.mark.parametrize("role", [keys.USER, keys.ADMIN])
+def test_no_operation_of_the_gateway_breaks(application: Any, role: str) -> None:
+    headers = {"Authorization": f"Bearer {at_once(keys.mint, 'fuzzed', role).key}"}
+    chosen = operations(published(application, "gateway"))
+
+    assert 15 <= len(chosen)
+    for operation in chosen:
+        fuzz(operation, role, headers)
+
+
+def without_token(case: schemathesis.Case) -> bool:
+    """Was the case made bad by taking away the token, which this test puts back."""
+    header = case.meta.components.get(ParameterLocation.HEADER) if case.meta else None
+    return header is not None and header.mode is schemathesis.GenerationMode.NEGATIVE
+
+
+def credentials(schema: schemathesis.BaseSchema, role: str) -> list[schemathesis.APIOperation]:
+    return operations(schema.include(path_regex=f"^/{role}/2.1.1{CREDENTIALS}"))
+
+
+@pytest.mark.parametrize("role", PARTIES)
+@pytest.mark.parametrize("kind", [access.REGISTRATION, access.PEER])
+def test_credentials_do_not_break(
+    node: Node, schema: schemathesis.BaseSchema, peer: PeerServer, role: str, kind: str
+) -> None:
+    network = node.network(role.upper(), PARTIES[role])
+
+    for operation in credentials(schema, role):
+        token = network.registrant() if kind == access.REGISTRATION else network.peer(PEER, peer.versions_url)
+        fuzz(operation, kind, authorization(token))
+
+
+@pytest.mark.parametrize("role", PARTIES)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_credentials_of_a_peer_that_answers_pass_every_check(
+    node: Node, schema: schemathesis.BaseSchema, peer: PeerServer, role: str, method: str
+) -> None:
+    network = node.network(role.upper(), PARTIES[role])
+    client = network.registrant() if method == "POST" else network.peer(peer.party, peer.versions_url)
+    operation = schema[f"/{role}/2.1.1/credentials"][method]
+
+    case = operation.Case(body=peer.credentials(), media_type="application/json")
+    response = case.call(headers=authorization(client))
+    case.validate_response(
+        response, excluded_checks=[ignored_auth]
+    )  # it would ask once more, with the spent token
+
+    assert 1000 == response.json()["status_code"]

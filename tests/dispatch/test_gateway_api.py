@@ -1,0 +1,285 @@
+"""The seam of the gateway: whose URL it is, who asks, answers, refusals, what is published, what stops it."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fake_api import (
+    DOCUMENT,
+    HOME,
+    OTHER,
+    PAGE,
+    SECRET,
+    Client,
+    Shop,
+    bearer,
+    models_of,
+    opened,
+    operation,
+    parameter,
+    problems,
+    text,
+)
+
+import errors
+from storage.keys import Member
+
+
+@pytest.fixture(scope="module")
+def opened_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Client]]:
+    """The handlers, and a client of both faces without a token."""
+    with opened(tmp_path_factory.mktemp("documents")) as made:
+        yield made, made.assemble().test_client()
+
+
+@pytest.fixture
+def shop(opened_shop: tuple[Shop, Client]) -> Shop:
+    """The handlers, as if nobody had called them."""
+    opened_shop[0].forget()
+    return opened_shop[0]
+
+
+@pytest.fixture
+def client(opened_shop: tuple[Shop, Client], shop: Shop) -> Client:
+    """The client, when the handlers have forgotten all."""
+    assert shop
+    return opened_shop[1]
+
+
+# Whose URL it is, and who asks
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ocpi/cpos",
+        "/ocpi/cpos/1",
+        "/ocpi/cpos/nowhere/at/all",
+        "/ocpi/cpos/",
+        "/ocpi//cpos",
+        "/ocpi/templates",
+        "/ocpi/templates/cpos",
+        "/ocpp",
+        "/ocpp/nowhere",
+    ],
+)
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "Token user",
+        "Bearer",
+        "Bearer ",
+        "Bearer nobody",
+        "Bearer  user",
+        "Bearer user x",
+        "Basic user",
+        "user",
+        "Bearer\tuser",
+    ],
+)
+def test_whoever_is_not_known_gets_401_at_every_url_of_the_gateway(
+    client: Client, path: str, header: str | None
+) -> None:
+    response = client.get(path, headers={} if header is None else {"Authorization": header})
+
+    assert 401 == response.status_code
+    assert "Bearer" == response.headers["WWW-Authenticate"]
+    assert "application/json" == response.content_type
+    assert {"detail": response.json["detail"]} == response.json
+
+
+@pytest.mark.parametrize(
+    "path", ["/ocpi", "/ocpi/cposx", "/ocpi/cpo/versions", "/ocpi/templatesx", "/ocpi/x"]
+)
+def test_a_bearer_is_401_at_the_urls_of_the_peer_api(client: Client, path: str) -> None:
+    response = client.get(path, headers=bearer())
+
+    assert 401 == response.status_code
+    assert "Token" == response.headers["WWW-Authenticate"]
+    assert 2000 == response.json["status_code"]
+
+
+@pytest.mark.parametrize("header", ["Bearer user", "bearer user", "BEARER user"])
+def test_the_scheme_is_read_without_regard_to_case(client: Client, header: str) -> None:
+    assert 200 == client.get("/ocpi/cpos", headers={"Authorization": header}).status_code
+
+
+@pytest.mark.parametrize("path", ["/ocpi/cpos/1/nothing", "/ocpi/templates", "/ocpp", "/ocpp/catalog"])
+def test_an_unknown_url_is_404_to_a_member(client: Client, path: str) -> None:
+    response = client.get(path, headers=bearer())
+
+    assert (404, {"detail"}) == (response.status_code, response.json.keys())
+
+
+def test_a_foreign_organization_is_403_and_ones_own_is_acted_in(client: Client, shop: Shop) -> None:
+    def ask(kind: str, organization: str, path: str = "/ocpi/cpos") -> int:
+        return client.get(path, headers=bearer(kind, **{"X-Organization-Id": organization})).status_code
+
+    assert 403 == ask("user", OTHER)
+    assert 403 == ask("admin", "unknown")
+    assert 403 == ask("admin", "")
+    assert 403 == ask("user", OTHER, "/ocpi/cpos/nowhere/at/all")
+    assert {} == shop.given
+    assert 200 == ask("admin", OTHER)
+    assert Member("admin", OTHER) == shop.given["user"]
+    assert 200 == ask("user", HOME)
+    assert Member("user", HOME) == shop.given["user"]
+
+
+def test_what_is_for_another_role_is_403(client: Client) -> None:
+    response = client.get("/ocpi/templates/cpos", headers=bearer("user"))
+
+    assert (403, {"detail"}) == (response.status_code, response.json.keys())
+    assert 200 == client.get("/ocpi/templates/cpos", headers=bearer("admin")).status_code
+
+
+def test_a_method_that_is_not_declared_is_405_with_those_that_are(client: Client) -> None:
+    for method in ("PUT", "TRACE", "PROPFIND"):
+        response = client.open("/ocpi/cpos/x", method=method, headers=bearer())
+        assert (405, {"detail"}) == (response.status_code, response.json.keys())
+        assert "GET, PATCH, DELETE" == response.headers["Allow"]
+    response = client.options("/ocpi/cpos/x", headers=bearer())
+    assert (204, "GET, PATCH, DELETE, OPTIONS") == (response.status_code, response.headers["Allow"])
+
+
+# Answers and refusals
+
+
+def test_the_status_is_the_one_that_the_contract_declares(client: Client, shop: Shop) -> None:
+    shop.result = {"a": None, "b": [1.5, "é"]}
+
+    response = client.get("/ocpi/cpos/1", headers=bearer())
+    assert (200, "application/json", shop.result) == (
+        response.status_code,
+        response.content_type,
+        response.json,
+    )
+    response = client.head("/ocpi/cpos/1", headers=bearer())
+    assert (200, b"") == (response.status_code, response.data)
+    response = client.delete("/ocpi/cpos/1", headers=bearer())
+    assert (204, b"", None) == (response.status_code, response.data, response.content_type)
+
+
+@pytest.mark.parametrize("result", [None, [1], "x"])
+def test_an_answer_that_the_contract_does_not_promise_is_500(client: Client, shop: Shop, result: Any) -> None:
+    shop.result = result
+
+    assert 500 == client.get("/ocpi/cpos/1", headers=bearer()).status_code
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "headers"),
+    [
+        (errors.NotFound("x"), 404, {}),
+        (errors.Conflict("x"), 409, {}),
+        (errors.Forbidden("x"), 403, {}),
+        (errors.TooMany("x", 30), 429, {"Retry-After": "30"}),
+        (errors.Unavailable("x"), 503, {"Retry-After": "1"}),
+        (errors.Unauthorized("x"), 401, {"WWW-Authenticate": "Bearer"}),
+        (errors.RuleBroken("x"), 409, {}),
+        (errors.PeerUnusable("x"), 500, {}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_refusal_is_told_as_detail(
+    client: Client, shop: Shop, failure: Exception, status: int, headers: dict[str, str]
+) -> None:
+    shop.failure = failure
+
+    response = client.get("/ocpi/cpos/1", headers=bearer())
+
+    assert (status, {"detail": "x"}) == (response.status_code, response.json)
+    assert headers.items() <= dict(response.headers).items()
+
+
+def test_a_schema_refusal_of_a_handler_has_the_form_of_the_seams(client: Client, shop: Shop) -> None:
+    shop.failure = errors.SchemaViolation("ocpi_version: 2.1.1 is supported")
+    assert [["body"]] == [p["loc"] for p in problems(client.get("/ocpi/cpos/1", headers=bearer()))]
+
+    shop.failure = errors.SchemaViolation("x", [errors.Problem(("body", "city"), "No", "not_empty", "")])
+    assert [{"loc": ["body", "city"], "msg": "No", "type": "not_empty", "input": ""}] == problems(
+        client.get("/ocpi/cpos/1", headers=bearer())
+    )
+
+
+def test_a_crash_is_500_and_tells_nothing(
+    client: Client, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.failure = ZeroDivisionError(SECRET)
+
+    response = client.get("/ocpi/cpos/1", headers=bearer())
+
+    assert (500, {"detail"}) == (response.status_code, response.json.keys())
+    assert SECRET not in response.text
+    assert "crashed" in caplog.text
+
+
+# What is published
+
+
+def test_both_documents_are_published_and_can_be_chosen(client: Client) -> None:
+    page = client.get("/docs").text
+
+    for name, title in (("ocpi", "OCPI peer API"), ("gateway", "Gateway API")):
+        assert f'{{name: "{title}", url: "/openapi/{name}.json"}}' in page
+        assert client.get(f"/openapi/{name}.json").json["openapi"] == "3.0.3"
+        assert client.get(f"/openapi/{name}.yaml").content_type == "application/yaml"
+    assert page.index("ocpi.json") < page.index("gateway.json")
+    assert 404 == client.get("/openapi/other.json").status_code
+    assert 404 == client.get("/openapi/gateway.txt").status_code
+
+
+# What is not implemented
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The document with *value* at a path whose steps are separated by blanks."""
+    document = copy.deepcopy(DOCUMENT)
+    *steps, last = path.split()
+    inner: Any = document
+    for step in steps:
+        inner = inner[step]
+    inner[last] = value
+    return document
+
+
+LIST, BULK, ONE = "paths /ocpi/cpos get", "paths /ocpi/cpos post", "paths /ocpi/cpos/{cpo_id} get"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (f"{LIST} parameters", [parameter("c", "cookie", text())], r"GET /ocpi/cpos: .*cookie"),
+        (f"{LIST} parameters", [parameter("a", "query", {"type": "array", "items": text()})], r"parameter a"),
+        (f"{LIST} parameters", [parameter("a", "query", {"type": "boolean"})], r"parameter a"),
+        (f"{LIST} parameters", [parameter("a", "query", text(), style="form")], r"style"),
+        (f"{LIST} parameters", [parameter("user", "query", text())], r"same argument"),
+        (f"{LIST} parameters", [parameter(n, "header", text()) for n in ("A-b", "a_b")], r"same argument"),
+        (f"{ONE} security", [{"gatewayBearer": [], "other": []}], r"GET /ocpi/cpos/{cpo_id}: security"),
+        (f"{ONE} security", [], r"security"),
+        ("components securitySchemes other", {"type": "http", "scheme": "basic"}, r"security"),
+        (f"{ONE} responses", {"404": {"description": "None."}}, r"no success"),
+        (f"{ONE} responses 200 content", {"text/html": {}}, r"text/html"),
+        (f"{BULK} requestBody content", {"text/csv": {"schema": text()}}, r"text/csv"),
+        (f"{BULK} requestBody content application/json schema", {"type": "object"}, r"named schema"),
+        ("components schemas Name properties name writeOnly", True, r"Name: writeOnly"),
+        ("components schemas Name uniqueItems", True, r"Name: uniqueItems"),
+    ],
+)  # fmt: skip
+def test_what_is_not_implemented_is_refused_when_the_document_is_generated(
+    path: str, value: Any, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        models_of(changed(path, value))
+
+
+def test_a_handler_that_needs_what_the_contract_does_not_have_stops_the_program(shop: Shop) -> None:
+    with pytest.raises(TypeError, match=r"needs \['limit'\], which the contract does not have"):
+        shop.assemble(changed(f"{LIST} parameters", PAGE[:1]))
+
+
+def test_a_url_of_another_api_stops_the_program(shop: Shop) -> None:
+    with pytest.raises(ValueError, match="/ocpi/elsewhere belongs to another API"):
+        shop.assemble(changed("paths /ocpi/elsewhere", {"get": operation("fail")}))

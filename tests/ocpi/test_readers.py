@@ -1,0 +1,60 @@
+"""Whose a session or a CDR is: the peer that named its driver first, and nobody else. Security S6."""
+
+from examples import example
+from nodes import Node, at_once
+from surface import PARTY, PEER
+from victim import Victim
+
+from storage import connections
+
+
+def test_a_peer_cannot_make_itself_the_reader_of_another_peers_sessions(node: Node) -> None:
+    """Security S1: sessions and CDRs are shown to whose driver it was; somebody claims the driver, too."""
+    victim = Victim(node, "cpo")
+    thief = victim.network.peer(("NL", "XIN"))
+    stolen = victim.body("Token")
+
+    assert thief.put(thief.at("tokens", stolen["uid"]), stolen).ok
+    changed = {"kwh": 30, "last_updated": "2027-01-01T00:00:00Z"}
+    session = victim.operator.at("sessions", victim.ids["session_id"], party=PARTY)
+    assert victim.operator.patch(session, changed).ok
+
+    for module in ("sessions", "cdrs"):
+        assert [] == thief.data(module)
+        assert 1 == len(victim.peer.data(module))
+
+
+def test_a_driver_is_of_the_peer_that_named_him_first_not_of_the_oldest_token(node: Node) -> None:
+    """Security S1: a token pushed long ago takes another driver's `auth_id` by a PATCH."""
+    network = node.network("CPO", PARTY)
+    thief, owner = network.peer(("NL", "XIN")), network.peer(PEER)
+    old = thief.at("tokens", "OLD")
+    assert thief.put(old, example("Token", uid="OLD", auth_id="NL-XIN-OWN")).ok
+    token = example("Token", auth_id="NL-TNM-VICTIM")
+    assert owner.put(owner.at("tokens", token["uid"]), token).ok
+
+    assert thief.patch(old, {"auth_id": "NL-TNM-VICTIM"}).ok
+    operator = network.operator()
+    for module, schema in (("sessions", "Session"), ("cdrs", "CDR")):
+        body = example(schema, auth_id="NL-TNM-VICTIM")
+        sent = operator.post if module == "cdrs" else operator.put
+        where = module if module == "cdrs" else operator.at(module, body["id"], party=PARTY)
+        assert 201 == sent(where, body).status_code
+
+        assert [] == thief.data(module)
+        assert [body["id"]] == [each["id"] for each in owner.data(module)]
+
+
+def test_a_cdr_that_names_another_party_is_data_and_never_theirs(node: Node) -> None:
+    """Security S6."""
+    network = node.network("EMSP", PARTY)
+    one, other = network.peer(PEER), network.peer(("BE", "OTH"))
+    at_once(connections.allow, other.connection_id, [("BE", "ALS")])
+    foreign = example("CDR", country_code="BE", party_id="OTH", owner="BE/OTH", id="FOREIGN")
+    foreign["location"]["operator"] = {"name": "BE/OTH"}
+
+    assert 201 == one.post("cdrs", foreign).status_code
+    assert [] == other.data("cdrs")
+    assert ["FOREIGN"] == [cdr["id"] for cdr in one.data("cdrs")]
+    assert 404 == other.get(other.at("cdrs", "FOREIGN")).status_code
+    assert 404 == other.get(other.at("cdrs", "FOREIGN", party=PEER)).status_code

@@ -1,0 +1,214 @@
+"""Every row of the specification's property tables and every value of its enums, against the contract.
+
+Counted are the tables with four columns, property (or field name), type, cardinality, description,
+without the row that only says "choice: one of two"; and the tables below a heading that says enum.
+The specification is read at run time and not quoted: it may not be changed, so it is not copied.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import contracts
+import pytest
+
+SPECIFICATION = Path(__file__).parent.parent.parent.parent / "shared" / "ocpi-2.1.1"
+if not SPECIFICATION.is_dir():
+    pytest.skip(f"the specification is not at {SPECIFICATION}", allow_module_level=True)
+
+PAGES = [path for path in sorted(SPECIFICATION.glob("*.md")) if path.name != "changelog.md"]
+SCHEMAS: dict[str, Any] = contracts.ocpi().document["components"]["schemas"]
+REF = "#/components/schemas/"
+
+# Where the contract differs from a table on purpose: "Schema.property: what" and why.
+ERRATA = {
+    "Hours.twentyfourseven: cardinality 1, contract ?": (
+        "one of two: the table gives each alternative the cardinality that it has when it is "
+        "chosen; x-rules one_of asks for one of them (conformance 131)"
+    ),
+    "ErrorEnvelope.status_message: cardinality ?, contract 1": "our refusals always say what is wrong",
+    "UnknownLocationEnvelope.status_message: cardinality ?, contract 1": "likewise",
+}
+
+PLAIN = {
+    "string": "string",
+    "CiString": "string",
+    "boolean": "boolean",
+    "number": "number",
+    "int": "integer",
+}
+
+
+class Row(NamedTuple):
+    """One row of a property table."""
+
+    name: str
+    type: str
+    length: int | None
+    cardinality: str
+
+
+class Table(NamedTuple):
+    """A table and the heading above it."""
+
+    page: str
+    heading: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+def tables(page: Path) -> Iterator[Table]:
+    """The tables of a page."""
+    heading = ""
+    for is_table, lines in itertools.groupby(
+        page.read_text().splitlines(), lambda line: line.lstrip().startswith("|")
+    ):
+        if not is_table:
+            heading = ([line for line in lines if line.startswith("#")] or [heading])[-1]
+            continue
+        head, _, *rows = ([cell.strip() for cell in line.strip()[1:].split("|")] for line in lines)
+        yield Table(page.name, heading, [cell for cell in head if cell], rows)
+
+
+def subject(heading: str) -> str:
+    """`### 3.1 _Location_ Object` is about Location."""
+    return re.sub(r"[#\d.*_]|\b(Object|object|class|enum)\b", " ", heading).strip()
+
+
+def property_rows(table: Table) -> list[Row]:
+    """The rows of a property table; a row without type only announces a choice."""
+    rows = []
+    for name, kind, cardinality, *_ in table.rows:
+        plain = re.sub(r"\[(\w+)\]\([^)]*\)", r"\1", kind)
+        word, length = re.fullmatch(r"(.*?)(?:\((\d+)\))?", plain).groups()  # type: ignore[union-attr]
+        if word:
+            rows.append(Row(name.strip("> "), word, int(length) if length else None, cardinality))
+    return rows
+
+
+def property_tables() -> dict[str, list[Row]]:
+    """The property tables by the heading above them."""
+    found: dict[str, list[Row]] = {}
+    for table in itertools.chain.from_iterable(tables(page) for page in PAGES):
+        if len(table.head) == 4 and table.head[2] == "Card.":
+            name = subject(table.heading)
+            assert name not in found, f"two property tables for {name}"
+            found[name] = property_rows(table)
+    return found
+
+
+def enums() -> dict[str, list[str]]:
+    """The values of each enum, in the order of its table."""
+    found: dict[str, list[str]] = {}
+    for table in itertools.chain.from_iterable(tables(page) for page in PAGES):
+        if "*enum*" in table.heading:
+            column = 1 if "ModuleID" in table.head else 0
+            name = subject(table.heading)
+            assert name not in found, f"two tables for the enum {name}"
+            found[name] = [row[column] for row in table.rows]
+    return found
+
+
+def schemas_of(table: str) -> list[str]:
+    """The schemas that a property table describes."""
+    if table == "Response format":
+        return [name for name in SCHEMAS if re.search("(?<!OrError)(?<!OrLocation)(Envelope|Page)$", name)]
+    return ["VersionDetails" if table == "Data" else table]
+
+
+def resolved(schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name of the schema that *schema* refers to, if it does; and that schema."""
+    if len(schema.get("allOf", ())) == 1:
+        schema = schema["allOf"][0]
+    if "$ref" not in schema:
+        return "", schema
+    name = schema["$ref"].removeprefix(REF)
+    return name, SCHEMAS[name]
+
+
+def is_of_type(row: Row, name: str, schema: dict[str, Any]) -> bool:
+    """Is *schema*, called *name* if it has a name, what the table calls `row.type`."""
+    if row.type in ("DateTime", "URL"):
+        keys = ("type", "pattern", "maxLength")
+        return [SCHEMAS[row.type][key] for key in keys] == [schema.get(key) for key in keys]
+    if row.type in PLAIN:
+        return bool(schema.get("type") == PLAIN[row.type])
+    if row.type == "Array or Object or String":
+        return schema.get("type") in ("array", "object", "string")
+    return name == row.type
+
+
+def differences(table: str, schema_name: str, rows: list[Row]) -> Iterator[str]:
+    """What the schema says otherwise than the table."""
+    schema = SCHEMAS[schema_name]
+    described = {row.name: row for row in rows}
+    may_lack = {"data"} if table == "Response format" else set()  # each response decides for itself
+    expected = [name for name in described if name in schema["properties"] or name not in may_lack]
+    if sorted(expected) != sorted(schema["properties"]):
+        yield f"{schema_name}: properties {expected}, contract {list(schema['properties'])}"
+    for name in expected:
+        if name in schema["properties"]:
+            yield from differing(schema_name, described[name], schema)
+
+
+def differing(schema_name: str, row: Row, schema: dict[str, Any]) -> Iterator[str]:
+    """What one property says otherwise than its row."""
+    where = f"{schema_name}.{row.name}"
+    name, found = resolved(schema["properties"][row.name])
+    required = row.name in schema.get("required", ())
+    if row.cardinality in ("*", "+"):
+        shape = (found.get("type"), required, found.get("minItems", 0))
+        cardinality = {("array", True, 1): "+", ("array", False, 0): "*"}.get(shape, str(shape))
+        name, found = resolved(found.get("items", {}))
+    else:
+        cardinality = "1" if required else "?"
+    if row.cardinality not in (cardinality, "* or ?"):
+        yield f"{where}: cardinality {row.cardinality}, contract {cardinality}"
+    if not is_of_type(row, name, found):
+        yield f"{where}: type {row.type}, contract {name or found.get('type')}"
+    if row.length is not None:
+        longest = found.get("maxLength") or len(str(found.get("maximum")))
+        if longest != row.length:
+            yield f"{where}: length {row.length}, contract {longest}"
+
+
+def all_differences() -> set[str]:
+    """Of every table and every schema that it describes."""
+    return {
+        difference
+        for table, rows in property_tables().items()
+        for schema_name in schemas_of(table)
+        for difference in differences(table, schema_name, rows)
+    }
+
+
+def test_the_specification_has_36_property_tables_with_183_rows_and_23_enums() -> None:
+    counted = property_tables()
+
+    assert (36, 183, 23) == (len(counted), sum(map(len, counted.values())), len(enums()))
+
+
+@pytest.mark.parametrize("table", property_tables())
+def test_a_property_table_is_in_the_contract_as_it_is(table: str) -> None:
+    names = schemas_of(table)
+    found = {d for name in names for d in differences(table, name, property_tables()[table])} - ERRATA.keys()
+
+    assert set() == found
+    assert names
+
+
+@pytest.mark.parametrize("enum", enums())
+@pytest.mark.ocpi(48)
+def test_an_enum_has_the_values_of_its_table_in_their_order(enum: str) -> None:
+    schema = SCHEMAS[enum]
+    schema = SCHEMAS[f"Known{enum}"] if schema.get("x-extensible") else schema
+
+    assert enums()[enum] == schema["enum"]
+
+
+@pytest.mark.parametrize("erratum", ERRATA)
+def test_an_erratum_still_differs_and_has_a_reason(erratum: str) -> None:
+    assert erratum in all_differences()
+    assert ERRATA[erratum]

@@ -1,0 +1,400 @@
+"""The published contracts: fresh, complete, bounded, exemplified, and each operation has its handler."""
+
+import functools
+import importlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import contracts
+import jsonschema_rs
+import pytest
+import yaml
+from contracts import Contract
+
+ROOT = Path(__file__).parent.parent.parent
+OCPI, GATEWAY = contracts.ocpi(), contracts.gateway()
+BOOKS = (OCPI, GATEWAY)
+MODULES = {
+    OCPI: ("versions", "credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands"),
+    GATEWAY: ("networks", "locations", "jobs", "templates", "catalog"),
+}
+PAGES = {
+    "credentials", "transport_and_format", "version_information_endpoint",
+    *(f"mod_{module}" for module in MODULES[OCPI][2:]),
+}  # fmt: skip
+CALLERS = {OCPI: {"registration", "callback", "peer", "operator"}, GATEWAY: {"user", "admin"}}
+ALWAYS = {
+    OCPI: {"400", "401", "405", "500", "503"},
+    GATEWAY: {"401", "403", "405", "422", "500", "503"},
+}
+WITH_BODY = {OCPI: {"413", "415"}, GATEWAY: {"400", "413", "415"}}
+SUCCESSES = {
+    OCPI: {
+        "get": {"200"},
+        "put": {"200", "201"},
+        "patch": {"200"},
+        "delete": {"200"},
+        "post": {"200", "201"},
+    },
+    GATEWAY: {"get": {"200"}, "post": {"202"}, "patch": {"200"}, "delete": {"204"}},
+}
+
+# Strings that a request may carry and that may hold control characters: nobody looks at them.
+UNREAD: dict[Contract, set[str]] = {
+    OCPI: {
+        "WrappedCommandResponse/properties/status_message",
+        "WrappedCommandResponse/properties/timestamp",
+    },
+    GATEWAY: set(),
+}
+
+
+class Operation(NamedTuple):
+    """An operation and where it stands."""
+
+    book: Contract
+    path: str
+    item: dict[str, Any]
+    method: str
+    raw: dict[str, Any]
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        """Its parameters, those of its path included."""
+        given = (*self.item.get("parameters", ()), *self.raw.get("parameters", ()))
+        return [self.book.followed(parameter) for parameter in given]
+
+    @property
+    def bodies(self) -> dict[str, dict[str, Any]]:
+        """Its JSON bodies: "request", and each response by status; 204 has none."""
+        found = {status: self.book.followed(response) for status, response in self.raw["responses"].items()}
+        if "requestBody" in self.raw:
+            found["request"] = self.raw["requestBody"]
+        return {place: body["content"]["application/json"] for place, body in found.items() if place != "204"}
+
+    @property
+    def is_order(self) -> bool:
+        """Does it start a job."""
+        return "202" in self.raw["responses"]
+
+    @property
+    def calls_back(self) -> bool:
+        """Does it call the peer before it answers."""
+        return self.path.endswith("/credentials") and self.method in {"post", "put"}
+
+
+OPERATIONS = [
+    Operation(book, path, item, method, item[method])
+    for book in BOOKS
+    for path, item in book.document["paths"].items()
+    for method in ("get", "put", "post", "patch", "delete")
+    if method in item
+]
+for_each_operation = pytest.mark.parametrize(
+    "operation", OPERATIONS, ids=[f"{o.book.name}-{o.raw['operationId']}" for o in OPERATIONS]
+)
+for_each_book = pytest.mark.parametrize("book", BOOKS, ids=[book.name for book in BOOKS])
+
+
+def nodes(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping below *node* that is contract and not an example's value, with its place."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from nodes(item, f"{place}/{index}")
+    elif isinstance(node, dict):
+        yield place, node
+        for key, value in node.items():
+            if key in ("properties", "examples"):  # names, which may be any word
+                for name, named in value.items():
+                    yield from nodes(named, f"{place}/{key}/{name}")
+            elif key not in ("example", "value"):
+                yield from nodes(value, f"{place}/{key}")
+
+
+def of_type(book: Contract, *types: str) -> dict[str, dict[str, Any]]:
+    """The schemas of some types, wherever they stand."""
+    return {place: node for place, node in nodes(book.document) if node.get("type") in types}
+
+
+def fault(book: Contract, schema: dict[str, Any], value: Any) -> str:
+    """What is wrong with *value*; members that the schema does not name are wrong."""
+    validator = closed(book, json.dumps(schema))
+    return "" if validator.is_valid(value) else contracts.explain(validator, value)
+
+
+@functools.cache
+def closed(book: Contract, schema: str) -> jsonschema_rs.Draft4Validator:
+    """The validator of a schema, compiled once: many operations share one."""
+    return book.validator(json.loads(schema), close=True)
+
+
+def handler(operation: Operation) -> Any:
+    """The function that an operationId names, in the module that follows from its file."""
+    module = importlib.import_module(operation.raw["x-openapi-router-controller"])
+    return getattr(module, operation.raw["operationId"])
+
+
+def test_generated_is_fresh() -> None:
+    check = [ROOT / "scripts" / "generate", "--check"]
+    checked = subprocess.run(check, capture_output=True, text=True, check=False)
+
+    assert "" == checked.stdout + checked.stderr
+    assert not checked.returncode
+
+
+@for_each_book
+def test_no_reference_dangles(book: Contract) -> None:
+    references = {node["$ref"] for _, node in nodes(book.document) if "$ref" in node}
+
+    assert len(references) > 100
+    for reference in references:
+        assert book.followed({"$ref": reference})
+
+
+@for_each_book
+def test_operation_ids_are_unique_in_their_document(book: Contract) -> None:
+    ids = [operation.raw["operationId"] for operation in OPERATIONS if operation.book is book]
+
+    assert sorted(set(ids)) == sorted(ids)
+    assert len(ids) > 15
+
+
+@for_each_operation
+def test_an_operation_id_is_the_name_of_a_handler(operation: Operation) -> None:
+    (module,) = operation.raw["tags"]
+
+    assert module in MODULES[operation.book]
+    assert f"handlers.{operation.book.name}.{module}" == operation.raw["x-openapi-router-controller"]
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", operation.raw["operationId"])
+    assert callable(handler(operation))
+
+
+def test_one_thing_has_one_name_in_every_path() -> None:
+    """Only two paths have segments with two meanings (design.md section 3)."""
+    names = {name for operation in OPERATIONS for name in re.findall(r"{(\w+)}", operation.path)}
+
+    assert names == {
+        "brand_slug", "cdr_id", "command", "connector_id", "connector_or_location", "country_code", "cpo_id",
+        "evse_or_party", "evse_uid", "job_id", "location_id", "location_or_country", "model_slug", "party_id",
+        "session_id", "tariff_id", "token_uid", "uid",
+    }  # fmt: skip
+
+
+HANDLERS = [f"handlers.{book.name}.{module}" for book, modules in MODULES.items() for module in modules]
+
+
+@pytest.mark.parametrize("module", HANDLERS)
+def test_a_public_function_of_a_module_is_an_operation(module: str) -> None:
+    public = {
+        member
+        for name, member in vars(importlib.import_module(module)).items()
+        if callable(member) and not name.startswith("_") and member.__module__ == module
+    }
+    mine = [o for o in OPERATIONS if o.raw["x-openapi-router-controller"] == module]
+
+    assert public
+    assert set() == public - {handler(operation) for operation in mine}
+
+
+@for_each_book
+def test_every_object_is_a_named_schema(book: Contract) -> None:
+    """Clients that are generated from the contract crash on inline objects, or invent names for them."""
+    objects = of_type(book, "object")
+
+    assert [] == [place for place in objects if not re.fullmatch(r"/components/schemas/\w+", place)]
+    assert len(objects) > 30
+
+
+@for_each_book
+def test_every_enumeration_of_several_values_is_a_named_schema(book: Contract) -> None:
+    inline = [
+        place
+        for place, node in nodes(book.document)
+        if len(node.get("enum", ())) > 1 and not re.fullmatch(r"/components/schemas/\w+", place)
+    ]
+
+    assert [] == inline
+
+
+@for_each_operation
+def test_every_body_is_a_reference_to_a_named_schema(operation: Operation) -> None:
+    assert [] == [place for place, body in operation.bodies.items() if body["schema"].keys() != {"$ref"}]
+
+
+@for_each_book
+def test_the_published_document_is_the_one_that_the_program_reads_without_what_steers_it(
+    book: Contract,
+) -> None:
+    published = json.loads((contracts.GENERATED / f"{book.name}.json").read_text())
+    steering = {key for _, node in nodes(book.document) for key in node if key.startswith("x-")}
+
+    assert {"x-callers", "x-openapi-router-controller"} <= steering
+    assert [] == [place for place, node in nodes(published) if any(key.startswith("x-") for key in node)]
+    assert published["paths"].keys() == book.document["paths"].keys()
+    assert published["components"]["schemas"].keys() == book.document["components"]["schemas"].keys()
+    assert yaml.safe_load((contracts.GENERATED / f"{book.name}.yaml").read_text()) == published
+
+
+@for_each_operation
+def test_an_operation_says_what_it_does_who_may_and_where_it_is_specified(operation: Operation) -> None:
+    pages = set(re.findall(r"Spec 2\.1\.1 (\w+),? [\w.]+", operation.raw["description"]))
+    callers = set(operation.raw["x-callers"])
+
+    assert 3 < len(operation.raw["summary"]) < 80
+    assert len(operation.raw["description"]) > 50
+    assert bool(pages) == (operation.book is OCPI)
+    assert pages <= PAGES
+    assert callers
+    assert callers <= CALLERS[operation.book]
+
+
+@for_each_book
+def test_every_tag_is_a_chapter(book: Contract) -> None:
+    assert list(MODULES[book]) == [tag["name"] for tag in book.document["tags"]]
+    for tag in book.document["tags"]:
+        assert len(tag["description"]) > 100
+
+
+@for_each_operation
+def test_an_operation_declares_the_refusals_that_all_share(operation: Operation) -> None:
+    expected = set(ALWAYS[operation.book])
+    expected |= WITH_BODY[operation.book] if "requestBody" in operation.raw else set()
+    expected |= {"404"} if "{" in operation.path else set()
+    expected |= {"404", "409", "429"} if operation.is_order else set()
+    expected |= {"429"} if operation.calls_back else set()
+    declared = operation.raw["responses"].keys()
+    successes = {status for status in declared if status.startswith("2")}
+    schema = "HttpErrorResponse" if operation.book is GATEWAY else "ErrorEnvelope"
+
+    assert expected == declared - successes
+    assert min(SUCCESSES[operation.book][operation.method]) in successes
+    assert successes <= SUCCESSES[operation.book][operation.method]
+    for status in expected:
+        name = "HTTPValidationError" if status == "422" else schema
+        assert {"$ref": f"#/components/schemas/{name}"} == operation.bodies[status]["schema"]
+
+
+@for_each_operation
+def test_a_response_declares_its_headers(operation: Operation) -> None:
+    expected = {"401": {"WWW-Authenticate"}, "405": {"Allow"}, "503": {"Retry-After"}}
+    if operation.is_order or operation.calls_back:
+        expected["429"] = {"Retry-After"}
+    if "offset" in [parameter["name"] for parameter in operation.parameters]:
+        expected["200"] = {"Link", "X-Total-Count", "X-Limit"}
+    if operation.method == "post" and operation.path.endswith("/cdrs"):
+        expected |= {"200": {"Location"}, "201": {"Location"}}
+    responses = operation.raw["responses"].items()
+    followed = operation.book.followed
+    declared = {status: followed(response).get("headers", {}) for status, response in responses}
+
+    assert expected == {status: headers.keys() for status, headers in declared.items() if headers}
+    for header in (followed(h) for headers in declared.values() for h in headers.values()):
+        assert header["description"]
+        assert "" == fault(operation.book, header["schema"], header["schema"]["example"])
+
+
+# Examples
+
+
+@for_each_operation
+def test_an_operation_has_examples_that_fit(operation: Operation) -> None:
+    for place, media in operation.bodies.items():
+        assert media["examples"], f"{place} has no example"
+        for name, example in media["examples"].items():
+            given = operation.book.followed(example)
+            assert "" == fault(operation.book, media["schema"], given["value"]), f"{place}: {name}"
+            assert given["summary"]
+
+
+@for_each_operation
+def test_a_parameter_is_described_and_has_an_example_that_fits(operation: Operation) -> None:
+    segments = [p["name"] for p in operation.parameters if p["in"] == "path"]
+
+    assert sorted(re.findall(r"{(\w+)}", operation.path)) == sorted(segments)
+    for parameter in operation.parameters:
+        assert parameter["description"]
+        assert "" == fault(operation.book, parameter["schema"], parameter["example"])
+
+
+@pytest.mark.parametrize(
+    ("book", "name"),
+    [
+        pytest.param(book, name, id=f"{book.name}-{name}")
+        for book in BOOKS
+        for name in book.document["components"]["schemas"]
+    ],
+)
+def test_a_schema_has_an_example_that_fits(book: Contract, name: str) -> None:
+    schema = book.document["components"]["schemas"][name]
+
+    assert schema["description"]
+    assert "" == fault(book, {"$ref": f"#/components/schemas/{name}"}, schema["example"])
+    for field in schema.get("properties", {}).values():
+        assert book is OCPI or field["description"]
+
+
+# Bounds
+
+
+@for_each_book
+def test_every_number_is_bounded(book: Contract) -> None:
+    numbers = of_type(book, "integer", "number")
+
+    assert [] == [p for p, n in numbers.items() if "enum" not in n and not {"minimum", "maximum"} <= n.keys()]
+    assert len(numbers) > 30
+
+
+@for_each_book
+def test_every_string_and_every_list_is_bounded(book: Contract) -> None:
+    strings, lists = of_type(book, "string"), of_type(book, "array")
+
+    assert [] == [place for place, node in strings.items() if not {"enum", "maxLength"} & node.keys()]
+    assert [] == [place for place, node in lists.items() if "maxItems" not in node]
+    assert len(strings) > 100
+    assert len(lists) > 15
+
+
+@pytest.mark.ocpi(32)
+@for_each_book
+def test_no_schema_has_a_format(book: Contract) -> None:
+    """Each tool judges `format: date-time` in its own way, so dates are patterns."""
+    assert [] == [place for place, node in nodes(book.document) if isinstance(node.get("format"), str)]
+
+
+def reachable(
+    book: Contract, schema: Any, place: str, seen: set[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping below *schema*, also behind references."""
+    for where, node in nodes(schema, place):
+        yield where, node
+        reference = node.get("$ref", "")
+        if reference and reference not in seen:
+            seen.add(reference)
+            yield from reachable(book, book.followed(node), reference.rpartition("/")[2], seen)
+
+
+@pytest.mark.ocpi(51)
+@for_each_book
+def test_no_string_of_a_request_may_hold_nul(book: Contract) -> None:
+    """What SQLite keeps and PostgreSQL refuses must not come that far."""
+    seen: set[str] = set()
+    requests = [
+        (operation.raw["operationId"], part["schema"])
+        for operation in OPERATIONS
+        if operation.book is book
+        for part in (*operation.parameters, operation.bodies.get("request", {"schema": {}}))
+    ]
+    strings = {
+        place: node
+        for name, schema in requests
+        for place, node in reachable(book, schema, name, seen)
+        if node.get("type") == "string"
+    }
+    nul = [p for p, n in strings.items() if any(book.validator(n).is_valid("\0" * x) for x in (1, 2, 3, 10))]
+
+    assert UNREAD[book] == set(nul)
+    assert len(strings) > 30

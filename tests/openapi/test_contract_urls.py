@@ -1,0 +1,144 @@
+"""The URLs that the contract must serve: the specification's, and those of the seed API reference.
+
+"Serve" means that the URL matches: shared segments have names of their own in the contract.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import contracts
+import pytest
+
+SHARED = Path(__file__).parent.parent.parent.parent / "shared"
+if not SHARED.is_dir():
+    pytest.skip(f"no specification and no seeds at {SHARED}", allow_module_level=True)
+
+PATHS: dict[str, Any] = contracts.ocpi().document["paths"]
+MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
+COMMANDS = ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+# From the method tables of the specification.
+OFFICIAL = """
+    GET    /ocpi/cpo/versions
+    GET    /ocpi/cpo/2.1.1
+    GET    /ocpi/cpo/2.1.1/credentials
+    POST   /ocpi/cpo/2.1.1/credentials
+    PUT    /ocpi/cpo/2.1.1/credentials
+    DELETE /ocpi/cpo/2.1.1/credentials
+    GET    /ocpi/cpo/2.1.1/locations
+    GET    /ocpi/cpo/2.1.1/locations/{location_id}
+    GET    /ocpi/cpo/2.1.1/locations/{location_id}/{evse_uid}
+    GET    /ocpi/cpo/2.1.1/locations/{location_id}/{evse_uid}/{connector_id}
+    GET    /ocpi/cpo/2.1.1/sessions
+    GET    /ocpi/cpo/2.1.1/cdrs
+    GET    /ocpi/cpo/2.1.1/tariffs
+    GET    /ocpi/cpo/2.1.1/tokens/{country_code}/{party_id}/{token_uid}
+    PUT    /ocpi/cpo/2.1.1/tokens/{country_code}/{party_id}/{token_uid}
+    PATCH  /ocpi/cpo/2.1.1/tokens/{country_code}/{party_id}/{token_uid}
+    POST   /ocpi/cpo/2.1.1/commands/{command}
+    GET    /ocpi/emsp/versions
+    GET    /ocpi/emsp/2.1.1
+    GET    /ocpi/emsp/2.1.1/credentials
+    POST   /ocpi/emsp/2.1.1/credentials
+    PUT    /ocpi/emsp/2.1.1/credentials
+    DELETE /ocpi/emsp/2.1.1/credentials
+    GET    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}
+    PUT    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}
+    PATCH  /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}
+    GET    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}
+    PUT    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}
+    PATCH  /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}
+    GET    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}/{connector_id}
+    PUT    /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}/{connector_id}
+    PATCH  /ocpi/emsp/2.1.1/locations/{country_code}/{party_id}/{location_id}/{evse_uid}/{connector_id}
+    GET    /ocpi/emsp/2.1.1/sessions/{country_code}/{party_id}/{session_id}
+    PUT    /ocpi/emsp/2.1.1/sessions/{country_code}/{party_id}/{session_id}
+    PATCH  /ocpi/emsp/2.1.1/sessions/{country_code}/{party_id}/{session_id}
+    GET    /ocpi/emsp/2.1.1/cdrs/{country_code}/{party_id}/{cdr_id}
+    POST   /ocpi/emsp/2.1.1/cdrs
+    GET    /ocpi/emsp/2.1.1/tariffs/{country_code}/{party_id}/{tariff_id}
+    PUT    /ocpi/emsp/2.1.1/tariffs/{country_code}/{party_id}/{tariff_id}
+    PATCH  /ocpi/emsp/2.1.1/tariffs/{country_code}/{party_id}/{tariff_id}
+    DELETE /ocpi/emsp/2.1.1/tariffs/{country_code}/{party_id}/{tariff_id}
+    GET    /ocpi/emsp/2.1.1/tokens
+    POST   /ocpi/emsp/2.1.1/tokens/{token_uid}/authorize
+    POST   /ocpi/emsp/2.1.1/commands/{command}/{uid}
+"""
+
+
+def rows(reference: str) -> list[tuple[str, str]]:
+    """Method and URL of each row."""
+    return re.findall(rf"({'|'.join(METHODS)}) +(/ocpi\S*?)(?=[`\s])", reference)
+
+
+def seed_rows() -> list[tuple[str, str]]:
+    """The rows of the seed API reference."""
+    (seed,) = (SHARED / "seeds").glob("000*")
+    return rows(seed.read_text())
+
+
+def serving(method: str, url: str) -> list[dict[str, Any]]:
+    """The operations that serve a URL of a reference; of commands, the four that have the object."""
+    if url.endswith("/cpo/2.1.1/commands/{command}"):
+        return [found for name in COMMANDS for found in serving(method, url.replace("{command}", name))]
+    concrete = re.sub(r"{\w+}", "x", url)
+    return [
+        item[method.lower()]
+        for path, item in PATHS.items()
+        if re.fullmatch("/ocpi" + re.sub(r"{\w+}", "[^/]+", path), concrete) and method.lower() in item
+    ]
+
+
+def interfaces() -> list[tuple[str, str, str, str]]:
+    """Role, module, method and "n/a" or "", of the specification's method tables."""
+    found = []
+    for page in sorted((SHARED / "ocpi-2.1.1").glob("*.md")):
+        role, module = "cpo", page.stem.removeprefix("mod_")
+        for line in page.read_text().splitlines():
+            if match := re.match(r"### 2\.\d (CPO|eMSP) Interface", line):
+                role = match[1].lower()
+            if match := re.match(rf"\| \[?({'|'.join(METHODS)})\b[^|]*\| *(n/a)?", line):
+                found.append((role, module, match[1], match[2] or ""))
+    return [row for row in found if row[1] in MODULES]
+
+
+def test_the_references_have_44_and_39_rows() -> None:
+    assert (44, 44) == (len(rows(OFFICIAL)), len(set(rows(OFFICIAL))))
+    assert (39, 39) == (len(seed_rows()), len(set(seed_rows())))
+
+
+@pytest.mark.parametrize(("method", "url"), rows(OFFICIAL))
+def test_an_official_operation_is_there_for_a_peer(method: str, url: str) -> None:
+    found = serving(method, url)
+    caller = "registration" if (method, url[-11:]) == ("POST", "credentials") else "peer"
+
+    assert (4 if url.endswith("/{command}") else 1) == len(found)
+    for operation in found:
+        assert caller in operation["x-callers"]
+
+
+@pytest.mark.parametrize(("method", "url"), seed_rows())
+def test_a_row_of_the_seed_reference_is_there(method: str, url: str) -> None:
+    assert (4 if url.endswith("/{command}") else 1) == len(serving(method, url))
+
+
+@pytest.mark.ocpi(27)
+@pytest.mark.parametrize(("role", "module", "method", "absent"), interfaces())
+def test_a_peer_has_the_methods_of_the_specifications_tables(
+    role: str, module: str, method: str, absent: str
+) -> None:
+    """What is n/a there is at most for our own operator here."""
+    callers = {
+        caller
+        for path, item in PATHS.items()
+        if path.startswith(f"/{role}/2.1.1/{module}")
+        for caller in item.get(method.lower(), {}).get("x-callers", ())
+    }
+
+    assert bool(absent) == callers.isdisjoint({"peer", "registration"})
+
+
+def test_the_specification_has_13_method_tables_of_5_methods() -> None:
+    assert (65, 38) == (len(interfaces()), len([row for row in interfaces() if row[-1]]))

@@ -1,0 +1,135 @@
+"""The contract as jsonschema-rs reads it: the oracle that the generated models are compared with."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import orjson
+from normalizer import Known, Normal, Normalizer
+
+import errors
+from handlers.dispatch.response_check import closed, draft4
+from storage import timestamps
+
+GENERATED = Path(__file__).parent.parent.parent / "generated"
+_SCHEMAS = "#/components/schemas/"
+_LONGEST = 120
+_MASK = "the value"  # a message never repeats what was sent: it may be a token
+_KEYWORD_TEXTS = {
+    "required": "is required",
+    "enum": "is none of the values that are allowed",
+    "anyOf": "has none of the forms that are allowed",
+    "pattern": "does not have the form that is asked for",
+    "type": "has the wrong type",
+}
+
+Schema = dict[str, Any]
+
+
+class Contract:
+    """One published document and what is compiled from it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.document: dict[str, Any] = orjson.loads((GENERATED / f"{name}_runtime.json").read_bytes())
+        self._schemas = self.document["components"]["schemas"]
+        self._translated = {"schemas": draft4(self._schemas)}
+        self._closed = {"schemas": closed(self._translated["schemas"])}
+        self.normaliser = Normalizer(self._schemas)
+
+    def validator(self, schema: Schema, *, close: bool = False) -> jsonschema_rs.Draft4Validator:
+        """A compiled validator; *close*: members that the schema does not name are refused."""
+        return self._compiled(orjson.dumps(schema), close)
+
+    @functools.cache  # noqa: B019  (a Contract lives as long as the program)
+    def _compiled(self, schema: bytes, close: bool) -> jsonschema_rs.Draft4Validator:  # noqa: FBT001  (the cache's key)
+        """One validator for all that ask for the same: most operations share their refusals."""
+        components = self._closed if close else self._translated
+        made = draft4(orjson.loads(schema))
+        whole = {**(closed(made) if close else made), "components": components}
+        return jsonschema_rs.Draft4Validator(whole, mask=_MASK)
+
+    def followed(self, node: Schema) -> Schema:
+        """*node*, or what its $ref points to."""
+        while "$ref" in node:
+            kind, name = node["$ref"].split("/")[-2:]
+            node = self.document["components"][kind][name]
+        return node
+
+    @functools.cache  # noqa: B019  (a Contract lives as long as the program)
+    def strict(self, name: str) -> jsonschema_rs.Draft4Validator:
+        """The validator of the strict schema *name*: what is stored and sent, and nothing else."""
+        return self.validator({"$ref": _SCHEMAS + name}, close=True)
+
+    def normalise(self, name: str, value: Any) -> Any:
+        """*value* in its canonical form.
+
+        Raises:
+            errors.RuleBroken: a rule of the contract refuses it.
+        """
+        made = self.normal(name)(value)
+        for absent in self._schemas[name].get("x-optional-on-input", ()):
+            made.setdefault(absent, timestamps.now())  # only timestamps are optional (conformance 161)
+        self.check_strict(name, made)
+        return made
+
+    @functools.cache  # noqa: B019  (a Contract lives as long as the program)
+    def normal(self, name: str, known: Known = Known.ACCEPTED) -> Normal:
+        """The normaliser of the strict schema *name*."""
+        return self.normaliser.of(name, known)
+
+    def check_strict(self, name: str, value: Any) -> None:
+        """Refuse what the strict schema *name* would not let us send.
+
+        Raises:
+            errors.RuleBroken: the message names the field.
+        """
+        validator = self.strict(name)
+        if not validator.is_valid(value):
+            raise errors.RuleBroken(explain(validator, value))
+
+    def stem(self, schema: Schema) -> tuple[str, bool] | None:
+        """The strict schema behind a request schema such as LocationIn, and whether it is partial."""
+        name = schema.get("$ref", "").removeprefix(_SCHEMAS)
+        for suffix in ("In", "Patch", "OrNull"):
+            stem = name.removesuffix(suffix)
+            if stem != name and stem in self._schemas:
+                return stem, suffix == "Patch"
+        return None
+
+
+@functools.cache
+def ocpi() -> Contract:
+    """The contract of the OCPI peer API."""
+    return Contract("ocpi")
+
+
+@functools.cache
+def gateway() -> Contract:
+    """The contract of the gateway API."""
+    return Contract("gateway")
+
+
+def explain(validator: jsonschema_rs.Draft4Validator, value: Any) -> str:
+    """What is wrong with *value*: the field, then what it should be."""
+    error = _first_error(validator, value)
+    path = [str(step) for step in error.instance_path]
+    keyword = str(error.schema_path[-1]) if error.schema_path else ""
+    message = error.message
+    if keyword == "required":
+        path.append(message.partition('"')[2].partition('"')[0])
+    if keyword in _KEYWORD_TEXTS and (keyword == "required" or len(message) > _LONGEST):
+        message = _KEYWORD_TEXTS[keyword]
+    if len(message) > _LONGEST:
+        message = f"is refused by {keyword}"
+    return f"{'.'.join(path) or 'body'}: {message}"[:500]
+
+
+def _first_error(validator: jsonschema_rs.Draft4Validator, value: Any) -> jsonschema_rs.ValidationError:
+    """The first thing that is wrong; the others are not looked for, there may be a million."""
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        return error
+    raise errors.ServerError("A value was refused and then accepted.")

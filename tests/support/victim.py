@@ -1,0 +1,88 @@
+"""A network whose every id and text is a mark, so that a leak is seen."""
+
+import json
+import secrets
+from typing import Any
+
+import sqlalchemy
+from examples import example
+from nodes import Client, Node, at_once
+from surface import PARTY, PEER
+
+from storage import commands, database
+
+
+def mark(prefix: str) -> str:
+    """A text that stands nowhere else; all of one prefix have one length."""
+    return f"{prefix}{secrets.token_hex(4)}"
+
+
+class Victim:
+    """A network and its peer, with an object of every kind whose every id and text is a mark."""
+
+    def __init__(self, node: Node, role: str) -> None:
+        self.role = role
+        self.network = node.network(role.upper(), PARTY)
+        self.peer = self.network.peer(PEER)
+        self.operator = self.network.operator()
+        names = ("location_id", "evse_uid", "connector_id", "session_id", "cdr_id", "tariff_id", "token_uid")
+        self.ids = {name: mark("V") for name in names}
+        self.auth_id, self.text = mark("VA"), mark("VT")
+        self.shared: list[str] = []
+        (self._fill_cpo if role == "cpo" else self._fill_emsp)()
+        sent = (
+            self.network.id,
+            self.peer.connection_id,
+            commands.SENT,
+            "START_SESSION",
+            json.dumps(self.text),
+        )
+        self.ids["uid"] = at_once(commands.record, *sent)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What no answer to an intruder may hold."""
+        return [*self.ids.values(), self.auth_id, self.text, *self.shared]
+
+    def body(self, schema: str) -> dict[str, Any]:
+        """An object of the victim's."""
+        made = example(schema)
+        ids = {"Location": "location_id", "Session": "session_id", "CDR": "cdr_id", "Tariff": "tariff_id"}
+        made["uid" if schema == "Token" else "id"] = self.ids[ids.get(schema, "token_uid")]
+        if "auth_id" in made:
+            made["auth_id"] = self.auth_id
+        location = made if schema == "Location" else made.get("location", {"evses": []})
+        location["address"] = self.text
+        for evse in location["evses"]:
+            evse["uid"] = self.ids["evse_uid"]
+            evse["connectors"][0]["id"] = self.ids["connector_id"]
+        if schema == "Token":
+            made |= {"issuer": self.text, "visual_number": self.text}
+        if schema == "Session":
+            made["status"] = "ACTIVE"
+        return {key: value for key, value in made.items() if key != "address" or schema == "Location"}
+
+    def _store(self, who: Client, schema: str) -> None:
+        body, module = self.body(schema), f"{schema.lower()}s"
+        party = PEER if who is self.peer else PARTY
+        url = who.at(module, body.get("id") or body["uid"], party=party)
+        response = who.post(module, body) if schema == "CDR" else who.put(url, body)
+        assert response.status_code == 201, response.text
+
+    def _fill_cpo(self) -> None:
+        self._store(self.peer, "Token")
+        for schema in ("Location", "Session", "CDR"):
+            self._store(self.operator, schema)
+        tariff = example("Tariff", id=self.ids.pop("tariff_id"))
+        self.shared = [tariff["id"]]
+        assert self.operator.put(self.operator.at("tariffs", tariff["id"], party=PARTY), tariff).ok
+        hide = sqlalchemy.text("UPDATE ocpi_locations SET published = false WHERE network_id = :n")
+        with database.transaction() as connection:
+            connection.execute(hide, {"n": self.network.id})
+
+    def _fill_emsp(self) -> None:
+        token = example("Token", uid=self.ids.pop("token_uid"), auth_id=mark("VA"))
+        self.shared = [token["uid"], token["auth_id"]]
+        assert self.operator.put(self.operator.at("tokens", token["uid"], party=PARTY), token).ok
+        for schema in ("Location", "Session", "CDR", "Tariff"):
+            self._store(self.peer, schema)

@@ -95,6 +95,9 @@ def operations(schema: schemathesis.BaseSchema) -> list[schemathesis.APIOperatio
     return [found.ok() for found in schema.get_all_operations()]
 
 
+@pytest.mark.parametrize(
+    "database_url", ["postgresql"], indirect=True, scope="session"
+)  # scripts/fuzz: SQLite
 @pytest.mark.parametrize(("role", "kind"), CALLERS)
 def test_no_operation_breaks(node: Node, schema: schemathesis.BaseSchema, role: str, kind: str) -> None:
     headers = authorization(furnish(node.network(role.upper(), PARTIES[role]))[kind])

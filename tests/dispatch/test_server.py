@@ -138,6 +138,7 @@ def start(changes: dict[str, str], place: Path) -> "subprocess.CompletedProcess[
     )
 
 
+@one_database
 @pytest.mark.parametrize("taken_by", ["a node", "a socket that reuses addresses and ports"])
 def test_a_taken_port_is_refused_before_anything_is_made(node: Node, tmp_path: Path, taken_by: str) -> None:
     with socket.socket() as other:

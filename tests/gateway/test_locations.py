@@ -86,6 +86,7 @@ def still(node: Node) -> Stand:
 # Change
 
 
+@one_database
 @pytest.mark.ocpi(216)
 @pytest.mark.parametrize(
     ("change", "seen"),

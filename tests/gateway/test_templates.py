@@ -29,6 +29,7 @@ def slugs(gateway: Gateway, path: str, **query: str) -> list[str]:
 # Networks
 
 
+@one_database
 def test_the_gallery_of_networks_is_as_documented(gateway: Gateway) -> None:
     shown = gateway.data(NETWORKS)
     entries = {entry["slug"]: entry for entry in shown["data"]}
@@ -42,6 +43,7 @@ def test_the_gallery_of_networks_is_as_documented(gateway: Gateway) -> None:
     assert {1} == {entries[slug]["version"] for slug in DOCUMENTED}
 
 
+@one_database
 @pytest.mark.parametrize(
     ("path", "alias"),
     [(NETWORKS, "/ocpi/cpos/templates"), (LOCATIONS, "/ocpi/templates/locations")],
@@ -52,11 +54,13 @@ def test_both_paths_that_are_documented_show_the_same(gateway: Gateway, path: st
         assert gateway.data(path, **given) == gateway.data(alias, **given)
 
 
+@one_database
 def test_everybody_sees_the_same_gallery(gateway: Gateway, admin: Gateway) -> None:
     for path in (NETWORKS, LOCATIONS, "/ocpp/catalog/brands"):
         assert gateway.data(path) == admin.data(path)
 
 
+@one_database
 @pytest.mark.parametrize("slug", [*DOCUMENTED, *OURS])
 def test_a_network_has_what_its_template_says(gateway: Gateway, slug: str) -> None:
     [entry] = [entry for entry in gateway.data(NETWORKS)["data"] if entry["slug"] == slug]
@@ -79,6 +83,7 @@ def plugs(gateway: Gateway, accepted: Any) -> list[list[tuple[str, str]]]:
     return [[(c["connector_type"], c["ocpp_version"]) for c in site["chargers"]] for site in sites]
 
 
+@one_database
 def test_the_documented_networks_have_the_documented_charge_points(gateway: Gateway) -> None:
     """8.1: AC and OCPP 1.6 in town, DC on the motorway, four AC and two DC of mixed OCPP in the depot."""
     made = {slug: plugs(gateway, gateway.ready(template=slug)) for slug in DOCUMENTED}
@@ -92,6 +97,7 @@ def test_the_documented_networks_have_the_documented_charge_points(gateway: Gate
     assert {"OCPP1.6", "OCPP2.0.1"} == {version for _, version in depot}
 
 
+@one_database
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 12, 50])
 def test_a_depot_of_another_size_keeps_its_proportion(gateway: Gateway, count: int) -> None:
     [depot] = plugs(
@@ -110,6 +116,7 @@ def test_a_depot_of_another_size_keeps_its_proportion(gateway: Gateway, count: i
 # Locations
 
 
+@one_database
 def test_the_gallery_of_locations_is_as_documented(gateway: Gateway) -> None:
     shown = gateway.data(LOCATIONS)
 
@@ -155,6 +162,7 @@ def test_a_filter_that_is_no_value_of_its_kind_is_422(
     assert (422, ["query", name]) == (status, detail[0]["loc"])
 
 
+@one_database
 def test_every_location_template_makes_what_it_shows(gateway: Gateway) -> None:
     accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
     url = f"{accepted['destroy_url']}/locations"
@@ -183,6 +191,7 @@ def test_every_location_template_makes_what_it_shows(gateway: Gateway) -> None:
 # Catalogue
 
 
+@one_database
 def test_every_charge_point_of_the_galleries_is_in_the_catalog(gateway: Gateway) -> None:
     for entry in gateway.data(LOCATIONS)["data"]:
         for group in entry["charger_groups"]:
@@ -191,6 +200,7 @@ def test_every_charge_point_of_the_galleries_is_in_the_catalog(gateway: Gateway)
             assert group["model_name"] == model["name"]
 
 
+@one_database
 def test_the_catalog_hangs_together(gateway: Gateway) -> None:
     brands = gateway.data("/ocpp/catalog/brands")
 
@@ -207,6 +217,7 @@ def test_the_catalog_hangs_together(gateway: Gateway) -> None:
             assert (brand["slug"], brand["id"]) == (model["brand_slug"], model["brand_id"])
 
 
+@one_database
 def test_the_documented_model_is_there(gateway: Gateway) -> None:
     model = gateway.data("/ocpp/catalog/brands/wallbox/models/wallbox-pulsar-plus")
 
@@ -218,6 +229,7 @@ def test_the_documented_model_is_there(gateway: Gateway) -> None:
     )
 
 
+@one_database
 def test_the_catalog_has_pages(gateway: Gateway) -> None:
     whole = gateway.data("/ocpp/catalog/brands", limit=100)
 
@@ -227,6 +239,7 @@ def test_the_catalog_has_pages(gateway: Gateway) -> None:
     assert len(whole["data"]) == whole["total"]
 
 
+@one_database
 @pytest.mark.parametrize(
     "path", ["nobody/models", "nobody/models/terra-184", "abb/models/nothing", "wallbox/models/terra-184",
              "ABB/models", "abb/models/%20"]

@@ -96,6 +96,7 @@ def test_authorize_does_not_tell_a_foreign_location_from_none(node: Node) -> Non
     assert ask(thief, "NONE") == ask(thief, "LOC1")
 
 
+@one_database
 def test_two_thousand_wrong_tokens_are_the_same_401_at_the_same_speed(cpo: Network) -> None:
     """Security S8."""
     times: list[float] = []
@@ -122,6 +123,7 @@ def test_a_token_is_looked_up_by_its_digest_alone() -> None:
     assert not {"token", "prefix"} & {column.name for column in access.ACCESS.columns}
 
 
+@one_database
 def test_a_token_that_is_nearly_right_takes_as_long_as_one_that_is_not(cpo: Network) -> None:
     """Security S9, in time: Mann-Whitney over interleaved samples; |z| < 4 fails once in 15,000 runs."""
     token = cpo.peer().token or ""
@@ -165,6 +167,7 @@ def test_one_token_a_in_twenty_hands_registers_one_of_them(cpo: Network) -> None
     assert 1 == len([row for row in rows("ocpi_access") if row["network_id"] == cpo.id])
 
 
+@one_database
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_members_with_the_names_of_columns_change_no_column(node: Node, schema: str) -> None:
     """Security S15: the row is the same but for its key and its document, with them and without."""
@@ -216,6 +219,7 @@ def test_a_patch_cannot_change_what_names_the_object(node: Node, schema: str, va
     assert body == push.stored(schema, body)
 
 
+@one_database
 @pytest.mark.parametrize("text", EVIL)
 def test_text_that_means_something_elsewhere_is_kept_as_text(node: Node, text: str) -> None:
     """Security S42: byte by byte, as JSON that no browser takes for anything else."""

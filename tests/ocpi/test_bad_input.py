@@ -54,6 +54,7 @@ def test_answers_hold_nothing_that_the_contract_does_not_name(
         assert f'"{internal}"' not in answer.text
 
 
+@one_database
 @pytest.mark.ocpi(30)
 @pytest.mark.parametrize(
     "name",

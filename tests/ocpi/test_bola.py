@@ -14,7 +14,7 @@ from typing import Any
 import flask
 import pytest
 from inspection import contents, moved
-from nodes import Client, Network, Node, at_once
+from nodes import Client, Network, Node, at_once, one_database
 from surface import OPERATIONS, PARTY, PEER, Operation
 from victim import Victim, mark
 
@@ -297,6 +297,7 @@ def assail(node: Node, routes: list[Route], victim: Victim, who: Intruder) -> No
                 assert [] == [s for s in hidden if s in held and s not in echoes], where
 
 
+@one_database
 @pytest.mark.parametrize("name", STRANGERS)
 def test_a_stranger_gets_401_everywhere_and_changes_nothing(
     node: Node, routes: list[Route], name: str

@@ -118,6 +118,7 @@ def test_stopping_an_unknown_session_is_unknown_session(emsp_at: Client) -> None
     assert "UNKNOWN_SESSION" == result_of(emsp_at, "STOP_SESSION", body)
 
 
+@one_database
 @pytest.mark.ocpi(187)
 def test_stopping_the_session_of_anothers_driver_is_unknown_session(cpo: Network, emsp_at: Client) -> None:
     other = cpo.peer(("NL", "OTH"))
@@ -241,6 +242,7 @@ def test_members_that_do_not_belong_to_the_shape_are_not_looked_at(
     assert_recorded(cpo_at, body, "TIMEOUT")
 
 
+@one_database
 @pytest.mark.ocpi(196)
 @pytest.mark.parametrize("path", ["START_SESSION/{uid}", "{uid}", "START_SESSION"])
 def test_another_partys_result_is_404_and_not_recorded(
@@ -286,6 +288,7 @@ def test_a_session_that_comes_after_all_is_accepted(cpo_at: tuple[Client, PeerCo
     assert session == client.data(client.at("sessions", "101"))
 
 
+@one_database
 @pytest.mark.ocpi(199)
 def test_every_response_url_is_unique_and_cannot_be_guessed(
     emsp: Network, peer: PeerServer, cpo_at: tuple[Client, PeerConnection]

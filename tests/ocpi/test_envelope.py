@@ -171,6 +171,7 @@ def test_a_setting_makes_schema_refusals_200_and_leaves_broken_json_at_400(
         assert (404, 2000) == outcome(peer.get("tokens/NL/TNM/1"))
 
 
+@one_database
 @pytest.mark.ocpi(20)
 @pytest.mark.parametrize(
     "operation",

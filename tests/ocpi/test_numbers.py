@@ -33,6 +33,7 @@ NO_LATITUDES = [
 ]  # fmt: skip
 
 
+@one_database
 @pytest.mark.ocpi(41)
 @pytest.mark.parametrize(
     ("given", "emitted"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from examples import example
-from nodes import Client, Network, Node, outcome, switch_to
+from nodes import Client, Network, Node, one_database, outcome, switch_to
 from peers import PeerServer
 
 CALL = (200, 1000)
@@ -64,6 +64,7 @@ def test_versions_and_details_under_every_url(node: Node, role: str, kind: str) 
     assert all(f"/ocpi/{role}/2.1.1/" in endpoint["url"] for endpoint in details["endpoints"])
 
 
+@one_database
 @pytest.mark.ocpi(118, 136, 158)
 @pytest.mark.parametrize(
     ("path", "expected"),
@@ -87,6 +88,7 @@ def test_what_a_peer_gets_of_a_cpo(cpo: Network, path: str, expected: Any, slash
     assert expected == seen(filled(cpo), path + slash)
 
 
+@one_database
 @pytest.mark.ocpi(119, 137, 159, 169)
 @pytest.mark.parametrize(
     ("path", "expected"),

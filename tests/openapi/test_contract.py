@@ -4,9 +4,7 @@ import functools
 import importlib
 import json
 import re
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import contracts
@@ -15,7 +13,6 @@ import pytest
 import yaml
 from contracts import Contract
 
-ROOT = Path(__file__).parent.parent.parent
 OCPI, GATEWAY = contracts.ocpi(), contracts.gateway()
 BOOKS = (OCPI, GATEWAY)
 MODULES = {
@@ -136,14 +133,6 @@ def handler(operation: Operation) -> Any:
     """The function that an operationId names, in the module that follows from its file."""
     module = importlib.import_module(operation.raw["x-openapi-router-controller"])
     return getattr(module, operation.raw["operationId"])
-
-
-def test_generated_is_fresh() -> None:
-    check = [ROOT / "scripts" / "generate", "--check"]
-    checked = subprocess.run(check, capture_output=True, text=True, check=False)
-
-    assert "" == checked.stdout + checked.stderr
-    assert not checked.returncode
 
 
 @for_each_book

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from command_line import run, run_script
 from gateway_orders import example
-from nodes import Gateway, Node
+from nodes import Gateway, Node, one_database
 
 
 def minted(node: Node, *arguments: str) -> dict[str, str]:
@@ -16,6 +16,7 @@ def minted(node: Node, *arguments: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+) +(\S+)", done.stdout, re.MULTILINE))
 
 
+@one_database
 @pytest.mark.ocpi(218)
 @pytest.mark.parametrize("role", ["user", "admin"])
 def test_a_key_opens_the_gateway_from_when_it_is_minted_until_it_is_revoked(node: Node, role: str) -> None:
@@ -32,6 +33,7 @@ def test_a_key_opens_the_gateway_from_when_it_is_minted_until_it_is_revoked(node
     assert 401 == gateway.get("/ocpi/cpos").status_code
 
 
+@one_database
 def test_keys_of_one_organization_see_the_same_networks(node: Node) -> None:
     name = f"acme {uuid.uuid4()}"
     first, second = (minted(node, "--organization", name) for _ in range(2))
@@ -41,6 +43,7 @@ def test_keys_of_one_organization_see_the_same_networks(node: Node) -> None:
     assert 200 == Gateway(node, second["key"]).get(f"/ocpi/cpos/{made['cpo_id']}").status_code
 
 
+@one_database
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -59,6 +62,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(node: Node, arguments: tuple[
     assert "Traceback" not in done.stderr
 
 
+@one_database
 def test_a_job_is_shown(node: Node, gateway: Gateway) -> None:
     made = gateway.post("/ocpi/cpos", example("CpoCreateRequest")).json()
     gateway.wait_until_ready(made["status_url"])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from command_line import run, run_script
-from nodes import Network, Node, at_once, outcome
+from nodes import Network, Node, at_once, one_database, outcome
 from peers import PeerServer, envelope
 
 from storage import connections
@@ -27,6 +27,7 @@ def name_of(network: Network) -> str:
     return "/".join(network.network.party)
 
 
+@one_database
 @pytest.mark.ocpi(79)
 def test_register_prints_its_steps_then_rotates_then_unregisters(network: Network, peer: PeerServer) -> None:
     ours = name_of(network)
@@ -116,6 +117,7 @@ def test_a_party_that_is_not_ours_cannot_register(node: Node) -> None:
     assert "ZZ/ZZZ" in failed.stderr
 
 
+@one_database
 def test_invite_prints_a_versions_url_and_a_token_a_that_registers(
     network: Network, peer: PeerServer
 ) -> None:

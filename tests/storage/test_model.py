@@ -362,7 +362,7 @@ def run(node: Node, peer: PeerServer, model: type[Model], examples: int) -> None
 
 @pytest.mark.ocpi(72, 73, 81, 105, 108, 111, 116, 150)
 def test_the_node_does_what_the_model_does(node: Node, peer: PeerServer) -> None:
-    run(node, peer, Model, examples=10)
+    run(node, peer, Model, examples=6)
 
 
 class LateWins(Model):

@@ -313,15 +313,15 @@ class Outcome:
     points: int
 
 
-def pairs(model: Model) -> Iterator[Outcome]:
-    """Every pair of operations, the second at every point of the first."""
+def pairs(model: Model, step: int = 1) -> Iterator[Outcome]:
+    """Every pair of operations, the second at every point of the first, or at each *step*-th."""
     for registered in (True, False):
         for first in OPERATIONS:
             for second in OPERATIONS:
                 point = 0
                 while (outcome := model.run(first, (point, second), registered=registered)).reached:
                     yield outcome
-                    point += 1
+                    point += step
                 yield outcome
 
 

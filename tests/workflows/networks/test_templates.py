@@ -174,10 +174,10 @@ def test_the_same_seed_makes_the_same_bytes_in_another_process() -> None:
             text=True,
             check=True,
         ).stdout.strip()
-        for seed in ("1", "4711")
+        for seed in ("4711",)
     ]
 
-    assert [everything()] * 2 == told
+    assert [everything()] == told
 
 
 def test_a_site_is_the_same_made_alone() -> None:

@@ -14,9 +14,6 @@ PRODUCT = sorted(
         *(p for room in ROOMS for p in (ROOT / room).rglob("*.py")),
     )
 )
-OTHERS = sorted(
-    path.relative_to(ROOT).as_posix() for room in ("scripts", "tests") for path in (ROOT / room).rglob("*.py")
-)
 
 
 def tree(file: str) -> ast.Module:

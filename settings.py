@@ -116,7 +116,7 @@ class Settings(BaseSettings):
         description="Refuse a list of sessions without date_from, as mod_sessions 2.1.1 says.",
     )
     post_updates_registered: bool = Field(
-        False, description="POST credentials with Token C acts as PUT, as the seed reference says."
+        False, description="POST credentials with Token C acts as PUT, as the library ocpi-python expects."
     )
     append_charging_periods: bool = Field(
         False, description="PATCH charging_periods of a session appends (2.2) instead of replacing."
@@ -211,7 +211,7 @@ class Settings(BaseSettings):
 
     @property
     def loopback_peers(self) -> bool:
-        """May a peer be on this machine. Design section 8."""
+        """May a peer be on this machine. docs/security-cases.md "Address policy"."""
         if self.allow_loopback_peers is None:
             return self.host in LOOPBACK
         return self.allow_loopback_peers

@@ -68,16 +68,16 @@ WITHOUT_TABLE = {
 
 # Fields of ours: the schema, the field, and why.
 ADDITIONS = {
-    "CpoAcceptedResponse.operator_token": "the back office's token, shown once (design 6)",
-    "CpoRoamHelper.register_snippet": "a curl that really registers the caller (design 6)",
+    "CpoAcceptedResponse.operator_token": "the back office's token, shown once",
+    "CpoRoamHelper.register_snippet": "a curl that really registers the caller",
     "ProvisioningProgress.locations_done": "the counts that the documentation reserves for later",
     "ProvisioningProgress.locations_total": "likewise",
     "LocationBulkStatusResponse.progress": "a bulk job may take minutes as well as a network",
-    "OcpiCreateLocationRequest.postal_code": "OCPI asks for one (design 10)",
+    "OcpiCreateLocationRequest.postal_code": "OCPI asks for one",
     "LocationTemplateOverrides.postal_code": "likewise",
     "LocationUpdateRequest.postal_code": "likewise",
     "OcpiLocationResponse.postal_code": "likewise",
-    "TemplateSummary.role": "an eMSP template is none for a CPO (design 6); always there",
+    "TemplateSummary.role": "an eMSP template is none for a CPO; always there",
 }
 
 TYPES = {

@@ -16,6 +16,7 @@ PAGE = re.compile(r"(?<![\w./*-])(?:\.\./)?[\w*-]+(?:/[\w*-]+)*\.md\b")
 MODULE = re.compile(r"(?<![\w./*%-])(?:\w+/)+\w+\.py\b")
 HEADINGS = re.compile(r'(docs/[\w-]+\.md)((?:,?(?: and)? "[^"]+")+)')
 LIST = r"((?:(?:, | and | to |, and )?{}\b)+)"
+MARKERS = re.compile(r"pytest\.mark\.ocpi\(([\d, ]+)")
 NUMBERS = re.compile(r"[Cc]onformance " + LIST.format(r"(?:\d+|[A-Z])"))
 CASES = re.compile("Security " + LIST.format(r"S\d+"))
 OUTSIDE = re.compile(
@@ -59,7 +60,7 @@ def dangling(content: str, place: str) -> Iterator[str]:
     for page, names in HEADINGS.findall(content):
         known = headings(page) if exists(page, place) else set()
         yield from (f'{page} "{name}"' for name in re.findall('"([^"]+)"', names) if name not in known)
-    for cited in NUMBERS.findall(content):
+    for cited in NUMBERS.findall(content) + MARKERS.findall(content):
         yield from (f"conformance {each}" for each in re.findall(r"\w+", cited) if each not in CONFORMANCE)
     for cited in CASES.findall(content):
         yield from (f"Security {case}" for case in re.findall(r"S\d+", cited) if case not in SECURITY)
@@ -82,6 +83,7 @@ def test_no_citation_is_without_a_target() -> None:
         "Conformance 12, 13 and 219",
         "conformance 300 to 301",
         "Conformance Q",
+        "@pytest.mark.ocpi(12, 219)",
         "Security S1, S54",
         "Review 5.13",
     ],

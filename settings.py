@@ -35,7 +35,7 @@ def _demo_token(what: str) -> Any:
 
 
 class Settings(BaseSettings):
-    """What a person may change without touching the code; the README's table is made from this.
+    """What a person may change without touching the code. docs/running.md has the same table.
 
     What is or may hold a secret is excluded from `model_dump` and from `repr`.
     """
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
         description="Refuse a list of sessions without date_from, as mod_sessions 2.1.1 says.",
     )
     post_updates_registered: bool = Field(
-        False, description="POST credentials with Token C acts as PUT, as the seed reference says."
+        False, description="POST credentials with Token C acts as PUT, as the library ocpi-python expects."
     )
     append_charging_periods: bool = Field(
         False, description="PATCH charging_periods of a session appends (2.2) instead of replacing."
@@ -132,11 +132,11 @@ class Settings(BaseSettings):
     )
     allow_loopback_peers: bool | None = Field(
         None,
-        description="May peers lie on this machine; when unset, exactly while HOST is loopback.",
+        description="Allow peers on this host. When unset, they are allowed while HOST is loopback.",
     )
     peer_allow: str = Field(
         "",
-        description="Peers that may lie in private networks: address:port-port, comma separated.",
+        description="Peers that are allowed in private networks: address:port-port, comma separated.",
     )
     peer_timeout_seconds: float = Field(10.0, gt=0, le=60, description="The longest a call to a peer takes.")
     validate_responses: bool = Field(
@@ -211,7 +211,7 @@ class Settings(BaseSettings):
 
     @property
     def loopback_peers(self) -> bool:
-        """May a peer be on this machine. Design section 8."""
+        """May a peer be on this machine. docs/security-cases.md "Address policy"."""
         if self.allow_loopback_peers is None:
             return self.host in LOOPBACK
         return self.allow_loopback_peers

@@ -3,7 +3,7 @@
 A request may write some values more loosely than OCPI does: a time with an offset, a coordinate with
 eight decimals, a price as a string. Each type here accepts the loose form and holds the canonical one,
 so that a model never holds anything else. pyproject.toml, [tool.datamodel-codegen], says which schema
-of the contract is which type. design.md section 4.
+of the contract is which type. docs/architecture.md "From request to response".
 
 A validator that changes or tolerates something reports it to the validation context, if there is one:
 a function that takes a kind of deviation and an example. An error of type `RULE` means that the value

@@ -44,7 +44,7 @@ from killing import (  # noqa: E402
 )
 from nodes import postgres  # noqa: E402
 
-RESULTS = ROOT / "docs" / "measurements" / "kills.md"
+RESULTS = ROOT / "docs/measurements/kills.md"
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 BROKEN = {"effect first": "duplicate", "record first": "loss"}
 LONGEST_JOB = 40

@@ -13,7 +13,7 @@ Node = dict[str, Any]
 METHODS = ("get", "put", "post", "patch", "delete")
 SCHEMAS = "#/components/schemas/"
 STORED = ("Location", "EVSE", "Connector", "Session", "CDR", "Tariff", "Token")
-"""The objects that are kept with members that the contract does not name. design.md section 4."""
+"""The objects that are kept with members that the contract does not name. Conformance 30."""
 NOT_MODELS = ("OrNull", "Envelope", "Page")
 """Endings of schemas without a model: an envelope is written around text that is stored."""
 

@@ -2,7 +2,7 @@
 
 Others come on new connections at a fixed rate, and wait from the moment at which they were to come: a
 stall is not hidden by the requests that it held back. Writes docs/measurements/slow.md; exit status 1
-if others waited longer than the design allows.
+if others waited longer than the bound.
 """
 
 import argparse
@@ -57,7 +57,7 @@ HEAD = f"""\
 Command: `scripts/slow`. One node with `CONNECTION_LIMIT` {LIMIT} and nothing in front. Slow clients hold
 connections and open each one again as soon as the server closes it. Meanwhile {PER_SECOND} others a second
 come on new connections, each with a token, and ask for the versions. They wait from the moment at which
-they were to come. The design allows {WORST_SECONDS:.0f} s at worst, and {BELOW_P99_SECONDS:.0f} s for 99 of
+they were to come. The bound is {WORST_SECONDS:.0f} s at worst, and {BELOW_P99_SECONDS:.0f} s for 99 of
 100 while fewer than nine tenths of the connections are in use.
 
 | slow clients | connections | opened | others answered | median | 99 of 100 | at worst |
@@ -125,7 +125,7 @@ SCENARIOS: list[Any] = [
 
 
 def main() -> int:
-    """Measure, write what was seen, and say whether it is what the design allows."""
+    """Measure, write what was seen, and say whether it is within the bound."""
     parser = argparse.ArgumentParser(prog="scripts/slow", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/measurements/slow.md")
     out = parser.parse_args().out
@@ -208,7 +208,7 @@ def row(scenario: Any, opened: int, waits: list[float | None]) -> str:
 
 
 def judge(scenario: Any, waits: list[float | None]) -> list[str]:
-    """What the design does not allow."""
+    """What is beyond the bound."""
     complaints = []
     if None in waits or max(wait or 0 for wait in waits) > WORST_SECONDS:
         complaints.append(

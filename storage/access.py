@@ -213,7 +213,7 @@ def ended_reason(connection: Connection, token: str) -> str | None:
 def require_live(transaction: Transaction, caller: Caller) -> None:
     """Check that the caller's token has not changed since the request came in.
 
-    A token that another exchange has replaced meanwhile counts as ended. security.md 3.3.
+    A token that another exchange has replaced meanwhile counts as ended. docs/security-cases.md "Tokens".
 
     Raises:
         errors.Unauthorized: the token ended while the peer was called.

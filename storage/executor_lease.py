@@ -1,4 +1,4 @@
-"""Slots: which process works at which durable jobs. Design section 7.
+"""Slots: which process works at which durable jobs. docs/architecture.md "A job".
 
 A process holds one slot as long as it lives: a locked file beside a SQLite database, an advisory lock
 of PostgreSQL. The lock ends with the process, however it ends, so a slot that can be taken is one whose

@@ -2,7 +2,7 @@
 
 The program dies at the place that the environment variable OCPI_GATEWAY_FAILPOINT names: `name` for
 the first time that it is reached, `name:n` for the n-th. Without the variable nothing is counted and
-nothing happens. Spec of the harness: reliability.md 4.3, number 2.
+nothing happens. docs/architecture.md "Harnesses".
 """
 
 import itertools

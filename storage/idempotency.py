@@ -1,4 +1,4 @@
-"""Idempotency keys of the gateway's creates: one key, one effect. Design section 6.
+"""Idempotency keys of the gateway's creates: one key, one effect. docs/gateway.md "Idempotency".
 
 The answer is encrypted because it holds tokens. A key lives for a day, or as long as the network that it
 created; a request that was refused stores none.

@@ -1,4 +1,4 @@
-"""The installation: one row that ties the database to its secret key. security.md 3.3.
+"""The installation: one row that ties the database to its secret key. docs/security-cases.md "Tokens".
 
 The row is written by the first start. It holds a ciphertext that only the right secret key opens.
 """

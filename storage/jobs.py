@@ -1,4 +1,4 @@
-"""Durable jobs: what to provision, item by item, and the result of each item. Design section 6.
+"""Durable jobs: what to provision, item by item, and the result of each item. docs/gateway.md "Jobs".
 
 The engine (workflows/engine.py) decides when a job runs. These tables hold what the program and its
 clients need: the status of a job, the requests that are still open, and the results.

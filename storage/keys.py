@@ -1,4 +1,6 @@
-"""Keys of the gateway API: who may provision networks, and for which organization. Design section 6.
+"""Keys of the gateway API: who may provision networks, and for which organization.
+
+docs/gateway.md "Keys and organizations".
 
 A key is `ogk_` and 43 characters; only its digest is stored. The administrator's first key has the
 id `admin`. Only a first start stores it; afterward keys change through scripts/keys alone.

@@ -1,4 +1,4 @@
-"""The end of a network: every row of it goes, a tombstone stays. Design section 10."""
+"""The end of a network: every row of it goes, a tombstone stays. docs/gateway.md "Ending a network"."""
 
 import sqlalchemy
 from sqlalchemy import bindparam

@@ -1,7 +1,7 @@
 """Organizations, and the virtual networks that they own: one network is one of our parties in one role.
 
 A network that is being deleted, or whose time is over, is no more: it is read nowhere, and its tokens
-open nothing, swept or not (design section 6).
+open nothing, swept or not (docs/gateway.md "Ending a network").
 """
 
 import uuid

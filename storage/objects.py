@@ -100,8 +100,8 @@ class ObjectColumns(SQLModel):
     """The columns that every kind of object has.
 
     `last_updated`: milliseconds, the filter of lists. `document_updated`: the instant of the document's own
-    `last_updated`, which has whole seconds where we stamped it. Design section 11. `document_bytes`: the
-    size of the document in UTF-8.
+    `last_updated`, which has whole seconds where we stamped it. docs/architecture.md "Timestamps".
+    `document_bytes`: the size of the document in UTF-8.
     """
 
     seq: int | None = Field(default=None, primary_key=True, sa_type=Sequence)

@@ -1,4 +1,7 @@
-"""Readiness: whether the database takes writes, which a write finds out. Design section 10."""
+"""Readiness: whether the database takes writes, which a write finds out.
+
+docs/architecture.md "The server".
+"""
 
 import logging
 import sqlite3

@@ -1,7 +1,7 @@
 """Secrets at rest: our tokens as digests, the peers' tokens encrypted.
 
 The key comes from the setting SECRET_KEY or from a file `secret.key` (mode 0600) in DATA_DIR that
-the first start makes; the administrator's token likewise. Spec of the scheme: security.md 3.3.
+the first start makes; the administrator's token likewise. docs/security-cases.md "Tokens".
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Sites: our own locations as the gateway sees them, with their charge points. Design sections 6 and 10.
+"""Sites: our own locations as the gateway sees them, with their charge points. docs/gateway.md "Locations".
 
 A site is the OCPI document that peers read (storage/locations.py), and beside it what OCPI has no
 field for: its slug, its charge points, and which EVSE each of their plugs is. A site that is deleted

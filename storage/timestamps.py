@@ -2,7 +2,7 @@
 
 What we author has whole seconds, because some peers read no fractions. What a peer sent keeps its
 fraction, cut to milliseconds; a fraction of zero is left out. So the order of texts is not the order of
-instants, and every comparison uses milliseconds. Spec: 2.1.1 types 1.2; design section 11.
+instants, and every comparison uses milliseconds. Spec: 2.1.1 types 1.2; docs/architecture.md "Timestamps".
 """
 
 import functools

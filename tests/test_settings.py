@@ -1,5 +1,6 @@
 """Settings that a start refuses, each with a sentence that names the setting and says what to do."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,10 @@ def test_two_tokens_of_the_settings_are_never_the_same(name: str, other: str) ->
         return
     with pytest.raises(ValidationError, match="differ from every other token"):
         Settings(**{name: "x" * 20, other: "x" * 20})
+
+
+def test_the_page_lists_every_setting_with_its_description() -> None:
+    page = (ROOT / "docs/running.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)` \| .* \| (.*) \|$", page, re.MULTILINE)
+
+    assert [(name.upper(), field.description) for name, field in Settings.model_fields.items()] == rows

@@ -1,4 +1,6 @@
-"""The engine of durable jobs: DBOS, embedded, in the same database as everything else. Design section 6.
+"""The engine of durable jobs: DBOS, embedded, in the same database as everything else.
+
+docs/architecture.md "A job".
 
 The transaction that stores a job also enqueues its workflow, under the id of the job. A process that
 serves runs the queue. It holds a numbered slot (storage/executor_lease.py), and the slot's name is the

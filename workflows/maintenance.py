@@ -1,7 +1,7 @@
 """What every process does beside serving: it ends what is over and takes over what a dead process left.
 
 Several processes may do each duty at once, and the next round makes good a crash in the middle, because
-the database alone says what is to be done. Design sections 5 and 6.
+the database alone says what is to be done. docs/architecture.md "Maintenance".
 """
 
 import logging

@@ -63,7 +63,9 @@ def _migrate() -> None:
 
 
 def _match_secret_key() -> None:
-    """Refuse a secret key that is not the database's; set up a database that has none. security.md 3.3.
+    """Refuse a secret key that is not the database's; set up a database that has none.
+
+    docs/security-cases.md "Tokens".
 
     A database of schema version 0001 has no check value. It takes the key that opens something it holds.
     """

@@ -163,7 +163,7 @@ def _publish(app: flask.Flask, apis: Sequence[Api]) -> None:
 
 
 def _report_health(app: flask.Flask, version: str) -> None:
-    """Whether the process lives, and whether it can do its work. Design section 10."""
+    """Whether the process lives, and whether it can do its work. docs/architecture.md "The server"."""
     probe = readiness.Probe()
 
     @app.get("/health")

@@ -80,7 +80,9 @@ def _from_base64(text: str) -> str | None:
 
 
 def require_role(caller: Caller, path: str) -> None:
-    """Refuse a token under the URLs of the role that it was not minted for. Design section 10.
+    """Refuse a token under the URLs of the role that it was not minted for.
+
+    docs/architecture.md "Order of refusal".
 
     Raises:
         errors.Unauthorized: it is another role's.

@@ -2,7 +2,7 @@
 
 A bearer token is one of our own opaque keys, or a JWT of an issuer that the settings name. What a JWT
 must have to be believed (signature, exp, iss, aud) is 401 when it is wrong; what it must say of its
-bearer (org_id, role) is 403. Design section 6; RFC 8725.
+bearer (org_id, role) is 403. docs/gateway.md "Keys and organizations"; RFC 8725.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""The gateway API: plain JSON for bearers of keys and JWTs. gateway-api.md 2.4."""
+"""The gateway API: plain JSON for bearers of keys and JWTs. docs/gateway.md "Errors"."""
 
 import re
 from collections.abc import Mapping

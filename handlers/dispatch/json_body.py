@@ -1,7 +1,7 @@
 """JSON bodies before a model reads them: media type, encoding, and JSON that cannot be kept.
 
 Pydantic takes the last of two members with one name, and rounds a number that a double cannot hold;
-neither may happen to what a client sends. security.md S19 to S24, S48, S49.
+neither may happen to what a client sends. Security S19 to S24, S48, S49.
 """
 
 import json

@@ -15,7 +15,10 @@ from settings import settings
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43,}")
-"""Our tokens have 43 characters after their prefix, and no id of OCPI is as long. security.md 3.3."""
+"""Our tokens have 43 characters after their prefix, and no id of OCPI is as long.
+
+docs/security-cases.md "Tokens".
+"""
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """What every line of the request that this thread serves has, and its answer as `X-Request-ID`."""

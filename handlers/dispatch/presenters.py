@@ -1,4 +1,4 @@
-"""How networks, jobs and locations look to callers of the gateway. gateway-api.md 3.1, 5, 7.1, 7.3."""
+"""How networks, jobs and locations look to callers of the gateway. docs/gateway.md "Conventions"."""
 
 from generated.gateway_models import (
     ChargerSummary,
@@ -89,7 +89,7 @@ def job(job: Job) -> LocationBulkStatusResponse:
 
 
 def _progress(job: Job, total: int) -> ProvisioningProgress:
-    """What is done of *total* items. gateway-api.md 2.5."""
+    """What is done of *total* items. docs/gateway.md "Jobs"."""
     with database.connect() as connection:
         tally = jobs.tally(connection, job.id) if total else {}
     done = tally.get(jobs.CREATED, 0) + tally.get(jobs.REFUSED, 0)

@@ -1,7 +1,7 @@
 """The HTTP server: waitress, with deadlines for slow clients and refusals in the program's own form.
 
 One thread reads every connection; a request reaches one of the request threads once it is complete.
-Design section 10; security.md S19, S26, S39, S51.
+docs/architecture.md "The server"; Security S19, S26, S39, S51.
 """
 
 import contextlib
@@ -177,7 +177,7 @@ class Server(TcpWSGIServer):
             asyncore_use_poll=True,
             max_request_header_size=_HEADER_BYTES,
             max_request_body_size=settings().body_limit + 1,  # it refuses a body of exactly this size
-            ident="",  # security.md S39
+            ident="",  # Security S39
             log_socket_errors=False,  # what a client does to its connection is no news
             clear_untrusted_proxy_headers=False,  # nothing reads them
         )

@@ -1,4 +1,4 @@
-"""The catalog of charge points. gateway-api.md 9.1."""
+"""The catalog of charge points. docs/gateway.md "Catalog"."""
 
 from generated.gateway_models import (
     BrandListResponse,

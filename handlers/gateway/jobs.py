@@ -1,4 +1,4 @@
-"""Jobs: how far a bulk creation is. gateway-api.md 7.3."""
+"""Jobs: how far a bulk creation is. docs/gateway.md "Jobs"."""
 
 from generated.gateway_models import LocationBulkStatusResponse
 from handlers.dispatch import presenters

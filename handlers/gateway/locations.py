@@ -1,4 +1,4 @@
-"""The locations of a network as the gateway sees them. gateway-api.md 7."""
+"""The locations of a network as the gateway sees them. docs/gateway.md "Locations"."""
 
 import functools
 

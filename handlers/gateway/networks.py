@@ -1,4 +1,4 @@
-"""Virtual networks: the order for one, its state, its end. gateway-api.md 3 to 6."""
+"""Virtual networks: the order for one, its state, its end. docs/gateway.md "Networks"."""
 
 from generated.gateway_models import (
     CpoAcceptedResponse,

@@ -1,4 +1,4 @@
-"""The galleries of networks and of locations. gateway-api.md 8."""
+"""The galleries of networks and of locations. docs/gateway.md "Templates"."""
 
 from generated.gateway_models import (
     CurrentType,

@@ -38,7 +38,7 @@ def get_evse(user: Caller, location_or_country: str, evse_or_party: str) -> Docu
 def get_connector_or_location(
     user: Caller, location_or_country: str, evse_or_party: str, connector_or_location: str
 ) -> Document:
-    """A connector; or, under our own country and party, a location. Conformance 1.P."""
+    """A connector; or, under our own country and party, a location. Conformance P."""
     connector = _own(user, LocationPath(location_or_country, evse_or_party, connector_or_location))
     if connector is None and (location_or_country.upper(), evse_or_party.upper()) == user.party:
         return get_location(user, connector_or_location)
@@ -147,7 +147,7 @@ def _put(user: Caller, party: Party, path: LocationPath, body: Part) -> Written 
 
 
 def _require_unambiguous(user: Caller, location_id: str, body: Location | LocationPatch) -> None:
-    """Keep /locations/{country}/{party}/{location} unambiguous. Conformance 1.P."""
+    """Keep /locations/{country}/{party}/{location} unambiguous. Conformance P."""
     uids = {evse.uid.upper() for evse in body.evses or ()}
     if location_id.upper() == user.country_code and user.party_id in uids:
         raise errors.RuleBroken(

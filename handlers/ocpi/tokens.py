@@ -98,6 +98,6 @@ def authorize_token_of_party(
     token_type: TokenType | None,
     body: LocationReferences | None,
 ) -> AuthorizationInfo:
-    """The same under the URL of the seed reference; the party must be ours."""
+    """The same under the URL of the library ocpi-python; the party must be ours."""
     require_own_party(user, country_code, party_id)
     return authorize_token(user, token_uid, type, token_type, body)

@@ -1,4 +1,4 @@
-"""`/health` says that the process lives, `/ready` that it can write. Review 5.13, design section 10."""
+"""`/health` says that the process lives, `/ready` that it can write. docs/architecture.md "The server"."""
 
 import contextlib
 import json

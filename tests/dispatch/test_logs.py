@@ -94,7 +94,6 @@ def test_a_line_of_another_module_has_the_id() -> None:
 
 @one_database
 def test_a_refusal_says_in_the_log_why_and_which_fields_but_no_value(cpo: Network, gateway: Gateway) -> None:
-    """Review 2.18."""
     told = []
     client = cpo.peer()
     for response in (
@@ -127,7 +126,7 @@ def test_a_refusal_says_in_the_log_why_and_which_fields_but_no_value(cpo: Networ
     ["/{}", "/ocpi/cpo/2.1.1/tokens/NL/TNM/{}", "/ocpi/cpos/{}/status", "/x-{}/y", f"/{'p/' * 135}{{}}"],
 )
 def test_a_token_in_a_url_is_not_in_the_log(node: Node, prefix: str, place: str) -> None:
-    """Review 5.18, security.md 3.3."""
+    """docs/security-cases.md "Tokens"."""
     token = prefix + secrets.token_urlsafe(32)
 
     response = requests.get(node.url + place.format(token), timeout=9)

@@ -80,7 +80,7 @@ def test_what_is_not_http_is_400_without_what_was_sent(node: Node, request_line:
 
 
 def test_http_2_with_prior_knowledge_is_refused_in_http_1(node: Node) -> None:
-    """Review 5.3 and 5.6: frames of HTTP/2 are never read as a request."""
+    """Frames of HTTP/2 are never read as a request."""
     settings_frame = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
     with socket.create_connection(address(node), timeout=10) as wire:
         wire.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings_frame * 100)
@@ -333,7 +333,7 @@ def test_a_job_stops_between_two_steps_and_goes_on_at_the_next_start(
 
 
 def test_a_start_that_is_interrupted_ends(tmp_path: Path) -> None:
-    """Review 5.7: at any moment of the start, of which there are about two seconds."""
+    """At any moment of the start, of which there are about two seconds."""
     for number, seconds in enumerate((0.05, 0.3, 0.6, 1.0, 1.5, 2.0)):
         place = tmp_path / str(number)
         place.mkdir()

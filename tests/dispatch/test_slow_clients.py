@@ -36,7 +36,7 @@ def crowded(place: Path, habit: Habit, broken: str = "") -> Iterator[Node]:
 
 @pytest.mark.parametrize("habit", HABITS, ids=[habit.name for habit in HABITS])
 def test_others_are_answered_beside_more_slow_clients_than_connections(tmp_path: Path, habit: Habit) -> None:
-    """Security S26, review 5.2 and 5.9."""
+    """Security S26."""
     with crowded(tmp_path, habit) as node:
         seconds = [answer_seconds(f"{node.url}/health", PATIENCE_SECONDS) for _ in range(3)]
 

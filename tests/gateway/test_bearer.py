@@ -1,4 +1,7 @@
-"""Bearer tokens of the gateway: keys, JWTs, attacks on them, the organization acted in. Design section 6."""
+"""Bearer tokens of the gateway: keys, JWTs, attacks on them, the organization acted in.
+
+docs/gateway.md "Keys and organizations".
+"""
 
 import time
 from collections.abc import Callable, Iterator

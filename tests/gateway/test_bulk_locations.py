@@ -1,4 +1,4 @@
-"""Locations are ordered in bulk, each made or refused by itself. gateway-api.md 7.2, 7.3.
+"""Locations are ordered in bulk, each made or refused by itself. docs/gateway.md "Bulk creation".
 
 Conformance 207, 208, 215.
 """

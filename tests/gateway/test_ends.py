@@ -1,4 +1,7 @@
-"""Networks end: deleted, expired, while they are being made. Design 6 and 10. Conformance 213, 217."""
+"""Networks end: deleted, expired, while they are being made.
+
+docs/gateway.md "Ending a network". Conformance 213, 217.
+"""
 
 import time
 from collections.abc import Callable

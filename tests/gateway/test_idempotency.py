@@ -1,4 +1,4 @@
-"""One Idempotency-Key, one effect. Design section 6. Conformance 214; quotas beside it."""
+"""One Idempotency-Key, one effect. docs/gateway.md "Idempotency". Conformance 214; quotas beside it."""
 
 import secrets
 import threading

@@ -1,4 +1,4 @@
-"""What the answer to POST /ocpi/cpos offers to paste, pasted. gateway-api.md 4.3; review.md 2.1 and 2.2."""
+"""What the answer to POST /ocpi/cpos offers to paste, pasted. docs/gateway.md "Invitation"."""
 
 import subprocess
 from typing import Any

@@ -1,4 +1,7 @@
-"""Pages, ids and bodies of the gateway, whatever they are about. gateway-api.md 2. Conformance 210, 211."""
+"""Pages, ids and bodies of the gateway, whatever they are about.
+
+docs/gateway.md "Conventions". Conformance 210, 211.
+"""
 
 import itertools
 

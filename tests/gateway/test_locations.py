@@ -1,4 +1,4 @@
-"""One location: read, changed, taken away; what peers see of it. gateway-api.md 7.4 to 7.6.
+"""One location: read, changed, taken away; what peers see of it. docs/gateway.md "Locations".
 
 Conformance 216.
 """

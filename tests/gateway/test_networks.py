@@ -1,4 +1,4 @@
-"""Networks are ordered, made, shown. gateway-api.md 3 to 6; design section 6. Conformance 207, 208."""
+"""Networks are ordered, made, shown. docs/gateway.md "Networks". Conformance 207, 208."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ ALICE = {
     "ttl_seconds": 7200,
     "overrides": {"chargers_per_location": 3, "locations": 2},
 }
-"""The documented order, gateway-api.md 4.1, without its version of OCPI."""
+"""The documented order (tests/data/gateway/samples.json) without its version of OCPI."""
 SHORTEST = {name: ALICE[name] for name in ("template", "country_code", "party_id", "name_prefix")}
 SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WITH_STORAGE = generated(

@@ -1,4 +1,4 @@
-"""What may be ordered of the gateway, and what its schemas refuse. Design sections 6 and 10."""
+"""What may be ordered of the gateway, and what its schemas refuse. docs/gateway.md "Networks"."""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""Who may see what in the gateway: keys, roles, organizations. Design section 6. Conformance 212, 218.
+"""Who may see what in the gateway: keys, roles, organizations.
+
+docs/gateway.md "Keys and organizations". Conformance 212, 218.
 
 The cases come from the contract: every operation, and every id that a path has.
 """

@@ -1,6 +1,6 @@
-"""The users' own samples (seeds 002 to 004), run as they are: only host, token and id are changed.
+"""Documented programs for the gateway, run as they are: only host, token and id are changed.
 
-They are read at run time and not quoted.
+tests/data/gateway holds them, each beside the answer that the documentation shows.
 """
 
 import contextlib
@@ -14,39 +14,17 @@ from typing import Any
 import pytest
 from nodes import Gateway
 
-SEEDS = Path(__file__).parent.parent.parent.parent / "shared" / "seeds"
-PAGES = {path.name[:3]: path.read_text() for path in sorted(SEEDS.glob("00[234]_*.txt"))}
-if len(PAGES) != 3:
-    pytest.skip(f"the samples are not at {SEEDS}", allow_module_level=True)
+DATA = Path(__file__).parents[1] / "data/gateway"
 
 
-def numbered(page: str) -> list[str]:
-    """The texts of a page whose lines are numbered from 1, as a documentation site shows code."""
-    found: list[list[str]] = []
-    for line in page.splitlines():
-        after = str(len(found[-1]) + 1) if found else "1"
-        if found and line.startswith(after) and found[-1] is not None:
-            found[-1].append(line.removeprefix(after))
-        elif re.match(r"1\D", line):
-            found.append([line.removeprefix("1")])
-    return ["\n".join(lines) for lines in found]
+def documented(sample: str) -> Any:
+    """The documented answer to a sample."""
+    return json.loads((DATA / f"{sample}.json").read_text())
 
 
-def sample(page: str) -> str:
-    """The Python of a page."""
-    [code] = [text for text in numbered(page) if text.startswith("import requests")]
-    return code
-
-
-def documented(page: str) -> Any:
-    """The answer that a page shows."""
-    [text] = [text for text in numbered(page) if text.startswith("{")]
-    return json.loads(text)
-
-
-def run(page: str, gateway: Gateway, cpo_id: str) -> tuple[int, Any]:
-    """Run the sample; HTTP status, and what it printed."""
-    code = sample(page)
+def run(sample: str, gateway: Gateway, cpo_id: str) -> tuple[int, Any]:
+    """Run a sample; its HTTP status and answer."""
+    code = (DATA / f"{sample}.py").read_text()
     for old, new in {"https://host.com": gateway.node.url, "<token>": str(gateway.key)}.items():
         assert old in code
         code = code.replace(old, new)
@@ -76,9 +54,9 @@ def like(value: Any, shown: Any, where: str = "") -> list[str]:
 def test_get_cpo(gateway: Gateway) -> None:
     accepted = gateway.ready(country_code="FR", party_id="ABC", name_prefix="demo")
 
-    status, answer = run(PAGES["002"], gateway, accepted["cpo_id"])
+    status, answer = run("get_network", gateway, accepted["cpo_id"])
 
-    shown = documented(PAGES["002"])
+    shown = documented("get_network")
     assert (200, []) == (status, like(answer, shown))
     of_this = {"cpo_id", "ocpi_peer_url", "report_url", "destroy_url"}
     of_now = {"expires_at", "created_at", "updated_at"}
@@ -94,13 +72,13 @@ def test_get_cpo(gateway: Gateway) -> None:
 def test_bulk_create_and_list_locations(gateway: Gateway) -> None:
     accepted = gateway.ready(overrides={"locations": 1})
 
-    status, answer = run(PAGES["003"], gateway, accepted["cpo_id"])
-    assert (202, []) == (status, like(answer, documented(PAGES["003"])))
+    status, answer = run("create_locations", gateway, accepted["cpo_id"])
+    assert (202, []) == (status, like(answer, documented("create_locations")))
     assert "PROVISIONING" == answer["status"]
     assert "READY" == gateway.wait_until_ready(answer["status_url"])["status"]
 
-    status, answer = run(PAGES["004"], gateway, accepted["cpo_id"])
-    shown = documented(PAGES["004"])
+    status, answer = run("list_locations", gateway, accepted["cpo_id"])
+    shown = documented("list_locations")
     second_side = [".data[].ocpp_location_id"]  # optional there, and this server keeps no place twice
     owner = [".data[].owner_name"]  # optional there, and what has no value may be absent
     lacking = like(answer, shown)

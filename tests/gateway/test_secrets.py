@@ -1,4 +1,7 @@
-"""What is shown once is nowhere else: answers, report, log, rows, files. Design 6. Conformance 209."""
+"""What is shown once is nowhere else: answers, report, log, rows, files.
+
+docs/security-cases.md "Tokens". Conformance 209.
+"""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A seed makes the same world each time; what an eMSP network is. Design sections 6 and 10."""
+"""A seed makes the same world each time; what an eMSP network is. docs/gateway.md "Templates"."""
 
 import re
 from collections import Counter

@@ -1,4 +1,7 @@
-"""The galleries, the catalog, and that what they promise is what is made. gateway-api.md 8 and 9.1."""
+"""The galleries, the catalog, and that what they promise is what is made.
+
+docs/gateway.md "Templates" and "Catalog".
+"""
 
 from typing import Any
 

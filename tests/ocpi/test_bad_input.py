@@ -1,4 +1,4 @@
-"""What attackers and accidents send. security.md S17 to S24 and S45 to S50."""
+"""What attackers and accidents send. Security S17 to S24 and S45 to S50."""
 
 import gzip
 import json

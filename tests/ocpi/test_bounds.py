@@ -1,4 +1,4 @@
-"""How large an object and a page may become. Design section 5."""
+"""How large an object and a page may become. docs/architecture.md "Storage"."""
 
 from collections.abc import Callable
 from typing import Any

@@ -210,7 +210,7 @@ def test_every_dimension_is_known(emsp: Network, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["POWER", "CURRENT", "RESERVATION_TIME", "STATE_OF_CHARGE"])
 def test_dimensions_of_later_versions_are_kept(emsp: Network, kind: str) -> None:
-    """Design section 4, open enums: it differs from number 155, because partners send them."""
+    """Conformance 48: partners send values that 2.1.1 does not list."""
     peer = emsp.peer()
     period = example("ChargingPeriod", dimensions=[{"type": kind, "volume": 1.5}])
 

@@ -1,4 +1,4 @@
-"""The envelope, status codes and methods of every operation. Conformance 1.B."""
+"""The envelope, status codes and methods of every operation. Conformance B."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Numbers, coordinates, countries and enumerations. Conformance 1.C, 41 to 49."""
+"""Numbers, coordinates, countries and enumerations. Conformance 41 to 49."""
 
 import json
 from typing import Any

@@ -1,6 +1,6 @@
-"""One server for three kinds of client: the specification's, the seed document's, the library's.
+"""One server serves clients of the specification, of the reference of ocpi-python, and of its code.
 
-Conformance 1.P. Each profile goes through the URLs that its clients call, against the same node.
+Conformance P. Each profile goes through the URLs that its clients call, against the same node.
 """
 
 from typing import Any
@@ -77,7 +77,7 @@ def test_versions_and_details_under_every_url(node: Node, role: str, kind: str) 
         ("cdrs", ["12345"]),
         ("tariffs", ["12"]),
         ("tokens/NL/TNM/012345678", "012345678"),
-        # the seed's reference
+        # the reference of ocpi-python
         ("locations/NL/DEM/LOC1", "LOC1"),
         ("sessions/NL/DEM/101", "101"),
         ("cdrs/NL/DEM/12345", "12345"),
@@ -99,7 +99,7 @@ def test_what_a_peer_gets_of_a_cpo(cpo: Network, path: str, expected: Any, slash
         ("sessions/NL/TNM/101", "101"),
         ("tariffs/NL/TNM/12", "12"),
         ("tokens", ["012345678"]),
-        # the seed's reference
+        # the reference of ocpi-python
         ("locations", ["LOC1"]),
         ("sessions", ["101"]),
         ("cdrs", ["12345"]),

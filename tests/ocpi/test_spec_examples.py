@@ -1,10 +1,9 @@
 """Every JSON example of the specification has a verdict, and those of whole objects go through a node.
 
-The examples are read from the specification at run time and not quoted. Conformance 53.
+tests/data/specification/examples.json holds the examples. Conformance 53.
 """
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,7 @@ from peers import PeerServer
 
 from storage import timestamps
 
-SPECIFICATION = Path(__file__).parent.parent.parent.parent / "shared" / "ocpi-2.1.1"
-if not SPECIFICATION.is_dir():
-    pytest.skip(f"the specification is not at {SPECIFICATION}", allow_module_level=True)
-
+EXAMPLES_FILE = Path(__file__).parents[1] / "data/specification/examples.json"
 BOOK = contracts.ocpi()
 REF = "#/components/schemas/"
 STAMP = {"last_updated": "the present instant"}
@@ -108,55 +104,43 @@ VERDICTS: dict[str, list[Verdict]] = {
 }
 
 
-def blocks(page: str) -> list[str]:
-    """The JSON examples of a page."""
-    text = (SPECIFICATION / f"{page}.md").read_text()
-    return re.findall(r"^```json *\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def value(block: str) -> Any:
-    """The JSON of an example, without the request line above it and the member's name before it."""
-    text = re.sub(r"\A(PUT|PATCH) To URL: .*\n", "", block).strip()
-    return json.loads(re.sub(r'\A"\w+": *', "", text))
-
-
-def pages() -> dict[str, int]:
-    """How many JSON examples each page has."""
-    found = {path.stem: len(blocks(path.stem)) for path in sorted(SPECIFICATION.glob("*.md"))}
-    return {page: number for page, number in found.items() if number}
+def examples() -> dict[str, list[Any]]:
+    """The JSON examples by their page."""
+    pages = json.loads(EXAMPLES_FILE.read_text())
+    return {page: [example["value"] for example in found] for page, found in pages.items()}
 
 
 EXAMPLES = [
-    pytest.param(blocks(page)[index], verdict, id=f"{page}-{index}-{type(verdict).__name__}")
-    for page, verdicts in VERDICTS.items()
-    for index, verdict in enumerate(verdicts[: len(blocks(page))])
+    pytest.param(value, verdict, id=f"{page}-{index}-{type(verdict).__name__}")
+    for page, values in examples().items()
+    for index, (value, verdict) in enumerate(zip(values, VERDICTS.get(page, ()), strict=False))
 ]
 
 
-def refusal(verdict: Verdict, given: Any) -> str:
-    """Why the contract refuses *given*; empty when it does not."""
+def refusal(verdict: Verdict, example: Any) -> str:
+    """Why the contract refuses *example*; empty when it does not."""
     schemas = BOOK.document["components"]["schemas"]
     asked = [verdict.schema, f"{verdict.schema}In", f"{verdict.schema}InOrNull"]
     name = [name for name in asked if name in schemas][-1]
     validator = BOOK.validator({"$ref": REF + name}, close=True)
-    return "" if validator.is_valid(given) else contracts.explain(validator, given)
+    return "" if validator.is_valid(example) else contracts.explain(validator, example)
 
 
 def changes(verdict: Verdict) -> dict[str, Any]:
-    """What comes back otherwise than it was given."""
+    """The members that come back with another value."""
     return verdict.changes if isinstance(verdict, Tolerated) else {}
 
 
-def kept(verdict: Accepted | Tolerated, given: Any) -> Any:
-    """What the normaliser makes of *given*; the handler stamps where the verdict says so."""
+def kept(verdict: Accepted | Tolerated, example: Any) -> Any:
+    """What the normalizer makes of *example*; the handler stamps where the verdict says so."""
     stem = verdict.schema.removesuffix("Patch")
-    made = BOOK.normal(stem, Known.ACCEPTED if stem == verdict.schema else Known.PARTIAL)(given)
+    made = BOOK.normal(stem, Known.ACCEPTED if stem == verdict.schema else Known.PARTIAL)(example)
     return {**made, **STAMP} if STAMP.items() <= changes(verdict).items() else made
 
 
-def expected(verdict: Accepted | Tolerated, given: Any) -> Any:
-    """*given* with the changes of the verdict."""
-    made = json.loads(json.dumps(given))
+def expected(verdict: Accepted | Tolerated, example: Any) -> Any:
+    """*example* with the changes of the verdict."""
+    made = json.loads(json.dumps(example))
     for place, change in changes(verdict).items():
         *way, last = (int(step) if step.isdigit() else step for step in place.split("."))
         target = made
@@ -168,26 +152,27 @@ def expected(verdict: Accepted | Tolerated, given: Any) -> Any:
 
 
 def test_every_json_example_of_the_specification_has_a_verdict() -> None:
-    assert pages() == {page: len(verdicts) for page, verdicts in VERDICTS.items()}
-    assert sum(pages().values()) == 32
+    counts = {page: len(values) for page, values in examples().items()}
+
+    assert counts == {page: len(verdicts) for page, verdicts in VERDICTS.items()}
+    assert 32 == sum(counts.values())
 
 
-@pytest.mark.parametrize(("block", "verdict"), EXAMPLES)
-def test_an_example_fares_as_its_verdict_says(block: str, verdict: Verdict) -> None:
-    given = value(block)
+@pytest.mark.parametrize(("example", "verdict"), EXAMPLES)
+def test_an_example_fares_as_its_verdict_says(example: Any, verdict: Verdict) -> None:
     if isinstance(verdict, Erratum):
-        assert refusal(verdict, given), "it passes now: no erratum any more"
+        assert refusal(verdict, example), "it passes now: no erratum any more"
         assert verdict.reason
     elif isinstance(verdict, NotAnObject):
-        for each in given if isinstance(given, list) else [given]:
+        for each in example if isinstance(example, list) else [example]:
             assert "" == refusal(verdict, each)
     else:
-        assert "" == refusal(verdict, given)
-        assert expected(verdict, given) == kept(verdict, given)
+        assert "" == refusal(verdict, example)
+        assert expected(verdict, example) == kept(verdict, example)
 
 
 def test_a_patch_that_is_headed_as_a_put_is_a_legal_patch() -> None:
-    patch = value(blocks("mod_tariffs")[1])
+    patch = examples()["mod_tariffs"][1]
 
     assert "" == refusal(Accepted("TariffPatch"), patch)
     assert patch == kept(Accepted("TariffPatch"), patch)
@@ -203,12 +188,12 @@ def whole(*schemas: str) -> list[Any]:
 
 
 OBJECTS = whole("Location", "Session", "Tariff", "Token", "CDR")
-COMPLETE = [param for param in OBJECTS if '"last_updated"' in str(param.values[0])]
+COMPLETE = [param for param in OBJECTS if "last_updated" in param.values[0]]
 
 
-def path(client: Client, schema: str, given: dict[str, Any]) -> str:
+def path(client: Client, schema: str, example: dict[str, Any]) -> str:
     """Where the object belongs."""
-    return client.at(f"{schema.lower()}s", given.get("id") or given["uid"])
+    return client.at(f"{schema.lower()}s", example.get("id") or example["uid"])
 
 
 def test_eleven_examples_are_complete_objects() -> None:
@@ -216,42 +201,41 @@ def test_eleven_examples_are_complete_objects() -> None:
 
 
 @pytest.mark.ocpi(42, 46, 144, 148)
-@pytest.mark.parametrize(("block", "verdict"), COMPLETE)
+@pytest.mark.parametrize(("example", "verdict"), COMPLETE)
 def test_a_complete_example_goes_in_and_comes_back_equal(
-    cpo: Network, emsp: Network, block: str, verdict: Accepted | Tolerated
+    cpo: Network, emsp: Network, example: Any, verdict: Accepted | Tolerated
 ) -> None:
-    given = value(block)
     peer = (cpo if verdict.schema == "Token" else emsp).peer()
     if verdict.schema == "CDR":
-        response = peer.post("cdrs", given)
+        response = peer.post("cdrs", example)
         url = response.headers["Location"]
     else:
-        url = path(peer, verdict.schema, given)
-        response = peer.put(url, given)
+        url = path(peer, verdict.schema, example)
+        response = peer.put(url, example)
 
     assert (201, 1000) == outcome(response)
-    assert expected(verdict, given) == peer.data(url)
+    assert expected(verdict, example) == peer.data(url)
 
 
 @pytest.mark.ocpi(161)
 def test_the_tariff_without_last_updated_is_stamped(emsp: Network) -> None:
     (param,) = [param for param in OBJECTS if param not in COMPLETE]
-    given = value(param.values[0])  # type: ignore[arg-type]
+    example: Any = param.values[0]
     peer = emsp.peer()
-    url = path(peer, "Tariff", given)
+    url = path(peer, "Tariff", example)
 
-    assert (201, 1000) == outcome(peer.put(url, given))
+    assert (201, 1000) == outcome(peer.put(url, example))
     stored = peer.data(url)
-    assert given == {key: stored[key] for key in given}
+    assert example == {key: stored[key] for key in example}
     assert timestamps.now_ms() - timestamps.parse(stored["last_updated"]) < 10_000
 
 
 @pytest.mark.ocpi(53, 64)
 def test_the_credentials_example_registers(cpo: Network, peer: PeerServer) -> None:
     """Its URL is a made-up host, so it gets that of the test's peer; everything else is as it is."""
-    given = value(blocks("credentials")[0])
-    peer.token = given["token"]
-    told = {**given, "url": peer.versions_url}
+    example = examples()["credentials"][0]
+    peer.token = example["token"]
+    told = {**example, "url": peer.versions_url}
 
     assert (200, 1000) == outcome(cpo.registrant().post("credentials", told))
-    assert f"Token {given['token']}" == peer.seen[0]["authorization"]
+    assert f"Token {example['token']}" == peer.seen[0]["authorization"]

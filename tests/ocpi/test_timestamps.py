@@ -1,4 +1,7 @@
-"""Timestamps that we author have whole seconds: some peers read no fractions. Design section 11."""
+"""Timestamps that we author have whole seconds: some peers read no fractions.
+
+docs/architecture.md "Timestamps".
+"""
 
 import re
 from typing import Any

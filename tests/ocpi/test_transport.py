@@ -1,4 +1,4 @@
-"""Authorization, media types, headers and framing. Conformance 1.A; security.md S12, S14, S51."""
+"""Authorization, media types, headers and framing. Conformance A; Security S12, S14, S51."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Times, numbers, strings, coordinates and enumerations. Conformance 1.C, 32 to 52."""
+"""Times, numbers, strings, coordinates and enumerations. Conformance 32 to 52."""
 
 import json
 from typing import Any

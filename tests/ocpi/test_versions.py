@@ -1,4 +1,4 @@
-"""Versions and their details. Conformance 1.D."""
+"""Versions and their details. Conformance D."""
 
 from typing import Any
 

@@ -1,11 +1,9 @@
 """Every row of the specification's property tables and every value of its enums, against the contract.
 
-Counted are the tables with four columns, property (or field name), type, cardinality, description,
-without the row that only says "choice: one of two"; and the tables below a heading that says enum.
-The specification is read at run time and not quoted: it may not be changed, so it is not copied.
+tests/data/specification holds both; scripts/specification_data.py extracts them.
 """
 
-import itertools
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +12,7 @@ from typing import Any, NamedTuple
 import contracts
 import pytest
 
-SPECIFICATION = Path(__file__).parent.parent.parent.parent / "shared" / "ocpi-2.1.1"
-if not SPECIFICATION.is_dir():
-    pytest.skip(f"the specification is not at {SPECIFICATION}", allow_module_level=True)
-
-PAGES = [path for path in sorted(SPECIFICATION.glob("*.md")) if path.name != "changelog.md"]
+DATA = Path(__file__).parents[1] / "data/specification"
 SCHEMAS: dict[str, Any] = contracts.ocpi().document["components"]["schemas"]
 REF = "#/components/schemas/"
 
@@ -50,65 +44,16 @@ class Row(NamedTuple):
     cardinality: str
 
 
-class Table(NamedTuple):
-    """A table and the heading above it."""
-
-    page: str
-    heading: str
-    head: list[str]
-    rows: list[list[str]]
-
-
-def tables(page: Path) -> Iterator[Table]:
-    """The tables of a page."""
-    heading = ""
-    for is_table, lines in itertools.groupby(
-        page.read_text().splitlines(), lambda line: line.lstrip().startswith("|")
-    ):
-        if not is_table:
-            heading = ([line for line in lines if line.startswith("#")] or [heading])[-1]
-            continue
-        head, _, *rows = ([cell.strip() for cell in line.strip()[1:].split("|")] for line in lines)
-        yield Table(page.name, heading, [cell for cell in head if cell], rows)
-
-
-def subject(heading: str) -> str:
-    """`### 3.1 _Location_ Object` is about Location."""
-    return re.sub(r"[#\d.*_]|\b(Object|object|class|enum)\b", " ", heading).strip()
-
-
-def property_rows(table: Table) -> list[Row]:
-    """The rows of a property table; a row without type only announces a choice."""
-    rows = []
-    for name, kind, cardinality, *_ in table.rows:
-        plain = re.sub(r"\[(\w+)\]\([^)]*\)", r"\1", kind)
-        word, length = re.fullmatch(r"(.*?)(?:\((\d+)\))?", plain).groups()  # type: ignore[union-attr]
-        if word:
-            rows.append(Row(name.strip("> "), word, int(length) if length else None, cardinality))
-    return rows
-
-
 def property_tables() -> dict[str, list[Row]]:
     """The property tables by the heading above them."""
-    found: dict[str, list[Row]] = {}
-    for table in itertools.chain.from_iterable(tables(page) for page in PAGES):
-        if len(table.head) == 4 and table.head[2] == "Card.":
-            name = subject(table.heading)
-            assert name not in found, f"two property tables for {name}"
-            found[name] = property_rows(table)
-    return found
+    tables = json.loads((DATA / "properties.json").read_text())
+    return {name: [Row(*row) for row in rows] for name, rows in tables.items()}
 
 
 def enums() -> dict[str, list[str]]:
     """The values of each enum, in the order of its table."""
-    found: dict[str, list[str]] = {}
-    for table in itertools.chain.from_iterable(tables(page) for page in PAGES):
-        if "*enum*" in table.heading:
-            column = 1 if "ModuleID" in table.head else 0
-            name = subject(table.heading)
-            assert name not in found, f"two tables for the enum {name}"
-            found[name] = [row[column] for row in table.rows]
-    return found
+    values: dict[str, list[str]] = json.loads((DATA / "enums.json").read_text())
+    return values
 
 
 def schemas_of(table: str) -> list[str]:

@@ -163,7 +163,7 @@ def test_an_operation_id_is_the_name_of_a_handler(operation: Operation) -> None:
 
 
 def test_one_thing_has_one_name_in_every_path() -> None:
-    """Only two paths have segments with two meanings (design.md section 3)."""
+    """Only two paths have segments with two meanings (docs/architecture.md "The contract")."""
     names = {name for operation in OPERATIONS for name in re.findall(r"{(\w+)}", operation.path)}
 
     assert names == {

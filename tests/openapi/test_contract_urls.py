@@ -1,8 +1,9 @@
-"""The URLs that the contract must serve: the specification's, and those of the seed API reference.
+"""The URLs that the contract must serve: the specification's, and those of the reference of ocpi-python.
 
 "Serve" means that the URL matches: shared segments have names of their own in the contract.
 """
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,8 @@ from typing import Any
 import contracts
 import pytest
 
-SHARED = Path(__file__).parent.parent.parent.parent / "shared"
-if not SHARED.is_dir():
-    pytest.skip(f"no specification and no seeds at {SHARED}", allow_module_level=True)
-
+DATA = Path(__file__).parents[1] / "data"
 PATHS: dict[str, Any] = contracts.ocpi().document["paths"]
-MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
 COMMANDS = ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -73,10 +70,9 @@ def rows(reference: str) -> list[tuple[str, str]]:
     return re.findall(rf"({'|'.join(METHODS)}) +(/ocpi\S*?)(?=[`\s])", reference)
 
 
-def seed_rows() -> list[tuple[str, str]]:
-    """The rows of the seed API reference."""
-    (seed,) = (SHARED / "seeds").glob("000*")
-    return rows(seed.read_text())
+def library_rows() -> list[tuple[str, str]]:
+    """The rows of the API reference of the library ocpi-python."""
+    return rows((DATA / "urls_of_ocpi_python.txt").read_text())
 
 
 def serving(method: str, url: str) -> list[dict[str, Any]]:
@@ -91,22 +87,17 @@ def serving(method: str, url: str) -> list[dict[str, Any]]:
     ]
 
 
-def interfaces() -> list[tuple[str, str, str, str]]:
-    """Role, module, method and "n/a" or "", of the specification's method tables."""
-    found = []
-    for page in sorted((SHARED / "ocpi-2.1.1").glob("*.md")):
-        role, module = "cpo", page.stem.removeprefix("mod_")
-        for line in page.read_text().splitlines():
-            if match := re.match(r"### 2\.\d (CPO|eMSP) Interface", line):
-                role = match[1].lower()
-            if match := re.match(rf"\| \[?({'|'.join(METHODS)})\b[^|]*\| *(n/a)?", line):
-                found.append((role, module, match[1], match[2] or ""))
-    return [row for row in found if row[1] in MODULES]
+def interfaces() -> list[tuple[str, str, set[str]]]:
+    """Role, module, and the methods that the specification's table offers to a peer."""
+    table: dict[str, dict[str, list[str]]] = json.loads((DATA / "specification/methods.json").read_text())
+    return [
+        (role, module, set(methods)) for module, roles in table.items() for role, methods in roles.items()
+    ]
 
 
 def test_the_references_have_44_and_39_rows() -> None:
     assert (44, 44) == (len(rows(OFFICIAL)), len(set(rows(OFFICIAL))))
-    assert (39, 39) == (len(seed_rows()), len(set(seed_rows())))
+    assert (39, 39) == (len(library_rows()), len(set(library_rows())))
 
 
 @pytest.mark.parametrize(("method", "url"), rows(OFFICIAL))
@@ -119,26 +110,27 @@ def test_an_official_operation_is_there_for_a_peer(method: str, url: str) -> Non
         assert caller in operation["x-callers"]
 
 
-@pytest.mark.parametrize(("method", "url"), seed_rows())
-def test_a_row_of_the_seed_reference_is_there(method: str, url: str) -> None:
+@pytest.mark.parametrize(("method", "url"), library_rows())
+def test_a_row_of_the_library_reference_is_there(method: str, url: str) -> None:
     assert (4 if url.endswith("/{command}") else 1) == len(serving(method, url))
 
 
 @pytest.mark.ocpi(27)
-@pytest.mark.parametrize(("role", "module", "method", "absent"), interfaces())
-def test_a_peer_has_the_methods_of_the_specifications_tables(
-    role: str, module: str, method: str, absent: str
+@pytest.mark.parametrize(("role", "module", "methods"), interfaces())
+def test_a_peer_has_the_methods_of_the_specifications_table_and_no_other(
+    role: str, module: str, methods: set[str]
 ) -> None:
-    """What is n/a there is at most for our own operator here."""
-    callers = {
-        caller
+    """What the table marks n/a is at most for our own operator here."""
+    for_peers = {
+        method
         for path, item in PATHS.items()
         if path.startswith(f"/{role}/2.1.1/{module}")
-        for caller in item.get(method.lower(), {}).get("x-callers", ())
+        for method in METHODS
+        if {"peer", "registration"} & set(item.get(method.lower(), {}).get("x-callers", ()))
     }
 
-    assert bool(absent) == callers.isdisjoint({"peer", "registration"})
+    assert methods == for_peers
 
 
-def test_the_specification_has_13_method_tables_of_5_methods() -> None:
-    assert (65, 38) == (len(interfaces()), len([row for row in interfaces() if row[-1]]))
+def test_the_specification_has_13_method_tables_that_offer_27_methods() -> None:
+    assert (13, 27) == (len(interfaces()), sum(len(methods) for _, _, methods in interfaces()))

@@ -142,7 +142,7 @@ def test_other_objects_drop_members_that_they_do_not_know(name: str) -> None:
 
 
 def test_a_list_is_judged_up_to_its_first_invalid_item() -> None:
-    """Otherwise 250 EVSEs of empty parts are 115,750 errors, which Pydantic keeps (design.md section 4)."""
+    """Otherwise 250 EVSEs of empty parts are 115,750 errors, which Pydantic keeps."""
     body = {**oracle.example("Location"), "evses": [{}] * 250}
 
     with pytest.raises(pydantic.ValidationError) as refused:

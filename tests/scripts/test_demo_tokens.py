@@ -1,4 +1,4 @@
-"""Tokens of the demo networks that settings name. review.md 2.20."""
+"""Tokens of the demo networks that settings name."""
 
 import json
 import re

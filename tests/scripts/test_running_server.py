@@ -1,4 +1,4 @@
-"""Scripts take URL and settings from the server that runs on DATA_DIR. review.md 2.5."""
+"""Scripts take URL and settings from the server that runs on DATA_DIR."""
 
 import json
 import os

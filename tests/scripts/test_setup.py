@@ -1,4 +1,4 @@
-"""scripts/setup: the program gets what it needs and no more, its tests get the rest. review.md 5.19."""
+"""scripts/setup: the program gets what it needs and no more, its tests get the rest."""
 
 import importlib.metadata
 import re

@@ -2,7 +2,7 @@
 
 `Model` runs in one process: a call to the peer goes straight into the application, and before and after
 each call another operation may run as a whole. `Threads` runs the operations at the same time, over HTTP.
-reliability.md 4.3, number 9.
+docs/architecture.md "Harnesses".
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Kill -9 of bulk jobs, again and again, in one process and in two. The judge is in bulk.py.
 
 Only productive kills count: the job had settled an item since the kill before, and had not ended. Spec
-of the harness: reliability.md 4.3, numbers 2 and 3.
+of the harness: docs/architecture.md "Harnesses".
 """
 
 import itertools

@@ -1,6 +1,6 @@
 """Load under which the power fails, a journal of what was attempted, and a judge of what was kept.
 
-The judge's rules, reliability.md 4.3 number 3: acknowledged is a subset of stored, stored is a subset
+The judge's rules, docs/architecture.md "Harnesses": acknowledged is a subset of stored, stored is a subset
 of attempted, no document is half of one write and half of another, no `last_updated` goes back.
 """
 

@@ -92,7 +92,7 @@ def receive(caller: Caller, command: Command) -> Decision:
 
 
 def _decide(location: Location, command: AtLocation) -> Decision:
-    """The direct answer to a command at a known location. Design section 10, Commands."""
+    """The direct answer to a command at a known location. Conformance 185 to 187."""
     if isinstance(command, ReserveNow) and parse(command.expiry_date) <= now_ms():
         return Decision(CommandResponseType.REJECTED, "expiry_date has passed")
     candidates = _candidates(location, command)
@@ -166,7 +166,7 @@ def conclude(caller: Caller, name: str, uid: str, result: CommandResult) -> None
 
 
 def conclude_by_name(caller: Caller, name_or_uid: str, result: CommandResult) -> None:
-    """The same where the URL has one segment only: a command's name, or a uid. Conformance 1.P.
+    """The same where the URL has one segment only: a command's name, or a uid. Conformance P.
 
     Raises:
         errors.NotFound: no such command, or none or several of that name are open.

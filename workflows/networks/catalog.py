@@ -1,4 +1,4 @@
-"""The catalog of charge points: brands and models that are really on the market. gateway-api.md 9.1.
+"""The catalog of charge points: brands and models that are really on the market. docs/gateway.md "Catalog".
 
 The list is short on purpose: enough to build any kind of site, each entry with the figures of its data
 sheet. Ids are derived from the slugs, so they are the same everywhere and for ever.

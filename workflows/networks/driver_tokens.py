@@ -1,4 +1,4 @@
-"""The drivers of an eMSP network: their tokens, in every standing. Design section 10, "Templates"."""
+"""The drivers of an eMSP network: their tokens, in every standing. docs/gateway.md "Templates"."""
 
 import random
 import uuid

@@ -1,4 +1,4 @@
-"""Names that machines read: slugs, charge point identities, EVSE ids. Design section 10, "Identities"."""
+"""Names that machines read: slugs, charge point identities, EVSE ids. docs/gateway.md "Identities"."""
 
 import re
 import unicodedata
@@ -35,7 +35,7 @@ def is_identity(text: str) -> bool:
 
 
 def evses(identity: str, connectors: int, party: Party) -> tuple[EvsePlan, ...]:
-    """One EVSE a connector: that is how many cars can charge at once. gateway-api.md 4.5."""
+    """One EVSE a connector: that is how many cars can charge at once. docs/gateway.md "Identities"."""
     uids = [identity] if connectors == 1 else [f"{identity}_C{n}" for n in range(1, connectors + 1)]
     return tuple(EvsePlan(uid, _evse_id(uid, party), "1") for uid in uids)
 

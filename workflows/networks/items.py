@@ -1,4 +1,4 @@
-"""The items of a bulk request: each becomes a site, or is refused by itself. gateway-api.md 7.2.
+"""The items of a bulk request: each becomes a site, or is refused by itself. docs/gateway.md "Bulk creation".
 
 An item is a location written out, or a location template with overrides; it obeys the contract's schema
 already. What only a rule can tell is told here.
@@ -29,7 +29,7 @@ from workflows.networks.location_templates import LocationTemplate, location_tem
 Item = LocationFromTemplateRequest | OcpiCreateLocationRequest
 
 MOST_CHARGERS = 50
-"""Charge points of one location. Design section 6, bulk size."""
+"""Charge points of one location. docs/gateway.md "Bulk creation"."""
 
 
 def item_from(text: bytes) -> Item:

@@ -1,4 +1,4 @@
-"""Location templates: single sites to be stamped by a bulk request. gateway-api.md 8.2."""
+"""Location templates: single sites to be stamped by a bulk request. docs/gateway.md "Templates"."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Network templates: what a network is stamped from. Design section 10, "Templates"; gateway-api.md 8.1.
+"""Network templates: what a network is stamped from. docs/gateway.md "Templates".
 
 A plan is a pure function of seed, template and version, overrides, name prefix, role and party. Each site
 draws from dice of its own, so any of them can be made alone, in any order, as often as a retry needs.

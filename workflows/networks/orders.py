@@ -1,4 +1,7 @@
-"""What the gateway is asked to make and to end: networks, sites, and their end. Design sections 6 and 10."""
+"""What the gateway is asked to make and to end: networks, sites, and their end.
+
+docs/gateway.md "Networks".
+"""
 
 import secrets
 import uuid
@@ -177,7 +180,7 @@ def _item_requests(request: LocationBulkCreateRequest) -> list[Any]:
 
 
 def delete_network(organization_id: str, network_id: int) -> None:
-    """End a network at once; of one that is gone already, nothing. Design section 10, Deleting.
+    """End a network at once; of one that is gone already, nothing. docs/gateway.md "Ending a network".
 
     Raises:
         errors.NotFound: the organization never had it.
@@ -227,7 +230,7 @@ def _use(user: Member, operation: str, key: str | None, request: Model) -> Use |
 
 
 def _replayed(transaction: Transaction, use: Use) -> str | None:
-    """The answer that the key had the first time, as JSON text. Design section 6, Idempotency-Key.
+    """The answer that the key had the first time, as JSON text. docs/gateway.md "Idempotency".
 
     Raises:
         errors.Conflict: the request was another one.
@@ -266,7 +269,7 @@ def _expiry(ttl_seconds: int | None) -> int | None:
 
 
 def accepted(network: Network, tokens: Tokens) -> CpoAcceptedResponse:
-    """The answer to the order of a network. gateway-api.md 4.2."""
+    """The answer to the order of a network. docs/gateway.md "Networks"."""
     path = f"/ocpi/cpos/{network.id}"
     return CpoAcceptedResponse(
         cpo_id=str(network.id),

@@ -1,4 +1,4 @@
-"""The gateway's location becomes one of OCPI. Design section 10, "From gateway location to OCPI"."""
+"""The gateway's location becomes one of OCPI. docs/gateway.md "From gateway location to OCPI"."""
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Decimal

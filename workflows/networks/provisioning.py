@@ -1,4 +1,6 @@
-"""The workflow of a job: it creates the locations of a network or of a bulk request. Design section 6.
+"""The workflow of a job: it creates the locations of a network or of a bulk request.
+
+docs/architecture.md "A job".
 
 A job runs in steps. Each step is one transaction that stores a few locations, their results and the
 engine's record of the step. A step takes the first items that have no result yet, so a step that is

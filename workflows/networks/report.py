@@ -1,4 +1,4 @@
-"""A network on one page, in Markdown. gateway-api.md 6.3."""
+"""A network on one page, in Markdown. docs/gateway.md "Report"."""
 
 from storage import access, database, sites
 from storage.networks import EMSP, Network

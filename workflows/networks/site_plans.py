@@ -27,7 +27,10 @@ _SLUG = 200  # characters; a single sign may become several Latin letters
 
 
 def names(of: str, name: str) -> tuple[str, str]:
-    """The id and slug of the site that *of* names for ever; *name* is for people. Design section 10."""
+    """The id and slug of the site that *of* names for ever; *name* is for people.
+
+    docs/gateway.md "Identities".
+    """
     digest = hashlib.sha256(of.encode()).hexdigest()
     return f"loc-{digest[:12]}", f"{identities.slug(name)[:_SLUG].rstrip('-')}-{digest[:8]}"
 

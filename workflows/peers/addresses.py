@@ -35,8 +35,8 @@ resolver: Callable[[str, int], Any] = socket.getaddrinfo
 class AddressRefused(PeerUnusable):
     """The address policy refuses a URL.
 
-    The peer gets the same message whatever *reason* is (security.md 3.2 number 7). *reason* is for the
-    operator: it names the host, the address, the rule, and what would allow the address.
+    The peer gets the same message whatever *reason* is (docs/security-cases.md "Address policy").
+    *reason* is for the operator: it names the host, the address, the rule, and what would allow the address.
     """
 
     def __init__(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What a partner needs to register at a network, ready to paste. Source: gateway-api.md 4.3."""
+"""What a partner needs to register at a network, ready to paste. docs/gateway.md "Invitation"."""
 
 import shlex
 

@@ -4,7 +4,8 @@ Receiving: `register`, `renew`, `unregister`. Initiating: `join`, `rotate`, `lea
 
 No database transaction is open while a peer is called, so anything may change meanwhile. The transaction
 that stores the result therefore locks the network's connections and checks again what the exchange
-relies on: the network, the connection, and the token that opened the exchange. security.md 3.3.
+relies on: the network, the connection, and the token that opened the exchange.
+docs/security-cases.md "Tokens".
 
 An exchange that we initiate marks its connection until it ends. A renewal by the peer gets 429 meanwhile:
 if both sides renewed at once, each could store a token that the other has dropped. While we register, a

@@ -1,4 +1,7 @@
-"""Why the address policy refuses a URL: the operator is told, the peer is not. review.md 2.8."""
+"""Why the address policy refuses a URL: the operator is told, the peer is not.
+
+docs/security-cases.md "Address policy".
+"""
 
 import json
 import logging

@@ -24,7 +24,7 @@ chosen, sandbox, outside = bad_peer.chosen, bad_peer.sandbox, bad_peer.outside
 stay_on_loopback = bad_peer.stay_on_loopback
 
 
-# The vectors of security.md 3.2, loopback off
+# The vectors of docs/security-cases.md "Address policy", loopback off
 
 HOSTS = [
     "127.0.0.1",

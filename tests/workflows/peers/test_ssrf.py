@@ -1,4 +1,6 @@
-"""No URL that a peer gives makes the program call what it must not. Security 3.2, through the API itself.
+"""No URL that a peer gives makes the program call what it must not. It goes through the API itself.
+
+docs/security-cases.md "Address policy".
 
 The program runs with loopback closed; one port of it is allowed, which is the peer's. Every other
 vector leads to a trap that must never hear from the program.

@@ -4,25 +4,28 @@ from collections.abc import Iterator
 
 from model_schemas import METHODS, Node
 
+Problem = tuple[tuple[str, ...], str]
+"""The keys of a part of the document, and what is not implemented of it."""
+
 PARAMETER_KEYS = {"name", "in", "description", "required", "schema", "example", "examples"}
 SCHEMA_KEYS = {"discriminator", "uniqueItems", "minProperties", "maxProperties", "writeOnly"}
 """What the generated models do not check."""
 
 
-def unsupported(document: Node) -> Iterator[str]:
-    """One sentence for each construct of *document* that is not implemented."""
+def unsupported(document: Node) -> Iterator[Problem]:
+    """Each construct of *document* that is not implemented."""
     if len(document["components"]["securitySchemes"]) != 1:
-        yield "security: one scheme a document is implemented"
+        yield ("components", "securitySchemes"), "only one security scheme is implemented"
     for name, schema in document["components"]["schemas"].items():
         for key in sorted(_keys(schema) & SCHEMA_KEYS):
-            yield f"schema {name}: {key} is not implemented"
+            yield ("components", "schemas", name), f"{key} is not implemented; remove it"
     for url, item in document["paths"].items():
         for method in METHODS:
             if operation := item.get(method):
                 declared = [*item.get("parameters", ()), *operation.get("parameters", ())]
                 parameters = [resolved(document, parameter) for parameter in declared]
                 for problem in _in_operation(operation, parameters, document):
-                    yield f"{method.upper()} {url}: {problem}"
+                    yield ("paths", url, method), problem
 
 
 def _in_operation(operation: Node, parameters: list[Node], document: Node) -> Iterator[str]:

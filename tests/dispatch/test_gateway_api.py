@@ -251,13 +251,13 @@ LIST, BULK, ONE = "paths /ocpi/cpos get", "paths /ocpi/cpos post", "paths /ocpi/
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
-        (f"{LIST} parameters", [parameter("c", "cookie", text())], r"GET /ocpi/cpos: .*cookie"),
+        (f"{LIST} parameters", [parameter("c", "cookie", text())], r"paths /ocpi/cpos get: .*cookie"),
         (f"{LIST} parameters", [parameter("a", "query", {"type": "array", "items": text()})], r"parameter a"),
         (f"{LIST} parameters", [parameter("a", "query", {"type": "boolean"})], r"parameter a"),
         (f"{LIST} parameters", [parameter("a", "query", text(), style="form")], r"style"),
         (f"{LIST} parameters", [parameter("user", "query", text())], r"same argument"),
         (f"{LIST} parameters", [parameter(n, "header", text()) for n in ("A-b", "a_b")], r"same argument"),
-        (f"{ONE} security", [{"gatewayBearer": [], "other": []}], r"GET /ocpi/cpos/{cpo_id}: security"),
+        (f"{ONE} security", [{"gatewayBearer": [], "other": []}], r"paths /ocpi/cpos/{cpo_id} get: security"),
         (f"{ONE} security", [], r"security"),
         ("components securitySchemes other", {"type": "http", "scheme": "basic"}, r"security"),
         (f"{ONE} responses", {"404": {"description": "None."}}, r"no success"),

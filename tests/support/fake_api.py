@@ -157,7 +157,7 @@ def models_of(document: dict[str, Any]) -> types.ModuleType:
         problems = list(importlib.import_module("unsupported").unsupported(source))
         source = importlib.import_module("model_schemas").for_models(source)
     if problems:
-        raise ValueError("; ".join(problems))
+        raise ValueError("; ".join(f"{' '.join(keys)}: {problem}" for keys, problem in problems))
     with tempfile.TemporaryDirectory() as place:
         given, made = Path(place) / "shop.json", Path(place) / f"{name}.py"
         given.write_text(json.dumps(source))

@@ -1408,7 +1408,7 @@ class CpoCreateRequest(Model):
     ttl_seconds: Annotated[
         int | None,
         Field(
-            description='After how many seconds the network is destroyed. Absent is an hour; null is never.',
+            description='After how many seconds the network is destroyed; with null it never is.',
             ge=60,
             le=604800,
         ),

@@ -26,6 +26,7 @@ from jsonschema import Draft4Validator
 from model_schemas import METHODS, SCHEMAS, STORED, Node, for_models, reachable, references
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from openapi_spec_validator.schemas import schema_v30
+from published_contract import published
 from unsupported import unsupported
 
 with warnings.catch_warnings():  # importing connexion 3.3 warns about starlette's test client
@@ -287,15 +288,6 @@ def build(source: Source) -> tuple[Node, Node]:
     return document, models
 
 
-def without_extensions(node: Any) -> Any:
-    """*node* without the `x-` keys, which steer only the program."""
-    if isinstance(node, list):
-        return [without_extensions(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    return {key: without_extensions(value) for key, value in node.items() if not key.startswith("x-")}
-
-
 def as_json(document: Node) -> str:
     """*document* as a file of generated/."""
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
@@ -332,9 +324,9 @@ def write(folder: Path) -> list[str]:
         runtime = nulls_spelt_out(document)
         Specification.from_dict(runtime)  # Connexion's own judgement, which a start leaves out
         (folder / f"{name}_runtime.json").write_text(as_json(runtime))
-        published = without_extensions(runtime)
-        (folder / f"{name}.json").write_text(as_json(published))
-        text = yaml.dump(published, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
+        public = published(runtime)
+        (folder / f"{name}.json").write_text(as_json(public))
+        text = yaml.dump(public, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
         (folder / f"{name}.yaml").write_text(HEADER + text)
         with tempfile.TemporaryDirectory() as place:
             read = Path(place) / f"{name}.json"  # its name goes into the models' header

@@ -5,16 +5,15 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import flask
-import swagger_ui_bundle
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 import errors
 from handlers.dispatch import logs
-from handlers.dispatch.apis import GENERATED, Api
+from handlers.dispatch.apis import Api
+from handlers.dispatch.documents import publish
 from handlers.dispatch.gateway_api import GatewayApi
 from handlers.dispatch.ocpi_api import OcpiApi
 from handlers.dispatch.operations import PathItemView, register
@@ -25,7 +24,6 @@ log = logging.getLogger("ocpi_gateway")
 _SLASHES = re.compile("//+")
 _REQUEST_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 _NOBODY = {"network": None}
-_DOCUMENTS = {"json": "application/json", "yaml": "application/yaml"}
 
 Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -49,7 +47,7 @@ def assemble(apis: Sequence[Api]) -> flask.Flask:
     _check_owners(app, apis)
     _authenticate(app, apis)
     _handle_errors(app, apis[-1])
-    _publish(app, apis)
+    publish(app, apis)
     _report_health(app, apis[-1].document["info"]["version"])
     _finish_each_request(app)
     app.wsgi_app = tolerate_slashes(app.wsgi_app)  # type: ignore[assignment, method-assign]
@@ -136,30 +134,6 @@ def _as_refusal(app: flask.Flask, error: HTTPException, api: Api) -> errors.Refu
     if isinstance(error, NotFound):
         return errors.NotFound(api.unknown_url)
     return errors.BadRequest(error.description or "The request is refused.")
-
-
-def _publish(app: flask.Flask, apis: Sequence[Api]) -> None:
-    """The documents as JSON, as YAML and as pages, the OCPI one first."""
-    pages = Path(swagger_ui_bundle.swagger_ui_path)
-    page = (Path(__file__).parent / "docs.html").read_text()
-    titles = {api.name: api.title for api in reversed(apis)}
-
-    @app.get("/openapi/<name>.<form>")
-    def document(name: str, form: str) -> flask.Response:
-        if name not in titles or form not in _DOCUMENTS:
-            there = " and ".join(f"/openapi/{known}.json" for known in titles)
-            raise errors.NotFound(f"Published are {there}, and the same as .yaml.")
-        path = GENERATED / f"{name}.{form}"
-        return flask.Response(path.read_bytes(), content_type=_DOCUMENTS[form])
-
-    @app.get("/")
-    @app.get("/docs")
-    def docs() -> str:
-        return flask.render_template_string(page, titles=titles)
-
-    @app.get("/docs/<path:name>")
-    def asset(name: str) -> flask.Response:
-        return flask.send_from_directory(pages, name)
 
 
 def _report_health(app: flask.Flask, version: str) -> None:

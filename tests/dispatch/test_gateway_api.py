@@ -231,6 +231,18 @@ def test_both_documents_are_published_and_can_be_chosen(client: Client) -> None:
     assert 404 == client.get("/openapi/gateway.txt").status_code
 
 
+@pytest.mark.parametrize("name", ["ocpi.json", "gateway.yaml"])
+def test_a_document_that_a_client_has_is_not_sent_again(client: Client, name: str) -> None:
+    first = client.get(f"/openapi/{name}")
+    again = client.get(f"/openapi/{name}", headers={"If-None-Match": first.headers["ETag"]})
+    other = client.get(f"/openapi/{name}", headers={"If-None-Match": '"another"'})
+
+    assert (304, b"") == (again.status_code, again.data)
+    assert first.headers["ETag"] == again.headers["ETag"]
+    assert (200, first.data) == (other.status_code, other.data)
+    assert "no-cache" == first.headers["Cache-Control"]
+
+
 # What is not implemented
 
 

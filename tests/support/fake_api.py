@@ -20,7 +20,7 @@ import flask.testing
 import pytest
 
 import settings as settings_module
-from handlers.dispatch import apis, app, auth
+from handlers.dispatch import apis, app, auth, documents
 from handlers.dispatch.gateway_api import GatewayApi
 from handlers.dispatch.ocpi_api import OcpiApi
 from openapi.field_types import Model
@@ -238,7 +238,7 @@ def opened(place: Path) -> Iterator[Shop]:
         for name in ("ocpi_runtime.json", "ocpi.json", "ocpi.yaml"):
             (place / name).write_bytes((apis.GENERATED / name).read_bytes())
         patch.setattr(apis, "GENERATED", place)
-        patch.setattr(app, "GENERATED", place)
+        patch.setattr(documents, "GENERATED", place)
         settings_module.settings.cache_clear()
         yield made
     settings_module.settings.cache_clear()

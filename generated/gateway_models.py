@@ -1246,7 +1246,11 @@ class BrandResponse(Model):
     slug: Annotated[Slug, Field(description='Its name in requests and URLs.')]
     name: Annotated[Text, Field(description='Its name for a person.')]
     image_url: Annotated[
-        AbsoluteUrl | None, Field(description='A picture; absent or null where there is none.')
+        AbsoluteUrl | None,
+        Field(
+            description='A picture; absent or null where there is none.',
+            examples=['http://127.0.0.1:8080/pictures/wallbox.png'],
+        ),
     ] = None
     created_at: Annotated[DateTime | None, Field(description='When it was added, in UTC.')] = None
 
@@ -1265,7 +1269,11 @@ class ModelResponse(Model):
     brand_slug: Annotated[Slug | None, Field(description='Slug of its brand.')] = None
     brand_id: Annotated[RowId | None, Field(description='Id of its brand.')] = None
     image_url: Annotated[
-        AbsoluteUrl | None, Field(description='A picture; absent or null where there is none.')
+        AbsoluteUrl | None,
+        Field(
+            description='A picture; absent or null where there is none.',
+            examples=['http://127.0.0.1:8080/pictures/wallbox.png'],
+        ),
     ] = None
     connector_count: Annotated[Count | None, Field(description='How many plugs it has.')] = None
     current_type: Annotated[ModelCurrentType | None, Field(description='What its plugs supply.')] = None
@@ -1750,7 +1758,8 @@ class ChargerSummary(Model):
     topology_default_id: Annotated[
         RowId | None,
         Field(
-            description='The entry of the routing that stands for the whole location; only at its first charge point.'
+            description='The entry of the routing that stands for the whole location; only at its first charge point.',
+            examples=['top-23'],
         ),
     ] = None
 
@@ -1798,7 +1807,7 @@ class LocationTemplate(Model):
         str | None,
         Field(
             description='Who runs it.',
-            examples=['Gare du Nord'],
+            examples=['Bornes du Nord'],
             max_length=100,
             min_length=1,
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',

@@ -71,6 +71,17 @@ def localised(node: Any) -> Any:
     }
 
 
+def give_examples(schemas: Node) -> None:
+    """Let a property show what the example of its object has, not what its scalar does anywhere."""
+    for schema in schemas.values():
+        values = schema.get("example")
+        for key, node in schema.get("properties", {}).items():
+            target = schemas.get(node.get("$ref", "").removeprefix(SCHEMAS), node)
+            is_scalar = target.get("type") in ("string", "number", "integer") and "enum" not in target
+            if is_scalar and isinstance(values, dict) and values.get(key) is not None:
+                node.setdefault("example", values[key])
+
+
 class Derivation:
     """The request schemas, made from the strict ones: never written twice."""
 
@@ -281,6 +292,7 @@ def build(source: Source) -> tuple[Node, Node]:
     models = for_models(document)
     add_shared_responses(document)
     schemas = document["components"]["schemas"]
+    give_examples(schemas)
     Derivation(schemas).complete(document)
     allow_extensions(schemas)
     document = described(document, copy.deepcopy(schemas))

@@ -326,6 +326,22 @@ def test_a_response_declares_its_headers(operation: Operation) -> None:
         assert "" == fault(operation.book, header["schema"], header["schema"]["example"])
 
 
+def test_a_command_declares_where_its_result_is_posted() -> None:
+    commands = [o for o in OPERATIONS if "CommandAnswered" in str(o.raw["responses"])]
+
+    assert {"reserve_now", "start_session", "stop_session", "unlock_connector"} == {
+        operation.raw["operationId"] for operation in commands
+    }
+    for operation in commands:
+        (callback,) = [OCPI.followed(callback) for callback in operation.raw["callbacks"].values()]
+        (url,) = callback
+        media = callback[url]["post"]["requestBody"]["content"]["application/json"]
+        assert "{$request.body#/response_url}" == url
+        assert {"$ref": "#/components/schemas/CommandResponse"} == media["schema"]
+        for example in media["examples"].values():
+            assert "" == fault(OCPI, media["schema"], OCPI.followed(example)["value"])
+
+
 # Examples
 
 

@@ -1,44 +1,89 @@
-"""The published documents, and the pages that show them."""
+"""The published documents, and the pages on which people read them and try them out."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import flask
-import swagger_ui_bundle
+import flask_openapi3_redoc
+import flask_openapi3_swagger
 
 import errors
 from handlers.dispatch.apis import GENERATED, Api
 
-_MEDIA_TYPES = {"json": "application/json", "yaml": "application/yaml"}
+_MEDIA_TYPES = {
+    ".json": "application/json",
+    ".yaml": "application/yaml",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_ASSET_SECONDS = 86400
+_PAGES = Path(__file__).parent / "pages"
+_REDOC = Path(flask_openapi3_redoc.__file__).parent / "templates" / "redoc" / "js"
+_SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
+_ASSETS = {
+    path.name: path
+    for path in (
+        _PAGES / "pages.css",
+        _PAGES / "try.js",
+        _REDOC / "redoc.standalone.js",
+        _SWAGGER / "css" / "swagger-ui.css",
+        _SWAGGER / "js" / "swagger-ui-bundle.js",
+        _SWAGGER / "js" / "swagger-ui-standalone-preset.js",
+    )
+}
+_CONTENT_SECURITY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; worker-src blob:;"
+    " frame-ancestors 'none'"
+)
+"""The pages load nothing from elsewhere. Redoc and Swagger UI write styles; Redoc searches in a worker."""
 
 
 def publish(app: flask.Flask, apis: Sequence[Api]) -> None:
-    """Add the documents as JSON, as YAML and as pages to *app*, those of the last API first."""
-    pages = Path(swagger_ui_bundle.swagger_ui_path)
-    page = (Path(__file__).parent / "docs.html").read_text()
+    """Add the documents as JSON and YAML and their pages to *app*, those of the last API first."""
     titles = {api.name: api.title for api in reversed(apis)}
 
     @app.get("/openapi/<name>.<form>")
     def document(name: str, form: str) -> flask.Response:
-        if name not in titles or form not in _MEDIA_TYPES:
+        if name not in titles or form not in ("json", "yaml"):
             there = " and ".join(f"/openapi/{known}.json" for known in titles)
             raise errors.NotFound(f"Published are {there}, and the same as .yaml.")
-        text = (GENERATED / f"{name}.{form}").read_bytes()
-        return _revalidated(flask.Response(text, content_type=_MEDIA_TYPES[form]))
+        return _file(GENERATED / f"{name}.{form}")
 
     @app.get("/")
     @app.get("/docs")
-    def docs() -> str:
-        return flask.render_template_string(page, titles=titles)
+    @app.get("/docs/<name>")
+    def docs(name: str = next(iter(titles))) -> flask.Response:
+        if name in _ASSETS:
+            return _file(_ASSETS[name], _ASSET_SECONDS)
+        if name == "try":
+            urls = [{"name": title, "url": f"/openapi/{known}.json"} for known, title in titles.items()]
+            return _page("try.html", titles=titles, urls=urls)
+        if name in titles:
+            return _page("read.html", titles=titles, shown=name)
+        raise errors.NotFound("There is no such page; see /docs.")
 
-    @app.get("/docs/<path:name>")
-    def asset(name: str) -> flask.Response:
-        return flask.send_from_directory(pages, name)
+    @app.get("/favicon.ico")
+    def favicon() -> flask.Response:
+        return _file(_PAGES / "favicon.svg", _ASSET_SECONDS)
 
 
-def _revalidated(response: flask.Response) -> flask.Response:
+def _page(file: str, **values: object) -> flask.Response:
+    """A page of the folder pages/."""
+    text = flask.render_template_string((_PAGES / file).read_text(), **values)
+    response = flask.Response(text, content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = _CONTENT_SECURITY
+    return _cached(response)
+
+
+def _file(path: Path, max_age: int = 0) -> flask.Response:
+    """A file, which a client may keep for *max_age* seconds without asking."""
+    return _cached(flask.Response(path.read_bytes(), content_type=_MEDIA_TYPES[path.suffix]), max_age)
+
+
+def _cached(response: flask.Response, max_age: int = 0) -> flask.Response:
     """The same with an ETag, or a 304 for a client that has it."""
     response.add_etag()
-    response.cache_control.no_cache = True
+    response.headers["Cache-Control"] = f"max-age={max_age}" if max_age else "no-cache"
     response.make_conditional(flask.request)
     return response

@@ -1,6 +1,8 @@
 """The seam of the gateway: whose URL it is, who asks, answers, refusals, what is published, what stops it."""
 
 import copy
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -219,23 +221,58 @@ def test_a_crash_is_500_and_tells_nothing(
 # What is published
 
 
-def test_both_documents_are_published_and_can_be_chosen(client: Client) -> None:
-    page = client.get("/docs").text
-
-    for name, title in (("ocpi", "OCPI peer API"), ("gateway", "Gateway API")):
-        assert f'{{name: "{title}", url: "/openapi/{name}.json"}}' in page
+def test_both_documents_are_published(client: Client) -> None:
+    for name in ("ocpi", "gateway"):
         assert client.get(f"/openapi/{name}.json").json["openapi"] == "3.0.3"
         assert client.get(f"/openapi/{name}.yaml").content_type == "application/yaml"
-    assert page.index("ocpi.json") < page.index("gateway.json")
     assert 404 == client.get("/openapi/other.json").status_code
     assert 404 == client.get("/openapi/gateway.txt").status_code
 
 
-@pytest.mark.parametrize("name", ["ocpi.json", "gateway.yaml"])
-def test_a_document_that_a_client_has_is_not_sent_again(client: Client, name: str) -> None:
-    first = client.get(f"/openapi/{name}")
-    again = client.get(f"/openapi/{name}", headers={"If-None-Match": first.headers["ETag"]})
-    other = client.get(f"/openapi/{name}", headers={"If-None-Match": '"another"'})
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [("/", "ocpi"), ("/docs", "ocpi"), ("/docs/ocpi", "ocpi"), ("/docs/gateway", "gateway")],
+)
+def test_a_document_can_be_read(client: Client, page: str, shown: str) -> None:
+    text = client.get(page).text
+
+    assert f'<redoc spec-url="/openapi/{shown}.json">' in text
+    assert text.index(">OCPI peer API<") < text.index(">Gateway API<")
+
+
+def test_both_documents_can_be_tried_out(client: Client) -> None:
+    (urls,) = re.findall(r"data-urls='([^']+)'", client.get("/docs/try").text)
+
+    assert [
+        {"name": "OCPI peer API", "url": "/openapi/ocpi.json"},
+        {"name": "Gateway API", "url": "/openapi/gateway.json"},
+    ] == json.loads(urls)
+
+
+@pytest.mark.parametrize("page", ["/docs/ocpi", "/docs/try"])
+def test_a_page_loads_only_what_this_server_has_and_keeps(client: Client, page: str) -> None:
+    response = client.get(page)
+    links = re.findall(r'(?:src|href)="([^"]+)"', response.text)
+    assets = [client.get(link) for link in links if re.search(r"\.(js|css|ico)$", link)]
+
+    assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+    assert "<script>" not in response.text
+    assert len(assets) > 2
+    assert {(200, 86400)} == {(asset.status_code, asset.cache_control.max_age) for asset in assets}
+    assert all(asset.headers["ETag"] for asset in assets)
+    assert {200} == {client.get(link).status_code for link in links if link.startswith("/")}
+
+
+def test_there_is_no_other_page(client: Client) -> None:
+    assert 404 == client.get("/docs/plugins.py").status_code
+    assert 404 == client.get("/docs/read.html").status_code
+
+
+@pytest.mark.parametrize("url", ["/openapi/ocpi.json", "/openapi/gateway.yaml", "/docs"])
+def test_a_document_that_a_client_has_is_not_sent_again(client: Client, url: str) -> None:
+    first = client.get(url)
+    again = client.get(url, headers={"If-None-Match": first.headers["ETag"]})
+    other = client.get(url, headers={"If-None-Match": '"another"'})
 
     assert (304, b"") == (again.status_code, again.data)
     assert first.headers["ETag"] == again.headers["ETag"]

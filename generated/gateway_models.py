@@ -1647,7 +1647,9 @@ class LocationTemplateOverrides(Model):
     ] = None
     country: Annotated[Country | None, Field(description='Another country.')] = None
     coordinates: Annotated[Coordinates | None, Field(description='Another place.')] = None
-    timezone: Annotated[Timezone | None, Field(description='Another time zone.')] = None
+    timezone: Annotated[
+        Timezone | None, Field(description='Another time zone. Without it other coordinates bring theirs.')
+    ] = None
     owner_name: Annotated[
         str | None,
         Field(
@@ -1721,7 +1723,12 @@ class LocationUpdateRequest(Model):
     ] = None
     country: Annotated[Country, Field(description='Country, ISO 3166-1 alpha-2 in upper case.')] = None
     coordinates: Annotated[Coordinates, Field(description='Where it is.')] = None
-    timezone: Annotated[Timezone | None, Field(description='Its time zone.')] = None
+    timezone: Annotated[
+        Timezone | None,
+        Field(
+            description='Its time zone. Null means that of the coordinates; so do other coordinates without it.'
+        ),
+    ] = None
     owner_name: Annotated[
         str | None,
         Field(
@@ -1901,7 +1908,9 @@ class OcpiCreateLocationRequest(Model):
         Country, Field(description='Country, ISO 3166-1 alpha-2 in upper case; peers see alpha-3.')
     ]
     coordinates: Annotated[Coordinates, Field(description='Where it is.')]
-    timezone: Annotated[Timezone, Field(description='Its time zone.')] = None
+    timezone: Annotated[Timezone, Field(description='Its time zone. Without it that of the coordinates.')] = (
+        None
+    )
     owner_name: Annotated[
         str,
         Field(
@@ -1927,7 +1936,8 @@ class OcpiLocationResponse(Model):
     ocpp_location_id: Annotated[
         str | None,
         Field(
-            description='Id of the same place on the side of OCPP; absent or null, since this server keeps no place twice.',
+            description='Id of the same place on the side of OCPP; always there.',
+            examples=['ocpp-loc-3f1c9a7e52d0'],
             max_length=64,
             pattern='^[ -~]+$',
         ),
@@ -1959,9 +1969,9 @@ class OcpiLocationResponse(Model):
         ),
     ] = None
     coordinates: Annotated[Coordinates | None, Field(description='Where it is.')] = None
-    timezone: Annotated[KeptText | None, Field(description='Its time zone.', examples=['Europe/Paris'])] = (
-        None
-    )
+    timezone: Annotated[
+        KeptText | None, Field(description='Its time zone; always there.', examples=['Europe/Paris'])
+    ] = None
     owner_name: Annotated[KeptText | None, Field(description='Who runs it.', examples=['Bornes du Nord'])] = (
         None
     )

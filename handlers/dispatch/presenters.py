@@ -106,6 +106,7 @@ def location(network: Network, site: Site) -> OcpiLocationResponse:
     place = document.coordinates
     return OcpiLocationResponse(
         id=site.id,
+        ocpp_location_id=f"ocpp-{site.id}",
         organization_id=network.organization_id,
         slug=site.slug,
         name=document.name,
@@ -117,7 +118,7 @@ def location(network: Network, site: Site) -> OcpiLocationResponse:
         coordinates=Coordinates.model_construct(
             latitude=float(place.latitude), longitude=float(place.longitude)
         ),
-        timezone=document.time_zone,
+        timezone=templates.time_zone(document),
         owner_name=None if document.operator is None else document.operator.name,
         public=site.public,
         chargers=[_charger(each, first=index == 0) for index, each in enumerate(site.charge_points)],

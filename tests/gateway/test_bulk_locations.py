@@ -140,7 +140,7 @@ def test_what_was_left_out_has_its_default(gateway: Gateway, url: str) -> None:
     [site] = made(gateway, url, {name: value for name, value in place().items() if name != "public"})
 
     assert (True, []) == (site["public"], site["chargers"])
-    assert None is site.get("timezone")
+    assert "Europe/Brussels" == site["timezone"]
 
 
 def test_a_template_may_be_changed_in_every_member(gateway: Gateway, url: str) -> None:

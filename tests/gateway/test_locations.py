@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+import tzfpy
 from gateway_orders import example, misfit
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
@@ -17,7 +18,7 @@ from storage import networks, timestamps
 
 PLACE = {
     **example("OcpiCreateLocationRequest"),
-    "timezone": "Europe/Brussels",
+    "timezone": "Europe/Amsterdam",
     "owner_name": "Bornes du Midi",
     "postal_code": "1060",
     "parking_type": "PARKING_LOT",
@@ -98,13 +99,13 @@ def still(node: Node) -> Stand:
         ({"country": "DE"}, {"country": "DEU"}),
         (
             {"coordinates": {"latitude": 1.0000005, "longitude": -0.0000001}},
-            {"coordinates": {"latitude": "1.000000", "longitude": "0.000000"}},
+            {"coordinates": {"latitude": "1.000000", "longitude": "0.000000"}, "time_zone": "Etc/GMT"},
         ),
         ({"timezone": "Asia/Tokyo"}, {"time_zone": "Asia/Tokyo"}),
         ({"owner_name": "Somebody"}, {"operator": {"name": "Somebody"}}),
         ({"parking_type": "ON_STREET"}, {"type": "ON_STREET"}),
         ({"parking_type": "ALONG_MOTORWAY"}, {"type": "OTHER"}),
-        ({"timezone": None}, {"time_zone": None}),
+        ({"timezone": None}, {"time_zone": "Europe/Brussels"}),
         ({"owner_name": None}, {"operator": None}),
         ({"postal_code": None}, {"postal_code": "-"}),
         ({"parking_type": None}, {"type": "UNKNOWN"}),
@@ -225,7 +226,12 @@ def test_any_changes_one_after_the_other_leave_what_was_said_last(
     model = stand.shown()
 
     for change in changes:
+        moved = model["coordinates"] != change.get("coordinates", model["coordinates"])
         model |= change
+        if change.get("timezone") is None and (moved or "timezone" in change):
+            model["timezone"] = tzfpy.get_tz(
+                model["coordinates"]["longitude"], model["coordinates"]["latitude"]
+            )
         stand.change(change)
 
     shown = stand.shown()

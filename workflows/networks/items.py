@@ -18,7 +18,6 @@ from generated.gateway_models import (
     LocationTemplateOverrides,
     OcpiChargerTemplate,
     OcpiCreateLocationRequest,
-    Timezone,
 )
 from storage.sites import SitePlan
 from workflows.networks import catalog, charge_points, identities, places, site_plans
@@ -120,14 +119,13 @@ def _merged(template: LocationTemplate, overrides: LocationTemplateOverrides) ->
     follows: dict[str, object] = {}
     if changes.keys() & {"city", "country"}:
         follows["postal_code"] = None
+    if moved is not None or "coordinates" in changes:
+        follows["timezone"] = None  # that of the coordinates
     if moved is not None:
         follows |= {
             "country": Country(moved.country),
-            "timezone": Timezone(moved.zone),
             "coordinates": Coordinates(latitude=moved.latitude, longitude=moved.longitude),
         }
-    elif location.country != template.location.country:
-        follows["timezone"] = None
     return location.model_copy(update={name: value for name, value in follows.items() if name not in changes})
 
 

@@ -14,7 +14,7 @@ from generated.gateway_models import (
 )
 from generated.ocpi_models import BusinessDetails, GeoLocation, Location, LocationType
 from storage.sites import UNSTAMPED
-from workflows.networks.places import countries
+from workflows.networks.places import countries, time_zones
 
 NO_POSTAL_CODE = "-"
 """OCPI wants a postal code, the gateway does not."""
@@ -38,6 +38,7 @@ def degrees(value: float) -> str:
 
 def new_location(location_id: str, source: OcpiCreateLocationRequest) -> Location:
     """The OCPI location that *source* describes, without EVSEs and not stamped yet."""
+    place = _geo_location(source.coordinates)
     location = Location(
         id=location_id,
         type=LocationType.UNKNOWN,
@@ -46,19 +47,28 @@ def new_location(location_id: str, source: OcpiCreateLocationRequest) -> Locatio
         city=source.city,
         postal_code=NO_POSTAL_CODE,
         country=countries.alpha3(source.country),
-        coordinates=_geo_location(source.coordinates),
+        coordinates=place,
+        time_zone=_zone_of(place),
         last_updated=UNSTAMPED,
     )
     return updated(location, source)
 
 
 def updated(location: Location, change: OcpiCreateLocationRequest | LocationUpdateRequest) -> Location:
-    """*location* with the members that *change* sets; null clears what may be empty, else changes nothing."""
+    """*location* with the members that *change* sets; null clears what may be empty, else changes nothing.
+
+    Other coordinates bring their time zone, unless *change* sets one, and so does a time zone of null.
+    """
     changed = location.model_copy()
     for member in type(change).model_fields:
         if member in _MEMBERS and member in change.model_fields_set:
             _MEMBERS[member](changed, getattr(change, member))
     return changed
+
+
+def time_zone(location: Location) -> str:
+    """The time zone of *location*: its own, else that of its coordinates."""
+    return location.time_zone or _zone_of(location.coordinates)
 
 
 def postal_code(location: Location) -> str | None:
@@ -68,6 +78,10 @@ def postal_code(location: Location) -> str | None:
 
 def _geo_location(coordinates: Coordinates) -> GeoLocation:
     return GeoLocation(latitude=degrees(coordinates.latitude), longitude=degrees(coordinates.longitude))
+
+
+def _zone_of(place: GeoLocation) -> str:
+    return time_zones.at(float(place.latitude), float(place.longitude))
 
 
 def _text(member: str) -> Callable[[Location, Any], None]:
@@ -84,12 +98,12 @@ def _country(location: Location, value: Country | None) -> None:
 
 
 def _coordinates(location: Location, value: Coordinates | None) -> None:
-    if value is not None:
-        location.coordinates = _geo_location(value)
+    if value is not None and (place := _geo_location(value)) != location.coordinates:
+        location.coordinates, location.time_zone = place, _zone_of(place)
 
 
 def _time_zone(location: Location, value: Timezone | None) -> None:
-    location.time_zone = None if value is None else value.value
+    location.time_zone = _zone_of(location.coordinates) if value is None else value.value
 
 
 def _operator(location: Location, value: str | None) -> None:

@@ -16,7 +16,7 @@ from workflows.networks.network_templates import (
     plan_network,
 )
 from workflows.networks.places.countries import alpha2, alpha3
-from workflows.networks.projection import postal_code, updated
+from workflows.networks.projection import postal_code, time_zone, updated
 
 __all__ = [
     "OVERRIDES",
@@ -36,6 +36,7 @@ __all__ = [
     "plan_network",
     "plan_site",
     "postal_code",
+    "time_zone",
     "unknown_template",
     "updated",
 ]

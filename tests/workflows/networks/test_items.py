@@ -81,7 +81,8 @@ def test_a_location_may_say_little() -> None:
     assert ("UNKNOWN", "-", {"name": "alice"}) == tuple(
         plan.document[k] for k in ("type", "postal_code", "operator")
     )
-    assert not {"evses", "time_zone", "opening_times"} & set(plan.document)
+    assert "Europe/Brussels" == plan.document["time_zone"]
+    assert not {"evses", "opening_times"} & set(plan.document)
     assert (True, (), ()) == (plan.public, plan.tariffs, plan.charge_points)
     assert plan.slug.startswith("brussels-midi-hub-")
     assert plan.id.removeprefix("loc-").startswith(plan.slug[-8:])
@@ -205,7 +206,8 @@ def test_another_city_takes_its_centre_if_the_gallery_knows_it() -> None:
         "coordinates"
     ]
     assert {**plain, "postal_code": "-"} == moved(city="Nowhere")
-    assert moved(city="Nowhere", country="JP")["time_zone"] is None
+    assert {**plain, "country": "JPN", "postal_code": "-"} == moved(city="Nowhere", country="JP")
+    assert "Asia/Tokyo" == moved(coordinates={"latitude": 35.7, "longitude": 139.7})["time_zone"]
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,7 @@ def test_null_clears_what_may_be_empty() -> None:
     after = updated(before, nothing)
 
     contracts.ocpi().check_strict("Location", after)
-    assert set(before) - {"operator", "time_zone"} == set(after)
+    assert set(before) - {"operator"} == set(after)
     assert ("UNKNOWN", "-") == (after["type"], after["postal_code"])
     for kept in ("name", "address", "city", "country", "coordinates"):
         assert before[kept] == after[kept]

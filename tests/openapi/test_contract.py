@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import contracts
 import jsonschema_rs
 import pytest
-import yaml
-from contracts import Contract
+from contracts import Contract, nodes
 
 OCPI, GATEWAY = contracts.ocpi(), contracts.gateway()
 BOOKS = (OCPI, GATEWAY)
@@ -95,21 +94,6 @@ for_each_operation = pytest.mark.parametrize(
     "operation", OPERATIONS, ids=[f"{o.book.name}-{o.raw['operationId']}" for o in OPERATIONS]
 )
 for_each_book = pytest.mark.parametrize("book", BOOKS, ids=[book.name for book in BOOKS])
-
-
-def nodes(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every mapping below *node* that is contract and not an example's value, with its place."""
-    if isinstance(node, list):
-        for index, item in enumerate(node):
-            yield from nodes(item, f"{place}/{index}")
-    elif isinstance(node, dict):
-        yield place, node
-        for key, value in node.items():
-            if key in ("properties", "examples"):  # names, which may be any word
-                for name, named in value.items():
-                    yield from nodes(named, f"{place}/{key}/{name}")
-            elif key not in ("example", "value"):
-                yield from nodes(value, f"{place}/{key}")
 
 
 def of_type(book: Contract, *types: str) -> dict[str, dict[str, Any]]:
@@ -212,60 +196,6 @@ def test_every_enumeration_of_several_values_is_a_named_schema(book: Contract) -
 @for_each_operation
 def test_every_body_is_a_reference_to_a_named_schema(operation: Operation) -> None:
     assert [] == [place for place, body in operation.bodies.items() if body["schema"].keys() != {"$ref"}]
-
-
-def published(book: Contract) -> dict[str, Any]:
-    """The document that clients read."""
-    document: dict[str, Any] = json.loads((contracts.GENERATED / f"{book.name}.json").read_text())
-    return document
-
-
-@for_each_book
-def test_the_published_document_is_the_one_that_the_program_reads_without_what_steers_it(
-    book: Contract,
-) -> None:
-    document = published(book)
-    steering = {key for _, node in nodes(book.document) for key in node if key.startswith("x-")}
-    schemas = {name.replace("LocationReferencesOrNull", "LocationReferencesIn") for name in book._schemas}
-
-    assert {"x-callers", "x-openapi-router-controller"} <= steering
-    assert {"x-enum-varnames"} >= {key for _, node in nodes(document) for key in node if key.startswith("x-")}
-    assert document["paths"].keys() == book.document["paths"].keys()
-    assert document["components"]["schemas"].keys() == schemas
-    assert yaml.safe_load((contracts.GENERATED / f"{book.name}.yaml").read_text()) == document
-
-
-@for_each_book
-def test_a_published_property_tells_its_default_in_its_description(book: Contract) -> None:
-    """Generators of clients make a property with a `default` required, or always send it."""
-    schemas = published(book)["components"]["schemas"]
-    defaults = {
-        (name, key): node["default"]
-        for name, schema in book.document["components"]["schemas"].items()
-        for key, node in schema.get("properties", {}).items()
-        if "default" in node
-    }
-
-    assert (len(defaults) > 3) == (book is GATEWAY)
-    for name, key in defaults:
-        node = schemas[name]["properties"][key]
-        assert "default" not in node
-        assert re.search(r" The default is `\w[\w.]*`\.$", node["description"])
-
-
-def test_a_published_body_that_may_be_absent_is_not_nullable() -> None:
-    """openapi-python-client crashes on a body that is both."""
-    document = published(OCPI)
-    bodies = [
-        item[m].get("requestBody", {}) for item in document["paths"].values() for m in item if m == "post"
-    ]
-    optional = [
-        body["content"]["application/json"]["schema"] for body in bodies if body.get("required") is False
-    ]
-
-    assert len(optional) == 2
-    for schema in optional:
-        assert "nullable" not in document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
 
 
 @for_each_operation

@@ -1,6 +1,7 @@
 """The contract as jsonschema-rs reads it: the oracle that the generated models are compared with."""
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,18 @@ def _first_error(validator: jsonschema_rs.Draft4Validator, value: Any) -> jsonsc
     except jsonschema_rs.ValidationError as error:
         return error
     raise errors.ServerError("A value was refused and then accepted.")
+
+
+def nodes(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping below *node* that is contract and not an example's value, with its place."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from nodes(item, f"{place}/{index}")
+    elif isinstance(node, dict):
+        yield place, node
+        for key, value in node.items():
+            if key in ("properties", "examples"):  # names, which may be any word
+                for name, named in value.items():
+                    yield from nodes(named, f"{place}/{key}/{name}")
+            elif key not in ("example", "value"):
+                yield from nodes(value, f"{place}/{key}")

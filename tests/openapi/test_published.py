@@ -1,0 +1,67 @@
+"""What clients read: the documents without what steers the program, as generators of clients like them."""
+
+import json
+import re
+from typing import Any
+
+import contracts
+import pytest
+import yaml
+from contracts import Contract, nodes
+
+OCPI, GATEWAY = contracts.ocpi(), contracts.gateway()
+for_each_book = pytest.mark.parametrize("book", [OCPI, GATEWAY], ids=["ocpi", "gateway"])
+
+
+def published(book: Contract) -> dict[str, Any]:
+    """The document that clients read."""
+    document: dict[str, Any] = json.loads((contracts.GENERATED / f"{book.name}.json").read_text())
+    return document
+
+
+@for_each_book
+def test_the_published_document_is_the_one_that_the_program_reads_without_what_steers_it(
+    book: Contract,
+) -> None:
+    document = published(book)
+    steering = {key for _, node in nodes(book.document) for key in node if key.startswith("x-")}
+    schemas = {name.replace("LocationReferencesOrNull", "LocationReferencesIn") for name in book._schemas}
+
+    assert {"x-callers", "x-openapi-router-controller"} <= steering
+    assert {"x-enum-varnames"} >= {key for _, node in nodes(document) for key in node if key.startswith("x-")}
+    assert document["paths"].keys() == book.document["paths"].keys()
+    assert document["components"]["schemas"].keys() == schemas
+    assert yaml.safe_load((contracts.GENERATED / f"{book.name}.yaml").read_text()) == document
+
+
+@for_each_book
+def test_a_published_property_tells_its_default_in_its_description(book: Contract) -> None:
+    """Generators of clients make a property with a `default` required, or always send it."""
+    schemas = published(book)["components"]["schemas"]
+    defaults = {
+        (name, key): node["default"]
+        for name, schema in book.document["components"]["schemas"].items()
+        for key, node in schema.get("properties", {}).items()
+        if "default" in node
+    }
+
+    assert (len(defaults) > 3) == (book is GATEWAY)
+    for name, key in defaults:
+        node = schemas[name]["properties"][key]
+        assert "default" not in node
+        assert re.search(r" The default is `\w[\w.]*`\.$", node["description"])
+
+
+def test_a_published_body_that_may_be_absent_is_not_nullable() -> None:
+    """openapi-python-client crashes on a body that is both."""
+    document = published(OCPI)
+    bodies = [
+        item[m].get("requestBody", {}) for item in document["paths"].values() for m in item if m == "post"
+    ]
+    optional = [
+        body["content"]["application/json"]["schema"] for body in bodies if body.get("required") is False
+    ]
+
+    assert len(optional) == 2
+    for schema in optional:
+        assert "nullable" not in document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]

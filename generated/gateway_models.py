@@ -991,7 +991,7 @@ class BundleRole(StrEnum):
 
 
 class OcpiVersion(StrEnum):
-    field_2_1_1 = '2.1.1'
+    V2_1_1 = '2.1.1'
 
 
 CpoOverridesAdditionalProperty = TypeAliasType(
@@ -1402,9 +1402,7 @@ class CpoCreateRequest(Model):
     role: Annotated[BundleRole, Field(description='The role to play; the template has to have it.')] = (
         BundleRole.cpo
     )
-    ocpi_version: Annotated[OcpiVersion, Field(description='The OCPI version to speak.')] = (
-        OcpiVersion.field_2_1_1
-    )
+    ocpi_version: Annotated[OcpiVersion, Field(description='The OCPI version to speak.')] = OcpiVersion.V2_1_1
     seed: Annotated[
         int | None,
         Field(

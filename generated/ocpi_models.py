@@ -39,18 +39,18 @@ from typing_extensions import TypeAliasType
 
 
 class SuccessCode(IntEnum):
-    integer_1000 = 1000
+    SUCCESS = 1000
 
 
 class ErrorCode(IntEnum):
-    integer_2000 = 2000
-    integer_2001 = 2001
-    integer_2002 = 2002
-    integer_2003 = 2003
-    integer_3000 = 3000
-    integer_3001 = 3001
-    integer_3002 = 3002
-    integer_3003 = 3003
+    CLIENT_ERROR = 2000
+    INVALID_PARAMETERS = 2001
+    NOT_ENOUGH_INFORMATION = 2002
+    UNKNOWN_LOCATION = 2003
+    SERVER_ERROR = 3000
+    UNABLE_TO_USE_CLIENT_API = 3001
+    UNSUPPORTED_VERSION = 3002
+    NO_MATCHING_ENDPOINTS = 3003
 
 
 StatusMessage = TypeAliasType(
@@ -218,7 +218,7 @@ class UnlockConnector(Model):
 
 
 class UnknownLocationCode(IntEnum):
-    integer_2003 = 2003
+    UNKNOWN_LOCATION = 2003
 
 
 class CommandResponseType(StrEnum):
@@ -442,9 +442,9 @@ class ModuleID(StrEnum):
 
 
 class VersionNumber(StrEnum):
-    field_2_0 = '2.0'
-    field_2_1 = '2.1'
-    field_2_1_1 = '2.1.1'
+    V2_0 = '2.0'
+    V2_1 = '2.1'
+    V2_1_1 = '2.1.1'
 
 
 class TokenPatch(Model):

@@ -52,6 +52,12 @@ def fold(source: Source) -> Node:
         for method in item.keys() & set(METHODS):
             item[method][CONTROLLER] = f"handlers.{source.name}.{module.path.stem}"
         root["paths"][url] = item
+    callbacks = components.pop("callbacks")  # generators of clients read no $ref to them
+    for operation in (
+        item[method] for item in root["paths"].values() for method in item if method in METHODS
+    ):
+        for name, reference in operation.get("callbacks", {}).items():
+            operation["callbacks"][name] = copy.deepcopy(callbacks[reference["$ref"].rpartition("/")[2]])
     root["components"] = {
         **{kind: node for kind, node in components.items() if node},
         **root["components"],

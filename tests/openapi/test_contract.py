@@ -281,7 +281,8 @@ def test_an_operation_has_examples_that_fit(operation: Operation) -> None:
         assert media["examples"], f"{place} has no example"
         for name, example in media["examples"].items():
             given = operation.book.followed(example)
-            assert "" == fault(operation.book, media["schema"], given["value"]), f"{place}: {name}"
+            wrong = fault(operation.book, media["schema"], given["value"])
+            assert not wrong, f"example {name}: {wrong}"
             assert given["summary"]
 
 
@@ -321,7 +322,8 @@ def test_a_schema_has_examples_that_fit(book: Contract, name: str) -> None:
     assert schema["description"]
     assert ("" in examples) == (name != "DateTimeQuery")
     for place, (node, example) in examples.items():
-        assert "" == fault(book, node, example), place
+        wrong = fault(book, node, example)
+        assert not wrong, f"example of {name}{place}: {wrong}"
     for field in schema.get("properties", {}).values():
         assert book is OCPI or field["description"]
 

@@ -38,7 +38,6 @@ def degrees(value: float) -> str:
 
 def new_location(location_id: str, source: OcpiCreateLocationRequest) -> Location:
     """The OCPI location that *source* describes, without EVSEs and not stamped yet."""
-    place = _geo_location(source.coordinates)
     location = Location(
         id=location_id,
         type=LocationType.UNKNOWN,
@@ -47,11 +46,12 @@ def new_location(location_id: str, source: OcpiCreateLocationRequest) -> Locatio
         city=source.city,
         postal_code=NO_POSTAL_CODE,
         country=countries.alpha3(source.country),
-        coordinates=place,
-        time_zone=_zone_of(place),
+        coordinates=_geo_location(source.coordinates),
         last_updated=UNSTAMPED,
     )
-    return updated(location, source)
+    location = updated(location, source)
+    location.time_zone = time_zone(location)
+    return location
 
 
 def updated(location: Location, change: OcpiCreateLocationRequest | LocationUpdateRequest) -> Location:

@@ -14,10 +14,44 @@ class HttpErrorResponse(Model):
     detail: Annotated[str, Field(description='What is wrong, for a person.', max_length=2000)]
 
 
-Loc = TypeAliasType("Loc", Annotated[str, Field(max_length=1000)])
+ValidationErrorStep1 = TypeAliasType(
+    "ValidationErrorStep1",
+    Annotated[
+        str,
+        Field(
+            description='A step of the way to a fault: the name of a member, or a place in a list, counted from 0.',
+            examples=['locations'],
+            max_length=1000,
+        ),
+    ],
+)
 
 
-Loc1 = TypeAliasType("Loc1", Annotated[int, Field(ge=0, le=9007199254740991)])
+ValidationErrorStep2 = TypeAliasType(
+    "ValidationErrorStep2",
+    Annotated[
+        int,
+        Field(
+            description='A step of the way to a fault: the name of a member, or a place in a list, counted from 0.',
+            examples=['locations'],
+            ge=0,
+            le=9007199254740991,
+        ),
+    ],
+)
+
+
+ValidationErrorStep = TypeAliasType(
+    "ValidationErrorStep",
+    Annotated[
+        ValidationErrorStep1 | ValidationErrorStep2,
+        Field(
+            description='A step of the way to a fault: the name of a member, or a place in a list, counted from 0.',
+            examples=['locations'],
+            union_mode='left_to_right',
+        ),
+    ],
+)
 
 
 class ValidationContext(Model):
@@ -1184,7 +1218,7 @@ class GetModelParameters(Model):
 
 class ValidationError(Model):
     loc: Annotated[
-        list[Loc | Loc1],
+        list[ValidationErrorStep],
         Field(
             description='Where it is: `body`, `query`, `path` or `header`, then the names of members and, counted from 0, places in lists.',
             max_length=100,

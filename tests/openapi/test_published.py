@@ -96,3 +96,12 @@ def test_the_values_of_an_enumeration_have_names(book: Contract) -> None:
         if any(not str(value)[0].isalpha() for value in node.get("enum", ())):
             assert len(node["enum"]) == len(node.get("x-enum-varnames", ())), place
             assert all(name.isidentifier() for name in node["x-enum-varnames"]), place
+
+
+@for_each_book
+def test_every_union_is_a_named_schema(book: Contract) -> None:
+    """Generators invent names such as `LocInner` for others."""
+    unions = [place for place, node in nodes(published(book)) if {"anyOf", "oneOf"} & node.keys()]
+
+    assert [] == [place for place in unions if not re.fullmatch(r"/components/schemas/\w+", place)]
+    assert unions

@@ -13,7 +13,17 @@ from nodes import ROOT
 from source_code import PRODUCT, imports
 
 PROGRAM, DEV = "requirements.lock", "requirements-dev.lock"
-SETS_UP_DEV = ("bench", "fuzz", "generate", "interleavings", "killing", "provision", "slow", "test")
+SETS_UP_DEV = (
+    "bench",
+    "clients",
+    "fuzz",
+    "generate",
+    "interleavings",
+    "killing",
+    "provision",
+    "slow",
+    "test",
+)
 
 FAKE_PYTHON = """#!/bin/sh
 # Notes what it is asked to install, and makes itself the Python of a new .venv.

@@ -45,6 +45,10 @@ def test_every_token_reads_what_it_read_before(upgraded: tuple[Node, Site], answ
 
     assert 200 == response.status_code, response.text
     body = {k: v for k, v in response.json().items() if k not in ("timestamp", "status_message")}
+    if answer["path"].startswith("/ocpi/cpos/1/locations?"):
+        for location, recorded in zip(body["data"], answer["body"]["data"], strict=True):
+            added = {"ocpp_location_id", "timezone"} - recorded.keys()  # since the recorded version
+            assert all(location.pop(name) for name in added)
     assert answer["body"] == body
 
 

@@ -56,8 +56,9 @@ def fold(source: Source) -> Node:
     for operation in (
         item[method] for item in root["paths"].values() for method in item if method in METHODS
     ):
-        for name, reference in operation.get("callbacks", {}).items():
-            operation["callbacks"][name] = copy.deepcopy(callbacks[reference["$ref"].rpartition("/")[2]])
+        for name, callback in operation.get("callbacks", {}).items():
+            if "$ref" in callback:
+                operation["callbacks"][name] = copy.deepcopy(callbacks[callback["$ref"].rpartition("/")[2]])
     root["components"] = {
         **{kind: node for kind, node in components.items() if node},
         **root["components"],

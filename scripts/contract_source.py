@@ -151,8 +151,8 @@ class Source:
             if not mark or kind != expected:
                 yield f"{place} does not lead to {expected}; write FILE#/{expected}/NAME"
                 continue
-            there = (file.path.parent / path).resolve() if path else file.path
-            known = next((each for each in self.modules.values() if each.path == there), None)
+            there = (file.path.parent / path if path else file.path).resolve()
+            known = next((each for each in self.modules.values() if each.path.resolve() == there), None)
             if known is None:
                 yield f"{place}: there is no such file in openapi/{self.name}/; correct the name"
             elif not {name, *_bases(name)} & known.content.get(kind, {}).keys():

@@ -22,7 +22,13 @@ from workflows.networks import provisioning, templates
 ATTEMPTS = 101
 """How often the engine starts a workflow before it gives it up: DBOS's default of 100 recoveries."""
 LONG_AGO_MS = 60_000
-PLACE = {"name": "A", "address": "B 1", "city": "Brussels", "country": "BE"}
+PLACE = {
+    "name": "Brussels Midi Hub",
+    "address": "Place Victor Horta 1",
+    "city": "Brussels",
+    "country": "BE",
+    "coordinates": {"latitude": 50.8357, "longitude": 4.3353},
+}
 
 
 @pytest.fixture

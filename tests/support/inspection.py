@@ -1,10 +1,12 @@
 """What is in the database, whatever stored it there: for tests that ask that nothing changed, or leaked."""
 
+import time
 from typing import Any
 
 import sqlalchemy
+from nodes import at_once
 
-from storage import database
+from storage import database, jobs
 
 Row = dict[str, Any]
 NOISE = {"ocpi_remarks": None, "ocpi_ended_tokens": None, "ocpi_access": "used_at"}
@@ -27,8 +29,17 @@ def rows(table: str) -> list[Row]:
 Contents = dict[tuple[Any, ...], Row]
 
 
+def await_jobs() -> None:
+    """Wait until no job runs: one of an earlier test would move rows during a later one."""
+    deadline = time.monotonic() + 60
+    while at_once(jobs.unfinished):
+        assert time.monotonic() < deadline, "a job does not end"
+        time.sleep(0.1)
+
+
 def contents() -> Contents:
     """Every row but the noise, by what it holds."""
+    await_jobs()
     made: Contents = {}
     for table in tables():
         if NOISE.get(table, "") is None:

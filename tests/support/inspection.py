@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy
 from nodes import at_once
 
-from storage import database, jobs
+from storage import database, jobs, networks
 
 Row = dict[str, Any]
 NOISE = {"ocpi_remarks": None, "ocpi_ended_tokens": None, "ocpi_access": "used_at"}
@@ -29,17 +29,17 @@ def rows(table: str) -> list[Row]:
 Contents = dict[tuple[Any, ...], Row]
 
 
-def await_jobs() -> None:
-    """Wait until no job runs: one of an earlier test would move rows during a later one."""
+def await_quiet() -> None:
+    """Wait until no job runs and no network is to be ended: an earlier test's would move rows."""
     deadline = time.monotonic() + 60
-    while at_once(jobs.unfinished):
-        assert time.monotonic() < deadline, "a job does not end"
+    while at_once(jobs.unfinished) or at_once(networks.over):
+        assert time.monotonic() < deadline, "a job or the end of a network does not come to an end"
         time.sleep(0.1)
 
 
 def contents() -> Contents:
     """Every row but the noise, by what it holds."""
-    await_jobs()
+    await_quiet()
     made: Contents = {}
     for table in tables():
         if NOISE.get(table, "") is None:

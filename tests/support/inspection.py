@@ -6,9 +6,11 @@ from typing import Any
 import sqlalchemy
 from nodes import at_once
 
-from storage import database, jobs, networks
+from storage import database, jobs, networks, timestamps
+from storage.networks import NETWORKS
 
 Row = dict[str, Any]
+HOUR_MS = 3_600_000
 NOISE = {"ocpi_remarks": None, "ocpi_ended_tokens": None, "ocpi_access": "used_at"}
 """A whole table, or one column, that any request may move."""
 
@@ -30,11 +32,18 @@ Contents = dict[tuple[Any, ...], Row]
 
 
 def await_quiet() -> None:
-    """Wait until no job runs and no network is to be ended: an earlier test's would move rows."""
+    """Wait until no job runs and no network is to be ended, and let none expire soon.
+
+    Jobs and ends that earlier tests left behind would move rows.
+    """
     deadline = time.monotonic() + 60
     while at_once(jobs.unfinished) or at_once(networks.over):
         assert time.monotonic() < deadline, "a job or the end of a network does not come to an end"
         time.sleep(0.1)
+    expires_at = NETWORKS.c.expires_at
+    postponed = sqlalchemy.update(NETWORKS).where(expires_at < timestamps.now_ms() + HOUR_MS)
+    with database.transaction() as transaction:
+        transaction.execute(postponed.values(expires_at=expires_at + 24 * HOUR_MS))
 
 
 def contents() -> Contents:

@@ -4,6 +4,7 @@ Every test that asks for `node` runs twice: on SQLite and on a real PostgreSQL.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,6 +52,21 @@ def node(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "OCPI_GATEWAY_DEMO": "0",
         "OCPI_GATEWAY_VALIDATE_RESPONSES": "1",
         "OCPI_GATEWAY_PEER_TIMEOUT_SECONDS": "3",
+    }
+    with switch_to(environment), Node(environment) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def loud(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """Another instance on the same database that logs all it can, with a log of its own."""
+    place = tmp_path_factory.mktemp("loud")
+    shutil.copy(Path(node.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key", place)
+    environment = {
+        **node.environment,
+        "OCPI_GATEWAY_DATA_DIR": str(place),
+        "OCPI_GATEWAY_PORT": str(free_port()),
+        "OCPI_GATEWAY_LOG_LEVEL": "DEBUG",
     }
     with switch_to(environment), Node(environment) as running:
         yield running

@@ -1,8 +1,7 @@
 """No token where it does not belong: database, log, console, answers. Security S7, S52. The last file."""
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import requests
 import sqlalchemy
 from examples import example
 from inspection import rows, texts
-from nodes import Client, Network, Node, free_port, outcome, session, switch_to
+from nodes import Client, Network, Node, outcome, session, switch_to
 from peers import PeerServer, envelope
 from surface import PARTY, damage
 
@@ -56,21 +55,6 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[requests.Response]:
 
     monkeypatch.setattr(mine, "request", request)
     return kept
-
-
-@pytest.fixture(scope="module")
-def loud(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Another instance on the same database that logs all it can, with a log of its own."""
-    place = tmp_path_factory.mktemp("loud")
-    shutil.copy(Path(node.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key", place)
-    environment = {
-        **node.environment,
-        "OCPI_GATEWAY_DATA_DIR": str(place),
-        "OCPI_GATEWAY_PORT": str(free_port()),
-        "OCPI_GATEWAY_LOG_LEVEL": "DEBUG",
-    }
-    with switch_to(environment), Node(environment) as running:
-        yield running
 
 
 def live(node: Node, peer: PeerServer, role: str) -> set[str]:

@@ -3,35 +3,18 @@
 docs/security-cases.md "Tokens". Conformance 209.
 """
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy
 from gateway_orders import example
-from nodes import Gateway, Node, free_port, outcome, switch_to
+from nodes import Gateway, Node, outcome
 from peers import PeerServer
 
 from storage import database
 
 SHOWN_ONCE = ("token_a", "operator_token")
-
-
-@pytest.fixture(scope="module")
-def loud(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Another instance on the same database that logs all it can."""
-    place = tmp_path_factory.mktemp("loud")
-    shutil.copy(Path(node.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key", place)
-    environment = {
-        **node.environment,
-        "OCPI_GATEWAY_DATA_DIR": str(place),
-        "OCPI_GATEWAY_PORT": str(free_port()),
-        "OCPI_GATEWAY_LOG_LEVEL": "DEBUG",
-    }
-    with switch_to(environment), Node(environment) as running:
-        yield running
 
 
 def stored() -> str:

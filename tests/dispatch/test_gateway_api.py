@@ -3,9 +3,9 @@
 import copy
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
+import fake_api
 import pytest
 from fake_api import (
     DOCUMENT,
@@ -17,7 +17,6 @@ from fake_api import (
     Shop,
     bearer,
     models_of,
-    opened,
     operation,
     parameter,
     problems,
@@ -27,26 +26,7 @@ from fake_api import (
 import errors
 from storage.keys import Member
 
-
-@pytest.fixture(scope="module")
-def opened_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Client]]:
-    """The handlers, and a client of both faces without a token."""
-    with opened(tmp_path_factory.mktemp("documents")) as made:
-        yield made, made.assemble().test_client()
-
-
-@pytest.fixture
-def shop(opened_shop: tuple[Shop, Client]) -> Shop:
-    """The handlers, as if nobody had called them."""
-    opened_shop[0].forget()
-    return opened_shop[0]
-
-
-@pytest.fixture
-def client(opened_shop: tuple[Shop, Client], shop: Shop) -> Client:
-    """The client, when the handlers have forgotten all."""
-    assert shop
-    return opened_shop[1]
+client, opened_shop, shop = fake_api.client, fake_api.opened_shop, fake_api.shop
 
 
 # Whose URL it is, and who asks

@@ -2,12 +2,12 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
+import fake_api
 import orjson
 import pytest
-from fake_api import KEY, SECRET, Client, Shop, bearer, opened, post, problems
+from fake_api import KEY, SECRET, Client, Shop, bearer, post, problems
 
 STRING, INTEGER, OBJECT = (
     f"Input should be {kind}" for kind in ("a valid string", "a valid integer", "an object")
@@ -20,25 +20,7 @@ PATTERN = "String should match pattern '^[a-z]+$'"
 REQUIRED = "Field required"
 
 
-@pytest.fixture(scope="module")
-def opened_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Client]]:
-    """The handlers, and a client of both faces without a token."""
-    with opened(tmp_path_factory.mktemp("documents")) as made:
-        yield made, made.assemble().test_client()
-
-
-@pytest.fixture
-def shop(opened_shop: tuple[Shop, Client]) -> Shop:
-    """The handlers, as if nobody had called them."""
-    opened_shop[0].forget()
-    return opened_shop[0]
-
-
-@pytest.fixture
-def client(opened_shop: tuple[Shop, Client], shop: Shop) -> Client:
-    """The client, when the handlers have forgotten all."""
-    assert shop
-    return opened_shop[1]
+client, opened_shop, shop = fake_api.client, fake_api.opened_shop, fake_api.shop
 
 
 # Parameters

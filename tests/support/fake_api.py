@@ -262,3 +262,24 @@ def problems(response: Any) -> list[dict[str, Any]]:
         assert {"loc", "msg", "type"} <= told.keys() <= {"loc", "msg", "type", "input"}
         assert told["loc"][0] in {"body", "query", "path", "header"}
     return list(response.json["detail"])
+
+
+@pytest.fixture(scope="module")
+def opened_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Client]]:
+    """The handlers, and a client of both APIs without a token."""
+    with opened(tmp_path_factory.mktemp("documents")) as made:
+        yield made, made.assemble().test_client()
+
+
+@pytest.fixture
+def shop(opened_shop: tuple[Shop, Client]) -> Shop:
+    """The handlers, as if nobody had called them."""
+    opened_shop[0].forget()
+    return opened_shop[0]
+
+
+@pytest.fixture
+def client(opened_shop: tuple[Shop, Client], shop: Shop) -> Client:
+    """The client, when the handlers have forgotten all."""
+    assert shop
+    return opened_shop[1]

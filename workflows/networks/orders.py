@@ -1,4 +1,4 @@
-"""What the gateway is asked to make and to end: networks, sites, and their end.
+"""Orders of the gateway: networks, locations, and their end.
 
 docs/gateway.md "Networks".
 """

@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import tomllib
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -42,6 +43,7 @@ CONTROLLER = "x-openapi-router-controller"
 def fold(source: Source) -> Node:
     """One document from the files of *source*."""
     root = copy.deepcopy(source.root.content)
+    root["info"]["version"] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     components: Node = {kind: {} for kind in KINDS}
     for module in source.modules.values():
         for kind in KINDS:

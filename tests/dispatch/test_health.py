@@ -4,6 +4,7 @@ import contextlib
 import json
 import resource
 import sqlite3
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import requests
 import sqlalchemy
 from crashable_node import fresh_database, is_sqlite, rows, until
 from examples import example
-from nodes import Node, free_port, one_database, outcome, switch_to
+from nodes import ROOT, Node, free_port, one_database, outcome, switch_to
 
 from storage.readiness import FRESH_SECONDS
 
@@ -70,7 +71,8 @@ def test_a_node_that_can_write_is_ready(node: Node) -> None:
     status, body = ready(node)
 
     (revision,) = rows(url_of(node), "SELECT version_num FROM alembic_version")
-    expected = {"status": "ready", "version": "0.1.0", "schema": revision[0], "database": "sqlite"}
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    expected = {"status": "ready", "version": version, "schema": revision[0], "database": "sqlite"}
     if not is_sqlite(url_of(node)):
         expected["database"] = "postgresql"
     assert (200, expected) == (status, body)

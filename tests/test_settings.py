@@ -1,11 +1,10 @@
 """Settings that a start refuses, each with a sentence that names the setting and says what to do."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import Done, run_module
 from nodes import ROOT, free_port
 from pydantic import ValidationError
 
@@ -14,18 +13,11 @@ from settings import Settings
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (a start with one of them is refused)
 
 
-def start(place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def start(place: Path, **environment: str) -> Done:
     """Start the program with settings that it refuses."""
     settings = {"DATA_DIR": str(place / "data"), "PORT": str(free_port()), **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "handlers.dispatch.serve"],
-        cwd=ROOT,
-        env={f"OCPI_GATEWAY_{name}": value for name, value in settings.items()},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    named = {f"OCPI_GATEWAY_{name}": value for name, value in settings.items()}
+    return run_module(named, "handlers.dispatch.serve")
 
 
 @pytest.mark.parametrize("host", EVERY_ADDRESS)
@@ -55,10 +47,9 @@ def test_one_address_is_advertised_as_it_is(host: str, url: str) -> None:
 DEMO_TOKENS = ("demo_cpo_token_a", "demo_cpo_operator_token", "demo_emsp_token_a", "demo_emsp_operator_token")
 
 
-@pytest.mark.parametrize("name", DEMO_TOKENS)
-def test_a_demo_token_that_is_too_short_is_refused_by_name_and_not_repeated(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_demo_token_that_is_too_short_is_refused_by_name_and_not_repeated(tmp_path: Path) -> None:
+    name = DEMO_TOKENS[0]
+
     refused = start(tmp_path, **{name.upper(): "short-token-123"})
 
     assert 1 == refused.returncode

@@ -319,14 +319,14 @@ def test_a_job_stops_between_two_steps_and_goes_on_at_the_next_start(
     with contextlib.ExitStack() as stack:
         stack.callback(node.kill)
         node.start()
-        job = ordered(node, 2000)
+        job = ordered(node, 600)
         until(lambda: settled(node, job))
 
         code, seconds = end(node)
 
         assert (0, True) == (code, seconds < GRACE_SECONDS)
         assert "Traceback" not in node.log
-        assert 0 < settled(node, job) < 2000
+        assert 0 < settled(node, job) < 600
         node.start()
         until(lambda: node.read(job.status_url)["status"] in ENDED, 120)
         assert [] == judge(node, job)

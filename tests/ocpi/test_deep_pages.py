@@ -8,7 +8,7 @@ from nodes import Network
 
 from storage import database, tariffs
 
-MANY = 10_000
+MANY = 5_000
 PARTY = ("NL", "DEM")
 
 

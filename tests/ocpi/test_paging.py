@@ -185,7 +185,7 @@ def test_a_limit_over_the_servers_own_is_the_servers_own(listing: Listing) -> No
 
 
 @pytest.mark.ocpi(93)
-@pytest.mark.parametrize(("role", "module"), [*OWN, ("emsp", "sessions")])
+@pytest.mark.parametrize(("role", "module"), [("cpo", "locations"), ("emsp", "sessions")])
 def test_following_link_over_more_than_a_thousand_objects_yields_each_once_as_offset_does(
     node: Node, role: str, module: str
 ) -> None:

@@ -3,12 +3,12 @@
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from nodes import ROOT, Node, free_port
+from command_line import Done, run_module
+from nodes import Node, free_port
 from peers import PeerServer
 
 import settings as settings_module
@@ -34,21 +34,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         each.stop()
 
 
-def run(place: Path, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(place: Path, script: str, *arguments: str, **environment: str) -> Done:
     """Run *script* with nothing but DATA_DIR and *environment* set."""
     settings = {"DATA_DIR": str(place), **environment}
-    return subprocess.run(
-        [ROOT / "scripts" / script, *arguments],
-        cwd="/",
-        env={
-            "PATH": os.environ["PATH"],
-            **{f"OCPI_GATEWAY_{name}": value for name, value in settings.items()},
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    named = {f"OCPI_GATEWAY_{name}": value for name, value in settings.items()}
+    return run_module({"PATH": os.environ["PATH"], **named}, "workflows.cli", script, *arguments)
 
 
 def file_of(node: Node) -> Path:

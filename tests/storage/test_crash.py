@@ -24,7 +24,7 @@ from nodes import ROOT, Client, Network, Node, at_once, free_port, switch_to
 import errors
 from storage import connections, database, failpoints, timestamps
 from storage.access import ACCESS, CALLBACK, PEER
-from storage.connections import PeerConnection
+from storage.connections import CONNECTIONS, PeerConnection
 from workflows.peers import client, registration
 
 RECEIVING = ("asked", "called_back", "written", "committed", "answered")
@@ -119,10 +119,13 @@ class Side:
             registration.join(self.network.network, other.network.versions_url, token_a)
 
     def let_time_pass(self) -> None:
-        """Until no registration that was interrupted can still be running."""
-        statement = sqlalchemy.update(ACCESS).where(ACCESS.c.kind == CALLBACK).values(expires_at=1)
+        """Until no exchange that was interrupted can still be running."""
         with self.inside(), database.transaction() as transaction:
-            transaction.execute(statement)
+            transaction.execute(
+                sqlalchemy.update(ACCESS).where(ACCESS.c.kind == CALLBACK).values(expires_at=1)
+            )
+            running = CONNECTIONS.c.exchange_until.is_not(None)
+            transaction.execute(sqlalchemy.update(CONNECTIONS).where(running).values(exchange_until=1))
 
     def rotate(self, other: "Side") -> None:
         link = self.link(other)
@@ -295,6 +298,8 @@ def initiator_dies(step: str, node: Node, victim: Victim) -> None:
     victim.arm("")
     between = one_pair_works(one, two, before)
     assert (step == "committed") == (between != before)
+    if step != "answered":  # after this one the program's own clock ends the exchange
+        one.let_time_pass()
     one.rotate(two)
     after = one_pair_works(one, two, before, between)
     assert not {*before, *between} & {*after}

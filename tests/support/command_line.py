@@ -1,6 +1,7 @@
 """The scripts, run as a person runs them."""
 
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -25,10 +26,22 @@ def run_script(node: Node, script: str, *arguments: str, **more: str) -> Done:
 
 def run(node: Node, script: str, *arguments: str, **more: str) -> Done:
     """Run what is behind *script*, without the time that its imports take where that is possible."""
+    return run_module(node.surroundings(more), "workflows.cli", script, *arguments)
+
+
+def run_module(environment: dict[str, str], *command: str) -> Done:
+    """Run a module of the program and its arguments with *environment*, likewise."""
     if not fork_server.POSSIBLE:
-        return run_script(node, script, *arguments, **more)
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
-        command = ("workflows.cli", script, *arguments)
-        ended = fork_server.ONE.hatch(node.surroundings(more), out, err, *command).wait(60)
+        ended = fork_server.ONE.hatch(environment, out, err, *command).wait(60)
         return Done(command, ended, out.read_text(), err.read_text())

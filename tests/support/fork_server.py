@@ -113,6 +113,7 @@ def _become(wish: dict[str, Any]) -> None:
     os.environ.update(wish["environment"])
     importlib.reload(sys.modules[_READS_ENVIRONMENT])
     sys.argv = wish["command"]
+    sys.modules.pop(sys.argv[0], None)  # or runpy warns that it runs a module twice
     runpy.run_module(sys.argv[0], run_name="__main__")
 
 

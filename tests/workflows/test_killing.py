@@ -19,7 +19,7 @@ KILLS = 5
 ROUNDS_SECONDS = 3 * (maintenance._TAKE_OVER_SECONDS + maintenance._ROUND_SECONDS) + 1
 """Longer than three rounds of the reaper take."""
 
-ENDLESS = 10_000
+ENDLESS = 4_000
 """Locations of a job that takes longer than that."""
 
 Start = Callable[..., Killing]
@@ -50,7 +50,7 @@ def pair(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.mark.ocpi(208)
 def test_a_job_that_is_killed_again_and_again_makes_every_location_once(killing: Start) -> None:
-    killed = killing(1500)
+    killed = killing(900)
 
     killed.run(blows(KILLS, seed=7))
 
@@ -65,7 +65,7 @@ def test_the_judge_sees_a_job_whose_effect_and_record_are_two_transactions(
     killing: Start, broken: str, found: str
 ) -> None:
     """Negative controls: a crash harness that does not fail on these proves nothing."""
-    killed = killing(600, broken)
+    killed = killing(400, broken)
 
     killed.run([Blow(BETWEEN, times=2)] * 20, found)
 
@@ -90,7 +90,7 @@ def test_the_job_of_a_process_that_lives_is_never_taken(pair: Pair) -> None:
 
 @pytest.mark.ocpi(208)
 def test_a_process_finishes_the_job_of_one_that_was_killed(pair: Pair) -> None:
-    job = ordered(pair.first, 2000)
+    job = ordered(pair.first, 600)
     until(lambda: settled(pair.first, job))
 
     slot, _ = executor(pair.first, job)

@@ -94,8 +94,13 @@ class Hatchery:
             text=True,
             start_new_session=True,  # Ctrl-C is for pytest, which ends what it started
         )
-        atexit.register(made.kill)
+        atexit.register(Hatchery._end, made)
         return made
+
+    @staticmethod
+    def _end(process: "subprocess.Popen[str]") -> None:
+        with process:  # closes its pipes and waits for it
+            process.kill()
 
 
 ONE = Hatchery()

@@ -23,7 +23,7 @@ digits = st.text("0123456789", min_size=1, max_size=9)
 zone = st.builds("{}{:02}:{:02}".format, st.sampled_from("+-"), st.integers(0, 23), st.integers(0, 59))
 accepted = st.builds(
     "{}{}{}".format,
-    st.datetimes(datetime(1000, 1, 2), datetime(9999, 12, 30)).map(lambda time: time.isoformat()[:19]),  # noqa: DTZ001
+    st.datetimes(datetime(1000, 1, 2), datetime(9999, 12, 30)).map(lambda moment: moment.isoformat()[:19]),  # noqa: DTZ001
     st.just("") | digits.map(".{}".format),
     st.sampled_from(["", "Z"]) | zone,
 )
@@ -125,7 +125,7 @@ def test_text_order_is_not_time_order() -> None:
     assert timestamps.parse(earlier) < timestamps.parse(later)
 
 
-def test_now_is_the_present_second() -> None:
+def test_now_is_the_current_second() -> None:
     before = int(time.time()) * 1000
     assert before <= timestamps.parse(timestamps.now()) <= time.time() * 1000
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", timestamps.now())

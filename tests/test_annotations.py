@@ -1,4 +1,4 @@
-"""What functions take and return: OCPI and gateway objects are models, never decoded JSON."""
+"""Functions take and return OCPI and gateway objects as models, never as decoded JSON."""
 
 import importlib
 import inspect
@@ -13,17 +13,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-    for room in ("handlers", "workflows")
-    for path in (ROOT / room).rglob("*.py")
+    for folder in ("handlers", "workflows")
+    for path in (ROOT / folder).rglob("*.py")
     if path.name != "__init__.py"
 )
-NOT_OBJECTS = {
+EXCEPTIONS = {
     "handlers.dispatch.apis": "the document",
     "handlers.dispatch.app": "a WSGI environment; a line of the log",
-    "handlers.dispatch.auth": "what a security function returns to Connexion",
-    "handlers.dispatch.bearer": "the claims of a JWT; what a security function returns to Connexion",
+    "handlers.dispatch.auth": "the result of a security function for Connexion",
+    "handlers.dispatch.bearer": "the claims of a JWT; the result of a security function for Connexion",
     "handlers.dispatch.gateway_api": "a WSGI environment; a line of the log; a problem of a 422",
-    "handlers.dispatch.json_body": "a WSGI environment; JSON that is only looked at",
+    "handlers.dispatch.json_body": "a WSGI environment; JSON that is only inspected",
     "handlers.dispatch.logs": "a line of the log",
     "handlers.dispatch.ocpi_api": "a WSGI environment; a line of the log",
     "handlers.dispatch.operations": "the document; arguments by name; a WSGI environment",
@@ -31,11 +31,11 @@ NOT_OBJECTS = {
     "handlers.dispatch.response_check": "the document",
     "handlers.dispatch.server": "a WSGI environment",
     "handlers.dispatch.validation": "a body that is not valid; the details of Pydantic's errors",
-    "workflows.peers.client": "the envelope of a peer's answer, before anything is known of it",
+    "workflows.peers.client": "the envelope of a peer's answer, before its validation",
     "workflows.permissions": "the scope of a list: values of columns",
-    "workflows.running_server": "what a running server says about itself",
+    "workflows.running_server": "the status report of a running server",
 }
-"""Modules that have such dicts, and what these are."""
+"""Modules whose functions take or return dicts, and the content of these dicts."""
 
 
 def functions(module: ModuleType) -> Iterator[Callable[..., Any]]:
@@ -48,8 +48,8 @@ def functions(module: ModuleType) -> Iterator[Callable[..., Any]]:
 
 
 def decoded(annotation: Any) -> bool:
-    """Whether *annotation* has a dict of anything by name in it."""
-    if typing.is_typeddict(annotation):  # the parameters of a list
+    """Whether *annotation* contains a dict of arbitrary values by name."""
+    if typing.is_typeddict(annotation):  # the parameters of a list operation
         return False
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     is_mapping = isinstance(origin or annotation, type) and issubclass(origin or annotation, Mapping)
@@ -69,17 +69,17 @@ def with_decoded_json(module: ModuleType) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name not in NOT_OBJECTS])
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in EXCEPTIONS])
 def test_no_function_takes_or_returns_an_object_as_decoded_json(name: str) -> None:
     assert [] == with_decoded_json(importlib.import_module(name))
 
 
-@pytest.mark.parametrize("name", NOT_OBJECTS)
-def test_what_is_excepted_is_needed(name: str) -> None:
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_every_exception_is_needed(name: str) -> None:
     assert [] != with_decoded_json(importlib.import_module(name))
 
 
-def test_a_function_with_decoded_json_is_noticed() -> None:
+def test_a_function_with_decoded_json_is_found() -> None:
     module = ModuleType("sample")
 
     def direct(body: dict[str, Any]) -> None:
@@ -101,8 +101,8 @@ def test_a_function_with_decoded_json_is_noticed() -> None:
 def test_the_program_imports_every_generated_module() -> None:
     product = "\n".join(
         path.read_text()
-        for room in ("handlers", "workflows", "storage")
-        for path in (ROOT / room).rglob("*.py")
+        for folder in ("handlers", "workflows", "storage")
+        for path in (ROOT / folder).rglob("*.py")
     )
 
     for path in (ROOT / "generated").glob("*_models.py"):

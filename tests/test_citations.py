@@ -1,4 +1,4 @@
-"""Everything that code, tests, contract and pages cite is in the repository."""
+"""Code, tests, the contract and pages cite only what is in the repository."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from nodes import ROOT
 
 FOLDERS = ("docs", "handlers", "openapi", "scripts", "storage", "tests", "workflows")
-NOT_OURS = ("tests/data/", "docs/releases/")
+EXCLUDED = ("tests/data/", "docs/releases/")
 LINES = re.compile(r"\s*\n(?:\s*#)? *")
 
 PAGE = re.compile(r"(?<![\w./*-])(?:\.\./)?[\w*-]+(?:/[\w*-]+)*\.md\b")
@@ -19,7 +19,7 @@ LIST = r"((?:(?:, | and | to |, and )?{}\b)+)"
 MARKERS = re.compile(r"pytest\.mark\.ocpi\(([\d, ]+)")
 NUMBERS = re.compile(r"[Cc]onformance " + LIST.format(r"(?:\d+|[A-Z])"))
 CASES = re.compile("Security " + LIST.format(r"S\d+"))
-OUTSIDE = re.compile(
+UNAVAILABLE = re.compile(
     r"\b[Dd]esign (?:sections? )?\d|\b[Rr]eview \d|\.\./shared|\bsecurity \d\.\d|\bseed reference\b"
 )
 
@@ -28,15 +28,15 @@ SECURITY = set(re.findall(r"^- (S\d+): ", (ROOT / "docs/security-cases.md").read
 
 
 def files() -> list[str]:
-    """The files that people write, but for this one."""
+    """The files that people write, except this one."""
     found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")] + list(ROOT.glob("*.*"))
     names = sorted(path.relative_to(ROOT).as_posix() for path in found if path.is_file())
     written = [name for name in names if Path(name).suffix in ("", ".md", ".py", ".toml", ".yaml")]
-    return [name for name in written if not name.startswith(NOT_OURS) and name != "tests/test_citations.py"]
+    return [name for name in written if not name.startswith(EXCLUDED) and name != "tests/test_citations.py"]
 
 
 def text(name: str) -> str:
-    """A file without its line breaks: a citation may go on in the next line."""
+    """The text of a file without line breaks, because a citation may continue in the next line."""
     return LINES.sub(" ", (ROOT / name).read_text())
 
 
@@ -55,19 +55,19 @@ def exists(page: str, place: str) -> bool:
 
 
 def dangling(content: str, place: str) -> Iterator[str]:
-    """The citations in *content*, the text of the file *place*, that lead nowhere."""
+    """The citations in *content*, the text of the file *place*, that have no target."""
     yield from (page for page in PAGE.findall(content) + MODULE.findall(content) if not exists(page, place))
     for page, names in HEADINGS.findall(content):
-        known = headings(page) if exists(page, place) else set()
-        yield from (f'{page} "{name}"' for name in re.findall('"([^"]+)"', names) if name not in known)
+        existing = headings(page) if exists(page, place) else set()
+        yield from (f'{page} "{name}"' for name in re.findall('"([^"]+)"', names) if name not in existing)
     for cited in NUMBERS.findall(content) + MARKERS.findall(content):
         yield from (f"conformance {each}" for each in re.findall(r"\w+", cited) if each not in CONFORMANCE)
     for cited in CASES.findall(content):
         yield from (f"Security {case}" for case in re.findall(r"S\d+", cited) if case not in SECURITY)
-    yield from OUTSIDE.findall(content)
+    yield from UNAVAILABLE.findall(content)
 
 
-def test_no_citation_is_without_a_target() -> None:
+def test_every_citation_has_a_target() -> None:
     assert len(files()) > 200
     assert [] == [f"{name}: {citation}" for name in files() for citation in dangling(text(name), name)]
 

@@ -1,4 +1,4 @@
-"""The tree in the docstring of errors.py is the tree of its classes."""
+"""The tree in the docstring of errors.py matches its classes."""
 
 import inspect
 import re
@@ -9,7 +9,7 @@ BRANCH = re.compile(r"^([│ ]*)[├└]── (\w+)")
 
 
 def documented() -> set[tuple[str, str]]:
-    """Each class of the docstring with its parent."""
+    """Each class in the docstring, with its parent."""
     path, found = ["Refusal"], set()
     for line in inspect.getdoc(errors).splitlines():  # type: ignore[union-attr]
         branch = BRANCH.match(line)
@@ -20,12 +20,12 @@ def documented() -> set[tuple[str, str]]:
     return found
 
 
-def public_parent(of: type) -> str:
-    """The nearest class above that is not private."""
-    return next(each.__name__ for each in of.__mro__[1:] if not each.__name__.startswith("_"))
+def public_parent(child: type) -> str:
+    """The name of the nearest public base class."""
+    return next(each.__name__ for each in child.__mro__[1:] if not each.__name__.startswith("_"))
 
 
-def test_the_docstring_shows_the_tree() -> None:
+def test_the_docstring_shows_the_class_tree() -> None:
     classes = [each for name, each in inspect.getmembers(errors, inspect.isclass) if not name.startswith("_")]
     refusals = {each for each in classes if issubclass(each, errors.Refusal) and each is not errors.Refusal}
 

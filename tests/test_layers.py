@@ -1,5 +1,5 @@
-"""Rules of the code that import-linter and ruff do not hold: `[tool.importlinter]` in pyproject.toml says
-who may import what.
+"""Code rules that import-linter and ruff do not check. `[tool.importlinter]` in pyproject.toml says
+which folder may import which.
 """
 
 import ast
@@ -8,28 +8,28 @@ import pytest
 from nodes import ROOT
 from source_code import PRODUCT, ROOMS, functions, imports, tree
 
-# A second connection inside a transaction waits on SQLite for the lock that its own caller holds.
+# On SQLite, a second connection inside a transaction waits for the lock that its own caller holds.
 OPENING = {"database.connect", "database.transaction", "sqlalchemy.create_engine"}
 OWN_ENGINES = {
     "storage/database.py",
     "storage/migrations/env.py",  # Alembic runs outside the program's transactions
-    "storage/readiness.py",  # its write must neither wait for nor occupy a connection of a request
+    "storage/readiness.py",  # its write neither waits for a connection of a request nor occupies one
     "storage/executor_lease.py",  # the advisory lock lives as long as the connection that took it
 }
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_the_checked_files_and_imports_are_found() -> None:
     assert len(PRODUCT) > 40
     assert {"storage/tokens.py", "handlers/dispatch/app.py", "errors.py"} <= set(PRODUCT)
     assert "storage.objects.Window" in imports("handlers/dispatch/pagination.py")
     assert "workflows.peers.credentials_exchange.VERSION" in imports("handlers/ocpi/versions.py")
 
 
-def test_settings_and_errors_import_no_room() -> None:
-    """They are no packages, so import-linter sees them from outside only."""
-    tops = {name.partition(".")[0] for file in ("errors.py", "settings.py") for name in imports(file)}
+def test_settings_and_errors_import_no_folder() -> None:
+    """They are not packages, so import-linter checks only the imports of them."""
+    packages = {name.partition(".")[0] for file in ("errors.py", "settings.py") for name in imports(file)}
 
-    assert set() == tops & set(ROOMS)
+    assert set() == packages & set(ROOMS)
 
 
 @pytest.mark.parametrize("file", [f for f in PRODUCT if f.startswith("storage/") and f not in OWN_ENGINES])
@@ -47,7 +47,7 @@ def test_a_handler_has_at_most_fifteen_lines(file: str) -> None:
     assert {} == {name: lines for name, lines in functions(file) if lines > 15}
 
 
-def test_no_function_is_longer_than_a_screen() -> None:
+def test_no_function_has_more_than_38_lines() -> None:
     hand_written = [file for file in PRODUCT if not file.startswith(("generated", "storage/migrations"))]
     long = {f"{file}: {name}": n for file in hand_written for name, n in functions(file) if n > 38}
 

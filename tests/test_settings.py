@@ -1,4 +1,4 @@
-"""Settings that a start refuses, each with a sentence that names the setting and says what to do."""
+"""Invalid settings stop the start with a message that names the setting and the remedy."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from settings import Settings
 
-EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (a start with one of them is refused)
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (the program refuses to start with them)
 
 
 def start(place: Path, **environment: str) -> Done:
@@ -21,7 +21,7 @@ def start(place: Path, **environment: str) -> Done:
 
 
 @pytest.mark.parametrize("host", EVERY_ADDRESS)
-def test_a_public_url_is_required_where_the_host_is_every_address(tmp_path: Path, host: str) -> None:
+def test_a_public_url_is_required_if_the_host_is_every_address(tmp_path: Path, host: str) -> None:
     refused = start(tmp_path, HOST=host)
 
     assert 1 == refused.returncode
@@ -33,14 +33,14 @@ def test_a_public_url_is_required_where_the_host_is_every_address(tmp_path: Path
 
 
 @pytest.mark.parametrize("host", EVERY_ADDRESS)
-def test_the_public_url_is_what_is_advertised(host: str) -> None:
+def test_the_public_url_is_advertised(host: str) -> None:
     assert "https://ocpi.example" == Settings(host=host, public_url="https://ocpi.example/").base_url
 
 
 @pytest.mark.parametrize(
     ("host", "url"), [("127.0.0.1", "http://127.0.0.1:8080"), ("::1", "http://[::1]:8080")]
 )
-def test_one_address_is_advertised_as_it_is(host: str, url: str) -> None:
+def test_a_single_address_is_advertised_unchanged(host: str, url: str) -> None:
     assert url == Settings(host=host, port=8080).base_url
 
 
@@ -59,19 +59,19 @@ def test_a_demo_token_that_is_too_short_is_refused_by_name_and_not_repeated(tmp_
 
 @pytest.mark.parametrize("name", DEMO_TOKENS)
 @pytest.mark.parametrize("token", ["x" * 15, "x" * 65, "with a space in it", "caf\xe9-0123456789abcdef"])
-def test_a_demo_token_has_the_form_of_a_token(name: str, token: str) -> None:
+def test_a_malformed_demo_token_is_refused(name: str, token: str) -> None:
     with pytest.raises(ValidationError, match="16 to 64 characters"):
         Settings(**{name: token})
 
 
 @pytest.mark.parametrize("token", ["x" * 16, "!" * 64])
-def test_a_demo_token_may_be_any_printable_ascii(token: str) -> None:
+def test_a_demo_token_may_have_any_printable_ascii_character(token: str) -> None:
     assert [token] == Settings(demo_cpo_token_a=token).demo_tokens
 
 
 @pytest.mark.parametrize("name", DEMO_TOKENS)
 @pytest.mark.parametrize("other", ["admin_token", *DEMO_TOKENS])
-def test_two_tokens_of_the_settings_are_never_the_same(name: str, other: str) -> None:
+def test_two_settings_cannot_have_the_same_token(name: str, other: str) -> None:
     if name == other:
         return
     with pytest.raises(ValidationError, match="differ from every other token"):

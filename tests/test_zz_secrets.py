@@ -1,4 +1,4 @@
-"""No token where it does not belong: database, log, console, answers. Security S7, S52. The last file."""
+"""Tokens do not leak to the database, the log, the console, or answers. Security S7, S52. Runs last."""
 
 import re
 from collections.abc import Callable
@@ -21,18 +21,23 @@ from workflows.peers import registration
 TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:[ao]_|ogk_)?(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_=-])"
 )
-"""What looks like a token of ours, none of which is without a capital; the uid of a command looks so, too."""
-PEERS = ("peer-token-" + "x" * 20, "b" * 40)
-"""The tokens that the tests' peers give."""
-MINE = ("b1-secret-of-the-peer", "b2-secret-of-the-peer", "b3-secret-of-the-peer", "b4-secret-of-the-peer")
+"""The form of our tokens; each has a capital letter. The uid of a command has the same form."""
+OTHER_PEER_TOKENS = ("peer-token-" + "x" * 20, "b" * 40)
+"""The tokens of the peers in other tests."""
+PEER_TOKENS = (
+    "b1-secret-of-the-peer",
+    "b2-secret-of-the-peer",
+    "b3-secret-of-the-peer",
+    "b4-secret-of-the-peer",
+)
 ABORT = "BEGIN SELECT RAISE(ABORT, 'refused'); END"
 RAISE = "'BEGIN RAISE integrity_constraint_violation; END'"
-GIVERS = {("POST", "credentials"), ("PUT", "credentials"), ("GET", "credentials")}
-"""What hands out a token: the new one, or the one that was presented."""
+TOKEN_ANSWERS = {("POST", "credentials"), ("PUT", "credentials"), ("GET", "credentials")}
+"""The operations whose answers contain a token: a new one, or that of the caller."""
 
 
 def files(node: Node) -> bytes:
-    """The database's files, the log beside it; nothing where the database is no file."""
+    """The content of the database files, or nothing if the database is not a file."""
     url = node.environment["OCPI_GATEWAY_DATABASE_URL"]
     if not url.startswith("sqlite"):
         return b""
@@ -44,56 +49,63 @@ def files(node: Node) -> bytes:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[requests.Response]:
-    """Every answer that the test's clients get."""
-    kept: list[requests.Response] = []
-    mine = session()
-    real = mine.request
+    """Every answer that the clients of the test get."""
+    received: list[requests.Response] = []
+    http = session()
+    send = http.request
 
     def request(*args: Any, **more: Any) -> requests.Response:
-        kept.append(real(*args, **more))
-        return kept[-1]
+        received.append(send(*args, **more))
+        return received[-1]
 
-    monkeypatch.setattr(mine, "request", request)
-    return kept
+    monkeypatch.setattr(http, "request", request)
+    return received
 
 
-def live(node: Node, peer: PeerServer, role: str) -> set[str]:
-    """A registration's life, with everything that goes wrong in one; the tokens that were in it."""
+def go_through_registration(node: Node, peer: PeerServer, role: str) -> set[str]:
+    """Register, fail, renew, and crash in every way; return the tokens in use."""
     network = node.network(role, PARTY)
     token_a, unused = network.token_a(), network.token_a()
     wrong = "w" * 43
     operator = network.operator()
-    issued = {token_a, unused, wrong, str(operator.token), *MINE}
+    issued = {token_a, unused, wrong, str(operator.token), *PEER_TOKENS}
 
     registrant = node.client(token_a, network.role)
     peer.answers["/versions"] = lambda _: (500, envelope())
-    assert (200, 3001) == outcome(registrant.post("credentials", peer.credentials(token=MINE[0])))
+    assert (200, 3001) == outcome(registrant.post("credentials", peer.credentials(token=PEER_TOKENS[0])))
     peer.answers.clear()
-    peer.answers["/2.1.1"] = lambda request: (200, request["authorization"].encode())  # echoes it
-    assert (200, 3001) == outcome(registrant.post("credentials", peer.credentials(token=MINE[0])))
+    peer.answers["/2.1.1"] = lambda request: (200, request["authorization"].encode())  # echoes the token
+    assert (200, 3001) == outcome(registrant.post("credentials", peer.credentials(token=PEER_TOKENS[0])))
     peer.answers.clear()
-    assert (400, 2001) == outcome(registrant.post("credentials", peer.credentials(token=MINE[0], url=7)))
-    assert (400, 2001) == outcome(registrant.post("credentials", peer.credentials(token=f"{MINE[0]}\n")))
-    assert (400, 2001) == outcome(registrant.send("POST", "credentials", f'{{"token":"{MINE[0]}'.encode()))
+    assert (400, 2001) == outcome(
+        registrant.post("credentials", peer.credentials(token=PEER_TOKENS[0], url=7))
+    )
+    assert (400, 2001) == outcome(
+        registrant.post("credentials", peer.credentials(token=f"{PEER_TOKENS[0]}\n"))
+    )
+    assert (400, 2001) == outcome(
+        registrant.send("POST", "credentials", f'{{"token":"{PEER_TOKENS[0]}'.encode())
+    )
 
-    registered = registrant.post("credentials", peer.credentials(token=MINE[0]))
+    registered = registrant.post("credentials", peer.credentials(token=PEER_TOKENS[0]))
     client = node.client(registered.json()["data"]["token"], network.role)
     for path in ("credentials", "", "locations", "tokens", "nothing", f"x/{0}"):
         client.get(path)
         operator.get(path)
         node.client(wrong, network.role).get(path)
     assert (401, 2000) == outcome(registrant.get("credentials"))
-    renewed = client.put("credentials", peer.credentials(token=MINE[1]))
+    renewed = client.put("credentials", peer.credentials(token=PEER_TOKENS[1]))
     second = node.client(renewed.json()["data"]["token"], network.role)
     issued |= {str(client.token), str(second.token)}
-    crash(network, second, peer)
+
+    crash_handlers(network, second, peer)
     assert (200, 1000) == outcome(second.get("credentials"))
-    issued |= rotate(network, peer)
+    issued |= initiate_registration(network, peer)
     return issued
 
 
-def crash(network: Network, client: Client, peer: PeerServer) -> None:
-    """A handler fails in its middle, once in a statement that has parameters, once on what it reads."""
+def crash_handlers(network: Network, client: Client, peer: PeerServer) -> None:
+    """Make handlers fail: on an unreadable document, and in a statement that has parameters."""
     schema, module, name = (
         ("Token", "tokens", "uid") if network.role == "cpo" else ("Tariff", "tariffs", "id")
     )
@@ -103,21 +115,21 @@ def crash(network: Network, client: Client, peer: PeerServer) -> None:
     damage(network.id, module)
     assert (500, 3000) == outcome(client.patch(url, {"last_updated": "2027-01-01T00:00:00Z"}))
     with failing("ocpi_connections", "UPDATE", network.id), failing("ocpi_access", "INSERT", network.id):
-        told = client.put("credentials", peer.credentials(token=MINE[3]))
-        assert (500, 3000) == outcome(told), told.text
+        answer = client.put("credentials", peer.credentials(token=PEER_TOKENS[3]))
+        assert (500, 3000) == outcome(answer), answer.text
 
 
 class failing:  # noqa: N801  (used as a function)
-    """While open, the database refuses that statement on that network's rows."""
+    """A context in which the database refuses *statement* on the rows of one network in *table*."""
 
-    def __init__(self, table: str, what: str, network_id: int) -> None:
+    def __init__(self, table: str, statement: str, network_id: int) -> None:
         self.name = f"refuse_{table}"
         condition = f"NEW.network_id = {int(network_id)}"
-        trigger = f"CREATE TRIGGER {self.name} BEFORE {what} ON {table}"
-        self.make = [f"{trigger} WHEN {condition} {ABORT}"]
+        trigger = f"CREATE TRIGGER {self.name} BEFORE {statement} ON {table}"
+        self.create = [f"{trigger} WHEN {condition} {ABORT}"]
         self.drop = [f"DROP TRIGGER {self.name}"]
         if database.dialect() == "postgresql":
-            self.make = [
+            self.create = [
                 f"CREATE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS {RAISE}",
                 f"{trigger} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION {self.name}()",
             ]
@@ -129,40 +141,42 @@ class failing:  # noqa: N801  (used as a function)
                 transaction.execute(sqlalchemy.text(statement))
 
     def __enter__(self) -> None:
-        self._run(self.make)
+        self._run(self.create)
 
     def __exit__(self, *_: object) -> None:
         self._run(self.drop)
 
 
-def rotate(network: Network, peer: PeerServer) -> set[str]:
-    """The same life from the initiating side: join, renew, a renewal that fails, leave; the tokens in it."""
-    peer.party, peer.token = ("BE", "INI"), MINE[2]
+def initiate_registration(network: Network, peer: PeerServer) -> set[str]:
+    """Join a peer, renew, fail to renew, and leave; return the tokens in use."""
+    peer.party, peer.token = ("BE", "INI"), PEER_TOKENS[2]
     own_url = f"{peer.url}/versions"
-    said: list[str] = []
-    link = registration.join(network.network, own_url, "token-a-of-the-peer", said.append)
-    peer.token = MINE[3]
-    link = registration.rotate(network.network, link, said.append)
+    output: list[str] = []
+    link = registration.join(network.network, own_url, "token-a-of-the-peer", output.append)
+    peer.token = PEER_TOKENS[3]
+    link = registration.rotate(network.network, link, output.append)
     peer.answers["/2.1.1/credentials"] = lambda _: (500, b"oops")
     with pytest.raises(Refusal) as refused:
-        registration.rotate(network.network, link, said.append)
+        registration.rotate(network.network, link, output.append)
     peer.answers.clear()
-    registration.leave(link, said.append)
+    registration.leave(link, output.append)
 
     bodies = [request["body"] for request in peer.seen if request["body"]]
     callbacks = {body["token"] for body in bodies}
     assert 3 <= len(callbacks)
-    told = "\n".join(said) + refused.value.message
-    assert set() == {token for token in (*callbacks, *MINE, "token-a-of-the-peer") if token in told}
+    messages = "\n".join(output) + refused.value.message
+    assert set() == {
+        token for token in (*callbacks, *PEER_TOKENS, "token-a-of-the-peer") if token in messages
+    }
     return callbacks | {"token-a-of-the-peer"}
 
 
 @pytest.mark.parametrize("role", ["CPO", "EMSP"])
-def test_no_token_is_anywhere_but_where_it_is_handed_out(
+def test_tokens_appear_only_in_the_answers_that_issue_them(
     loud: Node, peer: PeerServer, answers: list[requests.Response], role: str
 ) -> None:
-    """Security S7, S52: at DEBUG, through failures and crashes, on both sides of a registration."""
-    issued = live(loud, peer, role)
+    """Security S7, S52: with the log level DEBUG, failures and crashes, on both sides of a registration."""
+    issued = go_through_registration(loud, peer, role)
 
     assert 14 <= len(issued)
     assert "crashed" in loud.log
@@ -180,15 +194,15 @@ def test_no_token_is_anywhere_but_where_it_is_handed_out(
         assert word not in loud.log.lower()
     assert 30 <= len(answers)
     for answer in answers:
-        giver = (answer.request.method, (answer.request.path_url).rpartition("/")[2]) in GIVERS
-        held = {token for token in issued if token in answer.text + str(answer.headers)}
-        handed = {answer.json()["data"]["token"]} if giver and "data" in answer.json() else set()
-        assert handed == held, (answer.request.method, answer.request.url, answer.text)
-        if giver and answer.request.method == "GET" and handed:
-            assert answer.request.headers["Authorization"] == f"Token {handed.pop()}"
+        has_token = (answer.request.method, (answer.request.path_url).rpartition("/")[2]) in TOKEN_ANSWERS
+        found = {token for token in issued if token in answer.text + str(answer.headers)}
+        expected = {answer.json()["data"]["token"]} if has_token and "data" in answer.json() else set()
+        assert expected == found, (answer.request.method, answer.request.url, answer.text)
+        if has_token and answer.request.method == "GET" and expected:
+            assert answer.request.headers["Authorization"] == f"Token {expected.pop()}"
 
 
-def test_what_the_banner_shows_once_is_in_no_file_and_never_shown_again(
+def test_the_tokens_of_the_banner_are_in_no_file_and_are_shown_once(
     another_node: Callable[..., Node], peer: PeerServer
 ) -> None:
     other = another_node(log_level="DEBUG")
@@ -200,12 +214,12 @@ def test_what_the_banner_shows_once_is_in_no_file_and_never_shown_again(
     client = other.client(registrants[0], "cpo" if registrants[0] in first.partition("eMSP")[0] else "emsp")
     assert (200, 1000) == outcome(client.post("credentials", peer.credentials()))
     with switch_to(other.environment):
-        held = texts()
+        stored = texts()
 
     other.stop()
     other.start()
 
-    everything = held + other.log + files(other).decode("latin-1")
+    everything = stored + other.log + files(other).decode("latin-1")
     assert set() == {token for token in (*shown, peer.token) if token in everything}
     assert set() == set(TOKEN.findall(other.banner.removeprefix(first)))
     key = Path(other.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key"
@@ -213,15 +227,15 @@ def test_what_the_banner_shows_once_is_in_no_file_and_never_shown_again(
     assert key.read_text() not in everything + other.banner
 
 
-def test_after_all_tests_no_token_is_in_the_log_the_console_or_the_database(node: Node) -> None:
-    """Security S52: whatever this run has issued; a token that nobody noted is known by its form."""
+def test_no_token_of_any_test_is_in_the_log_the_console_or_the_database(node: Node) -> None:
+    """Security S52: tokens that the whole test run issued are found by their form."""
     commands = {row["uid"] for row in rows("ocpi_commands")}
-    known = {"x" * 43, *(f"{number:043}" for number in range(2000))}
+    invalid = {"x" * 43, *(f"{number:043}" for number in range(2000))}
 
     for where, text in {"log": node.log, "console": node.banner, "rows": texts()}.items():
-        suspicious = set(TOKEN.findall(text)) - commands - (known if where != "log" else set())
+        suspicious = set(TOKEN.findall(text)) - commands - (invalid if where != "log" else set())
         assert set() == suspicious, where
-        assert set() == {token for token in PEERS if token in text}, where
-    assert set() == {token for token in PEERS if token.encode() in files(node)}
+        assert set() == {token for token in OTHER_PEER_TOKENS if token in text}, where
+    assert set() == {token for token in OTHER_PEER_TOKENS if token.encode() in files(node)}
     for word in ("authorization", "bearer ", "token a_", "token o_"):
         assert word not in node.log.lower()

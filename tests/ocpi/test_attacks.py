@@ -1,4 +1,4 @@
-"""Security S1 to S24 and S40 to S53, beside test_bola, test_bad_input and test_transport."""
+"""Security S1 to S24 and S40 to S53; test_bola, test_bad_input and test_transport test more of them."""
 
 import http.client
 import json
@@ -42,18 +42,18 @@ EVIL = [
 ]
 
 
-def test_the_session_of_another_peer_is_unknown_to_who_would_stop_it(node: Node) -> None:
-    """Security S3: the same answer for a foreign session and for none."""
+def test_stopping_the_session_of_another_peer_is_unknown_session(node: Node) -> None:
+    """Security S3: the answer is the same for a foreign session and for a missing one."""
     network = node.network("CPO", PARTY)
     owner, thief, operator = network.peer(PEER), network.peer(("NL", "XIN")), network.operator()
     assert owner.put(owner.at("tokens", IDS["token_uid"]), example("Token")).ok
     session = example("Session", status="ACTIVE", end_datetime=None)
     assert operator.put(operator.at("sessions", session["id"], party=PARTY), session).ok
 
-    def stop(who: Client, session_id: str) -> dict[str, Any]:
+    def stop(client: Client, session_id: str) -> dict[str, Any]:
         body = example("StopSession", session_id=session_id, response_url="http://127.0.0.1:9999/x")
-        told: dict[str, Any] = who.post("commands/STOP_SESSION", body).json()
-        return {name: value for name, value in told.items() if name != "timestamp"}
+        answer: dict[str, Any] = client.post("commands/STOP_SESSION", body).json()
+        return {name: value for name, value in answer.items() if name != "timestamp"}
 
     assert {"result": "UNKNOWN_SESSION"} == stop(thief, session["id"])["data"]
     assert stop(thief, "NONE") == stop(thief, session["id"])
@@ -61,7 +61,7 @@ def test_the_session_of_another_peer_is_unknown_to_who_would_stop_it(node: Node)
 
 
 @pytest.mark.parametrize("name", ["START_SESSION", None])
-def test_the_result_of_another_peers_command_is_not_taken(
+def test_a_result_for_the_command_of_another_peer_is_refused(
     node: Node, peer: PeerServer, name: str | None
 ) -> None:
     """Security S4."""
@@ -79,25 +79,25 @@ def test_the_result_of_another_peers_command_is_not_taken(
     assert (200, 1000) == outcome(stage.peer.post(url, {"result": "REJECTED"}))
 
 
-def test_authorize_does_not_tell_a_foreign_location_from_none(node: Node) -> None:
-    """Security S1: where another CPO pushed the location that is named."""
+def test_authorize_treats_a_foreign_location_as_a_missing_one(node: Node) -> None:
+    """Security S1: another CPO pushed the location in the request."""
     network = node.network("EMSP", PARTY)
     owner, thief, operator = network.peer(PEER), network.peer(("NL", "XIN")), network.operator()
     token = example("Token")
     assert operator.put(operator.at("tokens", token["uid"], party=PARTY), token).ok
     assert owner.put(owner.at("locations", "LOC1"), example("Location")).ok
 
-    def ask(who: Client, location_id: str) -> Any:
+    def authorize(client: Client, location_id: str) -> Any:
         references = {"location_id": location_id, "evse_uids": ["3256"], "connector_ids": ["1"]}
-        return who.post(f"tokens/{token['uid']}/authorize", references).json()["data"]
+        return client.post(f"tokens/{token['uid']}/authorize", references).json()["data"]
 
-    assert "ALLOWED" == ask(owner, "LOC1")["allowed"]
-    assert "NOT_ALLOWED" == ask(thief, "LOC1")["allowed"]
-    assert ask(thief, "NONE") == ask(thief, "LOC1")
+    assert "ALLOWED" == authorize(owner, "LOC1")["allowed"]
+    assert "NOT_ALLOWED" == authorize(thief, "LOC1")["allowed"]
+    assert authorize(thief, "NONE") == authorize(thief, "LOC1")
 
 
 @one_database
-def test_two_thousand_wrong_tokens_are_the_same_401_at_the_same_speed(cpo: Network) -> None:
+def test_two_thousand_wrong_tokens_get_the_same_401_at_the_same_speed(cpo: Network) -> None:
     """Security S8."""
     times: list[float] = []
     answers = set()
@@ -118,22 +118,22 @@ def test_two_thousand_wrong_tokens_are_the_same_401_at_the_same_speed(cpo: Netwo
 
 
 def test_a_token_is_looked_up_by_its_digest_alone() -> None:
-    """Security S9, in the structure: nothing that is compared has a first byte that a guess could share."""
+    """Security S9, by structure: only digests are compared, never the first bytes of a token."""
     assert {"digest"} == set(access._IDENTIFY.compile().params)
     assert not {"token", "prefix"} & {column.name for column in access.ACCESS.columns}
 
 
 @one_database
-def test_a_token_that_is_nearly_right_takes_as_long_as_one_that_is_not(cpo: Network) -> None:
-    """Security S9, in time: Mann-Whitney over interleaved samples; |z| < 4 fails once in 15,000 runs."""
+def test_an_almost_right_token_takes_as_long_as_any_wrong_one(cpo: Network) -> None:
+    """Security S9, by time: Mann-Whitney over interleaved samples; |z| < 4 fails once in 15,000 runs."""
     token = cpo.peer().token or ""
     near = token[:-1] + ("A" if token[-1] != "A" else "B")
     far = "".join(random.Random(9).sample(token[::-1], len(token)))
-    kinds = [near, far] * 300
-    random.Random(9).shuffle(kinds)
+    guesses = [near, far] * 300
+    random.Random(9).shuffle(guesses)
     samples: list[tuple[float, bool]] = []
     with closing(http.client.HTTPConnection(cpo.node.url.removeprefix("http://"), timeout=10)) as connection:
-        for guess in kinds:
+        for guess in guesses:
             began = time.perf_counter()
             connection.request("GET", "/ocpi/cpo/versions", headers={"Authorization": f"Token {guess}"})
             answer = connection.getresponse()
@@ -142,15 +142,15 @@ def test_a_token_that_is_nearly_right_takes_as_long_as_one_that_is_not(cpo: Netw
             assert 401 == answer.status
 
     ranks = sum(rank for rank, (_, is_near) in enumerate(sorted(samples), 1) if is_near)
-    half = len(kinds) // 2
+    half = len(guesses) // 2
     u = ranks - half * (half + 1) / 2
     z = (u - half * half / 2) / (half * half * (2 * half + 1) / 12) ** 0.5
 
     assert abs(z) < 4
 
 
-def test_one_token_a_in_twenty_hands_registers_one_of_them(cpo: Network) -> None:
-    """Security S11: twenty parties at once; the others get 401 or 429, and leave nothing."""
+def test_one_of_twenty_parties_that_share_a_token_a_registers(cpo: Network) -> None:
+    """Security S11: twenty parties register at once; the others get 401 or 429 and leave nothing."""
     token = cpo.token_a()
 
     def register(number: int) -> requests.Response:
@@ -170,7 +170,7 @@ def test_one_token_a_in_twenty_hands_registers_one_of_them(cpo: Network) -> None
 @one_database
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_members_with_the_names_of_columns_change_no_column(node: Node, schema: str) -> None:
-    """Security S15: the row is the same but for its key and its document, with them and without."""
+    """Security S15: with and without such members, the rows differ only in key and document."""
     extra = {
         "owner_id": 1, "organization_id": "x", "party_id": "XIN", "country_code": "BE", "token_hash": "x",
         "created_at": 1, "role": "CPO", "is_owner": True, "network_id": 1, "connection_id": 1, "seq": 1,
@@ -178,12 +178,12 @@ def test_members_with_the_names_of_columns_change_no_column(node: Node, schema: 
         "standing": "ALLOWED", "restricted_to": "[]", "document": "{}", "digest": "x", "kind": "operator",
         "user": {"kind": "operator"}, "body": {}, "owner": "BE/XIN", "also": "BE/XIN", "expires_at": 1,
     }  # fmt: skip
-    made = []
+    stored = []
     for more in ({}, extra):
         push = Push(node)
-        known = example(schema)
-        unknown = {name: value for name, value in more.items() if name not in known}
-        body = {**known, **unknown}
+        standard = example(schema)
+        unknown = {name: value for name, value in more.items() if name not in standard}
+        body = {**standard, **unknown}
         assert push(schema, body).ok
         url, peer = push.path(schema, body), push.peer(schema)
         assert (200, 1000) == outcome(peer.patch(url, {**unknown, "last_updated": "2027-01-01T00:00:00Z"}))
@@ -197,16 +197,16 @@ def test_members_with_the_names_of_columns_change_no_column(node: Node, schema: 
             for row in rows(f"ocpi_{table}")
             if row["network_id"] == next(iter(push.networks.values())).id
         ]
-        made.append(kept)
+        stored.append(kept)
 
-    assert made[0] == made[1]
-    assert 1 == len(made[0])
+    assert stored[0] == stored[1]
+    assert 1 == len(stored[0])
 
 
 @one_database
 @pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("value", ["OTHER", "", None, 7, ["x"], {"id": "x"}])
-def test_a_patch_cannot_change_what_names_the_object(node: Node, schema: str, value: object) -> None:
+def test_a_patch_cannot_change_the_id_of_an_object(node: Node, schema: str, value: object) -> None:
     """Security S16."""
     push = Push(node)
     body = example(schema)
@@ -221,8 +221,8 @@ def test_a_patch_cannot_change_what_names_the_object(node: Node, schema: str, va
 
 @one_database
 @pytest.mark.parametrize("text", EVIL)
-def test_text_that_means_something_elsewhere_is_kept_as_text(node: Node, text: str) -> None:
-    """Security S42: byte by byte, as JSON that no browser takes for anything else."""
+def test_text_that_is_code_elsewhere_is_stored_as_text(node: Node, text: str) -> None:
+    """Security S42: text comes back byte by byte, as JSON that no browser interprets as anything else."""
     push = Push(node)
     location = example("Location", name=text, directions=[{"language": "en", "text": text}])
     before = len(rows("gw_networks"))
@@ -230,7 +230,7 @@ def test_text_that_means_something_elsewhere_is_kept_as_text(node: Node, text: s
     response = push("Location", location)
     answer = push.peer("Location").get(push.path("Location", location))
 
-    if outcome(response) == (400, 2001):  # what the contract's own form of a text excludes
+    if outcome(response) == (400, 2001):  # the contract's pattern for text excludes it
         assert any(ord(letter) < 32 for letter in text)
         assert 404 == answer.status_code
         return
@@ -260,10 +260,10 @@ def test_text_that_means_something_elsewhere_is_kept_as_text(node: Node, text: s
     ],
     ids=lambda value: str(value)[:30].encode("unicode_escape").decode(),
 )
-def test_a_peers_strange_versions_are_refused_in_one_short_line(
+def test_strange_versions_of_a_peer_get_one_short_refusal(
     cpo: Network, peer: PeerServer, answer: object
 ) -> None:
-    """Security S42, of what a peer answers."""
+    """Security S42, for the answers of a peer."""
     peer.answers["/versions"] = lambda _: (200, envelope([answer]))
     before = contents()
 
@@ -276,7 +276,9 @@ def test_a_peers_strange_versions_are_refused_in_one_short_line(
     assert [("ocpi_access", "registration")] == [(table, row["kind"]) for table, row in changed]
 
 
-def test_a_name_in_the_peers_credentials_that_is_code_or_too_long(cpo: Network, peer: PeerServer) -> None:
+def test_a_name_in_credentials_that_is_code_or_too_long_causes_no_error(
+    cpo: Network, peer: PeerServer
+) -> None:
     """Security S42."""
     for text in EVIL:
         details = {"name": text[:100], "website": "https://x.example.com"}
@@ -287,21 +289,21 @@ def test_a_name_in_the_peers_credentials_that_is_code_or_too_long(cpo: Network, 
 
 
 @pytest.mark.parametrize("year", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999Z", "1000-01-01T00:00:00Z"])
-def test_a_timestamp_at_the_end_of_time_poisons_nothing_but_its_own_object(node: Node, year: str) -> None:
+def test_an_extreme_timestamp_affects_only_its_own_object(node: Node, year: str) -> None:
     """Security S44."""
     push = Push(node)
     peer = push.peer("Location")
-    poison, other = example("Location", id="POISON", last_updated=year), example("Location", id="OTHER")
-    assert (201, 1000) == outcome(push("Location", poison))
+    extreme, other = example("Location", id="POISON", last_updated=year), example("Location", id="OTHER")
+    assert (201, 1000) == outcome(push("Location", extreme))
     assert (201, 1000) == outcome(push("Location", other))
 
     newer = peer.data("locations", date_from="2026-01-01T00:00:00Z", date_to="2999-01-01T00:00:00Z")
     assert ["OTHER"] == [each["id"] for each in newer]
-    at = peer.at("locations", "POISON")
-    assert (200, 1000) == outcome(peer.patch(at, {"name": "new"}))
-    assert (200, 1000) == outcome(peer.patch(f"{at}/3256", {"status": "CHARGING"}))
-    assert (200, 1000) == outcome(peer.patch(f"{at}/3256/1", {"voltage": 400}))
-    stored = peer.data(at)
+    url = peer.at("locations", "POISON")
+    assert (200, 1000) == outcome(peer.patch(url, {"name": "new"}))
+    assert (200, 1000) == outcome(peer.patch(f"{url}/3256", {"status": "CHARGING"}))
+    assert (200, 1000) == outcome(peer.patch(f"{url}/3256/1", {"voltage": 400}))
+    stored = peer.data(url)
     assert ["new", "CHARGING", 400] == [
         stored["name"], stored["evses"][0]["status"], stored["evses"][0]["connectors"][0]["voltage"],
     ]  # fmt: skip
@@ -311,8 +313,8 @@ def test_a_timestamp_at_the_end_of_time_poisons_nothing_but_its_own_object(node:
 @one_database
 @pytest.mark.parametrize("path", ["/", "/docs", "/health", "/openapi/ocpi.json", "/openapi/ocpi.yaml",
                                   "/docs/swagger-ui.css", "/docs/no", "/no", "/ocpi"])  # fmt: skip
-def test_a_forged_host_is_in_no_page(node: Node, path: str) -> None:
-    """Security S50, outside the modules; S36: and no page lets another origin in."""
+def test_a_forged_host_appears_in_no_page(node: Node, path: str) -> None:
+    """Security S50, outside the modules. Security S36: no page allows another origin."""
     evil = dict.fromkeys(("Host", "X-Forwarded-Host", "X-Original-URL", "Forwarded"), "evil.example")
 
     response = requests.get(
@@ -331,10 +333,10 @@ def test_a_forged_host_is_in_no_page(node: Node, path: str) -> None:
     ["..%2f..%2fsettings.py", "../../settings.py", "%2e%2e/%2e%2e/settings.py", "..%5c..%5csettings.py",
      "/etc/passwd", "%2fetc%2fpasswd", "....//settings.py", "index.html%00.css", "%00", "a" * 5000, "."],
 )  # fmt: skip
-@pytest.mark.parametrize("place", ["docs/", "openapi/"])
-def test_no_file_is_served_but_the_documents(node: Node, place: str, name: str) -> None:
-    """Security S47, where a path does become a file name."""
-    answer = exchange(node.url, f"GET /{place}{name} HTTP/1.1\r\n".encode())
+@pytest.mark.parametrize("folder", ["docs/", "openapi/"])
+def test_only_the_documents_are_served_as_files(node: Node, folder: str, name: str) -> None:
+    """Security S47, on the routes where a path becomes a file name."""
+    answer = exchange(node.url, f"GET /{folder}{name} HTTP/1.1\r\n".encode())
 
     assert 404 == answer.status
     assert b"OCPI_GATEWAY_" not in answer.body
@@ -354,7 +356,7 @@ def test_no_file_is_served_but_the_documents(node: Node, place: str, name: str) 
         b'GET /","level":"INJECTED","x":" HTTP/1.1\r\n',
     ],
 )
-def test_a_line_break_in_a_request_makes_no_line_in_the_log(node: Node, head: bytes) -> None:
+def test_a_line_break_in_a_request_adds_no_line_to_the_log(node: Node, head: bytes) -> None:
     """Security S53: every line is one JSON object that the program wrote."""
     before = len(node.log)
 
@@ -375,7 +377,7 @@ def test_a_line_break_in_a_request_makes_no_line_in_the_log(node: Node, head: by
 
 
 def test_a_refused_body_does_not_break_the_connection_for_the_next_request(cpo: Network) -> None:
-    """What is refused with its body unread: the connection goes on, or the answer says that it ends."""
+    """After a refusal with an unread body, the connection stays open or the answer says that it closes."""
     host = cpo.node.url.removeprefix("http://")
     for method, path in [("PUT", "/ocpi/cpo/2.1.1/tokens/NL/TNM/1"), ("POST", "/nothing")] * 15:
         with closing(http.client.HTTPConnection(host, timeout=10)) as connection:
@@ -388,18 +390,18 @@ def test_a_refused_body_does_not_break_the_connection_for_the_next_request(cpo: 
                     break
 
 
-def test_a_hundred_connections_that_say_nothing_keep_nobody_waiting(cpo: Network) -> None:
-    """Security S26, in small: half a head on each, while others are served."""
+def test_a_hundred_silent_connections_do_not_block_other_clients(cpo: Network) -> None:
+    """Security S26, on a small scale: each connection sends half a head, and other clients are served."""
     client = cpo.peer()
-    held = []
+    silent = []
     try:
         for _ in range(100):
             connection = http.client.HTTPConnection(cpo.node.url.removeprefix("http://"), timeout=10)
             connection.connect()
             connection.sock.sendall(b"PUT /ocpi/cpo/2.1.1/tokens/NL/TNM/1 HTTP/1.1\r\nHost: x\r\nX-")
-            held.append(connection)
+            silent.append(connection)
         for _ in range(5):  # a client gives up after 30 s
             assert (200, 1000) == outcome(client.get("tokens"))
     finally:
-        for connection in held:
+        for connection in silent:
             connection.close()

@@ -1,4 +1,4 @@
-"""Real-time authorization of our drivers' tokens, asked by a CPO."""
+"""Real-time authorization of our drivers' tokens for a CPO."""
 
 import time
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ OURS = ("NL", "DEP")
 URL = "tokens/1/authorize"
 
 
-def known(emsp: Network, uid: str = "1", kind: str = "RFID", **changes: Any) -> None:
-    """Let our back office store a token."""
+def put_token(emsp: Network, uid: str = "1", kind: str = "RFID", **changes: Any) -> None:
+    """Store a token as our back office."""
     body = example("Token", uid=uid, type=kind, **changes)
     assert 201 == emsp.operator().put(f"tokens/NL/DEP/{uid}", body).status_code
 
 
-def judged(emsp: Network, standing: str | None, restricted_to: list[str] | None = None) -> None:
-    """Give the token 1 a standing, and restrict it."""
+def set_standing(emsp: Network, standing: str | None, restricted_to: list[str] | None = None) -> None:
+    """Set the standing and the locations of token 1."""
     at_once(tokens.set_standing, emsp.id, OURS, "1", TokenType.RFID, standing, restricted_to)
 
 
 def decision(response: requests.Response) -> dict[str, Any]:
-    """The AuthorizationInfo of a success."""
+    """The AuthorizationInfo of a successful response."""
     assert (200, 1000) == outcome(response)
     data: dict[str, Any] = response.json()["data"]
     return data
@@ -36,22 +36,22 @@ def decision(response: requests.Response) -> dict[str, Any]:
 
 @pytest.fixture
 def site(emsp: Network) -> Client:
-    """A CPO with LOC1: EVSE A with connectors 1 and 2, EVSE B with 3, EVSE GONE, removed."""
+    """A CPO with LOC1: EVSE A has connectors 1 and 2, EVSE B has 3, EVSE GONE is removed."""
     peer = emsp.peer()
 
     def evse(uid: str, *connectors: str, status: str = "AVAILABLE") -> dict[str, Any]:
-        made = [example("Connector", id=number) for number in connectors]
-        return example("EVSE", uid=uid, connectors=made, status=status)
+        objects = [example("Connector", id=number) for number in connectors]
+        return example("EVSE", uid=uid, connectors=objects, status=status)
 
     evses = [evse("A", "1", "2"), evse("B", "3"), evse("GONE", "4", status="REMOVED")]
     assert 201 == peer.put(peer.at("locations", "LOC1"), example("Location", evses=evses)).status_code
-    known(emsp)
+    put_token(emsp)
     return peer
 
 
 @pytest.mark.ocpi(170)
 def test_a_cpo_asks_whether_a_token_may_charge(emsp: Network) -> None:
-    known(emsp)
+    put_token(emsp)
     data = decision(emsp.peer().post(URL))
 
     assert "ALLOWED" == data["allowed"]
@@ -59,8 +59,8 @@ def test_a_cpo_asks_whether_a_token_may_charge(emsp: Network) -> None:
 
 
 @pytest.mark.ocpi(170)
-def test_the_url_of_the_seed_reference_answers_the_same(emsp: Network) -> None:
-    known(emsp)
+def test_the_url_with_the_party_answers_the_same(emsp: Network) -> None:
+    put_token(emsp)
     peer = emsp.peer()
 
     assert decision(peer.post(URL)) == decision(peer.post("tokens/NL/DEP/1/authorize"))
@@ -78,9 +78,9 @@ def test_authorize_is_post_only(emsp: Network, method: str) -> None:
 
 @pytest.mark.ocpi(171)
 @pytest.mark.parametrize("name", ["type", "token_type"])
-def test_both_names_of_the_type_are_read_and_rfid_is_the_default(emsp: Network, name: str) -> None:
-    known(emsp, valid=False)
-    known(emsp, kind="OTHER")
+def test_the_type_has_two_parameter_names_and_the_default_rfid(emsp: Network, name: str) -> None:
+    put_token(emsp, valid=False)
+    put_token(emsp, kind="OTHER")
     peer = emsp.peer()
 
     assert "ALLOWED" == decision(peer.post(URL, None, **{name: "OTHER"}))["allowed"]
@@ -91,7 +91,7 @@ def test_both_names_of_the_type_are_read_and_rfid_is_the_default(emsp: Network, 
 @pytest.mark.ocpi(171)
 @pytest.mark.parametrize("name", ["type", "token_type"])
 def test_an_unknown_type_is_refused(emsp: Network, name: str) -> None:
-    known(emsp)
+    put_token(emsp)
     response = emsp.peer().post(URL, None, **{name: "APP_USER"})
 
     assert (400, 2001) == outcome(response)
@@ -100,7 +100,7 @@ def test_an_unknown_type_is_refused(emsp: Network, name: str) -> None:
 
 @pytest.mark.ocpi(171)
 def test_without_an_rfid_token_the_default_finds_nothing(emsp: Network) -> None:
-    known(emsp, kind="OTHER")
+    put_token(emsp, kind="OTHER")
 
     assert (404, 2000) == outcome(emsp.peer().post(URL))
 
@@ -108,8 +108,8 @@ def test_without_an_rfid_token_the_default_finds_nothing(emsp: Network) -> None:
 @pytest.mark.ocpi(172)
 @pytest.mark.parametrize("body", [None, b"", b"null"], ids=["none", "empty", "null"])
 @pytest.mark.parametrize("media", [None, "application/json"])
-def test_no_body_at_all_is_fine(emsp: Network, body: bytes | None, media: str | None) -> None:
-    known(emsp)
+def test_the_body_is_optional(emsp: Network, body: bytes | None, media: str | None) -> None:
+    put_token(emsp)
     headers = {"Content-Type": media} if media else {}
     response = emsp.peer().request("POST", URL, data=body, headers=headers)
 
@@ -118,8 +118,8 @@ def test_no_body_at_all_is_fine(emsp: Network, body: bytes | None, media: str | 
 
 @pytest.mark.ocpi(172)
 @pytest.mark.parametrize("body", [{}, {"location_id": None}, {"location_id": 1}, [], "LOC1"], ids=repr)
-def test_a_body_that_is_no_location_reference_is_refused(emsp: Network, body: Any) -> None:
-    known(emsp)
+def test_a_body_that_is_not_a_location_reference_is_refused(emsp: Network, body: Any) -> None:
+    put_token(emsp)
 
     assert (400, 2001) == outcome(emsp.peer().request("POST", URL, json=body))
 
@@ -137,7 +137,7 @@ def test_a_chunked_body_is_read(site: Client) -> None:
 
 @pytest.mark.ocpi(173)
 @pytest.mark.parametrize(
-    ("asked", "allowed"),
+    ("references", "allowed"),
     [
         ({}, {}),
         ({"evse_uids": ["A", "B"]}, {"evse_uids": ["A", "B"]}),
@@ -148,10 +148,10 @@ def test_a_chunked_body_is_read(site: Client) -> None:
     ],
     ids=str,
 )
-def test_the_answer_holds_only_what_may_be_used(
-    site: Client, asked: dict[str, Any], allowed: dict[str, Any]
+def test_the_answer_contains_only_what_the_driver_may_use(
+    site: Client, references: dict[str, Any], allowed: dict[str, Any]
 ) -> None:
-    data = decision(site.post(URL, {"location_id": "LOC1", **asked}))
+    data = decision(site.post(URL, {"location_id": "LOC1", **references}))
 
     assert "ALLOWED" == data["allowed"]
     assert {"location_id": "LOC1", **allowed} == data["location"]
@@ -159,7 +159,7 @@ def test_the_answer_holds_only_what_may_be_used(
 
 @pytest.mark.ocpi(174, 178)
 @pytest.mark.parametrize(
-    "asked",
+    "references",
     [
         {"location_id": "NOWHERE"},
         {"location_id": "LOC1", "evse_uids": ["NEVER"]},
@@ -168,15 +168,15 @@ def test_the_answer_holds_only_what_may_be_used(
     ],
     ids=str,
 )
-def test_where_nothing_may_be_used_the_answer_is_not_allowed(site: Client, asked: dict[str, Any]) -> None:
-    data = decision(site.post(URL, asked))
+def test_a_request_that_names_nothing_usable_is_not_allowed(site: Client, references: dict[str, Any]) -> None:
+    data = decision(site.post(URL, references))
 
     assert ("NOT_ALLOWED", False) == (data["allowed"], "location" in data)
 
 
 @pytest.mark.ocpi(174)
-def test_a_restricted_token_is_not_allowed_elsewhere(emsp: Network, site: Client) -> None:
-    judged(emsp, None, ["LOC2"])
+def test_a_restricted_token_is_not_allowed_at_other_locations(emsp: Network, site: Client) -> None:
+    set_standing(emsp, None, ["LOC2"])
     data = decision(site.post(URL, {"location_id": "LOC1"}))
 
     assert ("NOT_ALLOWED", False) == (data["allowed"], "location" in data)
@@ -193,8 +193,8 @@ def test_a_location_that_only_another_cpo_pushed_is_unknown(emsp: Network, site:
 @pytest.mark.ocpi(175)
 @pytest.mark.parametrize("standing", ["ALLOWED", "BLOCKED", "EXPIRED", "NO_CREDIT"])
 @pytest.mark.parametrize("body", [None, {"location_id": "LOC1"}], ids=["anywhere", "at a location"])
-def test_every_decision_is_a_success(emsp: Network, site: Client, standing: str, body: Any) -> None:
-    judged(emsp, standing)
+def test_every_decision_is_a_successful_answer(emsp: Network, site: Client, standing: str, body: Any) -> None:
+    set_standing(emsp, standing)
     data = decision(site.post(URL, body))
 
     assert standing == data["allowed"]
@@ -203,15 +203,15 @@ def test_every_decision_is_a_success(emsp: Network, site: Client, standing: str,
 
 @pytest.mark.ocpi(167, 175)
 def test_an_invalid_token_is_blocked(emsp: Network) -> None:
-    known(emsp, valid=False)
+    put_token(emsp, valid=False)
 
     assert "BLOCKED" == decision(emsp.peer().post(URL))["allowed"]
 
 
 @pytest.mark.ocpi(167, 175)
-def test_a_token_of_good_standing_is_blocked_once_it_is_invalid(emsp: Network) -> None:
-    known(emsp)
-    judged(emsp, "ALLOWED")
+def test_a_token_in_good_standing_is_blocked_once_it_is_invalid(emsp: Network) -> None:
+    put_token(emsp)
+    set_standing(emsp, "ALLOWED")
     emsp.operator().patch("tokens/NL/DEP/1", {"valid": False})
 
     assert "BLOCKED" == decision(emsp.peer().post(URL))["allowed"]
@@ -227,8 +227,8 @@ def test_an_unknown_token_is_404(site: Client, body: Any) -> None:
 
 
 @pytest.mark.ocpi(24, 177)
-def test_a_restricted_token_without_a_location_is_not_enough_information(emsp: Network, site: Client) -> None:
-    judged(emsp, None, ["LOC1"])
+def test_a_restricted_token_needs_a_location(emsp: Network, site: Client) -> None:
+    set_standing(emsp, None, ["LOC1"])
 
     assert (200, 2002) == outcome(site.post(URL))
     assert (200, 2002) == outcome(site.request("POST", URL, data=b"null"))
@@ -236,11 +236,11 @@ def test_a_restricted_token_without_a_location_is_not_enough_information(emsp: N
 
 
 @pytest.mark.ocpi(181)
-def test_authorize_keeps_its_budget(site: Client) -> None:
-    took = []
+def test_authorize_answers_within_half_a_second(site: Client) -> None:
+    seconds = []
     for _ in range(100):
         began = time.perf_counter()
         decision(site.post(URL, {"location_id": "LOC1", "evse_uids": ["A"]}))
-        took.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - began)
 
-    assert 0.5 > sorted(took)[98]
+    assert 0.5 > sorted(seconds)[98]

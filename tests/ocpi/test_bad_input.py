@@ -1,4 +1,4 @@
-"""What attackers and accidents send. Security S17 to S24 and S45 to S50."""
+"""Input from attackers and from faulty clients. Security S17 to S24 and S45 to S50."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ WITH_ID = [o for o in OPERATIONS if "{" in o.path and o.module != "commands"]
 
 
 def usage(node: Node) -> tuple[float, int]:
-    """Seconds of processor time so far and resident bytes, of the program."""
+    """CPU seconds that the program has used, and its resident bytes."""
     fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
     seconds, pages = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(fields[21])
     return seconds, pages * os.sysconf("SC_PAGE_SIZE")
@@ -35,7 +35,7 @@ def usage(node: Node) -> tuple[float, int]:
 @pytest.mark.parametrize(
     "operation", [o for o in OPERATIONS if o.method == "GET" and o.module != "versions"], ids=str
 )
-def test_answers_hold_nothing_that_the_contract_does_not_name(
+def test_answers_contain_only_members_of_the_contract(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
     """Security S17."""
@@ -62,7 +62,7 @@ def test_answers_hold_nothing_that_the_contract_does_not_name(
      "token_hash", "role", "is_owner", "\u0000", "self", "body", "user", "..", "%s", "{0}", "json_text",
      "model_fields_set", "__pydantic_extra__"],
 )  # fmt: skip
-def test_a_member_with_a_name_that_means_something_elsewhere_is_only_kept(node: Node, name: str) -> None:
+def test_a_member_with_a_special_name_is_stored_like_any_other(node: Node, name: str) -> None:
     """Security S15, S18."""
     push, strange = Push(node), {"__init__": {"x": 1}, "uid": "other"}
     body = example("Token", **{name: strange})
@@ -76,7 +76,7 @@ def test_a_member_with_a_name_that_means_something_elsewhere_is_only_kept(node: 
 
 
 @one_database
-def test_a_body_over_the_cap_is_413_and_is_not_taken_into_memory(cpo: Network) -> None:
+def test_a_body_over_the_limit_is_413_and_is_not_held_in_memory(cpo: Network) -> None:
     """Security S19."""
     peer = cpo.peer()
     token = json.dumps(example("Token")).encode()
@@ -90,8 +90,8 @@ def test_a_body_over_the_cap_is_413_and_is_not_taken_into_memory(cpo: Network) -
 
 
 @one_database
-def test_an_endless_chunked_body_is_413_at_the_cap(cpo: Network) -> None:
-    """Security S19: no Content-Length to look at."""
+def test_an_endless_chunked_body_is_413_at_the_limit(cpo: Network) -> None:
+    """Security S19: there is no Content-Length to check."""
     peer = cpo.peer()
 
     def endless() -> Any:
@@ -105,7 +105,7 @@ def test_an_endless_chunked_body_is_413_at_the_cap(cpo: Network) -> None:
 
 
 @one_database
-def test_a_promised_length_over_the_cap_is_413_before_the_body_comes(cpo: Network) -> None:
+def test_a_content_length_over_the_limit_is_413_before_the_body_arrives(cpo: Network) -> None:
     """Security S19."""
     lines = [
         f"Authorization: Token {cpo.peer().token}".encode(),
@@ -120,7 +120,7 @@ def test_a_promised_length_over_the_cap_is_413_before_the_body_comes(cpo: Networ
 
 
 def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
-    """A token with an unknown member of that depth; the token itself is the first level."""
+    """A token with *depth* levels: the token is the first, an unknown member has the others."""
     inner = opening * (depth - 1) + b"1" + closing * (depth - 1)
     return json.dumps(example("Token", deep="MARK")).encode().replace(b'"MARK"', inner)
 
@@ -131,7 +131,7 @@ def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
 @pytest.mark.parametrize(
     ("depth", "expected"), [(32, (201, 1000)), (33, (400, 2001)), (100_000, (400, 2001))]
 )
-def test_depth_is_bounded(
+def test_json_is_at_most_32_levels_deep(
     cpo: Network, depth: int, expected: tuple[int, int], opening: bytes, closing: bytes
 ) -> None:
     """Security S20."""
@@ -145,7 +145,7 @@ def test_depth_is_bounded(
 @pytest.mark.ocpi(43)
 @pytest.mark.parametrize("number", [b"9" * 5000, b"-" + b"9" * 5000, b"1" + b"0" * 900_000])
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_a_huge_integer_is_400_and_costs_nothing(cpo: Network, method: str, number: bytes) -> None:
+def test_a_huge_integer_is_400_and_uses_little_cpu(cpo: Network, method: str, number: bytes) -> None:
     """Security S21."""
     peer = cpo.peer()
     raw = json.dumps(example("Token", unknown="MARK")).encode().replace(b'"MARK"', number)
@@ -179,8 +179,10 @@ def wide_objects(count: int) -> bytes:
          "quotes"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_a_megabyte_of_anything_is_judged_within_a_second(emsp: Network, method: str, raw: bytes) -> None:
-    """Security S22, S28. The least of three tries counts: a busy machine lengthens some of them, not all."""
+def test_a_mebibyte_of_any_json_takes_less_than_a_second_of_cpu(
+    emsp: Network, method: str, raw: bytes
+) -> None:
+    """Security S22, S28. The minimum of three tries counts, because a busy machine slows some of them."""
     peer = emsp.peer()
     peer.put(peer.at("locations", "LOC1"), example("Location"))
     assert len(raw) <= MEBIBYTE
@@ -215,14 +217,14 @@ def test_a_limit_is_capped(node: Node, limit: str) -> None:
 @one_database
 @pytest.mark.parametrize("number", ["9007199254740992", "9" * 40, "1e9", "0x10", "\u0661", "+1", " 1", "1_0"])
 @pytest.mark.parametrize("name", ["limit", "offset"])
-def test_a_limit_or_offset_that_is_no_small_integer_is_400(cpo: Network, name: str, number: str) -> None:
+def test_a_limit_or_offset_that_is_not_a_small_integer_is_400(cpo: Network, name: str, number: str) -> None:
     """Security S23."""
     assert (400, 2001) == outcome(cpo.peer().get("locations", **{name: number}))
 
 
 @one_database
 @pytest.mark.parametrize("value", ["1", "2"])
-def test_a_query_parameter_given_twice_is_400(cpo: Network, value: str) -> None:
+def test_a_repeated_query_parameter_is_400(cpo: Network, value: str) -> None:
     """Security S49, for queries."""
     response = cpo.peer().get(f"locations?limit=1&limit={value}")
 
@@ -231,7 +233,7 @@ def test_a_query_parameter_given_twice_is_400(cpo: Network, value: str) -> None:
 
 
 @one_database
-def test_a_query_parameter_that_we_do_not_know_may_be_given_twice(cpo: Network) -> None:
+def test_an_unknown_query_parameter_may_be_repeated(cpo: Network) -> None:
     assert (200, 1000) == outcome(cpo.peer().get("locations?more=1&more=2"))
 
 
@@ -253,9 +255,7 @@ def test_a_compressed_body_is_415(cpo: Network, encoding: str) -> None:
 
 @one_database
 @pytest.mark.parametrize("operation", WITH_ID, ids=str)
-def test_an_id_in_a_url_that_is_not_printable_ascii_is_400(
-    node: Node, peer: PeerServer, operation: Operation
-) -> None:
+def test_an_id_in_a_url_must_be_printable_ascii(node: Node, peer: PeerServer, operation: Operation) -> None:
     """Security S45, S48."""
     client = Stage(node, peer, operation.role, empty=True).client(operation)
 
@@ -271,7 +271,7 @@ def test_an_id_in_a_url_that_is_not_printable_ascii_is_400(
 @one_database
 @pytest.mark.parametrize("header", ["Link", "Location"])
 def test_no_line_break_reaches_a_header(node: Node, header: str) -> None:
-    """Security S45: what comes back in a header is escaped."""
+    """Security S45: values that return in a header are escaped."""
     push = Push(node)
     peer = push.peer("CDR")
     push("CDR", example("CDR"))
@@ -308,7 +308,7 @@ def test_a_line_break_in_a_peers_token_reaches_no_header(cpo: Network, peer: Pee
     "odd",
     ["..", "%2e%2e", "%252e%252e", "..%5c..%5cetc", "....", ".", "%2e", "~", "..%00", "%2e%2e%2fetc", "..;"],
 )
-def test_path_traversal_names_nothing_but_an_object(node: Node, odd: str) -> None:
+def test_path_traversal_reaches_nothing(node: Node, odd: str) -> None:
     """Security S47."""
     push = Push(node)
     push("Token", example("Token"))
@@ -323,8 +323,8 @@ def test_path_traversal_names_nothing_but_an_object(node: Node, odd: str) -> Non
 @pytest.mark.parametrize(
     "name", ["..", ".", "..%5c", "%2e%2e", "~root", "$(id)", "' OR 1=1 --", '"; DROP TABLE x']
 )
-def test_an_id_that_looks_like_a_path_or_a_query_is_just_an_id(node: Node, name: str) -> None:
-    """Security S47. The client sends the dots as they are, escaped once by `%2E` where it must."""
+def test_an_id_that_looks_like_a_path_or_a_query_is_an_ordinary_id(node: Node, name: str) -> None:
+    """Security S47. Every byte of the id is percent-encoded, so that no client normalizes its dots."""
     push = Push(node)
     peer = push.peer("Tariff")
     body = example("Tariff", id=name)
@@ -334,16 +334,16 @@ def test_an_id_that_looks_like_a_path_or_a_query_is_just_an_id(node: Node, name:
     raw = json.dumps(body).encode()
 
     put = exchange(node.url, b"PUT " + head, *lines, b"Content-Length: %d" % len(raw), body=raw)
-    got = exchange(node.url, b"GET " + head, *lines)
+    read = exchange(node.url, b"GET " + head, *lines)
 
     assert (201, 1000) == (put.status, put.json["status_code"])
-    assert body == got.json["data"]
+    assert body == read.json["data"]
     assert [body] == peer.data("tariffs")
 
 
 @pytest.mark.ocpi(51)
-def test_composed_and_decomposed_letters_stay_as_they_are(node: Node) -> None:
-    """Security S48: NFC and NFD are different texts, and both come back byte by byte."""
+def test_composed_and_decomposed_letters_are_kept(node: Node) -> None:
+    """Security S48: NFC and NFD forms are different texts, and both come back byte by byte."""
     push = Push(node)
 
     for name in ("Caf\u00e9", "Cafe\u0301"):
@@ -366,7 +366,7 @@ def test_bytes_that_are_not_utf_8_are_400(cpo: Network, odd: bytes) -> None:
 
 @one_database
 @pytest.mark.parametrize(
-    "double",
+    "repeated",
     [
         b'{"uid":"012345678","uid":"012345678"}',
         b'{"uid":"012345678","u\\u0069d":"other"}',
@@ -377,12 +377,12 @@ def test_bytes_that_are_not_utf_8_are_400(cpo: Network, odd: bytes) -> None:
         b'{"x":"\\"a\\":","a":1,"a":1}',
     ],
 )
-def test_a_member_that_stands_in_an_object_twice_is_400(cpo: Network, double: bytes) -> None:
+def test_a_repeated_member_in_an_object_is_400(cpo: Network, repeated: bytes) -> None:
     """Security S49."""
     peer = cpo.peer()
     peer.put(URL, example("Token"))
 
-    response = peer.send("PATCH", URL, double, **JSON)
+    response = peer.send("PATCH", URL, repeated, **JSON)
 
     assert (400, 2001) == outcome(response)
     assert example("Token") == peer.data(URL)
@@ -390,8 +390,8 @@ def test_a_member_that_stands_in_an_object_twice_is_400(cpo: Network, double: by
 
 @one_database
 @pytest.mark.parametrize("text", ['"a":', '{"a":1,"a":2}', 'x":"y', "\\", '\\":'])
-def test_text_that_looks_like_members_is_no_repetition(cpo: Network, text: str) -> None:
-    """Security S49: what stands inside a string is text."""
+def test_text_that_looks_like_members_is_not_a_repeated_member(cpo: Network, text: str) -> None:
+    """Security S49: the content of a string is text."""
     peer = cpo.peer()
     token = example("Token", issuer=text)
 
@@ -399,14 +399,14 @@ def test_text_that_looks_like_members_is_no_repetition(cpo: Network, text: str) 
     assert token == peer.data(URL)
 
 
-def test_the_same_name_in_two_objects_is_no_repetition(cpo: Network) -> None:
+def test_two_objects_may_have_members_of_the_same_name(cpo: Network) -> None:
     """Security S49."""
     peer = cpo.peer()
 
     assert (201, 1000) == outcome(peer.put(URL, example("Token", a={"a": [{"a": 1}, {"a": 2}]})))
 
 
-def test_the_body_cap_and_the_page_cap_are_settings(another_node: Callable[..., Node]) -> None:
+def test_the_limits_of_bodies_and_pages_are_settings(another_node: Callable[..., Node]) -> None:
     """Security S19, S23."""
     other = another_node(body_limit="2048", page_limit="2", demo="0")
     with switch_to(other.environment):

@@ -1,6 +1,6 @@
-"""Hand-written bad values for every kind of object and for lists: refused, nothing kept.
+"""Bad values in every kind of object and in list queries are refused, and nothing is stored.
 
-They are refused before storage sees them, so one database is enough.
+They are refused before they reach storage, so one database is enough.
 """
 
 import copy
@@ -22,19 +22,19 @@ QUERIES = [
     "date_from=2026-01-01T00:00:00Z&date_from=2026-01-02T00:00:00Z", "limit=1&limit=2", "offset=0&offset=0",
 ]  # fmt: skip
 ACCEPTED = {"limit[]=1"}
-"""A parameter of another name, which is not looked at."""
+"""A parameter of another name, which is ignored."""
 
 pytestmark = one_database
 
 
 @pytest.fixture(scope="module")
 def push(node: Node) -> Push:
-    """One sender for all."""
+    """One sender for all tests."""
     return Push(node)
 
 
-def kept(push: Push) -> list[Any]:
-    """Everything that is stored in the sender's networks."""
+def stored_rows(push: Push) -> list[Any]:
+    """Every object that is stored in the sender's networks."""
     ids = {network.id for network in push.networks.values()}
     tables = ("locations", "tokens", "sessions", "tariffs", "cdrs")
     return [row for table in tables for row in rows(f"ocpi_{table}") if row["network_id"] in ids]
@@ -43,23 +43,23 @@ def kept(push: Push) -> list[Any]:
 @pytest.mark.parametrize(
     ("schema", "path", "values"), [pytest.param(*case, id=".".join(case[:2])) for case in VALUES]
 )
-def test_a_bad_value_is_refused_and_nothing_is_kept(
+def test_a_bad_value_is_refused_and_nothing_is_stored(
     push: Push, schema: str, path: str, values: list[Any]
 ) -> None:
-    peer, where = push.peer(schema), push.path(schema, example(schema))
+    peer, url = push.peer(schema), push.path(schema, example(schema))
     if schema in ("EVSE", "Connector"):
         push(schema, example(schema))
-    before = kept(push)
+    before = stored_rows(push)
 
     for value in values:
         body = put_in(copy.deepcopy(example(schema)), path, value)
 
-        response = peer.post("cdrs", body) if schema == "CDR" else peer.put(where, body)
+        response = peer.post("cdrs", body) if schema == "CDR" else peer.put(url, body)
 
         message = response.json().get("status_message", "")
         assert outcome(response) in {(400, 2001), (200, 2001)}, (value, message)
         assert len(message) < 600, value
-    assert before == kept(push)
+    assert before == stored_rows(push)
 
 
 @pytest.mark.parametrize("module", ["locations", "tokens"])

@@ -1,4 +1,4 @@
-"""Every URL and every method of the router, for whose business it is not. Security S1, S2, S5, S10, S40."""
+"""Every URL and method of the router, called without permission. Security S1, S2, S5, S10, S40."""
 
 import contextlib
 import copy
@@ -26,16 +26,16 @@ from storage import access, database
 
 METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "TRACE", "PROPFIND", "DELETE")
 ROLES = ("cpo", "emsp")
-COINCIDENTAL = ("date", "content-length", "connection", "x-request-id")
-"""Headers that depend on the moment: the time in the body has no fixed length."""
-NOWHERE = "http://169.254.169.254/versions"
-"""A URL that the address policy refuses, so that a registration ends before it changes anything."""
+VARIABLE_HEADERS = ("date", "content-length", "connection", "x-request-id")
+"""Headers that vary between equal answers: the time in the body has no fixed length."""
+FORBIDDEN_URL = "http://169.254.169.254/versions"
+"""A URL that the address policy refuses, so a registration fails before it changes anything."""
 RESPONSE_URL = "http://127.0.0.1:9999/result"
 STRANGERS = ("nobody", "unknown token", "Bearer", "gateway", "unregistered", "superseded")
-"""Those whose credentials are good for nothing at all."""
+"""Clients without valid credentials."""
 INSIDERS = ("other role", "callback", "registrant", "other peer", "namesake", "other operator",
             "namesake operator")  # fmt: skip
-"""Those who have a token for something else."""
+"""Clients with a valid token for something else."""
 SHARED = {"/cpo/2.1.1/tariffs/{country_code}/{party_id}/{tariff_id}"} | {
     f"/emsp/2.1.1/tokens/{tail}"
     for tail in (
@@ -45,30 +45,32 @@ SHARED = {"/cpo/2.1.1/tariffs/{country_code}/{party_id}/{tariff_id}"} | {
         "{country_code}/{party_id}/{token_uid}/authorize",
     )
 }
-"""What a network shows to each of its peers."""
+"""Paths of objects that every peer of a network may read."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """An answer."""
+class HttpAnswer:
+    """An answer to an intruder."""
 
     status: int
     text: str
     headers: dict[str, str]
 
     def comparable(self, ids: dict[str, str]) -> tuple[Any, ...]:
-        """All of it but its time (which has no fixed length), ids by their names."""
+        """The answer without its time (which has no fixed length), with names in place of ids."""
         text = self.text
         for name, value in ids.items():
             text = text.replace(value, f"<{name}>")
         body = json.loads(text) if text else {}
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in COINCIDENTAL}
+        headers = {
+            name: value for name, value in self.headers.items() if name.lower() not in VARIABLE_HEADERS
+        }
         return self.status, {k: v for k, v in body.items() if k != "timestamp"}, headers
 
 
 @dataclass
 class Intruder:
-    """Somebody with a header to send; what he may change is his own."""
+    """A client that calls what it may not call; it may change only its own rows."""
 
     name: str
     header: str | None
@@ -80,8 +82,8 @@ class Intruder:
     sees: list[str] = field(default_factory=list)
     sent: int = 0
 
-    def send(self, node: Node, method: str, path: str, body: Any) -> "Told":
-        """Try it, over a connection of its own: what is refused unread may close it."""
+    def send(self, node: Node, method: str, path: str, body: Any) -> HttpAnswer:
+        """Send a request on a new connection, because a refusal with an unread body may close it."""
         self.sent += 1
         headers = {} if self.header is None else {"Authorization": self.header}
         raw = None if method in ("GET", "HEAD", "OPTIONS", "DELETE") else json.dumps(body)
@@ -89,20 +91,20 @@ class Intruder:
         with contextlib.closing(connection):
             connection.request(method, path, raw, headers)
             answer = connection.getresponse()
-            return Told(answer.status, answer.read().decode(), dict(answer.getheaders()))
+            return HttpAnswer(answer.status, answer.read().decode(), dict(answer.getheaders()))
 
     def owns(self, table: str, row: dict[str, Any]) -> bool:
-        """Is it a row that he may move: of his connection, or of his party in his network."""
+        """Whether *row* belongs to the intruder's connection, or to its party in its network."""
         if table == "ocpi_connections":
             return row["id"] == self.connection_id
         if row.get("connection_id") is not None:
             return bool(row["connection_id"] == self.connection_id)
-        mine = (self.network_id, *self.party)
-        return (row.get("network_id"), row.get("country_code"), row.get("party_id")) == mine
+        own_key = (self.network_id, *self.party)
+        return (row.get("network_id"), row.get("country_code"), row.get("party_id")) == own_key
 
 
 def stranger(victim: Victim, name: str) -> Intruder:
-    """Somebody with nothing, or with what is worth nothing."""
+    """A client without a valid token."""
     headers = {
         "nobody": lambda: None,
         "unknown token": lambda: f"Token {secrets.token_urlsafe(32)}",
@@ -115,14 +117,14 @@ def stranger(victim: Victim, name: str) -> Intruder:
 
 
 def unregistered(victim: Victim) -> str:
-    """The token of a peer that has left."""
+    """The token of a peer that unregistered."""
     gone = victim.network.peer(("NL", "GON"))
     assert gone.delete("credentials").ok
     return str(gone.token)
 
 
 def superseded(victim: Victim) -> str:
-    """A token whose successor has been used."""
+    """A token whose successor is in use."""
     peer = victim.network.peer(("NL", "OLD"))
     old = str(peer.token)
     with database.transaction() as connection:
@@ -133,7 +135,7 @@ def superseded(victim: Victim) -> str:
 
 
 def insider(node: Node, victim: Victim, name: str) -> Intruder:
-    """Somebody with a token for something else."""
+    """A client with a valid token for something else."""
     role = victim.role
     if name == "callback":
         token = at_once(access.mint, access.CALLBACK, victim.network.id, lives_ms=600_000)
@@ -141,12 +143,12 @@ def insider(node: Node, victim: Victim, name: str) -> Intruder:
     if name == "registrant":
         return Intruder(name, f"Token {victim.network.token_a()}", access.REGISTRATION, role)
     if name == "other peer":
-        made = _as_peer(name, victim.network.peer(("NL", "XIN")), victim.network)
-        made.sees = victim.shared
-        return made
+        other_peer = _as_peer(name, victim.network.peer(("NL", "XIN")), victim.network)
+        other_peer.sees = victim.shared
+        return other_peer
     if name in {"other role", "namesake"}:
-        swapped = {"cpo": "emsp", "emsp": "cpo"}[role] if name == "other role" else role
-        other = node.network(swapped.upper(), PARTY)
+        network_role = {"cpo": "emsp", "emsp": "cpo"}[role] if name == "other role" else role
+        other = node.network(network_role.upper(), PARTY)
         return _as_peer(name, other.peer(PEER), other)
     party = PARTY if name == "namesake operator" else ("NL", "EVL")
     other = node.network(role.upper(), party)
@@ -168,8 +170,8 @@ class Route:
     operation: Operation | None
 
     @property
-    def face(self) -> str:
-        """Whose URL it is: `cpo`, `emsp`, `both`, `gateway`, or nobody's outside the contracts."""
+    def api(self) -> str:
+        """The API of the URL: `cpo`, `emsp`, `both`, `gateway`, or "" outside the contracts."""
         if not isinstance(self.view, PathItemView):
             return ""
         if isinstance(self.view.api, GatewayApi):
@@ -179,51 +181,55 @@ class Route:
 
     @property
     def names_an_object(self) -> bool:
-        """Does the URL name an object."""
-        return "<" in self.path and self.face in ROLES
+        """Whether the URL names an object."""
+        return "<" in self.path and self.api in ROLES
 
     def allows(self, method: str, kind: str) -> bool:
-        """May a token of that kind use that method here, as the router knows it."""
+        """Whether the router allows *method* on this URL for tokens of *kind*."""
         operation = self.view.operations.get("GET" if method == "HEAD" else method)
         return operation is not None and kind in operation.callers
 
+    def handles(self, method: str, intruder: Intruder) -> bool:
+        """Whether a request of *intruder* reaches a handler."""
+        return self.api in {"both", intruder.role} and self.allows(method, intruder.kind)
+
     def urls(self, ids: dict[str, str]) -> list[str]:
-        """The URL with *ids*; in each of its meanings where it has two."""
-        if self.face == "gateway":
+        """The URL with *ids*: one URL for each meaning of its segments."""
+        if self.api == "gateway":
             return [re.sub("<[a-z_]+>", "1", self.path)]
         if self.operation is None:
             return [self.path.replace("<name>", "ocpi").replace("<form>", "json").replace("<path:name>", "x")]
-        made = [self.operation.url(**ids)]
+        urls = [self.operation.url(**ids)]
         if "connector_or_location" in self.path:
-            spots = (ids["location_id"], ids["evse_uid"], ids["connector_id"])
-            made.append("/ocpi/cpo/2.1.1/locations/" + "/".join(spots))
-        return made
+            segments = (ids["location_id"], ids["evse_uid"], ids["connector_id"])
+            urls.append("/ocpi/cpo/2.1.1/locations/" + "/".join(segments))
+        return urls
 
 
 @pytest.fixture(scope="module")
 def routes(node: Node) -> list[Route]:
-    """The router of an application built here from the same contract; whatever unregisters comes last."""
+    """The routes of an application with the same contract; the routes that unregister are last."""
     assert node.url
     app: flask.Flask = create_app()
-    known = {operation.path: operation for operation in OPERATIONS}
-    made = [
-        Route(rule.rule, app.view_functions[rule.endpoint], known.get(rule.endpoint))
+    operations = {operation.path: operation for operation in OPERATIONS}
+    found = [
+        Route(rule.rule, app.view_functions[rule.endpoint], operations.get(rule.endpoint))
         for rule in app.url_map.iter_rules()
     ]
-    assert {route.path for route in made if route.face} == {
-        "/ocpi" + path.replace("{", "<").replace("}", ">") for path in known
-    } | {route.path for route in made if route.face and route.operation is None}
-    return sorted(made, key=lambda route: (route.path.endswith("credentials"), route.path))
+    assert {route.path for route in found if route.api} == {
+        "/ocpi" + path.replace("{", "<").replace("}", ">") for path in operations
+    } | {route.path for route in found if route.api and route.operation is None}
+    return sorted(found, key=lambda route: (route.path.endswith("credentials"), route.path))
 
 
 @pytest.fixture(scope="module", params=ROLES)
 def victim(request: pytest.FixtureRequest, node: Node) -> Victim:
-    """A victim in each role."""
+    """A victim, once in each role."""
     return Victim(node, request.param)
 
 
 def body_for(route: Route, method: str, victim: Victim, ids: dict[str, str]) -> Any:
-    """What a correct caller would send, naming the victim's objects and parties."""
+    """The body of a correct caller that names the victim's objects and parties."""
     found = [
         o for o in OPERATIONS if (o.path, o.method) == (route.operation and route.operation.path, method)
     ]
@@ -231,7 +237,7 @@ def body_for(route: Route, method: str, victim: Victim, ids: dict[str, str]) -> 
         return {}
     schema, body = str(found[0].schema), copy.deepcopy(found[0].body)
     if schema == "CredentialsIn":
-        return {**body, "url": NOWHERE, "country_code": PEER[0], "party_id": victim.peer.party[1]}
+        return {**body, "url": FORBIDDEN_URL, "country_code": PEER[0], "party_id": victim.peer.party[1]}
     named = {"location_id": "location_id", "evse_uid": "evse_uid", "session_id": "session_id",
              "connector_id": "connector_id"}  # fmt: skip
     for member in named.keys() & body.keys():
@@ -240,66 +246,66 @@ def body_for(route: Route, method: str, victim: Victim, ids: dict[str, str]) -> 
         body["response_url"] = RESPONSE_URL
     keys = {"Location": "location_id", "EVSE": "evse_uid", "Connector": "connector_id", "Token": "token_uid",
             "Session": "session_id", "CDR": "cdr_id", "Tariff": "tariff_id"}  # fmt: skip
-    stem = schema.removesuffix("In").removesuffix("Patch")
-    if stem in keys and schema.endswith("In"):
-        body["uid" if stem in ("Token", "EVSE") else "id"] = ids[keys[stem]]
+    object_name = schema.removesuffix("In").removesuffix("Patch")
+    if object_name in keys and schema.endswith("In"):
+        body["uid" if object_name in ("Token", "EVSE") else "id"] = ids[keys[object_name]]
     return body
 
 
 @contextlib.contextmanager
-def nothing_moves_but_what_is_his(who: Intruder) -> Iterator[None]:
-    """Compare every row before and after."""
+def only_own_rows_change(intruder: Intruder) -> Iterator[None]:
+    """Check that the code inside changes only rows of *intruder*."""
     before = contents()
     yield
-    assert [] == [(table, row) for table, row in moved(before, contents()) if not who.owns(table, row)]
+    assert [] == [(table, row) for table, row in moved(before, contents()) if not intruder.owns(table, row)]
 
 
-def expected(who: Intruder, route: Route, method: str) -> set[int]:
-    """The statuses that *who* may get."""
-    if not route.face:
+def expected(intruder: Intruder, route: Route, method: str) -> set[int]:
+    """The statuses that *intruder* may receive."""
+    if not route.api:
         return {200, 404} if method in ("GET", "HEAD", "OPTIONS") else {405}
-    if who.name in STRANGERS or route.face not in {"both", who.role}:
+    if intruder.name in STRANGERS or route.api not in {"both", intruder.role}:
         return {401}
     if method == "OPTIONS":
         return {204}
-    if not route.allows(method, who.kind):
-        opened = any(who.kind in operation.callers for operation in route.view.operations.values())
-        known = {401} if method in ALL_METHODS else {401, 405}
-        return {405} if opened or who.kind in {access.PEER, access.OPERATOR} else known
-    return reached(who, route, method)
+    if not route.allows(method, intruder.kind):
+        is_allowed = any(intruder.kind in operation.callers for operation in route.view.operations.values())
+        unknown_token = {401} if method in ALL_METHODS else {401, 405}
+        return {405} if is_allowed or intruder.kind in {access.PEER, access.OPERATOR} else unknown_token
+    return expected_for_its_kind(intruder, route, method)
 
 
-def reached(who: Intruder, route: Route, method: str) -> set[int]:
-    """The statuses of an operation that is for tokens like that of *who*."""
+def expected_for_its_kind(intruder: Intruder, route: Route, method: str) -> set[int]:
+    """The statuses of an operation that tokens of the intruder's kind may call."""
     if not route.names_an_object:
         return {201} if method == "POST" and route.path.endswith("cdrs") else {200}
-    if who.name == "other peer" and route.operation and route.operation.path in SHARED:
+    if intruder.name == "other peer" and route.operation and route.operation.path in SHARED:
         return {200}
     two_meanings = {400} if "connector_or_location" in route.path and method in {"PUT", "PATCH"} else set()
-    if who.name == "other role" or who.name.startswith("namesake"):
-        return {200, 201, 404} | two_meanings  # the same names in a network of his own
+    if intruder.name == "other role" or intruder.name.startswith("namesake"):
+        return {200, 201, 404} | two_meanings  # the same names in another network
     return {404} | two_meanings
 
 
-def assail(
-    node: Node, routes: list[Route], victim: Victim, who: Intruder, *, handled_only: bool = False
+def attack(
+    node: Node, routes: list[Route], victim: Victim, intruder: Intruder, *, handled_only: bool = False
 ) -> None:
-    """Send every method to every URL, naming what is the victim's; or only what a handler takes."""
-    hidden = [secret for secret in victim.secrets if secret not in who.sees]
+    """Send every method to every URL, with the ids of the victim's objects, or only what a handler takes."""
+    hidden = [secret for secret in victim.secrets if secret not in intruder.sees]
     ids = {**dict.fromkeys(("tariff_id", "token_uid"), victim.shared[0]), **victim.ids}
-    with nothing_moves_but_what_is_his(who):
+    with only_own_rows_change(intruder):
         for route, method in itertools.product(routes, METHODS):
-            if handled_only and not (route.face in {"both", who.role} and route.allows(method, who.kind)):
+            if handled_only and not route.handles(method, intruder):
                 continue
             body = body_for(route, method, victim, ids)
             for url in route.urls(ids):
-                answer = who.send(node, method, url, body)
-                where = (method, url, answer.status, answer.text[:300])
+                answer = intruder.send(node, method, url, body)
+                request = (method, url, answer.status, answer.text[:300])
 
-                assert answer.status in expected(who, route, method), where
+                assert answer.status in expected(intruder, route, method), request
                 echoes = f"{url}{json.dumps(body)}" if answer.status in {200, 201, 400} else ""
-                held = answer.text + str(answer.headers)
-                assert [] == [s for s in hidden if s in held and s not in echoes], where
+                content = answer.text + str(answer.headers)
+                assert [] == [s for s in hidden if s in content and s not in echoes], request
 
 
 @one_database
@@ -307,68 +313,73 @@ def assail(
 def test_a_stranger_gets_401_everywhere_and_changes_nothing(
     node: Node, routes: list[Route], name: str
 ) -> None:
-    """Security S10, S13: also with what was a token, or is one under another scheme."""
+    """Security S10, S13: also with a token that has ended, or under another scheme."""
     victim = Victim(node, "cpo")
-    who = stranger(victim, name)
+    intruder = stranger(victim, name)
 
-    assail(node, routes, victim, who)
+    attack(node, routes, victim, intruder)
 
-    assert len(routes) * len(METHODS) <= who.sent
+    assert len(routes) * len(METHODS) <= intruder.sent
 
 
 @pytest.mark.parametrize("name", INSIDERS)
-def test_a_token_gets_at_nothing_that_is_somebody_elses(
+def test_a_token_cannot_read_or_change_objects_of_others(
     node: Node, routes: list[Route], victim: Victim, name: str
 ) -> None:
-    """On PostgreSQL only what a handler takes: the rest is decided without the objects' tables."""
-    who = insider(node, victim, name)
+    """PostgreSQL gets only the requests that a handler takes: the others never reach the objects."""
+    intruder = insider(node, victim, name)
     everything = is_sqlite(node.environment["OCPI_GATEWAY_DATABASE_URL"])
 
-    assail(node, routes, victim, who, handled_only=not everything)
+    attack(node, routes, victim, intruder, handled_only=not everything)
 
-    assert who.sent >= (len(routes) * len(METHODS) if everything else 1)
+    assert intruder.sent >= (len(routes) * len(METHODS) if everything else 1)
     assert 46 <= len(routes)
     assert 1000 <= len(METHODS) * len(routes) * (len(STRANGERS) + len(INSIDERS) * len(ROLES))
 
 
 @pytest.mark.parametrize("name", ["other peer", "other operator", "registrant"])
-def test_what_is_somebody_elses_is_told_exactly_as_what_does_not_exist(
+def test_a_foreign_object_gets_exactly_the_answer_of_a_missing_one(
     node: Node, routes: list[Route], victim: Victim, name: str
 ) -> None:
-    """Security S5: status, body but its time, and every header but Date and the id of the request."""
-    who = insider(node, victim, name)
-    theirs = {**dict.fromkeys(("tariff_id", "token_uid"), victim.shared[0]), **victim.ids}
-    missing = {key: mark("V") for key in theirs}
+    """Security S5: the same status, body without its time, and headers except Date and the request id."""
+    intruder = insider(node, victim, name)
+    foreign_ids = {**dict.fromkeys(("tariff_id", "token_uid"), victim.shared[0]), **victim.ids}
+    missing_ids = {key: mark("V") for key in foreign_ids}
 
     for route in routes:
         named = route.names_an_object or "/commands/" in route.path
         if not named or (name == "other peer" and route.operation and route.operation.path in SHARED):
             continue
         for method in METHODS:
-            pairs = zip(route.urls(theirs), route.urls(missing), strict=True)
-            for theirs_at, missing_at in pairs:
-                foreign = who.send(node, method, theirs_at, body_for(route, method, victim, theirs))
-                nothing = who.send(node, method, missing_at, body_for(route, method, victim, missing))
+            pairs = zip(route.urls(foreign_ids), route.urls(missing_ids), strict=True)
+            for foreign_url, missing_url in pairs:
+                foreign = intruder.send(
+                    node, method, foreign_url, body_for(route, method, victim, foreign_ids)
+                )
+                missing = intruder.send(
+                    node, method, missing_url, body_for(route, method, victim, missing_ids)
+                )
 
-                assert nothing.comparable(missing) == foreign.comparable(theirs), (method, theirs_at)
+                assert missing.comparable(missing_ids) == foreign.comparable(foreign_ids), (
+                    method,
+                    foreign_url,
+                )
 
 
-def test_a_list_counts_nothing_that_is_somebody_elses(
-    node: Node, routes: list[Route], victim: Victim
-) -> None:
-    """Security S5: X-Total-Count, Link and the pages, with every filter and however far one pages."""
+def test_a_list_does_not_count_objects_of_others(node: Node, routes: list[Route], victim: Victim) -> None:
+    """Security S5: X-Total-Count, Link, and the pages, with every filter and every offset."""
     other = node.network(victim.role.upper(), PARTY)
-    lists = [r for r in routes if r.face == victim.role and not r.names_an_object and r.allows("GET", "peer")]
+    lists = [r for r in routes if r.api == victim.role and not r.names_an_object and r.allows("GET", "peer")]
     lists = [r for r in lists if r.path.rpartition("/")[2] in
              ("locations", "sessions", "cdrs", "tariffs", "tokens")]  # fmt: skip
     shared = "tariffs" if victim.role == "cpo" else "tokens"
 
     assert 5 == len(lists)
     for route in lists:
-        insider = "1" if route.path.endswith(shared) else "0"
-        for who, count in ((victim.network.peer(("NL", "YIN")), insider), (other.operator(), "0")):
+        peer_count = "1" if route.path.endswith(shared) else "0"
+        for client, count in ((victim.network.peer(("NL", "YIN")), peer_count), (other.operator(), "0")):
             for query in ("", "?limit=1", "?offset=1", "?cursor=0", "?date_from=1970-01-01T00:00:00Z"):
-                response = who.get(route.path + query)
+                response = client.get(route.path + query)
 
                 assert 200 == response.status_code
                 assert count == response.headers["X-Total-Count"], (route.path, query)

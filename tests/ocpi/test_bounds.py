@@ -1,4 +1,4 @@
-"""How large an object and a page may become. docs/architecture.md "Storage"."""
+"""The maximum sizes of objects and pages. docs/architecture.md "Storage"."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,41 +14,41 @@ from storage.objects import Window
 
 
 def evse(uid: str, **changes: Any) -> dict[str, Any]:
-    """An EVSE of a few bytes."""
+    """A small EVSE."""
     return {**example("EVSE"), "uid": uid, "evse_id": f"NL*TNM*E{uid}", "status_schedule": [], **changes}
 
 
-def pushed(peer: Client, **changes: Any) -> str:
-    """Push LOC1; its URL."""
+def push_location(peer: Client, **changes: Any) -> str:
+    """Push LOC1 and return its URL."""
     url = peer.at("locations", "LOC1")
     assert 1000 == peer.put(url, example("Location", **changes)).json()["status_code"]
     return url
 
 
-@pytest.mark.parametrize("most", [250])
-def test_an_evse_more_than_the_contract_allows_is_refused(emsp: Network, most: int) -> None:
+@pytest.mark.parametrize("maximum", [250])
+def test_an_evse_above_the_contracts_maximum_is_refused(emsp: Network, maximum: int) -> None:
     peer = emsp.peer()
-    url = pushed(peer, evses=[evse(str(number)) for number in range(most)])
+    url = push_location(peer, evses=[evse(str(number)) for number in range(maximum)])
     before = peer.data(url)
-    refused = peer.put(f"{url}/{most}", evse(str(most)))
+    refused = peer.put(f"{url}/{maximum}", evse(str(maximum)))
 
     assert (200, 2001) == outcome(refused)
-    assert f"at most {most}" in refused.json()["status_message"]
+    assert f"at most {maximum}" in refused.json()["status_message"]
     assert before == peer.data(url)
     assert (200, 1000) == outcome(peer.put(f"{url}/0", evse("0", status="BLOCKED")))
     assert (200, 1000) == outcome(peer.put(url, peer.data(url)))
 
 
-@pytest.mark.parametrize("most", [20])
-def test_a_connector_more_than_the_contract_allows_is_refused(emsp: Network, most: int) -> None:
+@pytest.mark.parametrize("maximum", [20])
+def test_a_connector_above_the_contracts_maximum_is_refused(emsp: Network, maximum: int) -> None:
     peer = emsp.peer()
-    connectors = [example("Connector", id=str(number)) for number in range(most)]
-    url = pushed(peer, evses=[evse("1", connectors=connectors)])
+    connectors = [example("Connector", id=str(number)) for number in range(maximum)]
+    url = push_location(peer, evses=[evse("1", connectors=connectors)])
     before = peer.data(url)
-    refused = peer.put(f"{url}/1/{most}", example("Connector", id=str(most)))
+    refused = peer.put(f"{url}/1/{maximum}", example("Connector", id=str(maximum)))
 
     assert (200, 2001) == outcome(refused)
-    assert f"at most {most}" in refused.json()["status_message"]
+    assert f"at most {maximum}" in refused.json()["status_message"]
     assert before == peer.data(url)
     assert (200, 1000) == outcome(peer.put(f"{url}/1/0", example("Connector", id="0", amperage=16)))
     assert (200, 1000) == outcome(peer.put(url, peer.data(url)))
@@ -70,7 +70,7 @@ TOO_LONG = [
 def test_a_part_that_makes_a_location_too_long_is_refused(
     another_node: Callable[..., Node], method: str, path: str, part: dict[str, Any]
 ) -> None:
-    """The location itself has 4000 bytes and is accepted."""
+    """The location has 4000 bytes without the part, and is accepted."""
     node = another_node(body_limit="4096", demo="0")
     location = example("Location", evses=[evse("1", directions=[])], directions=[{**TEXT, "text": ""}] * 6)
     padding = 4000 - len(orjson.dumps(location))
@@ -91,8 +91,8 @@ def test_a_part_that_makes_a_location_too_long_is_refused(
         assert before == peer.data(url)
 
 
-def listed(peer: Client, url: str) -> list[list[str]]:
-    """The ids of each page, as a client that follows the Link gets them."""
+def page_ids(peer: Client, url: str) -> list[list[str]]:
+    """The ids on each page, read by following the Link headers."""
     pages = []
     following: str | None = url
     while following is not None:
@@ -103,7 +103,7 @@ def listed(peer: Client, url: str) -> list[list[str]]:
     return pages
 
 
-def test_a_page_ends_before_the_bytes_of_the_setting(another_node: Callable[..., Node]) -> None:
+def test_a_page_ends_before_the_byte_limit_of_the_setting(another_node: Callable[..., Node]) -> None:
     size = len(orjson.dumps(example("Location")))
     node = another_node(page_bytes=str(3 * size), demo="0")
     with switch_to(node.environment):
@@ -114,13 +114,13 @@ def test_a_page_ends_before_the_bytes_of_the_setting(another_node: Callable[...,
         peer.put(peer.at("locations", "LONG"), example("Location", id="LONG", directions=longer))
         peer.put(peer.at("locations", "LAST"), example("Location", id="LAST"))
 
-        assert [["LOC1", "LOC2", "LOC3"], ["LOC4"], ["LONG"], ["LAST"]] == listed(peer, "locations")
-        assert [["LOC1", "LOC2"], ["LOC3", "LOC4"], ["LONG"], ["LAST"]] == listed(peer, "locations?limit=2")
-        assert [["LOC3", "LOC4"], ["LONG"], ["LAST"]] == listed(peer, "locations?offset=2")
+        assert [["LOC1", "LOC2", "LOC3"], ["LOC4"], ["LONG"], ["LAST"]] == page_ids(peer, "locations")
+        assert [["LOC1", "LOC2"], ["LOC3", "LOC4"], ["LONG"], ["LAST"]] == page_ids(peer, "locations?limit=2")
+        assert [["LOC3", "LOC4"], ["LONG"], ["LAST"]] == page_ids(peer, "locations?offset=2")
         assert "6" == peer.get("locations?offset=3").headers["X-Total-Count"]
 
 
-def test_a_page_of_either_database_ends_before_the_bytes_of_the_setting(
+def test_a_page_ends_before_the_byte_limit_on_both_databases(
     emsp: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peer = emsp.peer()

@@ -1,4 +1,4 @@
-"""The calls that a registration makes to the peer: with which token, where to, and what goes wrong."""
+"""The calls that a registration makes to the peer: their tokens, their URLs, and their failures."""
 
 import json
 import threading
@@ -14,38 +14,38 @@ from peers import PeerServer, Reply, envelope
 from storage import connections
 from storage.connections import PeerConnection
 
-Answering = Callable[[dict[str, Any]], Reply]
+Answer = Callable[[dict[str, Any]], Reply]
 
 
 @pytest.fixture(params=["CPO", "EMSP"])
 def network(request: pytest.FixtureRequest, node: Node) -> Network:
-    """A fresh network NL/OWN of each role in turn."""
+    """A new network NL/OWN, once of each role."""
     return node.network(request.param, ("NL", "OWN"))
 
 
-def replying(body: object, status: int = 200) -> Answering:
-    """Always the same answer."""
+def always(body: object, status: int = 200) -> Answer:
+    """A function that returns the same answer to every request."""
     return lambda _: (status, body)
 
 
-def listing(*versions: tuple[str, str]) -> Answering:
-    """A versions answer."""
-    return replying(envelope([{"version": version, "url": url} for version, url in versions]))
+def versions_answer(*versions: tuple[str, str]) -> Answer:
+    """The answer of a versions URL."""
+    return always(envelope([{"version": version, "url": url} for version, url in versions]))
 
 
-def detailing(*endpoints: tuple[str, str]) -> Answering:
-    """A version details answer."""
+def details_answer(*endpoints: tuple[str, str]) -> Answer:
+    """The answer of a version details URL."""
     entries = [{"identifier": name, "url": url} for name, url in endpoints]
-    return replying(envelope({"version": "2.1.1", "endpoints": entries}))
+    return always(envelope({"version": "2.1.1", "endpoints": entries}))
 
 
-def link(network: Network) -> PeerConnection | None:
-    """What is stored of the connection with NL/TNM."""
+def stored_connection(network: Network) -> PeerConnection | None:
+    """The stored connection with NL/TNM."""
     return at_once(connections.of_party, network.id, ("NL", "TNM"))
 
 
 @pytest.mark.ocpi(64)
-def test_a_registration_asks_for_versions_then_details_both_with_token_b(
+def test_a_registration_gets_versions_and_then_details_with_token_b(
     network: Network, peer: PeerServer
 ) -> None:
     response = network.registrant().post("credentials", peer.credentials())
@@ -60,36 +60,34 @@ def test_a_registration_asks_for_versions_then_details_both_with_token_b(
 
 @one_database
 @pytest.mark.ocpi(64, 85)
-@pytest.mark.parametrize("given", ["/versions", "/versions/", "/a/b/v?x=1&y=%2F", "/"])
+@pytest.mark.parametrize("versions", ["/versions", "/versions/", "/a/b/v?x=1&y=%2F", "/"])
 @pytest.mark.parametrize("details", ["/2.1.1/", "/api/details", "/deep/er?version=2.1.1&z=a%2Fb"])
-def test_urls_are_called_as_the_peer_gave_them(
-    cpo: Network, peer: PeerServer, given: str, details: str
+def test_urls_of_the_peer_are_called_unchanged(
+    cpo: Network, peer: PeerServer, versions: str, details: str
 ) -> None:
     modules = f"{peer.url}/m/credentials/"
-    peer.answers[given.partition("?")[0]] = listing(("2.1.1", peer.url + details))
-    peer.answers[details.partition("?")[0]] = detailing(("credentials", modules))
+    peer.answers[versions.partition("?")[0]] = versions_answer(("2.1.1", peer.url + details))
+    peer.answers[details.partition("?")[0]] = details_answer(("credentials", modules))
 
-    response = cpo.registrant().post("credentials", peer.credentials(url=peer.url + given))
+    response = cpo.registrant().post("credentials", peer.credentials(url=peer.url + versions))
 
     assert (200, 1000) == outcome(response)
-    assert [given, details] == [call["path"] for call in peer.seen]
-    stored = link(cpo)
+    assert [versions, details] == [call["path"] for call in peer.seen]
+    stored = stored_connection(cpo)
     assert stored is not None
-    assert (peer.url + given, {"credentials": modules}) == (stored.versions_url, stored.endpoints)
+    assert (peer.url + versions, {"credentials": modules}) == (stored.versions_url, stored.endpoints)
 
 
 @pytest.mark.ocpi(85)
-def test_versions_and_details_may_lie_on_different_hosts_and_ports(
-    network: Network, peer: PeerServer
-) -> None:
-    with PeerServer() as elsewhere:
-        there = elsewhere.url.replace("127.0.0.1", "localhost")
-        peer.answers["/versions"] = listing(("2.1.1", f"{there}/2.1.1"))
+def test_versions_and_details_may_be_on_different_hosts_and_ports(network: Network, peer: PeerServer) -> None:
+    with PeerServer() as other:
+        other_url = other.url.replace("127.0.0.1", "localhost")
+        peer.answers["/versions"] = versions_answer(("2.1.1", f"{other_url}/2.1.1"))
 
         assert (200, 1000) == outcome(network.registrant().post("credentials", peer.credentials()))
 
         assert ["/versions"] == [call["path"] for call in peer.seen]
-        called = [(call["path"], call["authorization"]) for call in elsewhere.seen]
+        called = [(call["path"], call["authorization"]) for call in other.seen]
         assert [("/2.1.1", f"Token {peer.token}")] == called
 
 
@@ -97,25 +95,25 @@ GOOD = {
     "/versions": [{"version": "2.1.1", "url": "http://127.0.0.1:9/2.1.1"}],
     "/2.1.1": {"version": "2.1.1", "endpoints": []},
 }
-FAILURES: dict[str, Callable[[str], Answering]] = {
-    "401": lambda _: replying(envelope(status_code=2000), 401),
-    "403": lambda _: replying(envelope(status_code=2000), 403),
-    "500": lambda path: replying(envelope(GOOD[path]), 500),
-    "HTML": lambda _: replying(b"<html><body>Welcome</body></html>"),
-    "truncated": lambda path: replying(json.dumps(envelope(GOOD[path])).encode()[:-5]),
-    "no data": lambda _: replying(envelope()),
-    "data null": lambda _: replying({**envelope(), "data": None}),
-    "data of another shape": lambda _: replying(envelope("2.1.1")),
-    "no envelope": lambda path: replying(GOOD[path]),
-    "status 2000": lambda path: replying(envelope(GOOD[path], status_code=2000)),
-    "status 3000": lambda path: replying(envelope(GOOD[path], status_code=3000)),
-    "50 MB": lambda path: replying({**envelope(GOOD[path]), "status_message": "x" * 50_000_000}),
+FAILURES: dict[str, Callable[[str], Answer]] = {
+    "401": lambda _: always(envelope(status_code=2000), 401),
+    "403": lambda _: always(envelope(status_code=2000), 403),
+    "500": lambda path: always(envelope(GOOD[path]), 500),
+    "HTML": lambda _: always(b"<html><body>Welcome</body></html>"),
+    "truncated": lambda path: always(json.dumps(envelope(GOOD[path])).encode()[:-5]),
+    "no data": lambda _: always(envelope()),
+    "data null": lambda _: always({**envelope(), "data": None}),
+    "data of another shape": lambda _: always(envelope("2.1.1")),
+    "no envelope": lambda path: always(GOOD[path]),
+    "status 2000": lambda path: always(envelope(GOOD[path], status_code=2000)),
+    "status 3000": lambda path: always(envelope(GOOD[path], status_code=3000)),
+    "50 MB": lambda path: always({**envelope(GOOD[path]), "status_message": "x" * 50_000_000}),
 }
 
 
 def assert_unchanged(cpo: Network, registrant: Client, peer: PeerServer) -> None:
-    """Nothing is registered, and Token A still works once the peer does."""
-    assert link(cpo) is None
+    """Nothing is registered, and a registration with the same Token A succeeds once the peer works."""
+    assert stored_connection(cpo) is None
     assert (200, 1000) == outcome(registrant.get("credentials"))
     peer.answers.clear()
     assert (200, 1000) == outcome(registrant.post("credentials", peer.credentials()))
@@ -135,8 +133,8 @@ def test_a_callback_that_fails_is_3001_and_token_a_stays_usable(
 
     assert (200, 3001) == outcome(response)
     assert "data" not in response.json()
-    once_more_in_base64 = failure in ("401", "403", "status 3000")
-    assert (2 if once_more_in_base64 else 1) == len(peer.requests("GET", path))
+    tries_base64 = failure in ("401", "403", "status 3000")
+    assert (2 if tries_base64 else 1) == len(peer.requests("GET", path))
     assert_unchanged(cpo, registrant, peer)
 
 
@@ -152,17 +150,17 @@ def test_a_peer_that_refuses_the_connection_is_3001(network: Network, peer: Peer
 @pytest.mark.ocpi(74)
 def test_a_peer_that_does_not_answer_in_time_is_3001(cpo: Network, peer: PeerServer) -> None:
     registrant = cpo.registrant()
-    ended = threading.Event()
+    released = threading.Event()
 
     def silent(_: dict[str, Any]) -> Reply:
-        ended.wait(20)
+        released.wait(20)
         return 200, envelope()
 
     peer.answers["/versions"] = silent
     try:
         assert (200, 3001) == outcome(registrant.post("credentials", peer.credentials()))
     finally:
-        ended.set()
+        released.set()
     assert_unchanged(cpo, registrant, peer)
 
 
@@ -170,47 +168,47 @@ def test_a_peer_that_does_not_answer_in_time_is_3001(cpo: Network, peer: PeerSer
 def test_a_redirect_is_not_followed_and_is_3001(cpo: Network, peer: PeerServer) -> None:
     registrant = cpo.registrant()
     with BadPeer() as bad:
-        given = peer.credentials(url=bad.url("/redirect/same"))
+        credentials = peer.credentials(url=bad.url("/redirect/same"))
 
-        assert (200, 3001) == outcome(registrant.post("credentials", given))
+        assert (200, 3001) == outcome(registrant.post("credentials", credentials))
         assert ["/redirect/same"] == [seen.target for seen in bad.requests]
     assert_unchanged(cpo, registrant, peer)
 
 
 @pytest.mark.ocpi(74)
 @pytest.mark.parametrize("path", ["/versions", "/2.1.1"])
-def test_a_renewal_whose_callback_fails_leaves_the_registration_as_it_was(
+def test_a_renewal_whose_callback_fails_changes_nothing(
     network: Network, peer: PeerServer, path: str
 ) -> None:
     answer = network.registrant().post("credentials", peer.credentials())
     client = network.node.client(answer.json()["data"]["token"], network.role)
-    before = link(network)
-    peer.answers[path] = replying(b"<html>")
+    before = stored_connection(network)
+    peer.answers[path] = always(b"<html>")
 
     assert (200, 3001) == outcome(client.put("credentials", peer.credentials(token="b2")))
 
-    assert before == link(network)
+    assert before == stored_connection(network)
     assert (200, 1000) == outcome(client.get("credentials"))
     peer.answers.clear()
     assert (200, 1000) == outcome(client.put("credentials", peer.credentials(token="b2")))
 
 
 @pytest.mark.ocpi(74)
-@pytest.mark.parametrize("hidden", ["given", "details", "endpoint"])
-def test_a_url_that_the_address_policy_refuses_is_3001_wherever_it_stands(
-    cpo: Network, peer: PeerServer, hidden: str
+@pytest.mark.parametrize("place", ["credentials", "details", "endpoint"])
+def test_a_url_that_the_address_policy_refuses_is_3001_in_every_place(
+    cpo: Network, peer: PeerServer, place: str
 ) -> None:
     registrant = cpo.registrant()
     metadata = "http://169.254.169.254/latest"
-    if hidden == "details":
-        peer.answers["/versions"] = listing(("2.1.1", metadata))
-    if hidden == "endpoint":
+    if place == "details":
+        peer.answers["/versions"] = versions_answer(("2.1.1", metadata))
+    if place == "endpoint":
         own = f"{peer.url}/2.1.1/credentials"
-        peer.answers["/2.1.1"] = detailing(("credentials", own), ("tokens", metadata))
-    given = {"url": metadata} if hidden == "given" else {}
+        peer.answers["/2.1.1"] = details_answer(("credentials", own), ("tokens", metadata))
+    changes = {"url": metadata} if place == "credentials" else {}
 
-    assert (200, 3001) == outcome(registrant.post("credentials", peer.credentials(**given)))
-    assert {"given": 0, "details": 1, "endpoint": 2}[hidden] == len(peer.seen)
+    assert (200, 3001) == outcome(registrant.post("credentials", peer.credentials(**changes)))
+    assert {"credentials": 0, "details": 1, "endpoint": 2}[place] == len(peer.seen)
     assert_unchanged(cpo, registrant, peer)
 
 
@@ -218,7 +216,7 @@ def test_a_url_that_the_address_policy_refuses_is_3001_wherever_it_stands(
 @pytest.mark.parametrize("offered", [["2.0"], ["2.0", "2.2.1"], ["2.1", "2.11", "2.1.1-d2", "3.0"], []])
 def test_a_peer_without_2_1_1_is_3002(cpo: Network, peer: PeerServer, offered: list[str]) -> None:
     registrant = cpo.registrant()
-    peer.answers["/versions"] = listing(*((version, f"{peer.url}/2.1.1") for version in offered))
+    peer.answers["/versions"] = versions_answer(*((version, f"{peer.url}/2.1.1") for version in offered))
 
     assert (200, 3002) == outcome(registrant.post("credentials", peer.credentials()))
     assert ["/versions"] == [call["path"] for call in peer.seen]
@@ -228,7 +226,7 @@ def test_a_peer_without_2_1_1_is_3002(cpo: Network, peer: PeerServer, offered: l
 @pytest.mark.ocpi(76)
 def test_a_peer_without_the_credentials_endpoint_is_3003(network: Network, peer: PeerServer) -> None:
     registrant = network.registrant()
-    peer.answers["/2.1.1"] = detailing(("locations", f"{peer.url}/2.1.1/locations"))
+    peer.answers["/2.1.1"] = details_answer(("locations", f"{peer.url}/2.1.1/locations"))
 
     response = registrant.post("credentials", peer.credentials())
 
@@ -244,7 +242,7 @@ def test_the_required_endpoints_are_a_setting(another_node: Callable[..., Node],
     with switch_to(other.environment):
         network = other.network("CPO", ("NL", "OWN"))
         registrant = network.registrant()
-        peer.answers["/2.1.1"] = detailing(("credentials", own), ("tokens", own))
+        peer.answers["/2.1.1"] = details_answer(("credentials", own), ("tokens", own))
 
         response = registrant.post("credentials", peer.credentials())
 
@@ -254,31 +252,33 @@ def test_the_required_endpoints_are_a_setting(another_node: Callable[..., Node],
 
 
 @pytest.mark.ocpi(84)
-def test_nothing_is_locked_while_the_peer_is_called_back(emsp: Network, peer: PeerServer) -> None:
-    """During the callback another party registers and an object is written, at the same network."""
-    inside: list[tuple[int, int]] = []
+def test_a_registration_holds_no_lock_while_it_calls_the_peer(emsp: Network, peer: PeerServer) -> None:
+    """During the callback, another party registers with the same network and an object is written there."""
+    outcomes: list[tuple[int, int]] = []
     operator, second = emsp.operator(), emsp.registrant()
     with PeerServer(("BE", "OTH")) as other:
 
         def nested(_: dict[str, Any]) -> Reply:
             token = example("Token", uid="NESTED")
-            inside.append(outcome(operator.put(operator.at("tokens", "NESTED", party=("NL", "DEP")), token)))
-            inside.append(outcome(second.post("credentials", other.credentials())))
+            outcomes.append(
+                outcome(operator.put(operator.at("tokens", "NESTED", party=("NL", "DEP")), token))
+            )
+            outcomes.append(outcome(second.post("credentials", other.credentials())))
             return 200, envelope([{"version": "2.1.1", "url": f"{peer.url}/2.1.1"}])
 
         peer.answers["/versions"] = nested
 
         assert (200, 1000) == outcome(emsp.registrant().post("credentials", peer.credentials()))
 
-    assert [(201, 1000), (200, 1000)] == inside
+    assert [(201, 1000), (200, 1000)] == outcomes
     assert [("BE", "OTH"), ("NL", "TNM")] == [each.party for each in at_once(connections.of_network, emsp.id)]
 
 
 @pytest.mark.ocpi(84)
 def test_the_program_registers_with_itself(cpo: Network, emsp: Network) -> None:
-    """The one worker that serves the registration is the one that it calls back."""
-    ours = emsp.token_a()
-    body = example("Credentials", token=ours, url=emsp.versions_url, country_code="NL", party_id="DEP")
+    """The same process serves the registration and the calls that the registration makes."""
+    token_a = emsp.token_a()
+    body = example("Credentials", token=token_a, url=emsp.versions_url, country_code="NL", party_id="DEP")
 
     response = cpo.registrant().post("credentials", body)
 

@@ -1,4 +1,4 @@
-"""CDRs: posted once, read back, never changed."""
+"""CDRs are posted once, can be read, and never change."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,8 +11,8 @@ from nodes import Client, Network, outcome, switch_to, until_served
 DIMENSIONS = ["ENERGY", "FLAT", "MAX_CURRENT", "MIN_CURRENT", "PARKING_TIME", "TIME"]
 
 
-def posted(peer: Client, cdr: dict[str, Any]) -> str:
-    """Post *cdr*; the URL in the Location header."""
+def post(peer: Client, cdr: dict[str, Any]) -> str:
+    """Post *cdr* and return the URL in the Location header."""
     response = peer.post("cdrs", cdr)
     assert (201, 1000) == outcome(response)
     return response.headers["Location"]
@@ -29,10 +29,10 @@ def test_a_new_cdr_is_201(emsp: Network) -> None:
 
 @pytest.mark.ocpi(148)
 @pytest.mark.parametrize("cdr_id", ["12345", "a b", "50%", "x?y#z", "R&D+1", "Ab-C"])
-def test_the_location_header_is_absolute_and_leads_to_the_cdr(emsp: Network, cdr_id: str) -> None:
+def test_the_location_header_is_the_absolute_url_of_the_cdr(emsp: Network, cdr_id: str) -> None:
     peer = emsp.peer()
     cdr = example("CDR", id=cdr_id)
-    location = posted(peer, cdr)
+    location = post(peer, cdr)
 
     assert location.startswith(f"{emsp.node.url}/ocpi/emsp/2.1.1/cdrs/NL/TNM/")
     assert location.isascii()
@@ -59,7 +59,7 @@ def test_the_location_header_begins_with_the_public_url(another_node: Any) -> No
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_a_cdr_can_be_neither_changed_nor_deleted(emsp: Network, method: str) -> None:
     peer = emsp.peer()
-    location = posted(peer, example("CDR"))
+    location = post(peer, example("CDR"))
     at_module = peer.request(method, "cdrs", json=example("CDR"))
     at_object = peer.request(method, location, json=example("CDR", total_cost=0))
 
@@ -72,7 +72,7 @@ def test_a_cdr_can_be_neither_changed_nor_deleted(emsp: Network, method: str) ->
 @pytest.mark.ocpi(150)
 def test_the_same_cdr_again_is_200_with_the_same_location(emsp: Network) -> None:
     peer = emsp.peer()
-    location = posted(peer, example("CDR"))
+    location = post(peer, example("CDR"))
     reordered = dict(reversed(example("CDR").items()))
     for again in (example("CDR"), reordered, {**reordered, "unknown": None}):
         response = peer.post("cdrs", again)
@@ -102,9 +102,9 @@ def test_fifty_posts_of_one_cdr_at_once_store_one(emsp: Network) -> None:
     [{"total_cost": 7.65}, {"remark": None}, {"last_updated": "2027-01-01T00:00:00Z"}],
     ids=["cost", "remark", "newer"],
 )
-def test_another_content_under_the_same_id_is_refused(emsp: Network, change: dict[str, Any]) -> None:
+def test_a_cdr_with_the_same_id_and_other_content_is_refused(emsp: Network, change: dict[str, Any]) -> None:
     peer = emsp.peer()
-    location = posted(peer, example("CDR"))
+    location = post(peer, example("CDR"))
     response = peer.post("cdrs", example("CDR", **change))
 
     assert (200, 2001) == outcome(response)
@@ -114,9 +114,9 @@ def test_another_content_under_the_same_id_is_refused(emsp: Network, change: dic
 
 
 @pytest.mark.ocpi(150, 151)
-def test_our_own_cdrs_are_as_immutable(cpo: Network) -> None:
+def test_our_own_cdrs_are_immutable(cpo: Network) -> None:
     operator = cpo.operator()
-    location = posted(operator, example("CDR"))
+    location = post(operator, example("CDR"))
 
     assert f"{operator.base}/cdrs/NL/DEM/12345" == location
     assert (200, 1000) == outcome(operator.post("cdrs", example("CDR")))
@@ -127,7 +127,7 @@ def test_our_own_cdrs_are_as_immutable(cpo: Network) -> None:
 @pytest.mark.ocpi(39, 152)
 def test_ids_are_compared_without_case_and_the_first_spelling_stays(emsp: Network) -> None:
     peer = emsp.peer()
-    location = posted(peer, example("CDR", id="aBc"))
+    location = post(peer, example("CDR", id="aBc"))
     again = peer.post("cdrs", example("CDR", id="ABC"))
 
     assert (200, 2001) == outcome(peer.post("cdrs", example("CDR", id="ABC", total_cost=0)))
@@ -140,8 +140,8 @@ def test_ids_are_compared_without_case_and_the_first_spelling_stays(emsp: Networ
 @pytest.mark.ocpi(152)
 def test_two_cpos_may_use_the_same_id(emsp: Network) -> None:
     one, other = emsp.peer(("NL", "TNM")), emsp.peer(("NL", "OTH"))
-    mine = posted(one, example("CDR"))
-    theirs = posted(other, example("CDR", total_cost=1))
+    mine = post(one, example("CDR"))
+    theirs = post(other, example("CDR", total_cost=1))
 
     assert mine != theirs
     assert 6.65 == one.data(mine)["total_cost"]
@@ -150,7 +150,7 @@ def test_two_cpos_may_use_the_same_id(emsp: Network) -> None:
 
 
 @pytest.mark.ocpi(153)
-def test_the_end_of_a_cdr_is_stop_date_time_whatever_the_peer_calls_it(emsp: Network) -> None:
+def test_end_date_time_in_a_cdr_is_read_as_stop_date_time(emsp: Network) -> None:
     peer = emsp.peer()
     cdr = example("CDR")
     renamed = {"end_date_time" if name == "stop_date_time" else name: cdr[name] for name in cdr}
@@ -177,7 +177,7 @@ def test_a_cdr_needs_no_tariffs(emsp: Network, tariffs: list[Any] | None) -> Non
     peer = emsp.peer()
     cdr = example("CDR", tariffs=tariffs)
 
-    assert cdr == peer.data(posted(peer, cdr))
+    assert cdr == peer.data(post(peer, cdr))
 
 
 @pytest.mark.ocpi(154)
@@ -192,7 +192,7 @@ def test_a_cdr_needs_no_tariffs(emsp: Network, tariffs: list[Any] | None) -> Non
     ],
     ids=["absent", "none", "no dimensions", "empty dimensions", "second empty"],
 )
-def test_a_cdr_has_a_period_and_each_period_a_dimension(emsp: Network, periods: list[Any] | None) -> None:
+def test_a_cdr_needs_a_period_and_each_period_a_dimension(emsp: Network, periods: list[Any] | None) -> None:
     peer = emsp.peer()
 
     assert (400, 2001) == outcome(peer.post("cdrs", example("CDR", charging_periods=periods)))
@@ -201,11 +201,11 @@ def test_a_cdr_has_a_period_and_each_period_a_dimension(emsp: Network, periods: 
 
 @pytest.mark.ocpi(155)
 @pytest.mark.parametrize("kind", DIMENSIONS)
-def test_every_dimension_is_known(emsp: Network, kind: str) -> None:
+def test_every_dimension_is_accepted(emsp: Network, kind: str) -> None:
     peer = emsp.peer()
     period = example("ChargingPeriod", dimensions=[{"type": kind, "volume": 1.5}])
 
-    assert [period] == peer.data(posted(peer, example("CDR", charging_periods=[period])))["charging_periods"]
+    assert [period] == peer.data(post(peer, example("CDR", charging_periods=[period])))["charging_periods"]
 
 
 @pytest.mark.parametrize("kind", ["POWER", "CURRENT", "RESERVATION_TIME", "STATE_OF_CHARGE"])
@@ -214,12 +214,12 @@ def test_dimensions_of_later_versions_are_kept(emsp: Network, kind: str) -> None
     peer = emsp.peer()
     period = example("ChargingPeriod", dimensions=[{"type": kind, "volume": 1.5}])
 
-    assert [period] == peer.data(posted(peer, example("CDR", charging_periods=[period])))["charging_periods"]
+    assert [period] == peer.data(post(peer, example("CDR", charging_periods=[period])))["charging_periods"]
 
 
 @pytest.mark.ocpi(155)
 @pytest.mark.parametrize("kind", ["energy", "", "STATE OF CHARGE"])
-def test_what_is_no_name_of_a_dimension_is_refused(emsp: Network, kind: str) -> None:
+def test_text_that_is_not_a_dimension_name_is_refused(emsp: Network, kind: str) -> None:
     period = example("ChargingPeriod", dimensions=[{"type": kind, "volume": 1.5}])
 
     assert (400, 2001) == outcome(emsp.peer().post("cdrs", example("CDR", charging_periods=[period])))
@@ -238,12 +238,12 @@ def test_an_emsp_lists_the_cdrs_of_its_own_drivers_by_their_last_change(cpo: Net
             operator.post("cdrs", example("CDR", id=cdr_id, auth_id=auth_id, last_updated=changed))
         )
 
-    def listed(peer: Client, query: str = "") -> list[str]:
+    def ids(peer: Client, query: str = "") -> list[str]:
         return [cdr["id"] for cdr in peer.data(f"cdrs{query}")]
 
-    assert ["A", "B"] == listed(own)
-    assert ["B"] == listed(own, "?date_from=2036-01-02T00:00:00Z")
-    assert ["A"] == listed(own, "?date_to=2036-01-02T00:00:00Z")
-    assert ["C"] == listed(other)
-    assert [] == listed(other, "?date_to=2036-01-02T00:00:00Z")
-    assert ["A", "B", "C"] == listed(operator)
+    assert ["A", "B"] == ids(own)
+    assert ["B"] == ids(own, "?date_from=2036-01-02T00:00:00Z")
+    assert ["A"] == ids(own, "?date_to=2036-01-02T00:00:00Z")
+    assert ["C"] == ids(other)
+    assert [] == ids(other, "?date_to=2036-01-02T00:00:00Z")
+    assert ["A", "B", "C"] == ids(operator)

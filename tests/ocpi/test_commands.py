@@ -1,4 +1,4 @@
-"""Commands: what we answer as CPO, what we send as eMSP, and where results go."""
+"""Commands: our answers as CPO, our requests as eMSP, and the results."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ RESULTS = ["NOT_SUPPORTED", "REJECTED", "ACCEPTED", "TIMEOUT", "UNKNOWN_SESSION"
 every_command = pytest.mark.parametrize("name", COMMANDS)
 
 
-def order(name: str, **changes: Any) -> dict[str, Any]:
-    """The body of a command; its response_url may be called from this machine."""
+def command(name: str, **changes: Any) -> dict[str, Any]:
+    """The body of a command; the address policy allows its response_url."""
     fields = {"response_url": "http://127.0.0.1:9999/result?x=1"}
     if name == "RESERVE_NOW":
         fields["expiry_date"] = "2099-01-01T00:00:00Z"
@@ -30,7 +30,7 @@ def order(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def result_of(client: Client, name: str, body: dict[str, Any]) -> str:
-    """The direct answer to a command."""
+    """The result in the direct answer to a command."""
     response = client.post(f"commands/{name}", body)
     assert (200, 1000) == outcome(response)
     assert {"result"} == response.json()["data"].keys()
@@ -38,7 +38,7 @@ def result_of(client: Client, name: str, body: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def emsp_at(cpo: Network) -> Client:
+def emsp_peer(cpo: Network) -> Client:
     """An eMSP whose driver has the running session 101 at our LOC1."""
     peer, operator = cpo.peer(), cpo.operator()
     operator.put("locations/NL/DEM/LOC1", example("Location"))
@@ -50,8 +50,8 @@ def emsp_at(cpo: Network) -> Client:
 
 @pytest.mark.ocpi(183)
 @every_command
-def test_the_answer_to_a_command_is_an_object_with_the_result(emsp_at: Client, name: str) -> None:
-    assert result_of(emsp_at, name, order(name)) in RESULTS
+def test_the_answer_to_a_command_is_an_object_with_the_result(emsp_peer: Client, name: str) -> None:
+    assert result_of(emsp_peer, name, command(name)) in RESULTS
 
 
 @pytest.mark.ocpi(184)
@@ -66,9 +66,9 @@ def test_the_answer_to_a_command_is_an_object_with_the_result(emsp_at: Client, n
     ],
 )
 def test_the_object_of_another_command_is_refused(
-    emsp_at: Client, name: str, body: str, missing: str
+    emsp_peer: Client, name: str, body: str, missing: str
 ) -> None:
-    response = emsp_at.post(f"commands/{name}", order(body))
+    response = emsp_peer.post(f"commands/{name}", command(body))
 
     assert (400, 2001) == outcome(response)
     assert missing in response.json()["status_message"]
@@ -76,8 +76,8 @@ def test_the_object_of_another_command_is_refused(
 
 @pytest.mark.ocpi(184)
 @every_command
-def test_a_response_url_that_may_not_be_called_is_refused(emsp_at: Client, name: str) -> None:
-    response = emsp_at.post(f"commands/{name}", order(name, response_url="http://10.0.0.1/r"))
+def test_a_response_url_that_the_address_policy_refuses_is_refused(emsp_peer: Client, name: str) -> None:
+    response = emsp_peer.post(f"commands/{name}", command(name, response_url="http://10.0.0.1/r"))
 
     assert (200, 2001) == outcome(response)
     assert "response_url" in response.json()["status_message"]
@@ -87,51 +87,53 @@ def test_a_response_url_that_may_not_be_called_is_refused(emsp_at: Client, name:
 @pytest.mark.ocpi(185)
 @pytest.mark.parametrize("name", ["RESERVE_NOW", "START_SESSION", "UNLOCK_CONNECTOR"])
 @pytest.mark.parametrize("capabilities", [None, [], ["RFID_READER"]], ids=str)
-def test_what_the_evse_cannot_do_is_not_supported(
+def test_a_command_without_the_capability_of_the_evse_is_not_supported(
     cpo: Network, name: str, capabilities: list[str] | None
 ) -> None:
     evse = example("EVSE", capabilities=capabilities)
     cpo.operator().put("locations/NL/DEM/LOC1", example("Location", evses=[evse]))
 
-    assert "NOT_SUPPORTED" == result_of(cpo.peer(), name, order(name))
+    assert "NOT_SUPPORTED" == result_of(cpo.peer(), name, command(name))
 
 
 @pytest.mark.ocpi(185)
 @pytest.mark.parametrize("name", ["CANCEL_RESERVATION", "start_session", "X"])
-def test_an_unknown_command_is_404(emsp_at: Client, name: str) -> None:
-    assert (404, 2000) == outcome(emsp_at.post(f"commands/{name}", order("START_SESSION")))
+def test_an_unknown_command_is_404(emsp_peer: Client, name: str) -> None:
+    assert (404, 2000) == outcome(emsp_peer.post(f"commands/{name}", command("START_SESSION")))
 
 
 @pytest.mark.ocpi(25, 186)
 @pytest.mark.parametrize("name", ["RESERVE_NOW", "START_SESSION", "UNLOCK_CONNECTOR"])
-def test_an_unknown_location_is_2003_and_rejected(emsp_at: Client, name: str) -> None:
-    response = emsp_at.post(f"commands/{name}", order(name, location_id="NOWHERE"))
+def test_an_unknown_location_is_2003_and_rejected(emsp_peer: Client, name: str) -> None:
+    response = emsp_peer.post(f"commands/{name}", command(name, location_id="NOWHERE"))
 
     assert (200, 2003) == outcome(response)
     assert {"result": "REJECTED"} == response.json()["data"]
 
 
 @pytest.mark.ocpi(187)
-def test_stopping_an_unknown_session_is_unknown_session(emsp_at: Client) -> None:
-    body = order("STOP_SESSION", session_id="never")
+def test_stopping_an_unknown_session_is_unknown_session(emsp_peer: Client) -> None:
+    body = command("STOP_SESSION", session_id="never")
 
-    assert "UNKNOWN_SESSION" == result_of(emsp_at, "STOP_SESSION", body)
+    assert "UNKNOWN_SESSION" == result_of(emsp_peer, "STOP_SESSION", body)
 
 
 @one_database
 @pytest.mark.ocpi(187)
-def test_stopping_the_session_of_anothers_driver_is_unknown_session(cpo: Network, emsp_at: Client) -> None:
+def test_stopping_the_session_of_another_peers_driver_is_unknown_session(
+    cpo: Network, emsp_peer: Client
+) -> None:
     other = cpo.peer(("NL", "OTH"))
-    before = emsp_at.data("sessions/NL/DEM/101")
+    before = emsp_peer.data("sessions/NL/DEM/101")
 
-    assert "UNKNOWN_SESSION" == result_of(other, "STOP_SESSION", order("STOP_SESSION"))
-    assert "UNKNOWN_SESSION" != result_of(emsp_at, "STOP_SESSION", order("STOP_SESSION"))
-    assert before == emsp_at.data("sessions/NL/DEM/101")
+    assert "UNKNOWN_SESSION" == result_of(other, "STOP_SESSION", command("STOP_SESSION"))
+    assert "UNKNOWN_SESSION" != result_of(emsp_peer, "STOP_SESSION", command("STOP_SESSION"))
+    assert before == emsp_peer.data("sessions/NL/DEM/101")
 
 
 def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[Client, PeerConnection]:
-    """A CPO that registered with *emsp*: what it calls us with, and how we call it."""
-    told = Peer(
+    """A CPO that is registered with *emsp*: its client for our API, and our connection to it."""
+    details = Peer(
         party=party,
         versions_url=peer.versions_url,
         version="2.1.1",
@@ -140,7 +142,7 @@ def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[
         token=peer.token,
     )
     with database.transaction() as connection:
-        connection_id = connections.keep(connection, emsp.id, told)
+        connection_id = connections.keep(connection, emsp.id, details)
         token = access.mint(connection, access.PEER, emsp.id, connection_id)
     link = at_once(connections.of_party, emsp.id, party)
     assert link is not None
@@ -150,25 +152,25 @@ def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[
 
 
 @pytest.fixture
-def cpo_at(emsp: Network, peer: PeerServer) -> tuple[Client, PeerConnection]:
+def cpo_peer(emsp: Network, peer: PeerServer) -> tuple[Client, PeerConnection]:
     """A CPO that accepts every command."""
     for name in COMMANDS:
         peer.answers[f"/2.1.1/commands/{name}"] = lambda _: (200, envelope({"result": "ACCEPTED"}))
     return connected(emsp, peer, ("NL", "TNM"))
 
 
-def sent(link: PeerConnection, name: str = "START_SESSION") -> str:
-    """Send a command; its uid."""
-    uid, answer = send(link, model(COMMANDS[name], order(name)))
+def send_command(link: PeerConnection, name: str = "START_SESSION") -> str:
+    """Send a command and return its uid."""
+    uid, answer = send(link, model(COMMANDS[name], command(name)))
     assert "ACCEPTED" == answer
     return uid
 
 
 @pytest.mark.ocpi(194)
 @every_command
-def test_a_result_is_accepted_and_may_be_repeated(cpo_at: tuple[Client, PeerConnection], name: str) -> None:
-    client, link = cpo_at
-    url = f"commands/{name}/{sent(link, name)}"
+def test_a_result_is_accepted_and_may_be_repeated(cpo_peer: tuple[Client, PeerConnection], name: str) -> None:
+    client, link = cpo_peer
+    url = f"commands/{name}/{send_command(link, name)}"
 
     assert (200, 1000) == outcome(client.post(url, {"result": "ACCEPTED"}))
     assert (200, 1000) == outcome(client.post(url, {"result": "ACCEPTED"}))
@@ -177,9 +179,9 @@ def test_a_result_is_accepted_and_may_be_repeated(cpo_at: tuple[Client, PeerConn
 
 
 @pytest.mark.ocpi(194)
-def test_a_result_for_an_unknown_command_is_404(cpo_at: tuple[Client, PeerConnection]) -> None:
-    client, link = cpo_at
-    uid = sent(link)
+def test_a_result_for_an_unknown_command_is_404(cpo_peer: tuple[Client, PeerConnection]) -> None:
+    client, link = cpo_peer
+    uid = send_command(link)
 
     for path in (f"START_SESSION/{uid[:-1]}", "START_SESSION/1", f"STOP_SESSION/{uid}", f"X/{uid}"):
         assert (404, 2000) == outcome(client.post(f"commands/{path}", {"result": "ACCEPTED"}))
@@ -188,20 +190,20 @@ def test_a_result_for_an_unknown_command_is_404(cpo_at: tuple[Client, PeerConnec
 
 @pytest.mark.ocpi(194)
 @pytest.mark.parametrize("body", [{}, {"result": "MAYBE"}, "MAYBE", None, {"data": {}}, [], 1], ids=repr)
-def test_a_result_of_no_known_shape_is_refused_and_not_recorded(
-    cpo_at: tuple[Client, PeerConnection], body: Any
+def test_a_result_of_an_unknown_shape_is_refused_and_not_recorded(
+    cpo_peer: tuple[Client, PeerConnection], body: Any
 ) -> None:
-    client, link = cpo_at
-    url = f"commands/START_SESSION/{sent(link)}"
+    client, link = cpo_peer
+    url = f"commands/START_SESSION/{send_command(link)}"
 
     assert (400, 2001) == outcome(client.request("POST", url, json=body))
     assert (200, 1000) == outcome(client.post(url, {"result": "REJECTED"}))
 
 
-def assert_recorded(cpo_at: tuple[Client, PeerConnection], body: Any, word: str) -> None:
-    """Post *body* as a result; *word* must be what is stored then."""
-    client, link = cpo_at
-    url = f"commands/START_SESSION/{sent(link)}"
+def assert_recorded(cpo_peer: tuple[Client, PeerConnection], body: Any, word: str) -> None:
+    """Check that posting *body* as a result stores the result *word*."""
+    client, link = cpo_peer
+    url = f"commands/START_SESSION/{send_command(link)}"
     other = next(each for each in RESULTS if each != word)
 
     assert (200, 1000) == outcome(client.post(url, body))
@@ -218,9 +220,9 @@ def assert_recorded(cpo_at: tuple[Client, PeerConnection], body: Any, word: str)
     ids=["object", "envelope", "word"],
 )
 def test_a_result_is_read_in_each_of_three_shapes(
-    cpo_at: tuple[Client, PeerConnection], shape: Any, word: str
+    cpo_peer: tuple[Client, PeerConnection], shape: Any, word: str
 ) -> None:
-    assert_recorded(cpo_at, shape(word), word)
+    assert_recorded(cpo_peer, shape(word), word)
 
 
 @pytest.mark.ocpi(30, 195)
@@ -236,31 +238,33 @@ def test_a_result_is_read_in_each_of_three_shapes(
     ],
     ids=str,
 )
-def test_members_that_do_not_belong_to_the_shape_are_not_looked_at(
-    cpo_at: tuple[Client, PeerConnection], body: dict[str, Any]
+def test_members_outside_the_shape_of_a_result_are_ignored(
+    cpo_peer: tuple[Client, PeerConnection], body: dict[str, Any]
 ) -> None:
-    assert_recorded(cpo_at, body, "TIMEOUT")
+    assert_recorded(cpo_peer, body, "TIMEOUT")
 
 
 @one_database
 @pytest.mark.ocpi(196)
 @pytest.mark.parametrize("path", ["START_SESSION/{uid}", "{uid}", "START_SESSION"])
-def test_another_partys_result_is_404_and_not_recorded(
-    emsp: Network, peer: PeerServer, cpo_at: tuple[Client, PeerConnection], path: str
+def test_a_result_from_another_party_is_404_and_not_recorded(
+    emsp: Network, peer: PeerServer, cpo_peer: tuple[Client, PeerConnection], path: str
 ) -> None:
-    client, link = cpo_at
+    client, link = cpo_peer
     stranger, _ = connected(emsp, peer, ("NL", "OTH"))
-    uid = sent(link)
+    uid = send_command(link)
 
     assert (404, 2000) == outcome(stranger.post(f"commands/{path.format(uid=uid)}", {"result": "REJECTED"}))
     assert (200, 1000) == outcome(client.post(f"commands/START_SESSION/{uid}", {"result": "ACCEPTED"}))
 
 
 @pytest.mark.ocpi(194, 196)
-def test_a_result_without_uid_belongs_to_the_only_open_command(cpo_at: tuple[Client, PeerConnection]) -> None:
-    client, link = cpo_at
-    first = sent(link)
-    sent(link, "STOP_SESSION")
+def test_a_result_without_uid_belongs_to_the_only_open_command(
+    cpo_peer: tuple[Client, PeerConnection],
+) -> None:
+    client, link = cpo_peer
+    first = send_command(link)
+    send_command(link, "STOP_SESSION")
 
     assert (200, 1000) == outcome(client.post("commands/START_SESSION", {"result": "ACCEPTED"}))
     assert (200, 2001) == outcome(client.post(f"commands/{first}", {"result": "REJECTED"}))
@@ -268,9 +272,9 @@ def test_a_result_without_uid_belongs_to_the_only_open_command(cpo_at: tuple[Cli
 
 
 @pytest.mark.ocpi(194, 196)
-def test_a_result_without_uid_is_404_while_several_are_open(cpo_at: tuple[Client, PeerConnection]) -> None:
-    client, link = cpo_at
-    uids = [sent(link), sent(link)]
+def test_a_result_without_uid_is_404_while_several_are_open(cpo_peer: tuple[Client, PeerConnection]) -> None:
+    client, link = cpo_peer
+    uids = [send_command(link), send_command(link)]
 
     assert (404, 2000) == outcome(client.post("commands/START_SESSION", {"result": "ACCEPTED"}))
     for uid in uids:
@@ -279,9 +283,11 @@ def test_a_result_without_uid_is_404_while_several_are_open(cpo_at: tuple[Client
 
 @pytest.mark.ocpi(198)
 @pytest.mark.parametrize("word", ["TIMEOUT", "REJECTED"])
-def test_a_session_that_comes_after_all_is_accepted(cpo_at: tuple[Client, PeerConnection], word: str) -> None:
-    client, link = cpo_at
-    client.post(f"commands/START_SESSION/{sent(link)}", {"result": word})
+def test_a_session_after_a_failed_start_is_accepted(
+    cpo_peer: tuple[Client, PeerConnection], word: str
+) -> None:
+    client, link = cpo_peer
+    client.post(f"commands/START_SESSION/{send_command(link)}", {"result": word})
     session = example("Session", status="ACTIVE", end_datetime=None)
 
     assert (201, 1000) == outcome(client.put(client.at("sessions", "101"), session))
@@ -291,10 +297,10 @@ def test_a_session_that_comes_after_all_is_accepted(cpo_at: tuple[Client, PeerCo
 @one_database
 @pytest.mark.ocpi(199)
 def test_every_response_url_is_unique_and_cannot_be_guessed(
-    emsp: Network, peer: PeerServer, cpo_at: tuple[Client, PeerConnection]
+    emsp: Network, peer: PeerServer, cpo_peer: tuple[Client, PeerConnection]
 ) -> None:
-    _, link = cpo_at
-    uids = [sent(link) for _ in range(20)]
+    _, link = cpo_peer
+    uids = [send_command(link) for _ in range(20)]
     urls = [
         request["body"]["response_url"] for request in peer.requests("POST", "/2.1.1/commands/START_SESSION")
     ]
@@ -308,11 +314,11 @@ def test_every_response_url_is_unique_and_cannot_be_guessed(
 
 
 @pytest.mark.ocpi(199)
-def test_a_command_goes_to_the_peer_with_its_token(
-    peer: PeerServer, cpo_at: tuple[Client, PeerConnection]
+def test_a_command_is_sent_with_the_token_of_the_peer(
+    peer: PeerServer, cpo_peer: tuple[Client, PeerConnection]
 ) -> None:
-    sent(cpo_at[1], "RESERVE_NOW")
+    send_command(cpo_peer[1], "RESERVE_NOW")
     (request,) = peer.requests("POST", "/2.1.1/commands/RESERVE_NOW")
 
     assert f"Token {peer.token}" == request["authorization"]
-    assert order("RESERVE_NOW").keys() == request["body"].keys()
+    assert command("RESERVE_NOW").keys() == request["body"].keys()

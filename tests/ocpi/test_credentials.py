@@ -1,4 +1,4 @@
-"""Credentials as the receiving side: who registers, what its tokens open, and when they end."""
+"""Credentials as the receiver: who registers, what the tokens allow, and when they end."""
 
 import itertools
 import re
@@ -25,12 +25,12 @@ PUSHED = {"cpo": ("tokens", "Token", "uid"), "emsp": ("locations", "Location", "
 
 @pytest.fixture(params=["CPO", "EMSP"])
 def network(request: pytest.FixtureRequest, node: Node) -> Network:
-    """A fresh network NL/OWN of each role in turn."""
+    """A new network NL/OWN, once of each role."""
     return node.network(request.param, ("NL", "OWN"))
 
 
 def with_token(network: Network, response: requests.Response, party: Party = ("NL", "TNM")) -> Client:
-    """The client with the Token C of *response*."""
+    """A client with the Token C of *response*."""
     assert (200, 1000) == outcome(response)
     client = network.node.client(response.json()["data"]["token"], network.role)
     client.party = party
@@ -38,34 +38,34 @@ def with_token(network: Network, response: requests.Response, party: Party = ("N
 
 
 def register(network: Network, peer: PeerServer, **changes: str) -> Client:
-    """*peer* registers; the client with its Token C."""
+    """Register *peer* and return a client with its Token C."""
     body = peer.credentials(**changes)
     response = network.registrant().post("credentials", body)
     return with_token(network, response, (body["country_code"], body["party_id"]))
 
 
 def renew(network: Network, client: Client, peer: PeerServer, **changes: str) -> Client:
-    """The peer renews; the client with its next Token C."""
+    """Renew the registration and return a client with the new Token C."""
     response = client.put("credentials", peer.credentials(**changes))
     return with_token(network, response, client.party)
 
 
-def link(network: Network, party: Party = ("NL", "TNM")) -> PeerConnection:
-    """What is stored of the connection with *party*."""
+def stored_connection(network: Network, party: Party = ("NL", "TNM")) -> PeerConnection:
+    """The stored connection with *party*."""
     found = at_once(connections.of_party, network.id, party)
     assert found is not None
     return found
 
 
 def works(client: Client) -> bool:
-    """Does the token open its versions URL; any other answer than 200 and 401 is a failure."""
+    """Whether the token opens its versions URL: the answer must be 200 or 401."""
     status = client.get(f"/ocpi/{client.role}/versions").status_code
     assert status in (200, 401)
     return status == 200
 
 
 def push(client: Client, key: str) -> str:
-    """Push an object of the peer's own; its URL."""
+    """Push an object of the peer and return its URL."""
     module, schema, name = PUSHED[client.role]
     url = client.at(module, key)
     assert (201, 1000) == outcome(client.put(url, example(schema, **{name: key})))
@@ -73,9 +73,7 @@ def push(client: Client, key: str) -> str:
 
 
 @pytest.mark.ocpi(63)
-def test_a_registered_peer_reads_our_party_and_the_token_it_presents(
-    network: Network, peer: PeerServer
-) -> None:
+def test_a_registered_peer_reads_our_party_and_its_own_token(network: Network, peer: PeerServer) -> None:
     client = register(network, peer)
 
     data = client.data("credentials")
@@ -87,7 +85,7 @@ def test_a_registered_peer_reads_our_party_and_the_token_it_presents(
 
 
 @pytest.mark.ocpi(65)
-def test_token_c_is_random_printable_and_never_the_same(network: Network, peer: PeerServer) -> None:
+def test_token_c_is_random_printable_and_always_new(network: Network, peer: PeerServer) -> None:
     token_a = network.token_a()
     first = with_token(
         network, network.node.client(token_a, network.role).post("credentials", peer.credentials())
@@ -99,14 +97,12 @@ def test_token_c_is_random_printable_and_never_the_same(network: Network, peer: 
     assert len(tokens) == len({*tokens, token_a, peer.token}) - 2
     for token in tokens:
         assert re.fullmatch("[!-~]{22,64}", token)  # 128 bits are 22 characters of 6 bits
-    for one, other in itertools.pairwise(tokens):  # no counter, no clock
+    for one, other in itertools.pairwise(tokens):  # neither a counter nor a clock
         assert sum(a == b for a, b in zip(one, other, strict=True)) < len(one) / 3
 
 
 @pytest.mark.ocpi(66)
-def test_token_a_is_dead_once_it_was_used_and_token_c_opens_everything_at_once(
-    network: Network, peer: PeerServer
-) -> None:
+def test_token_a_works_once_and_token_c_works_immediately(network: Network, peer: PeerServer) -> None:
     registrant = network.registrant()
     client = with_token(network, registrant.post("credentials", peer.credentials()))
 
@@ -123,9 +119,7 @@ def test_token_a_is_dead_once_it_was_used_and_token_c_opens_everything_at_once(
 
 
 @pytest.mark.ocpi(57, 66)
-def test_the_commands_endpoint_answers_the_peer_that_it_is_advertised_to(
-    network: Network, peer: PeerServer
-) -> None:
+def test_the_commands_endpoint_answers_the_registered_peer(network: Network, peer: PeerServer) -> None:
     client = register(network, peer)
     advertised = {e["identifier"]: e["url"] for e in client.data("")["endpoints"]}
 
@@ -137,20 +131,20 @@ def test_a_registered_peer_that_posts_again_gets_405_and_nothing_changes(
     network: Network, peer: PeerServer
 ) -> None:
     client = register(network, peer)
-    before, calls = link(network), len(peer.seen)
+    before, calls = stored_connection(network), len(peer.seen)
 
     response = client.post("credentials", peer.credentials(token="another"))
 
     assert (405, 2000) == outcome(response)
     assert {"GET", "PUT", "DELETE"} == set(response.headers["Allow"].split(", "))
     assert calls == len(peer.seen)
-    assert before == link(network)
+    assert before == stored_connection(network)
     assert works(client)
 
 
 @pytest.mark.ocpi(68, 69)
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_who_never_registered_can_neither_renew_nor_unregister(
+def test_a_party_that_is_not_registered_can_neither_renew_nor_unregister(
     network: Network, peer: PeerServer, method: str
 ) -> None:
     registrant = network.registrant()
@@ -164,9 +158,9 @@ def test_who_never_registered_can_neither_renew_nor_unregister(
 
 
 @pytest.mark.ocpi(70)
-@pytest.mark.parametrize("who", ["registrant", "peer", "operator"])
-def test_credentials_cannot_be_patched(network: Network, who: str) -> None:
-    client: Client = getattr(network, who)()
+@pytest.mark.parametrize("kind", ["registrant", "peer", "operator"])
+def test_credentials_cannot_be_patched(network: Network, kind: str) -> None:
+    client: Client = getattr(network, kind)()
 
     response = client.patch("credentials", {"token": "another"})
 
@@ -176,7 +170,7 @@ def test_credentials_cannot_be_patched(network: Network, who: str) -> None:
 
 
 @pytest.mark.ocpi(71)
-def test_a_renewal_asks_the_peer_again_even_when_nothing_changed(network: Network, peer: PeerServer) -> None:
+def test_a_renewal_calls_the_peer_even_when_nothing_changed(network: Network, peer: PeerServer) -> None:
     client = register(network, peer)
     peer.seen.clear()
 
@@ -188,7 +182,7 @@ def test_a_renewal_asks_the_peer_again_even_when_nothing_changed(network: Networ
 
 
 @pytest.mark.ocpi(71)
-def test_an_endpoint_that_moved_is_used_by_the_next_call(network: Network, peer: PeerServer) -> None:
+def test_the_next_call_uses_the_new_url_of_an_endpoint(network: Network, peer: PeerServer) -> None:
     client = register(network, peer)
     moved = f"{peer.url}/elsewhere/credentials"
     details = {"version": "2.1.1", "endpoints": [{"identifier": "credentials", "url": moved}]}
@@ -197,21 +191,21 @@ def test_an_endpoint_that_moved_is_used_by_the_next_call(network: Network, peer:
 
     renew(network, client, peer)
 
-    assert {"credentials": moved} == link(network).endpoints
-    registration.leave(link(network))
+    assert {"credentials": moved} == stored_connection(network).endpoints
+    registration.leave(stored_connection(network))
     assert [] == peer.requests("DELETE", "/2.1.1/credentials")
     assert 1 == len(peer.requests("DELETE", "/elsewhere/credentials"))
 
 
 @pytest.mark.ocpi(72, 83)
-def test_a_renewed_token_ends_the_old_one_with_its_first_use(network: Network, peer: PeerServer) -> None:
+def test_the_first_use_of_a_renewed_token_ends_the_old_one(network: Network, peer: PeerServer) -> None:
     old = register(network, peer)
     assert works(old)
 
     new = renew(network, old, peer)
 
     assert old.token != new.token
-    assert works(old)  # the answer may have been lost
+    assert works(old)  # the answer may be lost
     assert works(new)
     assert not works(old)
     assert (401, 2000) == outcome(old.put("credentials", peer.credentials()))
@@ -228,7 +222,7 @@ def test_a_renewal_whose_answer_was_lost_can_be_sent_again(network: Network, pee
     assert works(new)
     assert not works(old)
     assert not works(lost)
-    assert "b3" == link(network).token
+    assert "b3" == stored_connection(network).token
 
 
 @pytest.mark.ocpi(83)
@@ -263,7 +257,7 @@ def test_a_setting_lets_a_registered_peer_renew_with_post(
 
         assert works(new)
         assert not works(old)
-        assert "b2" == link(network).token
+        assert "b2" == stored_connection(network).token
 
 
 @pytest.mark.parametrize("change", [{"party_id": "OTH"}, {"country_code": "BE"}])
@@ -280,7 +274,9 @@ def test_a_renewal_cannot_change_the_party(
 
 
 @pytest.mark.ocpi(73)
-def test_a_peer_that_unregisters_is_out_and_is_never_called_again(network: Network, peer: PeerServer) -> None:
+def test_a_peer_that_unregisters_loses_access_and_is_never_called_again(
+    network: Network, peer: PeerServer
+) -> None:
     first = register(network, peer)
     unused = renew(network, first, peer)
     calls = len(peer.seen)
@@ -291,16 +287,16 @@ def test_a_peer_that_unregisters_is_out_and_is_never_called_again(network: Netwo
         for path in (network.versions_url, "", *MODULES):
             assert (401, 2000) == outcome(client.get(path)), path
     assert (401, 2000) == outcome(first.delete("credentials"))
-    gone = link(network)
+    gone = stored_connection(network)
     assert ("UNREGISTERED", None, None) == (gone.state, gone.token, gone.former_token)
-    for act in (lambda: registration.rotate(network.network, gone), lambda: registration.leave(gone)):
+    for call in (lambda: registration.rotate(network.network, gone), lambda: registration.leave(gone)):
         with pytest.raises(errors.PeerUnusable):
-            act()
+            call()
     assert calls == len(peer.seen)
 
 
 @pytest.mark.ocpi(73)
-def test_a_peer_that_unregistered_comes_back_with_a_new_token_a(network: Network, peer: PeerServer) -> None:
+def test_a_peer_that_unregistered_can_register_again(network: Network, peer: PeerServer) -> None:
     first = register(network, peer)
     url = push(first, "KEPT")
     assert (200, 1000) == outcome(first.delete("credentials"))
@@ -309,7 +305,7 @@ def test_a_peer_that_unregistered_comes_back_with_a_new_token_a(network: Network
 
     assert works(second)
     assert not works(first)
-    assert ("REGISTERED", "b2") == (link(network).state, link(network).token)
+    assert ("REGISTERED", "b2") == (stored_connection(network).state, stored_connection(network).token)
     assert (200, 1000) == outcome(second.get(url))
 
 
@@ -340,7 +336,7 @@ BODY = example("Credentials")
     ],
     ids=lambda change: f"{next(iter(change))}-{str(next(iter(change.values())))[:12]}",
 )
-def test_credentials_of_the_wrong_form_are_refused_before_anybody_is_called(
+def test_malformed_credentials_are_refused_without_a_callback(
     cpo: Network, peer: PeerServer, change: dict[str, object], *, registered: bool
 ) -> None:
     client = register(cpo, peer) if registered else cpo.registrant()
@@ -356,13 +352,15 @@ def test_credentials_of_the_wrong_form_are_refused_before_anybody_is_called(
 
 
 @pytest.mark.ocpi(78)
-def test_the_answer_names_our_party_and_the_store_names_theirs(network: Network, peer: PeerServer) -> None:
+def test_the_answer_has_our_party_and_the_stored_connection_has_theirs(
+    network: Network, peer: PeerServer
+) -> None:
     data = network.registrant().post("credentials", peer.credentials()).json()["data"]
 
     assert ("NL", "OWN") == (data["country_code"], data["party_id"])
     assert network.versions_url == data["url"]
     assert data["token"] != peer.token
-    stored = link(network)
+    stored = stored_connection(network)
     assert (("NL", "TNM"), peer.versions_url, peer.token) == (stored.party, stored.versions_url, stored.token)
 
 
@@ -373,7 +371,9 @@ def test_one_party_id_in_two_countries_is_two_parties(network: Network, peer: Pe
 
     assert works(dutch)
     assert works(belgian)
-    assert [peer.token, "b-of-be"] == [link(network, each.party).token for each in (dutch, belgian)]
+    assert [peer.token, "b-of-be"] == [
+        stored_connection(network, each.party).token for each in (dutch, belgian)
+    ]
     urls = {each.party: push(each, "SAME") for each in (dutch, belgian)}
     assert (404, 2000) == outcome(dutch.get(urls["BE", "TNM"]))
     assert (404, 2000) == outcome(belgian.get(urls["NL", "TNM"]))
@@ -382,7 +382,7 @@ def test_one_party_id_in_two_countries_is_two_parties(network: Network, peer: Pe
 
 
 @pytest.mark.ocpi(81)
-def test_a_second_token_a_replaces_the_registration_and_the_objects_stay(
+def test_a_second_token_a_replaces_the_registration_and_keeps_the_objects(
     network: Network, peer: PeerServer
 ) -> None:
     old = register(network, peer)
@@ -397,17 +397,17 @@ def test_a_second_token_a_replaces_the_registration_and_the_objects_stay(
 
 
 @pytest.mark.ocpi(82)
-def test_twenty_posts_with_one_token_a_make_one_registration(network: Network, peer: PeerServer) -> None:
+def test_twenty_posts_with_one_token_a_create_one_registration(network: Network, peer: PeerServer) -> None:
     registrant = network.registrant()
     bodies = [peer.credentials(party_id=f"T{n:02d}") for n in range(20)]
 
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda body: registrant.post("credentials", body), bodies))
 
-    won = [answer for answer in answers if outcome(answer) == (200, 1000)]
-    assert 1 == len(won)
-    assert {401, 405, 429} >= {answer.status_code for answer in answers if answer not in won}
-    assert works(network.node.client(won[0].json()["data"]["token"], network.role))
+    successful = [answer for answer in answers if outcome(answer) == (200, 1000)]
+    assert 1 == len(successful)
+    assert {401, 405, 429} >= {answer.status_code for answer in answers if answer not in successful}
+    assert works(network.node.client(successful[0].json()["data"]["token"], network.role))
     assert 1 == len(at_once(connections.of_network, network.id))
     count = sqlalchemy.select(sqlalchemy.func.count()).where(
         ACCESS.c.network_id == network.id, ACCESS.c.kind == PEER

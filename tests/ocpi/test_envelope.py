@@ -39,8 +39,8 @@ UNKNOWN_IDS = dict.fromkeys(
 TOO_LONG = dict.fromkeys((*UNKNOWN_IDS, "evse_uid", "connector_id"), "9" * 100)
 
 
-def judged(response: requests.Response) -> tuple[int, int]:
-    """`outcome`, after looking at everything that an envelope must be."""
+def checked_outcome(response: requests.Response) -> tuple[int, int]:
+    """`outcome`, after a check of every member of the envelope."""
     body = response.json()
     assert "application/json" == response.headers["Content-Type"]
     assert TIMESTAMP.fullmatch(body["timestamp"])
@@ -54,7 +54,7 @@ def judged(response: requests.Response) -> tuple[int, int]:
 
 
 def success(operation: Operation) -> tuple[int, int]:
-    """What *operation* answers when all is well on a stage."""
+    """The outcome of *operation* when it succeeds on a stage."""
     created = operation.method == "POST" and operation.schema == "CDRIn"
     return (201 if created else 200), 1000
 
@@ -62,9 +62,7 @@ def success(operation: Operation) -> tuple[int, int]:
 @one_database
 @pytest.mark.ocpi(12, 14, 16)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-def test_every_kind_of_answer_of_every_operation_is_an_envelope(
-    node: Node, peer: PeerServer, operation: Operation
-) -> None:
+def test_every_kind_of_answer_is_an_envelope(node: Node, peer: PeerServer, operation: Operation) -> None:
     stage = Stage(node, peer, operation.role)
     client = stage.client(operation)
     path = operation.url(uid=stage.uid)
@@ -73,26 +71,30 @@ def test_every_kind_of_answer_of_every_operation_is_an_envelope(
     other = next((m for m in METHODS if m not in declared), "TRACE")
     json_type = {"Content_Type": "application/json"}
 
-    assert (401, 2000) == judged(node.client(None).request(operation.method, path))
-    assert (405, 2000) == judged(client.request(other, path, json={}))
+    assert (401, 2000) == checked_outcome(node.client(None).request(operation.method, path))
+    assert (405, 2000) == checked_outcome(client.request(other, path, json={}))
     if "404" in operation.statuses:
-        assert (404, 2000) == judged(stage.send(operation, **_unknown(operation)))
+        assert (404, 2000) == checked_outcome(stage.send(operation, **_unknown(operation)))
     if operation.schema:
-        assert (400, 2001) == judged(client.send(operation.method, path, b'{"uid":', **json_type))
-        assert (415, 2000) == judged(client.send(operation.method, path, b"{}", Content_Type="text/plain"))
-        assert (413, 2000) == judged(client.send(operation.method, path, b" " * 4_194_305, **json_type))
+        assert (400, 2001) == checked_outcome(client.send(operation.method, path, b'{"uid":', **json_type))
+        assert (415, 2000) == checked_outcome(
+            client.send(operation.method, path, b"{}", Content_Type="text/plain")
+        )
+        assert (413, 2000) == checked_outcome(
+            client.send(operation.method, path, b" " * 4_194_305, **json_type)
+        )
     if "{" in operation.path:
-        assert (400, 2001) == judged(stage.send(operation, **TOO_LONG))
+        assert (400, 2001) == checked_outcome(stage.send(operation, **TOO_LONG))
     if operation in LISTS:
-        assert (400, 2001) == judged(client.get(path, limit="x"))
+        assert (400, 2001) == checked_outcome(client.get(path, limit="x"))
     answer = stage.send(operation, body=new)
-    assert success(operation) == judged(answer)
+    assert success(operation) == checked_outcome(answer)
     if operation.method in ("PUT", "PATCH", "DELETE"):
         assert isinstance(answer.json().get("data"), dict | None)
 
 
 def _unknown(operation: Operation) -> dict[str, Any]:
-    """Ids of nothing; a PUT is sent to a party that is not the caller's."""
+    """Ids of objects that do not exist; a PUT goes to a party that is not the caller's."""
     if operation.method != "PUT":
         return UNKNOWN_IDS
     name = "evse_or_party" if "evse_or_party" in operation.path else "party_id"
@@ -106,9 +108,9 @@ def test_a_single_object_is_an_object_and_a_list_is_an_array(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
     full = Stage(node, peer, operation.role).send(operation)
-    wanted = list if operation in LISTS or operation.path.endswith("versions") else dict
+    expected = list if operation in LISTS or operation.path.endswith("versions") else dict
 
-    assert wanted is type(full.json()["data"])
+    assert expected is type(full.json()["data"])
     assert full.json()["data"]
     if operation in LISTS:
         empty = Stage(node, peer, operation.role, empty=True).send(operation)
@@ -117,23 +119,25 @@ def test_a_single_object_is_an_object_and_a_list_is_an_array(
 
 @one_database
 @pytest.mark.ocpi(17)
-def test_the_timestamp_is_the_present_instant_in_utc(cpo: Network) -> None:
+def test_the_timestamp_is_the_current_time_in_utc(cpo: Network) -> None:
     client = cpo.peer()
 
     for path in ("locations", "locations/NOTHING", "locations?limit=x"):
         before = datetime.now(UTC).replace(microsecond=0)
         body = client.get(path).json()
-        told = datetime.fromisoformat(body["timestamp"])
+        timestamp = datetime.fromisoformat(body["timestamp"])
 
         assert TIMESTAMP.fullmatch(body["timestamp"])
-        assert before <= told <= datetime.now(UTC)
+        assert before <= timestamp <= datetime.now(UTC)
 
 
 @one_database
 @pytest.mark.ocpi(18)
 @pytest.mark.parametrize("raw", RAW)
 @pytest.mark.parametrize("operation", [o for o in WITH_BODY if o.path.count("/") == 7], ids=str)
-def test_what_is_not_json_is_400(node: Node, peer: PeerServer, operation: Operation, raw: bytes) -> None:
+def test_a_body_that_is_not_json_is_400(
+    node: Node, peer: PeerServer, operation: Operation, raw: bytes
+) -> None:
     client = Stage(node, peer, operation.role, empty=True).client(operation)
 
     response = client.send(operation.method, operation.url(), raw, Content_Type="application/json")
@@ -142,7 +146,7 @@ def test_what_is_not_json_is_400(node: Node, peer: PeerServer, operation: Operat
 
 
 @pytest.mark.ocpi(19, 23)
-def test_the_schema_refuses_with_400_and_a_rule_with_200(node: Node) -> None:
+def test_schema_violations_are_400_and_broken_rules_are_200(node: Node) -> None:
     push = Push(node)
     location = example("Location")
     assert 201 == push("Location", location).status_code
@@ -157,13 +161,13 @@ def test_the_schema_refuses_with_400_and_a_rule_with_200(node: Node) -> None:
 
 
 @pytest.mark.ocpi(19)
-def test_a_setting_makes_schema_refusals_200_and_leaves_broken_json_at_400(
+def test_a_setting_makes_schema_violations_200_and_keeps_malformed_json_at_400(
     another_node: Callable[..., Node],
 ) -> None:
     other = another_node(schema_refusal_status="200", demo="0")
     with switch_to(other.environment):
         peer = other.network("CPO", PARTY).peer(PEER)
-        token = example("Token", type="FACE")
+        token = example("Token", type="UNKNOWN")
 
         assert (200, 2001) == outcome(peer.put(peer.at("tokens", token["uid"]), token))
         assert (200, 2001) == outcome(peer.get("tokens", limit="x"))
@@ -202,7 +206,7 @@ def test_the_first_put_is_201_and_the_same_again_200(
 @one_database
 @pytest.mark.ocpi(22)
 @pytest.mark.parametrize("operation", PUTS, ids=str)
-def test_an_id_in_the_body_that_is_not_that_of_the_url_is_refused_and_nothing_stored(
+def test_a_put_whose_id_differs_from_the_url_is_refused_and_stores_nothing(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
     stage = Stage(node, peer, operation.role)
@@ -219,7 +223,7 @@ def test_an_id_in_the_body_that_is_not_that_of_the_url_is_refused_and_nothing_st
 
 
 def _renamed(operation: Operation, name: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The body with another key, and the id in the URL that goes with it."""
+    """The body with the id *name*, and the parameter of the URL that matches it."""
     schema = str(operation.schema).removesuffix("In")
     parameter = {"EVSE": "evse_uid", "Token": "token_uid"}.get(schema, f"{schema.lower()}_id")
     return {**operation.body, KEYS[schema]: name}, {parameter: name}
@@ -278,7 +282,7 @@ def test_a_refusal_names_the_field_and_does_not_echo_the_body(
         ("cursor", "x"),
     ],
 )  # fmt: skip
-def test_a_bad_query_value_is_2001_and_named(cpo: Network, name: str, value: str) -> None:
+def test_a_bad_query_value_is_2001_and_the_message_names_it(cpo: Network, name: str, value: str) -> None:
     response = cpo.peer().get("locations", **{name: value})
 
     assert (400, 2001) == outcome(response)
@@ -286,9 +290,7 @@ def test_a_bad_query_value_is_2001_and_named(cpo: Network, name: str, value: str
 
 
 @pytest.mark.ocpi(24)
-def test_authorize_without_the_location_that_a_restricted_token_needs_is_2002(
-    node: Node, peer: PeerServer
-) -> None:
+def test_authorize_for_a_restricted_token_without_a_location_is_2002(node: Node, peer: PeerServer) -> None:
     stage = Stage(node, peer, "emsp")
     assert (200, 1000) == outcome(stage.peer.post("tokens/012345678/authorize"))
     restrict(stage.network.id, ["LOC1"])
@@ -336,7 +338,7 @@ def test_a_command_for_an_unknown_location_is_2003(
         ("/2.1.1", (200, envelope({"version": "2.1.1", "endpoints": []})), 3003),
     ],
 )
-def test_each_way_that_a_callback_fails_has_its_own_code(
+def test_each_kind_of_failed_callback_has_its_own_code(
     cpo: Network, peer: PeerServer, path: str, answer: tuple[int, Any], code: int
 ) -> None:
     peer.answers[path] = lambda _: answer
@@ -385,10 +387,8 @@ NOT_APPLICABLE = [
 @one_database
 @pytest.mark.ocpi(27)
 @pytest.mark.parametrize(("role", "path", "methods"), NOT_APPLICABLE)
-def test_methods_that_the_specification_marks_na_are_405_with_allow(
-    node: Node, role: str, path: str, methods: str
-) -> None:
-    """The tables of methods in the specification's modules, each n/a."""
+def test_methods_that_do_not_apply_are_405_with_allow(node: Node, role: str, path: str, methods: str) -> None:
+    """The specification's tables mark these methods n/a."""
     peer = node.network(role.upper(), PARTY).peer(PEER)
 
     for method in methods.split():
@@ -402,17 +402,15 @@ def test_methods_that_the_specification_marks_na_are_405_with_allow(
 @one_database
 @pytest.mark.ocpi(27)
 @pytest.mark.parametrize("path", sorted({o.path for o in OPERATIONS}))
-def test_every_method_that_is_not_for_the_token_is_405_and_allow_lists_those_that_are(
-    node: Node, path: str
-) -> None:
-    mine = [o for o in OPERATIONS if o.path == path]
-    network = node.network(mine[0].role.upper(), PARTY)
+def test_a_method_that_the_token_may_not_use_is_405_and_allow_lists_the_others(node: Node, path: str) -> None:
+    operations = [o for o in OPERATIONS if o.path == path]
+    network = node.network(operations[0].role.upper(), PARTY)
     for kind, client in (("peer", network.peer(PEER)), ("operator", network.operator())):
-        allowed = {o.method for o in mine if kind in o.callers}
+        allowed = {o.method for o in operations if kind in o.callers}
         for method in (*METHODS, "TRACE", "PROPFIND"):
             if method in allowed:
                 continue
-            response = client.request(method, mine[0].url(), json={})
+            response = client.request(method, operations[0].url(), json={})
 
             assert (405, 2000) == outcome(response), (kind, method)
             assert allowed == set(filter(None, response.headers["Allow"].split(", "))), (kind, method)
@@ -420,19 +418,19 @@ def test_every_method_that_is_not_for_the_token_is_405_and_allow_lists_those_tha
 
 @pytest.mark.ocpi(28, 14)
 @pytest.mark.parametrize("operation", PATCHES, ids=str)
-def test_a_crash_is_500_and_3000_tells_nothing_and_harms_no_later_request(
+def test_a_crash_is_500_and_3000_without_details_and_later_requests_succeed(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
-    """A stored document is made unreadable, so the handler fails inside its open transaction."""
+    """A stored document is unreadable, so the handler fails inside its open transaction."""
     stage = Stage(node, peer, operation.role)
     schema = str(operation.schema).removesuffix("Patch")
     damage(stage.network.id, TABLES.get(schema, f"{schema.lower()}s"))
 
-    with ThreadPoolExecutor(8) as pool:  # more than the worker has threads: each of them crashes
+    with ThreadPoolExecutor(8) as pool:  # more requests than the worker has threads: each thread crashes
         crashed = list(pool.map(lambda _: stage.send(operation), range(12)))
 
     for response in crashed:
-        assert (500, 3000) == judged(response)
+        assert (500, 3000) == checked_outcome(response)
         for word in ("Traceback", "File ", "SELECT", "JSONDecode", "storage", "sqlite", "psycopg"):
             assert word not in response.text
     for name in "abcdefgh":

@@ -1,4 +1,4 @@
-"""What a location may hold, what it may leave out, and how parts of it end."""
+"""The fields of a location: optional fields, empty fields, and removed EVSEs."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ STORED = "2026-06-01T00:00:00Z"
 
 
 def put(peer: Client, location: dict[str, Any]) -> str:
-    """Push *location*; its URL."""
+    """Push *location* and return its URL."""
     url = peer.at("locations", location["id"])
     assert (201, 1000) == outcome(peer.put(url, location))
     return url
 
 
 def with_evse(**changes: Any) -> dict[str, Any]:
-    """LOC1 with one EVSE, changed."""
+    """LOC1 with one EVSE that has *changes*."""
     return example("Location", evses=[example("EVSE", **changes)])
 
 
 @pytest.mark.ocpi(126)
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_an_evse_is_deleted_by_its_status_and_stays_readable(emsp: Network, method: str) -> None:
+def test_an_evse_with_status_removed_stays_readable(emsp: Network, method: str) -> None:
     peer = emsp.peer()
     url = put(peer, with_evse())
     removed = example("EVSE", status="REMOVED")
@@ -50,7 +50,7 @@ def test_http_delete_is_405_and_deletes_nothing(emsp: Network, path: str) -> Non
 @pytest.mark.parametrize(
     "evses", [None, [], [example("EVSE", status="REMOVED")]], ids=["absent", "none", "removed"]
 )
-def test_a_location_without_a_live_evse_is_still_there_to_get(
+def test_a_location_without_an_active_evse_stays_readable(
     cpo: Network, emsp: Network, evses: list[dict[str, Any]] | None
 ) -> None:
     location = example("Location", evses=evses)
@@ -66,7 +66,7 @@ def test_a_location_without_a_live_evse_is_still_there_to_get(
 @pytest.mark.parametrize(
     "evses", [None, [], [example("EVSE", status="REMOVED")]], ids=["absent", "none", "removed"]
 )
-def test_a_command_at_a_location_without_a_live_evse_is_not_accepted(
+def test_a_command_at_a_location_without_an_active_evse_is_not_accepted(
     cpo: Network, evses: list[dict[str, Any]] | None
 ) -> None:
     cpo.operator().put("locations/NL/DEM/LOC1", example("Location", evses=evses))
@@ -78,7 +78,7 @@ def test_a_command_at_a_location_without_a_live_evse_is_not_accepted(
 
 
 @pytest.mark.ocpi(128)
-def test_a_removed_evse_may_drop_its_evse_id_and_another_take_it(emsp: Network) -> None:
+def test_a_removed_evse_may_drop_its_evse_id_for_another_evse(emsp: Network) -> None:
     peer = emsp.peer()
     url = put(peer, with_evse())
     successor = example("EVSE", uid="new")
@@ -90,7 +90,7 @@ def test_a_removed_evse_may_drop_its_evse_id_and_another_take_it(emsp: Network) 
 
 
 @pytest.mark.ocpi(128)
-def test_a_removed_evse_may_keep_the_evse_id_that_another_takes(emsp: Network) -> None:
+def test_a_removed_evse_may_keep_an_evse_id_that_another_evse_uses(emsp: Network) -> None:
     peer = emsp.peer()
     url = put(peer, with_evse(status="REMOVED"))
 
@@ -113,7 +113,7 @@ def test_a_location_needs_no_evses(emsp: Network, sent: dict[str, Any], stored: 
 
 @pytest.mark.ocpi(130)
 @pytest.mark.parametrize("sent", [{}, {"charging_when_closed": None}], ids=["absent", "null"])
-def test_charging_when_closed_left_out_is_never_sent_as_false_or_null(
+def test_an_absent_charging_when_closed_is_never_sent_as_false_or_null(
     emsp: Network, sent: dict[str, Any]
 ) -> None:
     peer = emsp.peer()
@@ -124,7 +124,7 @@ def test_charging_when_closed_left_out_is_never_sent_as_false_or_null(
 
 @pytest.mark.ocpi(130)
 @pytest.mark.parametrize("value", [True, False])
-def test_charging_when_closed_is_kept_as_it_is(emsp: Network, value: Any) -> None:
+def test_charging_when_closed_is_kept(emsp: Network, value: Any) -> None:
     peer = emsp.peer()
     url = put(peer, example("Location", charging_when_closed=value))
 
@@ -142,7 +142,7 @@ def test_charging_when_closed_is_kept_as_it_is(emsp: Network, value: Any) -> Non
     ],
     ids=["regular_hours", "twentyfourseven", "with exceptions", "both"],
 )
-def test_hours_are_regular_or_around_the_clock(emsp: Network, hours: dict[str, Any]) -> None:
+def test_hours_are_regular_or_twentyfourseven(emsp: Network, hours: dict[str, Any]) -> None:
     peer = emsp.peer()
 
     assert hours == peer.data(put(peer, example("Location", opening_times=hours)))["opening_times"]
@@ -150,7 +150,9 @@ def test_hours_are_regular_or_around_the_clock(emsp: Network, hours: dict[str, A
 
 @pytest.mark.ocpi(131)
 @pytest.mark.parametrize("hours", [{}, {"exceptional_openings": [example("ExceptionalPeriod")]}])
-def test_hours_that_are_neither_are_refused(emsp: Network, hours: dict[str, Any]) -> None:
+def test_hours_that_are_neither_regular_nor_twentyfourseven_are_refused(
+    emsp: Network, hours: dict[str, Any]
+) -> None:
     peer = emsp.peer()
     response = peer.put(peer.at("locations", "LOC1"), example("Location", opening_times=hours))
 
@@ -159,12 +161,12 @@ def test_hours_that_are_neither_are_refused(emsp: Network, hours: dict[str, Any]
 
 
 @pytest.mark.ocpi(132)
-def test_the_kind_of_an_environmental_impact_is_called_source(emsp: Network) -> None:
+def test_the_category_of_an_environmental_impact_has_the_name_source(emsp: Network) -> None:
     peer = emsp.peer()
     mix = {"is_green_energy": False, "environ_impact": [{"source": "NUCLEAR_WASTE", "amount": 0.5}]}
-    later = {"is_green_energy": False, "environ_impact": [{"category": "NUCLEAR_WASTE", "amount": 0.5}]}
+    misnamed = {"is_green_energy": False, "environ_impact": [{"category": "NUCLEAR_WASTE", "amount": 0.5}]}
     url = put(peer, example("Location", energy_mix=mix))
-    response = peer.put(url, example("Location", energy_mix=later))
+    response = peer.put(url, example("Location", energy_mix=misnamed))
 
     assert mix == peer.data(url)["energy_mix"]
     assert (400, 2001) == outcome(response)
@@ -190,7 +192,7 @@ def test_a_connector_needs_no_tariff(emsp: Network) -> None:
     ],
     ids=["none", "open end", "two"],
 )
-def test_a_status_schedule_is_a_list_and_its_end_may_be_open(
+def test_a_status_schedule_is_a_list_whose_last_end_may_be_open(
     emsp: Network, schedule: list[dict[str, Any]]
 ) -> None:
     peer = emsp.peer()
@@ -200,7 +202,7 @@ def test_a_status_schedule_is_a_list_and_its_end_may_be_open(
 
 
 @pytest.mark.ocpi(134)
-def test_a_status_schedule_that_is_no_list_is_refused(emsp: Network) -> None:
+def test_a_status_schedule_that_is_not_a_list_is_refused(emsp: Network) -> None:
     peer = emsp.peer()
     body = with_evse(status_schedule=example("StatusSchedule"))
 

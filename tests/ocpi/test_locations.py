@@ -25,8 +25,8 @@ OLD, STORED, NEW = "2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z", "2027-01-01T0
 def evse(uid: str, **changes: Any) -> dict[str, Any]:
     """A small EVSE."""
     connector = example("Connector", last_updated=STORED)
-    made = {"uid": uid, "status": "AVAILABLE", "connectors": [connector], "last_updated": STORED}
-    return {name: value for name, value in {**made, **changes}.items() if value is not None}
+    fields = {"uid": uid, "status": "AVAILABLE", "connectors": [connector], "last_updated": STORED}
+    return {name: value for name, value in {**fields, **changes}.items() if value is not None}
 
 
 def site(*evses: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -34,8 +34,8 @@ def site(*evses: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**example("Location", last_updated=STORED), "evses": list(evses), **changes}
 
 
-def pushed(peer: Client, location: dict[str, Any]) -> str:
-    """Push *location*; its URL."""
+def push(peer: Client, location: dict[str, Any]) -> str:
+    """Push *location* and return its URL."""
     url = peer.at("locations", location["id"])
     assert (201, 1000) == outcome(peer.put(url, location))
     return url
@@ -44,9 +44,9 @@ def pushed(peer: Client, location: dict[str, Any]) -> str:
 def stamps(peer: Client, url: str, uid: str = "1") -> list[int]:
     """`last_updated` of the location, of the EVSE *uid* and of its first connector."""
     location = peer.data(url)
-    unit = next(each for each in location["evses"] if each["uid"] == uid)
-    found = (location, unit, unit["connectors"][0])
-    return [timestamps.parse(each["last_updated"]) for each in found]
+    selected = next(each for each in location["evses"] if each["uid"] == uid)
+    objects = (location, selected, selected["connectors"][0])
+    return [timestamps.parse(each["last_updated"]) for each in objects]
 
 
 @pytest.mark.ocpi(21, 119)
@@ -73,7 +73,7 @@ def test_a_peer_gets_each_level_of_our_locations(cpo: Network) -> None:
 
 @pytest.mark.ocpi(118)
 @pytest.mark.parametrize("path", ["LOC2", "LOC1/9", "LOC1/3256/9", "LOC2/3256/1", "LOC1/9/1"])
-def test_what_is_not_there_is_404_at_each_level(cpo: Network, path: str) -> None:
+def test_a_missing_object_is_404_at_each_level(cpo: Network, path: str) -> None:
     cpo.operator().put("locations/NL/DEM/LOC1", example("Location"))
 
     assert (404, 2000) == outcome(cpo.peer().get(f"locations/{path}"))
@@ -92,7 +92,7 @@ def test_a_peer_gets_puts_and_patches_each_level(
     emsp: Network, schema: str, ids: tuple[str, ...], field: dict[str, Any]
 ) -> None:
     peer = emsp.peer()
-    pushed(peer, example("Location"))
+    push(peer, example("Location"))
     url, replaced = peer.at("locations", *ids), example(schema, last_updated=NEW)
 
     assert example(schema) == peer.data(url)
@@ -116,7 +116,7 @@ def test_a_part_without_its_parent_is_404_and_creates_nothing(
     emsp: Network, schema: str, ids: tuple[str, ...]
 ) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1")))
+    url = push(peer, site(evse("1")))
     part = peer.at("locations", *ids)
 
     assert (404, 2000) == outcome(peer.put(part, example(schema)))
@@ -128,7 +128,7 @@ def test_a_part_without_its_parent_is_404_and_creates_nothing(
 @pytest.mark.ocpi(121)
 def test_evses_in_a_patch_are_merged_by_uid_and_none_is_deleted(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1"), evse("2", floor_level="-1"), evse("3")))
+    url = push(peer, site(evse("1"), evse("2", floor_level="-1"), evse("3")))
     change = {"uid": "2", "status": "CHARGING", "last_updated": NEW}
 
     assert (200, 1000) == outcome(peer.patch(url, {"evses": [change], "last_updated": NEW}))
@@ -137,18 +137,18 @@ def test_evses_in_a_patch_are_merged_by_uid_and_none_is_deleted(emsp: Network) -
 
 
 @pytest.mark.ocpi(121)
-def test_an_unknown_evse_in_a_patch_is_added_if_whole(emsp: Network) -> None:
+def test_a_complete_unknown_evse_in_a_patch_is_added(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1")))
+    url = push(peer, site(evse("1")))
 
     assert (200, 1000) == outcome(peer.patch(url, {"evses": [evse("2")]}))
     assert [evse("1"), evse("2")] == peer.data(url)["evses"]
 
 
 @pytest.mark.ocpi(121)
-def test_an_unknown_evse_in_a_patch_is_refused_if_partial_and_nothing_changes(emsp: Network) -> None:
+def test_a_partial_unknown_evse_in_a_patch_is_refused_and_nothing_changes(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1")))
+    url = push(peer, site(evse("1")))
     patch = {"evses": [{"uid": "1", "status": "CHARGING"}, {"uid": "2", "status": "CHARGING"}]}
 
     assert (200, 2001) == outcome(peer.patch(url, patch))
@@ -158,7 +158,7 @@ def test_an_unknown_evse_in_a_patch_is_refused_if_partial_and_nothing_changes(em
 @pytest.mark.ocpi(116, 121)
 def test_an_outdated_evse_in_a_patch_does_not_overwrite_a_newer_status(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1", status="CHARGING"), evse("2")))
+    url = push(peer, site(evse("1", status="CHARGING"), evse("2")))
     late = {"uid": "1", "status": "BLOCKED", "last_updated": OLD}
     on_time = {"uid": "2", "status": "BLOCKED", "last_updated": NEW}
 
@@ -167,9 +167,9 @@ def test_an_outdated_evse_in_a_patch_does_not_overwrite_a_newer_status(emsp: Net
 
 
 @pytest.mark.ocpi(122)
-def test_putting_an_evse_replaces_its_connectors_and_no_other_evse(emsp: Network) -> None:
+def test_a_put_of_an_evse_replaces_its_connectors_and_no_other_evse(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1"), evse("2")))
+    url = push(peer, site(evse("1"), evse("2")))
     replaced = evse("1", connectors=[example("Connector", id="7")])
 
     assert (200, 1000) == outcome(peer.put(f"{url}/1", replaced))
@@ -179,10 +179,10 @@ def test_putting_an_evse_replaces_its_connectors_and_no_other_evse(emsp: Network
 
 
 @pytest.mark.ocpi(122)
-def test_putting_a_connector_adds_or_replaces_just_that_one(emsp: Network) -> None:
+def test_a_put_of_a_connector_adds_or_replaces_only_that_connector(emsp: Network) -> None:
     peer = emsp.peer()
     first, second = (example("Connector", id=number, last_updated=STORED) for number in "12")
-    url = pushed(peer, site(evse("1", connectors=[first]), evse("2")))
+    url = push(peer, site(evse("1", connectors=[first]), evse("2")))
     replaced = {**first, "voltage": 400}
 
     assert (201, 1000) == outcome(peer.put(f"{url}/1/2", second))
@@ -195,11 +195,11 @@ def test_putting_a_connector_adds_or_replaces_just_that_one(emsp: Network) -> No
 @pytest.mark.parametrize("stamp", [NEW, None], ids=["sent", "stamped"])
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 @pytest.mark.parametrize(("path", "level"), [("1", 1), ("1/1", 2)], ids=["EVSE", "Connector"])
-def test_a_change_below_moves_every_parent(
+def test_a_change_of_a_part_updates_last_updated_of_every_parent(
     emsp: Network, path: str, level: int, method: str, stamp: str | None
 ) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1"), evse("2")))
+    url = push(peer, site(evse("1"), evse("2")))
     before = stamps(peer, url)
     change: dict[str, Any] = {"status": "CHARGING"} if level == 1 else {"voltage": 400}
     whole = evse("1") if level == 1 else example("Connector")
@@ -216,9 +216,9 @@ def test_a_change_below_moves_every_parent(
 
 
 @pytest.mark.ocpi(123)
-def test_a_change_below_never_moves_a_parent_back(emsp: Network) -> None:
+def test_a_change_of_a_part_never_sets_a_parent_back(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1"), last_updated=NEW))
+    url = push(peer, site(evse("1"), last_updated=NEW))
     peer.patch(f"{url}/1", {"status": "CHARGING", "last_updated": "2026-06-02T00:00:00Z"})
 
     assert NEW == peer.data(url)["last_updated"]
@@ -226,9 +226,9 @@ def test_a_change_below_never_moves_a_parent_back(emsp: Network) -> None:
 
 
 @pytest.mark.ocpi(96, 123)
-def test_a_change_of_an_evse_brings_its_whole_location_into_the_window(emsp: Network) -> None:
+def test_a_change_of_an_evse_lists_its_whole_location_as_changed(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1"), evse("2")))
+    url = push(peer, site(evse("1"), evse("2")))
     since = "2026-11-01T00:00:00Z"
 
     assert [] == peer.data("locations", date_from=since)
@@ -250,9 +250,9 @@ def test_a_change_of_an_evse_brings_its_whole_location_into_the_window(emsp: Net
         ("/1/1", example("Connector", id="2")),
     ],
 )
-def test_ids_cannot_be_renamed(emsp: Network, path: str, body: dict[str, Any]) -> None:
+def test_ids_cannot_be_changed(emsp: Network, path: str, body: dict[str, Any]) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1")))
+    url = push(peer, site(evse("1")))
     method = "PATCH" if len(body) == 1 else "PUT"
 
     assert (200, 2001) == outcome(peer.request(method, url + path, json=body))
@@ -263,7 +263,7 @@ def test_ids_cannot_be_renamed(emsp: Network, path: str, body: dict[str, Any]) -
 @pytest.mark.ocpi(125)
 def test_two_evses_may_have_the_same_connector_id(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1"), evse("2")))
+    url = push(peer, site(evse("1"), evse("2")))
     peer.patch(f"{url}/2/1", {"voltage": 400})
 
     assert 230 == peer.data(f"{url}/1/1")["voltage"]
@@ -273,9 +273,9 @@ def test_two_evses_may_have_the_same_connector_id(emsp: Network) -> None:
 @one_database
 @pytest.mark.ocpi(135)
 @pytest.mark.parametrize("status", STATUSES)
-def test_every_status_is_an_evses(emsp: Network, status: str) -> None:
+def test_every_status_is_accepted_for_an_evse(emsp: Network, status: str) -> None:
     peer = emsp.peer()
-    url = pushed(peer, site(evse("1", status=status)))
+    url = push(peer, site(evse("1", status=status)))
 
     assert status == peer.data(f"{url}/1")["status"]
     assert (200, 1000) == outcome(peer.patch(f"{url}/1", {"status": "AVAILABLE"}))
@@ -284,10 +284,10 @@ def test_every_status_is_an_evses(emsp: Network, status: str) -> None:
 
 
 @pytest.mark.ocpi(135)
-def test_the_status_of_a_connector_is_an_extension_member_and_no_status_of_an_evse(emsp: Network) -> None:
+def test_a_status_in_a_connector_is_an_extension_member(emsp: Network) -> None:
     peer = emsp.peer()
     connector = example("Connector", status="OUTOFORDER")
-    url = pushed(peer, site(evse("1", connectors=[connector])))
+    url = push(peer, site(evse("1", connectors=[connector])))
     without = {"uid": "2", "connectors": [connector], "last_updated": STORED}
 
     assert "OUTOFORDER" == peer.data(f"{url}/1/1")["status"]

@@ -1,4 +1,4 @@
-"""What an answer says: the whole truth of a success, every problem of a refusal, within bounds."""
+"""The messages of answers: the deviations in a success and the problems in a refusal, within limits."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ OLD, NEW = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 
 
 def message(response: Response) -> str:
-    """The message of a success."""
+    """The message of a successful answer."""
     assert response.json()["status_code"] == 1000, response.text
     return str(response.json()["status_message"])
 
@@ -33,7 +33,7 @@ def refusal(response: Response) -> list[str]:
 # Successes
 
 
-def test_a_success_without_deviations_says_no_more(emsp: Network) -> None:
+def test_a_success_without_deviations_has_the_message_success(emsp: Network) -> None:
     peer = emsp.peer()
 
     assert "Success" == message(peer.put(LOC1, example("Location")))
@@ -61,7 +61,7 @@ def test_extension_members_are_counted(emsp: Network) -> None:
     assert {EXTENSION: 2} == counted
 
 
-def test_the_shapes_of_a_hub_come_back_whole(emsp: Network) -> None:
+def test_the_extension_members_of_a_hub_come_back(emsp: Network) -> None:
     """GIREVE pairs an authorization, a session and a CDR by `authorization_id`."""
     peer = emsp.peer()
     location = example("Location", country_code="NL", party_id="TNM", publish=True)
@@ -87,7 +87,7 @@ def test_a_patch_adds_changes_and_removes_extension_members(emsp: Network) -> No
     assert ("extra" in location, "publish" in location) == (True, False)
 
 
-def test_what_is_converted_is_told(emsp: Network) -> None:
+def test_the_message_names_conversions(emsp: Network) -> None:
     location = example("Location", country="NL", last_updated="2026-11-20T14:00:00+02:00")
 
     assert (
@@ -96,19 +96,19 @@ def test_what_is_converted_is_told(emsp: Network) -> None:
     ) == message(emsp.peer().put(LOC1, location))
 
 
-def test_a_put_that_is_older_is_told_to_be_ignored_and_nothing_else(emsp: Network) -> None:
+def test_the_message_of_an_older_put_says_only_that_it_is_ignored(emsp: Network) -> None:
     peer = emsp.peer()
     peer.put(LOC1, example("Location", last_updated=NEW))
 
-    late = example("Location", last_updated=OLD, country="NL", publish=True)
+    older = example("Location", last_updated=OLD, country="NL", publish=True)
 
-    assert "Success; ignored: older than the stored object" == message(peer.put(LOC1, late))
+    assert "Success; ignored: older than the stored object" == message(peer.put(LOC1, older))
     assert "Success; ignored: older than the stored object" == message(
         peer.patch(LOC1, {"name": "x", "last_updated": OLD})
     )
 
 
-def test_an_evse_that_is_older_than_its_patch_knows_is_told(emsp: Network) -> None:
+def test_the_message_says_that_an_older_evse_in_a_patch_is_ignored(emsp: Network) -> None:
     peer = emsp.peer()
     peer.put(LOC1, example("Location", last_updated=OLD))
     evse = {"uid": "3256", "status": "CHARGING", "last_updated": "2000-01-01T00:00:00Z"}
@@ -118,7 +118,7 @@ def test_an_evse_that_is_older_than_its_patch_knows_is_told(emsp: Network) -> No
     assert "Success; ignored: older than the stored object; extension members kept: publish" == answer
 
 
-def test_a_late_patch_of_a_session_that_is_over_is_told_to_be_ignored(emsp: Network) -> None:
+def test_the_message_says_that_a_late_patch_of_a_completed_session_is_ignored(emsp: Network) -> None:
     peer, session = emsp.peer(), example("Session", status="COMPLETED", last_updated=NEW)
     url = f"sessions/NL/TNM/{session['id']}"
     peer.put(url, session)
@@ -128,7 +128,7 @@ def test_a_late_patch_of_a_session_that_is_over_is_told_to_be_ignored(emsp: Netw
     assert "Success; ignored: older than the stored object" == answer
 
 
-def test_at_most_five_of_many_are_named_and_cannot_break_the_message(emsp: Network) -> None:
+def test_the_message_names_at_most_five_members_and_stays_short(emsp: Network) -> None:
     names = {f"{number}\n{'x' * 100}": 1 for number in range(7)}
 
     answer = message(emsp.peer().put(LOC1, example("Location", **names)))
@@ -172,7 +172,7 @@ def test_a_token_is_read_by_its_uid_alone(emsp: Network) -> None:
 # Refusals
 
 
-def test_every_problem_is_told_with_its_path(emsp: Network) -> None:
+def test_a_refusal_names_every_problem_with_its_path(emsp: Network) -> None:
     location = example("Location", country=5, city=None, postal_code="x" * 11)
     location["evses"][0]["connectors"][0] = {"id": "1"}
 
@@ -190,7 +190,7 @@ def test_more_than_ten_problems_are_counted(emsp: Network) -> None:
          "images"), 1)))  # fmt: skip
 
 
-def test_a_rule_is_told_with_its_path(emsp: Network) -> None:
+def test_a_broken_rule_is_named_with_its_path(emsp: Network) -> None:
     location = example("Location")
     location["opening_times"] = {
         "regular_hours": [{"weekday": 1, "period_begin": "09:00", "period_end": "08:00"}]
@@ -205,19 +205,19 @@ def test_a_rule_is_told_with_its_path(emsp: Network) -> None:
     )
 
 
-# Bounds
+# Limits
 
 
 def usage(node: Node) -> tuple[float, int]:
-    """Seconds of processor time so far, and the most resident bytes ever, of the program."""
+    """CPU seconds that the program has used, and its peak of resident bytes."""
     fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
     status = Path(f"/proc/{node.pid}/status").read_text()
     peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), peak
 
 
-def filled(item: dict[str, Any]) -> bytes:
-    """A bulk body as large as the limit allows, of items that are all wrong."""
+def full_body(item: dict[str, Any]) -> bytes:
+    """A bulk body of copies of *item*, as large as the limit allows."""
     text = orjson.dumps(item)
     return b'{"locations":[' + b",".join([text] * ((settings().body_limit - 20) // (len(text) + 1))) + b"]}"
 
@@ -225,32 +225,32 @@ def filled(item: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize(
     "item",
     [
-        pytest.param({"name": "x" * 700, "charges": [{}] * 5}, id="short of the most items"),
-        pytest.param({"name": 7}, id="more than the most items"),
+        pytest.param({"name": "x" * 700, "charges": [{}] * 5}, id="fewer than the maximum of items"),
+        pytest.param({"name": 7}, id="more than the maximum of items"),
         pytest.param(
             {"name": "a", "charges": [{"charger_ids": ["?"] * 50, "template": {}}] * 4}, id="nested"
         ),
     ],
 )
-def test_a_bulk_body_as_large_as_the_limit_and_wrong_everywhere_costs_little(
+def test_the_largest_invalid_bulk_body_uses_little_cpu_and_memory(
     node: Node, gateway: Gateway, item: dict[str, Any]
 ) -> None:
-    raw = filled(item)
+    raw = full_body(item)
     seconds, peak = usage(node)
 
     response = gateway.request("POST", "/ocpi/cpos/1/locations", data=raw)
 
     assert 422 == response.status_code
-    later, most = usage(node)
+    later, later_peak = usage(node)
     assert later - seconds < 1
-    assert most - peak < 100 * 1024 * 1024
+    assert later_peak - peak < 100 * 1024 * 1024
     detail = response.json()["detail"]
     assert 1 <= len(detail) <= 100
     if len(raw) // len(orjson.dumps(item)) <= 10_000:
         assert set(range(10)) == {problem["loc"][2] for problem in detail}
 
 
-def test_a_bulk_request_names_problems_of_its_first_ten_bad_items(gateway: Gateway) -> None:
+def test_a_bulk_refusal_names_the_problems_of_the_first_ten_bad_items(gateway: Gateway) -> None:
     good = {"template": "urban-ac-hub"}
     items = [good if number % 2 else {"template": number} for number in range(60)]
 
@@ -262,14 +262,14 @@ def test_a_bulk_request_names_problems_of_its_first_ten_bad_items(gateway: Gatew
     ]
 
 
-def test_a_location_of_empty_evses_costs_little_and_names_what_the_first_one_lacks(emsp: Network) -> None:
+def test_a_location_of_empty_evses_uses_little_and_names_the_first_ones_problems(emsp: Network) -> None:
     seconds, peak = usage(emsp.node)
 
     problems = refusal(emsp.peer().put(LOC1, example("Location", evses=[{}] * 250)))
 
-    later, most = usage(emsp.node)
+    later, later_peak = usage(emsp.node)
     assert [
         f"evses.0.{name}: Field required" for name in ("uid", "status", "connectors", "last_updated")
     ] == (problems)
     assert later - seconds < 1
-    assert most - peak < 100 * 1024 * 1024
+    assert later_peak - peak < 100 * 1024 * 1024

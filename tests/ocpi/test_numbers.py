@@ -13,7 +13,7 @@ from openapi import field_types
 
 @pytest.fixture
 def push(node: Node) -> Push:
-    """Stores objects as a peer does."""
+    """Stores objects as a peer."""
     return Push(node)
 
 
@@ -23,11 +23,11 @@ def changed(schema: str, path: str, value: Any) -> dict[str, Any]:
 
 
 def raw_with(schema: str, path: str, text: str) -> bytes:
-    """The example of *schema* as JSON text, with *text* written as it is at a dotted path."""
+    """The example of *schema* as JSON text, with the literal *text* at a dotted path."""
     return json.dumps(changed(schema, path, "MARK")).replace('"MARK"', text).encode()
 
 
-NO_LATITUDES = [
+INVALID_LATITUDES = [
     50.770774, 50, "50", "50.", ".5", "50,770774", "5e1", "+50.770774", "500.770774", " 50.770774",
     "50.770774\n", "north", "", "\u0665\u0660.770774",
 ]  # fmt: skip
@@ -36,7 +36,7 @@ NO_LATITUDES = [
 @one_database
 @pytest.mark.ocpi(41)
 @pytest.mark.parametrize(
-    ("given", "emitted"),
+    ("sent", "returned"),
     [
         ("0.1", "0.1"), ("0.3", "0.3"), ("0.3000", "0.3"), ("12345678.1234", "12345678.1234"),
         ("99999999999.9999", "99999999999.9999"), ("0.0001", "0.0001"), ("0", "0"), ("7", "7"),
@@ -47,20 +47,20 @@ NO_LATITUDES = [
     ("schema", "path"), [("Session", "kwh"), ("Tariff", "elements.0.price_components.0.price")]
 )
 def test_a_decimal_comes_back_exactly_and_as_a_number(
-    push: Push, schema: str, path: str, given: str, emitted: str
+    push: Push, schema: str, path: str, sent: str, returned: str
 ) -> None:
     peer, url = push.peer(schema), push.path(schema, example(schema))
-    response = peer.send("PUT", url, raw_with(schema, path, given))
+    response = peer.send("PUT", url, raw_with(schema, path, sent))
     text = peer.get(url).text
     exact = get_from(json.loads(text, parse_float=str, parse_int=str)["data"], path)
 
     assert (201, 1000) == outcome(response)
-    assert emitted == exact.removesuffix(".0")
+    assert returned == exact.removesuffix(".0")
     assert isinstance(get_from(json.loads(text)["data"], path), int | float)
 
 
 @pytest.mark.ocpi(41)
-def test_many_decimals_add_up_as_they_should(push: Push) -> None:
+def test_sums_of_decimals_have_no_rounding_errors(push: Push) -> None:
     dimensions = [{"type": "ENERGY", "volume": 0.1}, {"type": "TIME", "volume": 0.2}]
     periods = [{"start_date_time": "2026-11-20T09:00:00Z", "dimensions": dimensions}] * 3
     body = example("CDR", charging_periods=periods, total_energy=0.3, total_time=0.6)
@@ -118,7 +118,7 @@ def test_a_price_in_a_string_is_read_and_sent_as_a_number(
 @pytest.mark.parametrize(
     "text", ["", "2,00", " 2", "2 ", "-1", "1e3", "NaN", "0x10", "2.", "\u0662", "2.12345"]
 )
-def test_a_price_in_another_string_is_2001(push: Push, text: str) -> None:
+def test_a_string_that_is_not_a_price_is_2001(push: Push, text: str) -> None:
     body = changed("Tariff", "elements.0.price_components.0.price", text)
 
     assert (400, 2001) == outcome(push("Tariff", body))
@@ -130,7 +130,7 @@ def test_a_price_in_another_string_is_2001(push: Push, text: str) -> None:
     ("schema", "path"),
     [("Session", "kwh"), ("Location", "evses.0.connectors.0.voltage"), ("Tariff", "unknown")],
 )
-def test_numbers_that_json_or_a_double_does_not_have_are_400(push: Push, schema: str, path: str) -> None:
+def test_numbers_outside_json_or_a_double_are_400(push: Push, schema: str, path: str) -> None:
     """Security S21."""
     peer, url = push.peer(schema), push.path(schema, example(schema))
 
@@ -153,14 +153,14 @@ INTEGERS = [
 @one_database
 @pytest.mark.ocpi(44)
 @pytest.mark.parametrize(("schema", "path"), INTEGERS)
-def test_what_is_not_an_integer_is_2001(push: Push, schema: str, path: str) -> None:
+def test_a_value_that_is_not_an_integer_is_2001(push: Push, schema: str, path: str) -> None:
     for value in (True, False, "220", 220.5, -1, [220], {}):
         assert (400, 2001) == outcome(push(schema, changed(schema, path, value))), value
 
 
 @pytest.mark.ocpi(44)
 @pytest.mark.parametrize(("schema", "path"), INTEGERS)
-def test_an_integer_written_with_a_zero_fraction_is_read_as_one(push: Push, schema: str, path: str) -> None:
+def test_an_integer_with_a_zero_fraction_is_read_as_an_integer(push: Push, schema: str, path: str) -> None:
     body = changed(schema, path, 5.0)
 
     assert (201, 1000) == outcome(push(schema, body))
@@ -176,7 +176,7 @@ def test_a_boolean_is_true_or_false(push: Push, value: object) -> None:
 
 @pytest.mark.ocpi(45)
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("sent", "kept"),
     [
         ("50.770774", "50.770774"),
         ("50.77077", "50.770770"),
@@ -188,23 +188,23 @@ def test_a_boolean_is_true_or_false(push: Push, value: object) -> None:
         ("9.9999999", "10.000000"),
     ],
 )
-def test_coordinates_are_kept_as_strings_with_six_decimals(push: Push, given: str, kept: str) -> None:
-    body = changed("Location", "coordinates", {"latitude": given, "longitude": f"1{given.removeprefix('-')}"})
+def test_coordinates_are_kept_as_strings_with_six_decimals(push: Push, sent: str, kept: str) -> None:
+    body = changed("Location", "coordinates", {"latitude": sent, "longitude": f"1{sent.removeprefix('-')}"})
 
     assert (201, 1000) == outcome(push("Location", body))
     coordinates = push.stored("Location", body)["coordinates"]
     assert kept == coordinates["latitude"]
     assert coordinates["longitude"].partition(".")[2].isdigit()
     assert 6 == len(coordinates["longitude"].partition(".")[2])
-    decimals = len(given.partition(".")[2])
+    decimals = len(sent.partition(".")[2])
     assert (decimals > 6) == (field_types.DECIMALS in push.tolerated("Location"))
 
 
 @one_database
 @pytest.mark.ocpi(45)
 @pytest.mark.parametrize("place", ["coordinates", "evses.0.coordinates", "related_locations.0"])
-def test_coordinates_of_another_form_are_2001(push: Push, place: str) -> None:
-    for latitude in NO_LATITUDES:
+def test_malformed_coordinates_are_2001(push: Push, place: str) -> None:
+    for latitude in INVALID_LATITUDES:
         response = push("Location", changed("Location", f"{place}.latitude", latitude))
 
         assert (400, 2001) == outcome(response), latitude
@@ -213,13 +213,13 @@ def test_coordinates_of_another_form_are_2001(push: Push, place: str) -> None:
 @one_database
 @pytest.mark.ocpi(46)
 @pytest.mark.parametrize(
-    ("given", "kept"), [("BEL", "BEL"), ("BE", "BEL"), ("NL", "NLD"), ("DE", "DEU"), ("GB", "GBR")]
+    ("sent", "kept"), [("BEL", "BEL"), ("BE", "BEL"), ("NL", "NLD"), ("DE", "DEU"), ("GB", "GBR")]
 )
 @pytest.mark.parametrize("schema", ["Session", "CDR"])
 def test_an_alpha_2_country_inside_a_session_or_cdr_is_sent_as_alpha_3(
-    push: Push, schema: str, given: str, kept: str
+    push: Push, schema: str, sent: str, kept: str
 ) -> None:
-    body = changed(schema, "location.country", given)
+    body = changed(schema, "location.country", sent)
 
     assert (201, 1000) == outcome(push(schema, body))
     assert kept == push.stored(schema, body)["location"]["country"]
@@ -228,7 +228,7 @@ def test_an_alpha_2_country_inside_a_session_or_cdr_is_sent_as_alpha_3(
 @one_database
 @pytest.mark.ocpi(46)
 @pytest.mark.parametrize("country", ["B", "BELG", "bel", "XX", "B1", "", "N\u00c9D"])
-def test_what_is_no_country_is_2001(push: Push, country: str) -> None:
+def test_text_that_is_not_a_country_is_2001(push: Push, country: str) -> None:
     for schema, path in (
         ("Session", "location.country"),
         ("CDR", "location.country"),
@@ -247,7 +247,7 @@ HOURS = "opening_times.regular_hours.0"
 @pytest.mark.ocpi(47)
 @pytest.mark.parametrize("weekday", [1, 7])
 @pytest.mark.parametrize(("begin", "end"), [("00:00", "23:59"), ("08:00", "08:01")])
-def test_opening_hours_that_make_sense_are_kept(push: Push, weekday: int, begin: str, end: str) -> None:
+def test_valid_opening_hours_are_kept(push: Push, weekday: int, begin: str, end: str) -> None:
     hours = {"weekday": weekday, "period_begin": begin, "period_end": end}
     body = changed("Location", HOURS, hours)
 
@@ -266,9 +266,7 @@ def test_opening_hours_that_make_sense_are_kept(push: Push, weekday: int, begin:
         ("period_end", "2200"), ("period_begin", "-1:00"), ("period_begin", "\u0660\u0667:00"),
     ],
 )  # fmt: skip
-def test_opening_hours_of_another_form_are_refused_by_the_schema(
-    push: Push, field: str, value: object
-) -> None:
+def test_malformed_opening_hours_are_refused_by_the_schema(push: Push, field: str, value: object) -> None:
     response = push("Location", changed("Location", f"{HOURS}.{field}", value))
 
     assert (400, 2001) == outcome(response)
@@ -288,7 +286,7 @@ def test_opening_hours_that_end_before_they_begin_are_2001(push: Push, begin: st
 @pytest.mark.ocpi(47)
 @pytest.mark.parametrize("field", ["start_time", "end_time"])
 @pytest.mark.parametrize("value", ["24:00", "7:00", "18:00:00", "18:00 ", "a18:00"])
-def test_times_of_tariff_restrictions_are_anchored(push: Push, field: str, value: str) -> None:
+def test_times_of_tariff_restrictions_have_exactly_one_form(push: Push, field: str, value: str) -> None:
     response = push("Tariff", changed("Tariff", f"elements.0.restrictions.{field}", value))
 
     assert (400, 2001) == outcome(response)
@@ -315,7 +313,7 @@ ENUMS = {
     "WhitelistType": [("Token", "whitelist")],
 }
 OTHER_ENUMS = {"Allowed", "CommandResponseType", "CommandType", "ModuleID", "VersionNumber"}
-"""Enumerations that stand in our answers, in URLs and in what a peer tells: other files test them."""
+"""Enumerations in our answers, in URLs, and in the answers of peers: other files test them."""
 EXTENSIBLE = ("Capability", "CdrDimensionType", "ConnectorType", "Facility", "TariffDimensionType")
 
 
@@ -326,7 +324,7 @@ def values(enum: str) -> list[str]:
 
 
 @pytest.mark.ocpi(48)
-def test_all_23_enumerations_are_looked_at() -> None:
+def test_all_23_enumerations_are_covered() -> None:
     assert 23 == len(ENUMS.keys() | OTHER_ENUMS)
 
 
@@ -335,7 +333,7 @@ def test_all_23_enumerations_are_looked_at() -> None:
 @pytest.mark.parametrize(
     ("enum", "schema", "path"), [(e, *place) for e, places in ENUMS.items() for place in places]
 )
-def test_every_value_of_an_enumeration_is_kept_and_its_lower_case_refused(
+def test_every_value_of_an_enumeration_is_kept_and_its_lower_case_is_refused(
     push: Push, enum: str, schema: str, path: str
 ) -> None:
     for number, value in enumerate(values(enum)):
@@ -352,9 +350,7 @@ def test_every_value_of_an_enumeration_is_kept_and_its_lower_case_refused(
 @one_database
 @pytest.mark.ocpi(48)
 @pytest.mark.parametrize("enum", sorted(ENUMS))
-def test_a_value_that_is_not_listed_is_kept_and_flagged_only_where_peers_need_it(
-    push: Push, enum: str
-) -> None:
+def test_an_unlisted_value_is_kept_and_counted_only_in_extensible_enumerations(push: Push, enum: str) -> None:
     schema, path = ENUMS[enum][0]
     body = changed(schema, path, "GBT_DC")
 
@@ -386,7 +382,7 @@ def test_a_value_that_is_not_listed_is_kept_and_flagged_only_where_peers_need_it
         ("Tariff", "elements.0.price_components"),
     ],
 )
-def test_a_list_of_at_least_one_must_not_be_empty(push: Push, schema: str, path: str) -> None:
+def test_a_list_with_a_minimum_of_one_must_not_be_empty(push: Push, schema: str, path: str) -> None:
     for value in ([], None, ..., {}):
         response = push(schema, changed(schema, path, value))
 

@@ -1,4 +1,4 @@
-"""Who may see and write what: client-owned objects under the parties of a connection."""
+"""Ownership: a peer reads and writes objects only under the parties of its connection."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def network_of(node: Node, role: str) -> Network:
 
 
 def push(client: Client, case: Case, **changes: Any) -> str:
-    """Push the object of *case*, its parents first; its URL."""
+    """Push the object of *case* after its parents, and return its URL."""
     _, module, schema, ids = case
     if module == "locations" and len(ids) > 1:
         client.put(client.at("locations", ids[0]), example("Location"))
@@ -49,11 +49,13 @@ def without_time(response: requests.Response) -> dict[str, Any]:
         (method, case)
         for case in OBJECTS
         for method in ("GET", "PUT", "PATCH", "DELETE")
-        if method != "DELETE" or case[1] == "tariffs"  # elsewhere DELETE is 405 for everybody
+        if method != "DELETE" or case[1] == "tariffs"  # in other modules, DELETE is 405 for everybody
     ],
     ids=lambda value: value if isinstance(value, str) else value[2],
 )
-def test_another_partys_object_looks_exactly_like_a_missing_one(node: Node, method: str, case: Case) -> None:
+def test_the_object_of_another_party_looks_exactly_like_a_missing_one(
+    node: Node, method: str, case: Case
+) -> None:
     _, module, schema, ids = case
     network = network_of(node, case[0])
     url = push(network.peer(STRANGER), case)
@@ -61,17 +63,17 @@ def test_another_partys_object_looks_exactly_like_a_missing_one(node: Node, meth
     body = example(schema) if method == "PUT" else {} if method == "PATCH" else None
     foreign = intruder.request(method, url, json=body)
     missing = intruder.request("GET", intruder.at(module, *ids))
-    nowhere = intruder.request(method, intruder.at(module, *ids, party=("NL", "XXX")), json=body)
+    unknown_party = intruder.request(method, intruder.at(module, *ids, party=("NL", "XXX")), json=body)
 
     assert (404, 2000) == outcome(foreign)
     assert without_time(missing) == without_time(foreign)
-    assert without_time(nowhere) == without_time(foreign)
+    assert without_time(unknown_party) == without_time(foreign)
     assert foreign.headers.keys() == missing.headers.keys()
 
 
 @pytest.mark.ocpi(104)
 @pytest.mark.parametrize("case", OBJECTS, ids=lambda case: case[2])
-def test_a_refused_write_under_another_party_leaves_no_trace(node: Node, case: Case) -> None:
+def test_a_refused_write_under_another_party_changes_nothing(node: Node, case: Case) -> None:
     network = network_of(node, case[0])
     owner, intruder = network.peer(STRANGER), network.peer(("NL", "TNM"))
     url = push(owner, case)
@@ -88,16 +90,16 @@ def test_a_refused_write_under_another_party_leaves_no_trace(node: Node, case: C
 @pytest.mark.ocpi(104)
 @pytest.mark.parametrize("case", FIRST_LEVEL, ids=lambda case: case[2])
 def test_the_same_peer_in_another_network_is_another_peer(node: Node, case: Case) -> None:
-    here, there = network_of(node, case[0]), network_of(node, case[0])
-    url = push(here.peer(), case)
+    network, other_network = network_of(node, case[0]), network_of(node, case[0])
+    url = push(network.peer(), case)
 
-    assert (404, 2000) == outcome(there.peer().get(url))
-    assert (404, 2000) == outcome(there.operator().get(url))
+    assert (404, 2000) == outcome(other_network.peer().get(url))
+    assert (404, 2000) == outcome(other_network.operator().get(url))
 
 
 @pytest.mark.ocpi(105)
 @pytest.mark.parametrize("case", OBJECTS, ids=lambda case: case[2])
-def test_the_party_in_the_url_is_read_without_regard_to_case(node: Node, case: Case) -> None:
+def test_the_case_of_the_party_in_the_url_is_ignored(node: Node, case: Case) -> None:
     peer = network_of(node, case[0]).peer()
     url = push(peer, case)
     lower = peer.at(case[1], *case[3], party=("nl", "tnm"))
@@ -125,7 +127,7 @@ def test_the_same_id_from_two_parties_is_two_objects(node: Node, case: Case) -> 
 
 @pytest.mark.ocpi(107)
 @pytest.mark.parametrize("case", OBJECTS, ids=lambda case: case[2])
-def test_a_peer_writes_under_every_party_it_is_allowed_and_under_no_other(node: Node, case: Case) -> None:
+def test_a_peer_writes_under_every_allowed_party_and_under_no_other(node: Node, case: Case) -> None:
     peer = network_of(node, case[0]).peer()
     at_once(connections.allow, peer.connection_id, [("NL", "ABC"), ("DE", "XYZ")])
     for party in (("NL", "TNM"), ("NL", "ABC"), ("DE", "XYZ")):
@@ -141,7 +143,7 @@ def test_a_peer_writes_under_every_party_it_is_allowed_and_under_no_other(node: 
 
 
 @pytest.mark.ocpi(107)
-def test_what_one_peer_is_allowed_another_is_not(emsp: Network) -> None:
+def test_a_party_that_one_peer_may_use_is_closed_to_another(emsp: Network) -> None:
     allowed, other = emsp.peer(("NL", "TNM")), emsp.peer(("NL", "OTH"))
     at_once(connections.allow, allowed.connection_id, [STRANGER])
     url = allowed.at("tariffs", "12", party=STRANGER)

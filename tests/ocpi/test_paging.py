@@ -1,4 +1,4 @@
-"""Lists: pages, what the headers say, filters on time, and who sees what."""
+"""Lists: pages, their headers, filters on time, and the objects that each peer sees."""
 
 import itertools
 import re
@@ -41,7 +41,7 @@ AUTH_ID = "NL-TNM-DRIVER"
 
 @dataclass
 class Listing:
-    """One list operation, with a peer that may read it and a way to fill it."""
+    """One list operation with a peer that may read it, and a method that adds objects."""
 
     network: Network
     module: str
@@ -50,11 +50,11 @@ class Listing:
 
     @property
     def key(self) -> str:
-        """The member that names an object."""
+        """The member that has the id of an object."""
         return STORE[self.module][1]
 
     def add(self, *keys: str, at: str | None = None, auth_id: str = AUTH_ID, **changes: Any) -> None:
-        """Store objects that the reader may see, through storage."""
+        """Store objects that the reader may see."""
         schema, name, store = STORE[self.module]
         if "auth_id" in example(schema):
             changes["auth_id"] = auth_id
@@ -71,52 +71,52 @@ class Listing:
         return response
 
     def keys(self, response: requests.Response) -> list[str]:
-        """The names of the objects of a page."""
+        """The ids of the objects on a page."""
         return [each[self.key] for each in response.json()["data"]]
 
     def crawl(self, **query: Any) -> Iterator[requests.Response]:
-        """The pages, by following Link."""
+        """The pages, in the order of the Link headers."""
         page = self.get(**query)
         yield page
         for _ in range(100):
             if "Link" not in page.headers:
                 return
-            page = self.reader.get(following(page))
+            page = self.reader.get(next_url(page))
             assert (200, 1000) == outcome(page)
             yield page
         raise AssertionError("more than 100 pages")
 
 
-def following(page: requests.Response) -> str:
-    """The URL in Link."""
+def next_url(page: requests.Response) -> str:
+    """The URL in the Link header."""
     found = re.fullmatch('<([^<>" ]+)>; rel="next"', page.headers["Link"])
     assert found, page.headers["Link"]
     return found[1]
 
 
 def query_of(page: requests.Response) -> dict[str, str]:
-    """The query of the URL in Link."""
-    return {name: value for name, (value,) in parse_qs(urlsplit(following(page)).query).items()}
+    """The query of the URL in the Link header."""
+    return {name: value for name, (value,) in parse_qs(urlsplit(next_url(page)).query).items()}
 
 
-def opened(network: Network, module: str) -> Listing:
-    """The list *module* of *network*, read by the peer NL/TNM that may see it."""
+def listing_of(network: Network, module: str) -> Listing:
+    """The list *module* of *network*; the peer NL/TNM reads it."""
     reader = network.peer()
     own = (network.role, module) in OWN
-    if own and module in ("sessions", "cdrs"):  # those of the peer's own drivers
+    if own and module in ("sessions", "cdrs"):  # the peer sees those of its own drivers
         at_once(tokens.put, network.id, reader.party, model("Token", example("Token", auth_id=AUTH_ID)))
     return Listing(network, module, reader, network.network.party if own else reader.party)
 
 
 @pytest.fixture(params=OWN + PUSHED, ids=" ".join)
 def listing(request: pytest.FixtureRequest, node: Node) -> Listing:
-    """Each list operation in turn."""
+    """Each list operation."""
     role, module = request.param
-    return opened(node.network(role.upper(), ("NL", "OWN")), module)
+    return listing_of(node.network(role.upper(), ("NL", "OWN")), module)
 
 
 def numbered(count: int, prefix: str = "N") -> list[str]:
-    """Names in order."""
+    """Numbered ids in order."""
     return [f"{prefix}{n:04d}" for n in range(count)]
 
 
@@ -130,7 +130,7 @@ def test_an_empty_list_has_its_headers_and_no_link(listing: Listing) -> None:
 
 
 @pytest.mark.ocpi(86, 87, 88, 93)
-def test_offset_and_limit_cut_the_list_and_link_goes_on_while_there_is_more(listing: Listing) -> None:
+def test_offset_and_limit_select_a_page_and_link_leads_to_the_next(listing: Listing) -> None:
     keys = numbered(5)
     listing.add(*keys)
 
@@ -144,28 +144,28 @@ def test_offset_and_limit_cut_the_list_and_link_goes_on_while_there_is_more(list
         ({"offset": 5}, [], "100", None),
         ({"offset": 2**53 - 1, "limit": 3}, [], "3", None),
     ]
-    for query, expected, limit, onward in cases:
+    for query, expected, limit, next_query in cases:
         page = listing.get(**query)
         assert expected == listing.keys(page), query
         assert ("5", limit) == (page.headers["X-Total-Count"], page.headers["X-Limit"]), query
-        assert (onward is not None) == ("Link" in page.headers), query
-        assert onward is None or onward.items() <= query_of(page).items(), query
+        assert (next_query is not None) == ("Link" in page.headers), query
+        assert next_query is None or next_query.items() <= query_of(page).items(), query
 
 
 @pytest.mark.ocpi(89)
 def test_link_is_absolute_in_the_right_role_and_keeps_the_filters(listing: Listing) -> None:
     listing.add(*numbered(4), at="2026-03-01T10:00:00Z")
-    asked = {"date_from": "2026-03-01T12:00:00+02:00", "date_to": "2026-03-01T10:00:00.001Z"}
+    filters = {"date_from": "2026-03-01T12:00:00+02:00", "date_to": "2026-03-01T10:00:00.001Z"}
 
-    page = listing.get(limit=1, **asked)
+    page = listing.get(limit=1, **filters)
 
     url = f"{listing.network.node.url}/ocpi/{listing.network.role}/2.1.1/{listing.module}?"
-    assert following(page).startswith(url)
-    assert "+" not in following(page)
-    for name, instant in asked.items():
+    assert next_url(page).startswith(url)
+    assert "+" not in next_url(page)
+    for name, instant in filters.items():
         assert timestamps.parse(instant) == timestamps.parse(query_of(page)[name])
     assert "4" == page.headers["X-Total-Count"]
-    pages = list(listing.crawl(limit=1, **asked))
+    pages = list(listing.crawl(limit=1, **filters))
     assert numbered(4) == [key for each in pages for key in listing.keys(each)]
 
     assert {"offset", "limit"} <= query_of(listing.get(limit=1)).keys()
@@ -173,7 +173,7 @@ def test_link_is_absolute_in_the_right_role_and_keeps_the_filters(listing: Listi
 
 
 @pytest.mark.ocpi(90)
-def test_a_limit_over_the_servers_own_is_the_servers_own(listing: Listing) -> None:
+def test_a_limit_above_the_maximum_is_reduced_to_the_maximum(listing: Listing) -> None:
     listing.add(*numbered(103))
 
     page = listing.get(limit=2000)
@@ -181,15 +181,13 @@ def test_a_limit_over_the_servers_own_is_the_servers_own(listing: Listing) -> No
     assert numbered(100) == listing.keys(page)
     assert ("103", "100") == (page.headers["X-Total-Count"], page.headers["X-Limit"])
     assert {"offset": "100", "limit": "100"}.items() <= query_of(page).items()
-    assert numbered(103)[100:] == listing.keys(listing.reader.get(following(page)))
+    assert numbered(103)[100:] == listing.keys(listing.reader.get(next_url(page)))
 
 
 @pytest.mark.ocpi(93)
 @pytest.mark.parametrize(("role", "module"), [("cpo", "locations"), ("emsp", "sessions")])
-def test_following_link_over_more_than_a_thousand_objects_yields_each_once_as_offset_does(
-    node: Node, role: str, module: str
-) -> None:
-    listing = opened(node.network(role.upper(), ("NL", "OWN")), module)
+def test_link_and_offset_yield_each_of_a_thousand_objects_once(node: Node, role: str, module: str) -> None:
+    listing = listing_of(node.network(role.upper(), ("NL", "OWN")), module)
     keys = numbered(1003)
     listing.add(*keys)
 
@@ -206,7 +204,7 @@ def test_following_link_over_more_than_a_thousand_objects_yields_each_once_as_of
 
 @pytest.mark.ocpi(92)
 @pytest.mark.parametrize("by_link", [True, False], ids=["by Link", "by offset"])
-def test_a_crawl_misses_nothing_while_objects_are_made_and_changed(
+def test_a_crawl_misses_nothing_while_objects_are_created_and_changed(
     listing: Listing, *, by_link: bool
 ) -> None:
     before = numbered(100, "Z")
@@ -219,8 +217,8 @@ def test_a_crawl_misses_nothing_while_objects_are_made_and_changed(
     for number, page in enumerate(pages):
         seen += listing.keys(page)
         if number < 10:
-            listing.add(*numbered(10, f"A{number}"))  # sorts before what is there
-            if listing.module != "cdrs":  # which never change
+            listing.add(*numbered(10, f"A{number}"))  # these ids sort before the existing ones
+            if listing.module != "cdrs":  # CDRs never change
                 listing.add(*before[number::10], at=f"2026-12-0{number % 9 + 1}T00:00:00Z")
 
     assert before == seen[:100]
@@ -228,7 +226,7 @@ def test_a_crawl_misses_nothing_while_objects_are_made_and_changed(
 
 
 @pytest.mark.ocpi(94, 95)
-def test_time_filters_look_at_last_updated_from_inclusive_to_exclusive(listing: Listing) -> None:
+def test_date_from_is_inclusive_and_date_to_is_exclusive_of_last_updated(listing: Listing) -> None:
     times = [f"2026-05-0{day}T00:00:00{fraction}Z" for day in (1, 2, 3) for fraction in ("", ".001", ".999")]
     keys = numbered(len(times))
     for key, instant in zip(keys, reversed(times), strict=True):  # created last, changed first
@@ -249,7 +247,7 @@ def test_time_filters_look_at_last_updated_from_inclusive_to_exclusive(listing: 
 
 
 @pytest.mark.ocpi(94)
-def test_an_object_that_changed_moves_to_the_later_window_and_keeps_its_place(listing: Listing) -> None:
+def test_a_changed_object_moves_to_a_later_window_and_keeps_its_position(listing: Listing) -> None:
     if listing.module == "cdrs":
         listing.add("OLD", at="2026-05-01T00:00:00Z")
         assert [] == listing.keys(listing.get(date_from="2026-05-02T00:00:00Z"))
@@ -263,7 +261,7 @@ def test_an_object_that_changed_moves_to_the_later_window_and_keeps_its_place(li
 
 
 @pytest.mark.ocpi(91)
-def test_the_total_counts_what_the_filters_leave(listing: Listing) -> None:
+def test_the_total_counts_the_objects_that_match_the_filters(listing: Listing) -> None:
     listing.add(*numbered(7, "OLD"), at="2026-05-01T00:00:00Z")
     listing.add(*numbered(4, "NEW"), at="2026-06-01T00:00:00Z")
 
@@ -275,10 +273,10 @@ def test_the_total_counts_what_the_filters_leave(listing: Listing) -> None:
 
 
 @pytest.mark.ocpi(91, 99)
-def test_a_peer_sees_and_counts_only_what_is_its_own(listing: Listing) -> None:
-    """Locations and tariffs of a CPO and tokens of an eMSP are for every peer; the rest is not."""
+def test_a_list_contains_and_counts_only_objects_of_the_peer(listing: Listing) -> None:
+    """Every peer may read locations and tariffs of a CPO and tokens of an eMSP, but no other list."""
     other = listing.network.peer(("BE", "TNM"))
-    if listing.network.role == "cpo":  # so the CPO knows whose drivers they are
+    if listing.network.role == "cpo":  # so that the driver belongs to this peer
         at_once(
             tokens.put,
             listing.network.id,
@@ -286,12 +284,12 @@ def test_a_peer_sees_and_counts_only_what_is_its_own(listing: Listing) -> None:
             model("Token", example("Token", uid="X", auth_id="BE-TNM-DRIVER")),
         )
     shared = (listing.network.role, listing.module) in OWN and listing.module not in ("sessions", "cdrs")
-    theirs = listing
+    other_listing = listing
     if (listing.network.role, listing.module) in PUSHED:
-        theirs = Listing(listing.network, listing.module, other, other.party)
+        other_listing = Listing(listing.network, listing.module, other, other.party)
     listing.add(*numbered(3))
-    theirs.add(*numbered(2, "BE"), auth_id="BE-TNM-DRIVER")
-    if theirs is listing and not shared:
+    other_listing.add(*numbered(2, "BE"), auth_id="BE-TNM-DRIVER")
+    if other_listing is listing and not shared:
         listing.add("NOBODY", auth_id="NL-UNKNOWN")
 
     ours = listing.get(limit=1)
@@ -309,7 +307,7 @@ def test_a_peer_sees_and_counts_only_what_is_its_own(listing: Listing) -> None:
 
 @pytest.mark.ocpi(91, 99)
 def test_a_hidden_location_is_neither_listed_nor_counted_for_peers(cpo: Network) -> None:
-    listing = opened(cpo, "locations")
+    listing = listing_of(cpo, "locations")
     listing.add("SHOWN", "HIDDEN", "ALSO")
     table = database.table(locations.LocationRow)
     hide = sqlalchemy.update(table).where(table.c.network_id == cpo.id, table.c.id == "HIDDEN")
@@ -342,7 +340,7 @@ JUNK = [
 @one_database
 @pytest.mark.ocpi(98)
 @pytest.mark.parametrize(("name", "value"), JUNK)
-def test_a_parameter_that_makes_no_sense_is_2001(node: Node, name: str, value: str) -> None:
+def test_an_invalid_parameter_is_2001(node: Node, name: str, value: str) -> None:
     for role, modules in (("cpo", OWN[:4] + PUSHED[4:]), ("emsp", OWN[4:] + PUSHED[:4])):
         reader = node.network(role.upper(), ("NL", "OWN")).peer()
         for _, module in modules:
@@ -355,7 +353,7 @@ def test_a_parameter_that_makes_no_sense_is_2001(node: Node, name: str, value: s
 
 @pytest.mark.ocpi(98)
 @pytest.mark.parametrize("name", ["limit", "offset", "date_from", "date_to", "cursor"])
-def test_a_parameter_that_stands_twice_is_2001(cpo: Network, name: str) -> None:
+def test_a_repeated_parameter_is_2001(cpo: Network, name: str) -> None:
     value = "2026-01-01T00:00:00Z" if name.startswith("date") else "1"
 
     response = cpo.peer().get(f"locations?{urlencode([(name, value), (name, value)])}")
@@ -365,7 +363,7 @@ def test_a_parameter_that_stands_twice_is_2001(cpo: Network, name: str) -> None:
 
 @pytest.mark.ocpi(97)
 def test_sessions_are_listed_without_date_from(cpo: Network) -> None:
-    listing = opened(cpo, "sessions")
+    listing = listing_of(cpo, "sessions")
     listing.add(*numbered(3))
 
     assert numbered(3) == listing.keys(listing.get())
@@ -375,7 +373,7 @@ def test_sessions_are_listed_without_date_from(cpo: Network) -> None:
 def test_a_setting_refuses_sessions_without_date_from(another_node: Callable[..., Node]) -> None:
     other = another_node(demo="0", sessions_require_date_from="1")
     with switch_to(other.environment):
-        listing = opened(other.network("CPO", ("NL", "OWN")), "sessions")
+        listing = listing_of(other.network("CPO", ("NL", "OWN")), "sessions")
         listing.add("S1")
 
         assert (400, 2001) == outcome(listing.reader.get("sessions"))
@@ -386,7 +384,7 @@ def test_a_setting_refuses_sessions_without_date_from(another_node: Callable[...
 
 @pytest.mark.ocpi(96)
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_a_changed_connector_moves_its_parents_and_the_whole_location_is_listed(
+def test_a_changed_connector_updates_its_parents_and_lists_the_whole_location(
     emsp: Network, method: str
 ) -> None:
     peer = emsp.peer()
@@ -395,45 +393,45 @@ def test_a_changed_connector_moves_its_parents_and_the_whole_location_is_listed(
     location["evses"].append({**evse, "uid": "3257", "evse_id": "NL*TNM*E3257"})
     assert (201, 1000) == outcome(peer.put(peer.at("locations", "LOC1"), location))
     assert (201, 1000) == outcome(peer.put(peer.at("locations", "LOC2"), {**location, "id": "LOC2"}))
-    moved = "2026-12-01T00:00:00Z"
-    assert [] == peer.data("locations", date_from=moved)
+    later = "2026-12-01T00:00:00Z"
+    assert [] == peer.data("locations", date_from=later)
 
-    connector = {**evse["connectors"][0], "amperage": 16, "last_updated": moved}
-    body = connector if method == "PUT" else {"amperage": 16, "last_updated": moved}
+    connector = {**evse["connectors"][0], "amperage": 16, "last_updated": later}
+    body = connector if method == "PUT" else {"amperage": 16, "last_updated": later}
     changed = peer.request(method, peer.at("locations", "LOC1", "3256", "1"), json=body)
 
     assert (200, 1000) == outcome(changed)
-    (listed,) = peer.data("locations", date_from=moved)
-    assert ("LOC1", moved) == (listed["id"], listed["last_updated"])
+    (listed,) = peer.data("locations", date_from=later)
+    assert ("LOC1", later) == (listed["id"], listed["last_updated"])
     assert ["3256", "3257"] == [each["uid"] for each in listed["evses"]]
-    assert [moved, evse["last_updated"]] == [each["last_updated"] for each in listed["evses"]]
+    assert [later, evse["last_updated"]] == [each["last_updated"] for each in listed["evses"]]
     assert connector == listed["evses"][0]["connectors"][0]
     assert evse["connectors"][1] == listed["evses"][0]["connectors"][1]
 
 
 @pytest.mark.ocpi(96)
-def test_a_connector_that_the_back_office_changes_reaches_pulling_peers(cpo: Network) -> None:
+def test_a_connector_change_by_the_back_office_reaches_pulling_peers(cpo: Network) -> None:
     operator, peer = cpo.operator(), cpo.peer()
     location = example("Location")
     evse = location["evses"][0]
     location["evses"].append({**evse, "uid": "3257", "evse_id": "NL*TNM*E3257"})
     assert (201, 1000) == outcome(operator.put(operator.at("locations", "LOC1"), location))
-    moved = timestamps.text(timestamps.now_ms())
-    assert [] == peer.data("locations", date_from=moved)
-    connectors = [{**evse["connectors"][0], "amperage": 16, "last_updated": moved}]
-    change = {"evses": [{"uid": "3256", "connectors": connectors, "last_updated": moved}]}
+    later = timestamps.text(timestamps.now_ms())
+    assert [] == peer.data("locations", date_from=later)
+    connectors = [{**evse["connectors"][0], "amperage": 16, "last_updated": later}]
+    change = {"evses": [{"uid": "3256", "connectors": connectors, "last_updated": later}]}
 
     assert (200, 1000) == outcome(operator.patch(operator.at("locations", "LOC1"), change))
 
-    (listed,) = peer.data("locations", date_from=moved)
-    assert moved <= listed["evses"][0]["last_updated"] <= listed["last_updated"]
+    (listed,) = peer.data("locations", date_from=later)
+    assert later <= listed["evses"][0]["last_updated"] <= listed["last_updated"]
     assert ["3256", "3257"] == [each["uid"] for each in listed["evses"]]
     assert connectors == listed["evses"][0]["connectors"]
 
 
 @pytest.mark.ocpi(101)
 def test_removed_evses_stay_in_the_list_of_a_cpo(cpo: Network) -> None:
-    listing = opened(cpo, "locations")
+    listing = listing_of(cpo, "locations")
     evse = example("Location")["evses"][0]
     gone = {**evse, "uid": "GONE", "status": "REMOVED"}
     listing.add("SOME", evses=[evse, gone])

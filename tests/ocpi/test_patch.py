@@ -1,4 +1,4 @@
-"""PUT and PATCH: what replaces, what merges, what is refused, and what comes too late."""
+"""PUT and PATCH: replaced, merged, refused, and outdated changes."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -33,8 +33,8 @@ def peer_of(node: Node, case: Case) -> Client:
     return node.network(case[0].upper(), ("NL", "DEM")).peer()
 
 
-def pushed(peer: Client, case: Case, stamp: str = STORED) -> str:
-    """Push the example of *case* with *stamp*, its parents first; its URL."""
+def push(peer: Client, case: Case, stamp: str = STORED) -> str:
+    """Push the example of *case* with *stamp* after its parents, and return its URL."""
     if case[1] == "locations":
         evse = example("EVSE", last_updated=stamp)
         evse["connectors"] = [{**each, "last_updated": stamp} for each in evse["connectors"]]
@@ -46,21 +46,21 @@ def pushed(peer: Client, case: Case, stamp: str = STORED) -> str:
 
 
 def exact(peer: Client, url: str, *without: str) -> str:
-    """The stored members as text, in their order, numbers digit by digit."""
+    """The stored members as text, in their order and with every digit of numbers."""
     body = json.loads(peer.get(url).text, parse_float=lambda text: f"number {text}")
     return json.dumps({name: value for name, value in body["data"].items() if name not in without})
 
 
-def stale_remarks(peer: Client, network: Network) -> int:
-    known = at_once(deviations.on, network.id, peer.connection_id)
-    return sum(remark.count for remark in known if remark.kind == deviations.STALE)
+def stale_count(peer: Client, network: Network) -> int:
+    stored = at_once(deviations.on, network.id, peer.connection_id)
+    return sum(deviation.count for deviation in stored if deviation.kind == deviations.STALE)
 
 
 @pytest.mark.ocpi(108)
 @every_object
 def test_put_replaces_the_whole_object(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
     smaller = example(case[2], last_updated=NEW, **{case[5]: None})
 
     assert case[5] in peer.data(url)
@@ -72,7 +72,7 @@ def test_put_replaces_the_whole_object(node: Node, case: Case) -> None:
 @every_object
 def test_put_without_a_required_field_is_refused_and_stores_nothing(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
     before = peer.data(url)
     response = peer.put(url, example(case[2], last_updated=NEW, **{case[6]: None}))
 
@@ -83,7 +83,7 @@ def test_put_without_a_required_field_is_refused_and_stores_nothing(node: Node, 
 
 @pytest.mark.ocpi(109)
 @every_object
-def test_the_same_put_many_times_at_once_is_one_object_and_one_201(node: Node, case: Case) -> None:
+def test_fifty_equal_puts_at_once_store_one_object_and_get_one_201(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
     if len(case[3]) > 1:  # the parents, without the part that is pushed
         child = example("EVSE", uid="other")
@@ -104,9 +104,9 @@ def test_the_same_put_many_times_at_once_is_one_object_and_one_201(node: Node, c
 
 @pytest.mark.ocpi(110)
 @every_object
-def test_an_empty_patch_changes_not_a_byte(node: Node, case: Case) -> None:
+def test_an_empty_patch_changes_nothing(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
     before = exact(peer, url)
 
     assert (200, 1000) == outcome(peer.patch(url, {}))
@@ -115,9 +115,9 @@ def test_an_empty_patch_changes_not_a_byte(node: Node, case: Case) -> None:
 
 @pytest.mark.ocpi(110)
 @every_object
-def test_a_patch_of_one_field_leaves_every_other_byte(node: Node, case: Case) -> None:
+def test_a_patch_of_one_field_keeps_every_other_byte(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
     name, value = case[4]
     before = exact(peer, url, name, "last_updated")
 
@@ -141,7 +141,7 @@ def test_a_patch_of_an_unknown_object_is_404_and_creates_nothing(node: Node, cas
 @every_object
 def test_null_clears_an_optional_field(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
 
     assert case[5] in peer.data(url)
     assert (200, 1000) == outcome(peer.patch(url, {case[5]: None, "last_updated": NEW}))
@@ -152,7 +152,7 @@ def test_null_clears_an_optional_field(node: Node, case: Case) -> None:
 @every_object
 def test_null_in_a_required_field_is_refused(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
     before = peer.data(url)
     response = peer.patch(url, {case[6]: None})
 
@@ -182,8 +182,8 @@ def test_a_value_that_looks_like_a_default_is_applied(
 ) -> None:
     case = next(case for case in WRITABLE if case[2] == schema)
     peer = peer_of(node, case)
-    url = pushed(peer, case)
-    kept = example(schema)["evses"] if field == "evses" else value  # 121: no EVSE is deleted so
+    url = push(peer, case)
+    kept = example(schema)["evses"] if field == "evses" else value  # 121: this deletes no EVSE
 
     assert (200, 1000) == outcome(peer.patch(url, {field: value}))
     assert kept == peer.data(url)[field]
@@ -202,19 +202,21 @@ def test_a_value_that_looks_like_a_default_is_applied(
         ("Session", "charging_periods", example("Session")["charging_periods"][1:]),
     ],
 )
-def test_a_patch_of_an_array_replaces_it_whole(node: Node, schema: str, field: str, value: Any) -> None:
+def test_a_patch_of_an_array_replaces_the_whole_array(
+    node: Node, schema: str, field: str, value: Any
+) -> None:
     case = next(case for case in WRITABLE if case[2] == schema)
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
 
     assert (200, 1000) == outcome(peer.patch(url, {field: value}))
     assert value == peer.data(url)[field]
 
 
 @pytest.mark.ocpi(113)
-def test_a_patch_of_a_nested_object_replaces_it_whole(emsp: Network) -> None:
+def test_a_patch_of_a_nested_object_replaces_the_whole_object(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, WRITABLE[0])
+    url = push(peer, WRITABLE[0])
 
     assert (200, 1000) == outcome(peer.patch(url, {"operator": {"name": "Somebody"}}))
     assert {"name": "Somebody"} == peer.data(url)["operator"]
@@ -237,12 +239,12 @@ def test_a_patch_of_a_nested_object_replaces_it_whole(emsp: Network) -> None:
         ("Token", {"whitelist": "SOMETIMES"}, (400, 2001)),
     ],
 )
-def test_what_a_patch_would_make_invalid_is_refused(
+def test_a_patch_that_would_make_the_object_invalid_is_refused(
     node: Node, schema: str, patch: dict[str, Any], refusal: tuple[int, int]
 ) -> None:
     case = next(case for case in WRITABLE if case[2] == schema)
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
     before = peer.data(url)
 
     assert refusal == outcome(peer.patch(url, patch))
@@ -253,7 +255,7 @@ def test_what_a_patch_would_make_invalid_is_refused(
 @every_object
 def test_the_id_never_changes(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
     key = "uid" if case[2] in ("EVSE", "Token") else "id"
     before = peer.data(url)
     response = peer.patch(url, {key: "other", case[4][0]: case[4][1]})
@@ -267,9 +269,9 @@ def test_the_id_never_changes(node: Node, case: Case) -> None:
 
 @pytest.mark.ocpi(115)
 @every_object
-def test_a_patch_without_last_updated_is_stamped_with_the_present(node: Node, case: Case) -> None:
+def test_a_patch_without_last_updated_gets_the_current_time(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case, OLD)
+    url = push(peer, case, OLD)
     before = timestamps.now()
     peer.patch(url, {case[4][0]: case[4][1]})
 
@@ -278,10 +280,10 @@ def test_a_patch_without_last_updated_is_stamped_with_the_present(node: Node, ca
 
 @pytest.mark.ocpi(95, 115)
 @every_object
-def test_what_was_stamped_is_listed_by_its_real_instant(node: Node, case: Case) -> None:
+def test_a_stamped_object_is_listed_by_its_exact_time(node: Node, case: Case) -> None:
     """The text has whole seconds; date_from and date_to are compared with the milliseconds."""
     peer = peer_of(node, case)
-    url = pushed(peer, case, OLD)
+    url = push(peer, case, OLD)
     before = timestamps.text(timestamps.now_ms())
     peer.patch(url, {case[4][0]: case[4][1]})
 
@@ -293,8 +295,8 @@ def test_what_was_stamped_is_listed_by_its_real_instant(node: Node, case: Case) 
 @every_object
 def test_an_update_in_the_second_of_a_stamp_is_not_older(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case, OLD)
-    if case[2] == "Session":  # one that is over does not change any more (142)
+    url = push(peer, case, OLD)
+    if case[2] == "Session":  # a completed session no longer changes (142)
         url = peer.at("sessions", "102")
         peer.put(url, example("Session", id="102", status="ACTIVE", last_updated=OLD))
     name, value = case[5], example(case[2])[case[5]]
@@ -311,7 +313,7 @@ def test_an_update_in_the_second_of_a_stamp_is_not_older(node: Node, case: Case)
 @every_object
 def test_a_patch_with_last_updated_is_stored_as_sent(node: Node, case: Case) -> None:
     peer = peer_of(node, case)
-    url = pushed(peer, case)
+    url = push(peer, case)
     peer.patch(url, {case[4][0]: case[4][1], "last_updated": NEW})
 
     assert NEW == peer.data(url)["last_updated"]
@@ -320,20 +322,18 @@ def test_a_patch_with_last_updated_is_stored_as_sent(node: Node, case: Case) -> 
 @pytest.mark.ocpi(116)
 @every_object
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_what_is_older_than_stored_is_accepted_counted_and_ignored(
-    node: Node, case: Case, method: str
-) -> None:
+def test_an_older_change_is_accepted_counted_and_ignored(node: Node, case: Case, method: str) -> None:
     network = node.network(case[0].upper(), ("NL", "DEM"))
     peer = network.peer()
-    url = pushed(peer, case)
+    url = push(peer, case)
     before, (name, value) = peer.data(url), case[4]
-    counted = stale_remarks(peer, network)
+    counted = stale_count(peer, network)
     changes = {name: value, "last_updated": OLD}
     body = {**example(case[2]), **changes} if method == "PUT" else changes
 
     assert (200, 1000) == outcome(peer.request(method, url, json=body))
     assert before == peer.data(url)
-    assert counted + 1 == stale_remarks(peer, network)
+    assert counted + 1 == stale_count(peer, network)
 
 
 @pytest.mark.ocpi(116)
@@ -342,8 +342,8 @@ def test_what_is_older_than_stored_is_accepted_counted_and_ignored(
 def test_with_equal_timestamps_the_last_write_wins(node: Node, case: Case, method: str) -> None:
     peer = peer_of(node, case)
     stored = {"status": "ACTIVE"} if case[2] == "Session" else {}
-    url = pushed(peer, case)
-    if stored:  # a session that is over does not change any more (142)
+    url = push(peer, case)
+    if stored:  # a completed session no longer changes (142)
         url = peer.at("sessions", "102")
         assert 201 == peer.put(url, example("Session", id="102", last_updated=STORED, **stored)).status_code
     name, value = case[4]
@@ -355,7 +355,7 @@ def test_with_equal_timestamps_the_last_write_wins(node: Node, case: Case, metho
 
 
 @pytest.mark.ocpi(117)
-def test_two_hundred_parallel_patches_lose_nothing(emsp: Network) -> None:
+def test_two_hundred_parallel_patches_are_all_applied(emsp: Network) -> None:
     peer = emsp.peer()
     url = peer.at("locations", "LOC1")
     connectors = [example("Connector")]
@@ -368,13 +368,15 @@ def test_two_hundred_parallel_patches_lose_nothing(emsp: Network) -> None:
         "name", "time_zone", "related_locations", "directions", "operator", "suboperator", "owner",
         "facilities", "opening_times", "charging_when_closed", "images", "energy_mix",
     ]  # fmt: skip
-    work = [(f"{url}/{n}", {"status": "CHARGING"}) for n in range(90)]
-    work += [(url, {"evses": [{"uid": str(n), "status": "CHARGING"}]}) for n in range(90, 180)]
-    work += [(url, {name: None}) for name in fields]
-    work += [(url, {name: "changed"}) for name in ("address", "city", "postal_code")]
-    work += [(f"{url}/{n}/1", {"voltage": 400}) for n in range(5)]
+    patches_to_send = [(f"{url}/{n}", {"status": "CHARGING"}) for n in range(90)]
+    patches_to_send += [(url, {"evses": [{"uid": str(n), "status": "CHARGING"}]}) for n in range(90, 180)]
+    patches_to_send += [(url, {name: None}) for name in fields]
+    patches_to_send += [(url, {name: "changed"}) for name in ("address", "city", "postal_code")]
+    patches_to_send += [(f"{url}/{n}/1", {"voltage": 400}) for n in range(5)]
     with ThreadPoolExecutor(8) as threads:
-        outcomes = set(threads.map(lambda each: outcome(until_served(lambda: peer.patch(*each))), work))
+        outcomes = set(
+            threads.map(lambda each: outcome(until_served(lambda: peer.patch(*each))), patches_to_send)
+        )
     after = peer.data(url)
 
     assert {(200, 1000)} == outcomes
@@ -409,7 +411,7 @@ patches = st.fixed_dictionaries(
 
 
 def merged(stored: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """The model: RFC 7396 on the first level, EVSEs likewise by uid."""
+    """The expected result: a merge by RFC 7396 on the first level, and of EVSEs by uid."""
     result = {**stored, **patch}
     result["evses"] = [
         next((merged_evse(evse, p) for p in patch.get("evses", ()) if p["uid"] == evse["uid"]), evse)
@@ -425,7 +427,7 @@ def merged_evse(stored: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]
 @pytest.mark.ocpi(110, 112, 113, 121)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(patches, min_size=1, max_size=4))
-def test_patching_is_merging(emsp: Network, steps: list[dict[str, Any]]) -> None:
+def test_a_patch_is_a_merge(emsp: Network, steps: list[dict[str, Any]]) -> None:
     peer = emsp.peer()
     url, model = peer.at("locations", "LOC1"), example("Location", last_updated=NEW)
     peer.put(url, model)

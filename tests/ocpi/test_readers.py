@@ -1,4 +1,4 @@
-"""Whose a session or a CDR is: the peer that named its driver first, and nobody else. Security S6."""
+"""Sessions and CDRs belong to the first peer that pushed the driver's `auth_id`. Security S6."""
 
 from examples import example
 from nodes import Node, at_once
@@ -8,8 +8,8 @@ from victim import Victim
 from storage import connections
 
 
-def test_a_peer_cannot_make_itself_the_reader_of_another_peers_sessions(node: Node) -> None:
-    """Security S1: sessions and CDRs are shown to whose driver it was; somebody claims the driver, too."""
+def test_a_peer_cannot_read_sessions_by_claiming_another_peers_driver(node: Node) -> None:
+    """Security S1: a second peer pushes the same token and still sees no session or CDR of it."""
     victim = Victim(node, "cpo")
     thief = victim.network.peer(("NL", "XIN"))
     stolen = victim.body("Token")
@@ -24,8 +24,8 @@ def test_a_peer_cannot_make_itself_the_reader_of_another_peers_sessions(node: No
         assert 1 == len(victim.peer.data(module))
 
 
-def test_a_driver_is_of_the_peer_that_named_him_first_not_of_the_oldest_token(node: Node) -> None:
-    """Security S1: a token pushed long ago takes another driver's `auth_id` by a PATCH."""
+def test_a_driver_belongs_to_the_first_peer_that_names_the_auth_id(node: Node) -> None:
+    """Security S1: a PATCH gives an older token the `auth_id` of another peer's driver."""
     network = node.network("CPO", PARTY)
     thief, owner = network.peer(("NL", "XIN")), network.peer(PEER)
     old = thief.at("tokens", "OLD")
@@ -37,15 +37,15 @@ def test_a_driver_is_of_the_peer_that_named_him_first_not_of_the_oldest_token(no
     operator = network.operator()
     for module, schema in (("sessions", "Session"), ("cdrs", "CDR")):
         body = example(schema, auth_id="NL-TNM-VICTIM")
-        sent = operator.post if module == "cdrs" else operator.put
-        where = module if module == "cdrs" else operator.at(module, body["id"], party=PARTY)
-        assert 201 == sent(where, body).status_code
+        send = operator.post if module == "cdrs" else operator.put
+        path = module if module == "cdrs" else operator.at(module, body["id"], party=PARTY)
+        assert 201 == send(path, body).status_code
 
         assert [] == thief.data(module)
         assert [body["id"]] == [each["id"] for each in owner.data(module)]
 
 
-def test_a_cdr_that_names_another_party_is_data_and_never_theirs(node: Node) -> None:
+def test_a_cdr_that_names_another_party_stays_with_its_sender(node: Node) -> None:
     """Security S6."""
     network = node.network("EMSP", PARTY)
     one, other = network.peer(PEER), network.peer(("BE", "OTH"))

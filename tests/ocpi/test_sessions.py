@@ -1,4 +1,4 @@
-"""Sessions: pushed to us as eMSP, listed and read from us as CPO."""
+"""Sessions: peers push them to an eMSP, and list and read those of a CPO."""
 
 import re
 from datetime import datetime
@@ -15,13 +15,13 @@ PERIODS = example("Session")["charging_periods"]
 
 
 def running(**changes: Any) -> dict[str, Any]:
-    """A session that is going on."""
-    running = {"status": "ACTIVE", "end_datetime": None, "last_updated": STORED}
-    return example("Session", **{**running, **changes})
+    """A session in progress."""
+    fields = {"status": "ACTIVE", "end_datetime": None, "last_updated": STORED}
+    return example("Session", **{**fields, **changes})
 
 
-def pushed(peer: Client, session: dict[str, Any]) -> str:
-    """Push *session*; its URL."""
+def push(peer: Client, session: dict[str, Any]) -> str:
+    """Push *session* and return its URL."""
     url = peer.at("sessions", session["id"])
     assert (201, 1000) == outcome(peer.put(url, session))
     return url
@@ -74,7 +74,7 @@ def test_a_session_follows_its_driver_when_auth_id_is_corrected(cpo: Network) ->
 @pytest.mark.ocpi(137)
 def test_a_peer_puts_patches_and_gets_a_session(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, running())
+    url = push(peer, running())
 
     assert (200, 1000) == outcome(peer.put(url, running(kwh=21)))
     assert (200, 1000) == outcome(peer.patch(url, {"kwh": 22.5, "last_updated": NEW}))
@@ -86,7 +86,7 @@ def test_a_peer_puts_patches_and_gets_a_session(emsp: Network) -> None:
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 def test_a_session_can_neither_be_posted_nor_deleted(emsp: Network, method: str) -> None:
     peer = emsp.peer()
-    url = pushed(peer, running())
+    url = push(peer, running())
     response = peer.request(method, url, json=running())
 
     assert (405, 2000) == outcome(response)
@@ -95,7 +95,7 @@ def test_a_session_can_neither_be_posted_nor_deleted(emsp: Network, method: str)
 
 
 @pytest.mark.ocpi(138)
-def test_a_session_has_start_datetime_and_not_the_name_of_a_cdr(emsp: Network) -> None:
+def test_a_session_has_start_datetime_and_not_start_date_time(emsp: Network) -> None:
     peer = emsp.peer()
     body = running(start_datetime=None, start_date_time=STORED)
     response = peer.put(peer.at("sessions", "101"), body)
@@ -105,9 +105,9 @@ def test_a_session_has_start_datetime_and_not_the_name_of_a_cdr(emsp: Network) -
 
 
 @pytest.mark.ocpi(138)
-def test_the_names_of_a_cdr_are_extension_members_of_a_session(emsp: Network) -> None:
+def test_the_date_names_of_a_cdr_are_extension_members_of_a_session(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, running(end_datetime=NEW, end_date_time=OLD, stop_date_time=OLD))
+    url = push(peer, running(end_datetime=NEW, end_date_time=OLD, stop_date_time=OLD))
 
     stored = peer.data(url)
     assert (NEW, OLD, OLD) == (stored["end_datetime"], stored["end_date_time"], stored["stop_date_time"])
@@ -116,8 +116,8 @@ def test_the_names_of_a_cdr_are_extension_members_of_a_session(emsp: Network) ->
 @pytest.mark.ocpi(139)
 def test_a_cost_of_zero_is_not_an_unknown_cost(emsp: Network) -> None:
     peer = emsp.peer()
-    free = pushed(peer, running(id="free", total_cost=0.00))
-    unknown = pushed(peer, running(id="unknown", total_cost=None))
+    free = push(peer, running(id="free", total_cost=0.00))
+    unknown = push(peer, running(id="unknown", total_cost=None))
 
     assert 0 == peer.data(free)["total_cost"]
     assert "total_cost" not in peer.data(unknown)
@@ -126,12 +126,12 @@ def test_a_cost_of_zero_is_not_an_unknown_cost(emsp: Network) -> None:
 
 
 @pytest.mark.ocpi(140)
-def test_the_location_in_a_session_holds_only_what_is_used_and_stays_there(emsp: Network) -> None:
+def test_a_session_keeps_its_partial_location_and_does_not_change_the_stored_one(emsp: Network) -> None:
     peer = emsp.peer()
     whole = example("Location")
     peer.put(peer.at("locations", "LOC1"), whole)
     session = running()
-    url = pushed(peer, session)
+    url = push(peer, session)
 
     assert ["1"] == [c["id"] for c in peer.data(url)["location"]["evses"][0]["connectors"]]
     assert session["location"] == peer.data(url)["location"]
@@ -139,16 +139,16 @@ def test_the_location_in_a_session_holds_only_what_is_used_and_stays_there(emsp:
 
 
 @pytest.mark.ocpi(140)
-def test_the_location_in_a_session_need_not_be_known_and_is_not_made_known(emsp: Network) -> None:
+def test_a_session_may_have_an_unknown_location_which_is_not_stored(emsp: Network) -> None:
     peer = emsp.peer()
-    pushed(peer, running(location=example("Location", id="NEVER-SEEN")))
+    push(peer, running(location=example("Location", id="NEVER-SEEN")))
 
     assert (404, 2000) == outcome(peer.get(peer.at("locations", "NEVER-SEEN")))
 
 
 @pytest.mark.ocpi(141)
 @pytest.mark.parametrize(
-    "way",
+    "statuses",
     [
         ["PENDING", "ACTIVE", "COMPLETED"],
         ["PENDING", "INVALID"],
@@ -160,10 +160,10 @@ def test_the_location_in_a_session_need_not_be_known_and_is_not_made_known(emsp:
     ids=" ".join,
 )
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_a_session_goes_its_way(emsp: Network, way: list[str], method: str) -> None:
+def test_a_session_passes_through_its_statuses(emsp: Network, statuses: list[str], method: str) -> None:
     peer = emsp.peer()
-    url = pushed(peer, running(status=way[0]))
-    for month, status in enumerate(way[1:], 7):
+    url = push(peer, running(status=statuses[0]))
+    for month, status in enumerate(statuses[1:], 7):
         change = {"status": status, "last_updated": f"2026-{month:02}-01T00:00:00Z"}
         body = change if method == "PATCH" else running(**change)
         assert (200, 1000) == outcome(peer.request(method, url, json=body))
@@ -174,52 +174,50 @@ def test_a_session_goes_its_way(emsp: Network, way: list[str], method: str) -> N
 @pytest.mark.parametrize("final", ["COMPLETED", "INVALID"])
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 @pytest.mark.parametrize("stamp", [OLD, STORED], ids=["older", "equal"])
-def test_what_arrives_late_for_a_session_that_is_over_is_ignored(
+def test_a_late_change_of_an_ended_session_is_ignored(
     emsp: Network, final: str, method: str, stamp: str
 ) -> None:
     peer = emsp.peer()
-    over = running(status=final)
-    url = pushed(peer, over)
+    ended = running(status=final)
+    url = push(peer, ended)
     change = {"status": "ACTIVE", "kwh": 99, "last_updated": stamp}
     body = change if method == "PATCH" else running(**change)
 
     assert (200, 1000) == outcome(peer.request(method, url, json=body))
-    assert over == peer.data(url)
+    assert ended == peer.data(url)
 
 
 @pytest.mark.ocpi(142)
 @pytest.mark.parametrize("final", ["COMPLETED", "INVALID"])
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 @pytest.mark.parametrize("status", ["ACTIVE", "PENDING"])
-def test_a_session_that_is_over_does_not_start_again(
-    emsp: Network, final: str, method: str, status: str
-) -> None:
+def test_an_ended_session_cannot_start_again(emsp: Network, final: str, method: str, status: str) -> None:
     peer = emsp.peer()
-    over = running(status=final)
-    url = pushed(peer, over)
+    ended = running(status=final)
+    url = push(peer, ended)
     change = {"status": status, "last_updated": NEW}
     response = peer.request(method, url, json=change if method == "PATCH" else running(**change))
 
     assert (200, 2001) == outcome(response)
     assert "status" in response.json()["status_message"]
-    assert over == peer.data(url)
+    assert ended == peer.data(url)
 
 
 @pytest.mark.ocpi(142)
-def test_repeating_the_last_message_of_a_session_that_is_over_is_no_error(emsp: Network) -> None:
+def test_the_last_message_of_an_ended_session_may_be_repeated(emsp: Network) -> None:
     peer = emsp.peer()
-    over = running(status="COMPLETED")
-    url = pushed(peer, over)
+    ended = running(status="COMPLETED")
+    url = push(peer, ended)
 
-    assert (200, 1000) == outcome(peer.put(url, over))
+    assert (200, 1000) == outcome(peer.put(url, ended))
     assert (200, 1000) == outcome(peer.patch(url, {"status": "COMPLETED", "last_updated": STORED}))
-    assert over == peer.data(url)
+    assert ended == peer.data(url)
 
 
 @pytest.mark.ocpi(143)
 def test_charging_periods_in_a_patch_replace_the_list(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, running(charging_periods=PERIODS[:1]))
+    url = push(peer, running(charging_periods=PERIODS[:1]))
 
     assert (200, 1000) == outcome(peer.patch(url, {"charging_periods": PERIODS[1:]}))
     assert PERIODS[1:] == peer.data(url)["charging_periods"]
@@ -230,7 +228,7 @@ def test_a_setting_makes_charging_periods_append(another_node: Any) -> None:
     node: Node = another_node(append_charging_periods="1", demo="0")
     with switch_to(node.environment):
         peer = node.network("EMSP", ("NL", "DEP")).peer()
-        url = pushed(peer, running(charging_periods=PERIODS[:1]))
+        url = push(peer, running(charging_periods=PERIODS[:1]))
 
         assert (200, 1000) == outcome(peer.patch(url, {"charging_periods": PERIODS[1:]}))
         assert PERIODS == peer.data(url)["charging_periods"]
@@ -241,12 +239,12 @@ ids = st.text(
 )
 numbers = st.integers(0, 10**9).map(lambda n: n / 10**4) | st.integers(0, 10**6)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=40)
-moments = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)).map(  # noqa: DTZ001  (Z is added)
+timestamps = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)).map(  # noqa: DTZ001  (Z is added)
     lambda t: f"{t.replace(microsecond=0).isoformat()}Z"
 ) | st.just("2026-02-28T23:59:59.125Z")
 periods = st.fixed_dictionaries(
     {
-        "start_date_time": moments,
+        "start_date_time": timestamps,
         "dimensions": st.lists(
             st.fixed_dictionaries({"type": st.sampled_from(["ENERGY", "TIME", "FLAT"]), "volume": numbers}),
             min_size=1,
@@ -257,17 +255,17 @@ periods = st.fixed_dictionaries(
 documents = st.fixed_dictionaries(
     {
         "id": ids.filter(lambda text: text not in (".", "..") and not re.search("%[0-9A-Fa-f]{2}", text)),
-        "start_datetime": moments,
+        "start_datetime": timestamps,
         "kwh": numbers,
         "auth_id": ids,
         "auth_method": st.sampled_from(["AUTH_REQUEST", "WHITELIST"]),
         "location": st.just(example("Session")["location"]),
         "currency": st.sampled_from(["EUR", "GBP"]),
         "status": st.sampled_from(["ACTIVE", "COMPLETED", "INVALID", "PENDING"]),
-        "last_updated": moments,
+        "last_updated": timestamps,
     },
     optional={
-        "end_datetime": moments,
+        "end_datetime": timestamps,
         "meter_id": texts,
         "charging_periods": st.lists(periods, max_size=3),
         "total_cost": numbers,
@@ -278,18 +276,18 @@ documents = st.fixed_dictionaries(
 @pytest.mark.ocpi(144)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(session=documents)
-def test_what_was_pushed_is_read_back_equal(node: Node, session: dict[str, Any]) -> None:
+def test_a_pushed_session_is_read_back_equal(node: Node, session: dict[str, Any]) -> None:
     peer = node.network("EMSP", ("NL", "DEP")).peer()
-    url = pushed(peer, session)
+    url = push(peer, session)
 
     assert session == peer.data(url)
     assert [session] == peer.data("sessions")
 
 
 @pytest.mark.ocpi(144)
-def test_lists_and_single_reads_give_the_same_text(emsp: Network) -> None:
+def test_a_list_and_a_single_read_contain_the_same_text(emsp: Network) -> None:
     peer = emsp.peer()
-    url = pushed(peer, running(kwh=0.1, total_cost=12345678.1234))
+    url = push(peer, running(kwh=0.1, total_cost=12345678.1234))
     single, listed = peer.get(url).text, peer.get("sessions").text
 
     assert '"kwh":0.1,' in single

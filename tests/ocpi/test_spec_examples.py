@@ -1,4 +1,4 @@
-"""Every JSON example of the specification has a verdict, and those of whole objects go through a node.
+"""Every JSON example of the specification has a verdict; a node stores those of complete objects.
 
 tests/data/specification/examples.json holds the examples. Conformance 53.
 """
@@ -17,7 +17,7 @@ from peers import PeerServer
 from storage import timestamps
 
 EXAMPLES_FILE = Path(__file__).parents[1] / "data/specification/examples.json"
-BOOK = contracts.ocpi()
+CONTRACT = contracts.ocpi()
 REF = "#/components/schemas/"
 STAMP = {"last_updated": "the present instant"}
 
@@ -26,14 +26,14 @@ pytestmark = pytest.mark.ocpi(53)
 
 @dataclass(frozen=True)
 class Accepted:
-    """A request of the schema may carry it, and it comes back as it is."""
+    """A request of the schema may carry it, and it comes back unchanged."""
 
     schema: str
 
 
 @dataclass(frozen=True)
 class Tolerated:
-    """A request of the schema may carry it; `changes` of its members come back otherwise."""
+    """A request of the schema may carry it; the members in `changes` come back with these values."""
 
     schema: str
     changes: dict[str, Any]
@@ -49,7 +49,7 @@ class Erratum:
 
 @dataclass(frozen=True)
 class NotAnObject:
-    """An envelope, or a list of what only we send: it has the shape of what we answer."""
+    """An envelope or a list that only we send: it has the shape of our answers."""
 
     schema: str
 
@@ -58,7 +58,7 @@ Verdict = Accepted | Tolerated | Erratum | NotAnObject
 
 BELGIUM = {"location.country": "BEL"}
 
-# By page, then in the order of the page. A PATCH has the schema of a patch.
+# By page, in the order of the page. A PATCH has the schema of a patch.
 VERDICTS: dict[str, list[Verdict]] = {
     "credentials": [Accepted("Credentials")],
     "mod_cdrs": [Tolerated("CDR", {**BELGIUM, "tariffs.0.elements.0.price_components.0.price": 2.0})],
@@ -68,7 +68,7 @@ VERDICTS: dict[str, list[Verdict]] = {
         Accepted("ConnectorPatch"),
         Erratum(
             "EVSE",
-            "it and its connector lack last_updated, the connector lacks power_type, voltage and "
+            "the EVSE and its connector lack last_updated, the connector lacks power_type, voltage and "
             "amperage, and physical_reference and floor_level are numbers: all against its tables",
         ),
         Accepted("EVSEPatch"),
@@ -85,7 +85,7 @@ VERDICTS: dict[str, list[Verdict]] = {
     ],
     "mod_tariffs": [
         Tolerated("Tariff", STAMP),
-        Erratum("Tariff", "a PATCH that is headed as a PUT: id and currency are missing"),
+        Erratum("Tariff", "its heading says PUT, but it is a PATCH: id and currency are missing"),
         Accepted("Tariff"),
         Accepted("Tariff"),
         Accepted("Tariff"),
@@ -94,7 +94,7 @@ VERDICTS: dict[str, list[Verdict]] = {
     ],
     "mod_tokens": [Accepted("Token"), Accepted("TokenPatch"), Accepted("Token")],
     "transport_and_format": [
-        Erratum("VersionListEnvelope", "1.9 is none of the values of VersionNumber"),
+        Erratum("VersionListEnvelope", "1.9 is not a value of VersionNumber"),
         NotAnObject("VersionDetailsEnvelope"),
         NotAnObject("TokenEnvelope"),
         NotAnObject("TokenPage"),
@@ -105,7 +105,7 @@ VERDICTS: dict[str, list[Verdict]] = {
 
 
 def examples() -> dict[str, list[Any]]:
-    """The JSON examples by their page."""
+    """The JSON examples by page."""
     pages = json.loads(EXAMPLES_FILE.read_text())
     return {page: [example["value"] for example in found] for page, found in pages.items()}
 
@@ -118,37 +118,37 @@ EXAMPLES = [
 
 
 def refusal(verdict: Verdict, example: Any) -> str:
-    """Why the contract refuses *example*; empty when it does not."""
-    schemas = BOOK.document["components"]["schemas"]
-    asked = [verdict.schema, f"{verdict.schema}In", f"{verdict.schema}InOrNull"]
-    name = [name for name in asked if name in schemas][-1]
-    validator = BOOK.validator({"$ref": REF + name}, close=True)
+    """The reason why the contract refuses *example*, or "" if it accepts it."""
+    schemas = CONTRACT.document["components"]["schemas"]
+    candidates = [verdict.schema, f"{verdict.schema}In", f"{verdict.schema}InOrNull"]
+    name = [name for name in candidates if name in schemas][-1]
+    validator = CONTRACT.validator({"$ref": REF + name}, close=True)
     return "" if validator.is_valid(example) else contracts.explain(validator, example)
 
 
 def changes(verdict: Verdict) -> dict[str, Any]:
-    """The members that come back with another value."""
+    """The members that come back with another value, by path."""
     return verdict.changes if isinstance(verdict, Tolerated) else {}
 
 
-def kept(verdict: Accepted | Tolerated, example: Any) -> Any:
-    """What the normalizer makes of *example*; the handler stamps where the verdict says so."""
-    stem = verdict.schema.removesuffix("Patch")
-    made = BOOK.normal(stem, Known.ACCEPTED if stem == verdict.schema else Known.PARTIAL)(example)
-    return {**made, **STAMP} if STAMP.items() <= changes(verdict).items() else made
+def normalized(verdict: Accepted | Tolerated, example: Any) -> Any:
+    """*example* after the normalizer, and with the stamp of the handler if the verdict has one."""
+    schema = verdict.schema.removesuffix("Patch")
+    result = CONTRACT.normal(schema, Known.ACCEPTED if schema == verdict.schema else Known.PARTIAL)(example)
+    return {**result, **STAMP} if STAMP.items() <= changes(verdict).items() else result
 
 
 def expected(verdict: Accepted | Tolerated, example: Any) -> Any:
     """*example* with the changes of the verdict."""
-    made = json.loads(json.dumps(example))
+    result = json.loads(json.dumps(example))
     for place, change in changes(verdict).items():
-        *way, last = (int(step) if step.isdigit() else step for step in place.split("."))
-        target = made
-        for step in way:
+        *steps, last = (int(step) if step.isdigit() else step for step in place.split("."))
+        target = result
+        for step in steps:
             target = target[step]
         assert change != target.get(last), f"{place} needs no tolerance"
         target[last] = change
-    return made
+    return result
 
 
 def test_every_json_example_of_the_specification_has_a_verdict() -> None:
@@ -159,27 +159,27 @@ def test_every_json_example_of_the_specification_has_a_verdict() -> None:
 
 
 @pytest.mark.parametrize(("example", "verdict"), EXAMPLES)
-def test_an_example_fares_as_its_verdict_says(example: Any, verdict: Verdict) -> None:
+def test_an_example_is_handled_as_its_verdict_says(example: Any, verdict: Verdict) -> None:
     if isinstance(verdict, Erratum):
-        assert refusal(verdict, example), "it passes now: no erratum any more"
+        assert refusal(verdict, example), "it passes now, so it is no longer an erratum"
         assert verdict.reason
     elif isinstance(verdict, NotAnObject):
         for each in example if isinstance(example, list) else [example]:
             assert "" == refusal(verdict, each)
     else:
         assert "" == refusal(verdict, example)
-        assert expected(verdict, example) == kept(verdict, example)
+        assert expected(verdict, example) == normalized(verdict, example)
 
 
-def test_a_patch_that_is_headed_as_a_put_is_a_legal_patch() -> None:
+def test_the_patch_under_the_heading_of_a_put_is_a_valid_patch() -> None:
     patch = examples()["mod_tariffs"][1]
 
     assert "" == refusal(Accepted("TariffPatch"), patch)
-    assert patch == kept(Accepted("TariffPatch"), patch)
+    assert patch == normalized(Accepted("TariffPatch"), patch)
 
 
-def whole(*schemas: str) -> list[Any]:
-    """The examples of whole objects of some schemas that a request may carry."""
+def with_schemas(*schemas: str) -> list[Any]:
+    """The accepted and tolerated examples of *schemas*."""
     return [
         param
         for param in EXAMPLES
@@ -187,12 +187,12 @@ def whole(*schemas: str) -> list[Any]:
     ]
 
 
-OBJECTS = whole("Location", "Session", "Tariff", "Token", "CDR")
+OBJECTS = with_schemas("Location", "Session", "Tariff", "Token", "CDR")
 COMPLETE = [param for param in OBJECTS if "last_updated" in param.values[0]]
 
 
 def path(client: Client, schema: str, example: dict[str, Any]) -> str:
-    """Where the object belongs."""
+    """The URL of the object."""
     return client.at(f"{schema.lower()}s", example.get("id") or example["uid"])
 
 
@@ -202,7 +202,7 @@ def test_eleven_examples_are_complete_objects() -> None:
 
 @pytest.mark.ocpi(42, 46, 144, 148)
 @pytest.mark.parametrize(("example", "verdict"), COMPLETE)
-def test_a_complete_example_goes_in_and_comes_back_equal(
+def test_a_complete_example_is_stored_and_comes_back_equal(
     cpo: Network, emsp: Network, example: Any, verdict: Accepted | Tolerated
 ) -> None:
     peer = (cpo if verdict.schema == "Token" else emsp).peer()
@@ -232,10 +232,10 @@ def test_the_tariff_without_last_updated_is_stamped(emsp: Network) -> None:
 
 @pytest.mark.ocpi(53, 64)
 def test_the_credentials_example_registers(cpo: Network, peer: PeerServer) -> None:
-    """Its URL is a made-up host, so it gets that of the test's peer; everything else is as it is."""
+    """Its URL names a fictional host, so the test replaces it by that of the test's peer."""
     example = examples()["credentials"][0]
     peer.token = example["token"]
-    told = {**example, "url": peer.versions_url}
+    credentials = {**example, "url": peer.versions_url}
 
-    assert (200, 1000) == outcome(cpo.registrant().post("credentials", told))
+    assert (200, 1000) == outcome(cpo.registrant().post("credentials", credentials))
     assert f"Token {example['token']}" == peer.seen[0]["authorization"]

@@ -1,4 +1,4 @@
-"""Timestamps that we author have whole seconds: some peers read no fractions.
+"""Timestamps that the program creates have whole seconds, because some peers cannot read fractions.
 
 docs/architecture.md "Timestamps".
 """
@@ -35,14 +35,14 @@ def times(value: Any) -> list[str]:
 
 
 def malformed(answers: list[requests.Response], at_least: int) -> list[str]:
-    """The timestamps in *answers* that have no whole seconds, if there are enough timestamps to judge."""
+    """The timestamps in *answers* without whole seconds; *answers* must have *at_least* timestamps."""
     found = [time for answer in answers for time in times(answer.json())]
     assert len(found) >= at_least
     return [time for time in found if not WHOLE_SECONDS.fullmatch(time)]
 
 
 def test_a_malformed_timestamp_is_found() -> None:
-    """Control."""
+    """The control of this module's harness."""
     answer = requests.Response()
     answer._content = (
         b'{"data":[{"last_updated":"2026-01-01T00:00:00.1Z"}],"timestamp":"2026-01-01T00:00:00Z"}'
@@ -63,7 +63,7 @@ def test_a_generated_network_has_whole_seconds(gateway: Gateway, role: str, temp
     assert [] == malformed(answers, 20)
 
 
-def test_a_location_of_the_gateway_has_whole_seconds(gateway: Gateway) -> None:
+def test_a_location_from_the_gateway_has_whole_seconds(gateway: Gateway) -> None:
     accepted = gateway.ready()
     operator, url = gateway.operator(accepted), f"{accepted['destroy_url']}/locations"
     job = gateway.create(url, locations=[{"template": "urban-ac-hub"}])
@@ -104,14 +104,14 @@ OURS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-def stamped(client: Client, path: str, change: dict[str, Any]) -> list[requests.Response]:
-    """The answers to a PATCH without `last_updated`, and to a GET of the object."""
+def patch_without_time(client: Client, path: str, change: dict[str, Any]) -> list[requests.Response]:
+    """Put an object, then PATCH it without `last_updated` and GET it; return these two answers."""
     url = path.format(party="/".join(client.party))
     module, *ids = url.split("/")[:4]
-    whole = "/".join([module, *ids])
-    assert 201 == client.put(whole, STORED[module]).status_code
+    object_url = "/".join([module, *ids])
+    assert 201 == client.put(object_url, STORED[module]).status_code
     before = timestamps.now()
-    answers = [client.patch(url, change), client.get(whole)]
+    answers = [client.patch(url, change), client.get(object_url)]
     assert [(200, 1000)] * 2 == [outcome(answer) for answer in answers]
     assert before <= answers[1].json()["data"]["last_updated"]
     return answers
@@ -119,23 +119,23 @@ def stamped(client: Client, path: str, change: dict[str, Any]) -> list[requests.
 
 @pytest.mark.ocpi(115)
 @pytest.mark.parametrize(("role", "path", "change"), PUSHED)
-def test_what_is_stamped_for_a_peer_has_whole_seconds(
+def test_a_time_that_a_peer_omits_gets_whole_seconds(
     node: Node, role: str, path: str, change: dict[str, Any]
 ) -> None:
-    assert [] == malformed(stamped(node.network(role, ("NL", "DEM")).peer(), path, change), 3)
+    assert [] == malformed(patch_without_time(node.network(role, ("NL", "DEM")).peer(), path, change), 3)
 
 
 @pytest.mark.ocpi(115)
 @pytest.mark.parametrize(("role", "path", "change"), OURS)
-def test_what_is_stamped_for_the_back_office_has_whole_seconds(
+def test_a_time_that_the_back_office_omits_gets_whole_seconds(
     node: Node, role: str, path: str, change: dict[str, Any]
 ) -> None:
-    assert [] == malformed(stamped(node.network(role, ("NL", "DEM")).operator(), path, change), 3)
+    assert [] == malformed(patch_without_time(node.network(role, ("NL", "DEM")).operator(), path, change), 3)
 
 
 @pytest.mark.ocpi(96)
-def test_what_the_back_office_changes_of_old_reaches_pulling_peers(cpo: Network) -> None:
-    """Parents become as new as the present, even where the child's instant is long past."""
+def test_a_change_with_an_old_time_reaches_pulling_peers(cpo: Network) -> None:
+    """The parents get the current time, even if the time of the child is long past."""
     operator, peer, old = cpo.operator(), cpo.peer(), "2021-01-01T00:00:00Z"
     location = example("Location", last_updated=old)
     evse = {**location["evses"][0], "last_updated": old}

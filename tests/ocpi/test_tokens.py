@@ -1,4 +1,4 @@
-"""Drivers' tokens in both roles; real-time authorization is in test_authorization.py."""
+"""Drivers' tokens in both roles. test_authorization.py tests real-time authorization."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ STORED, NEW = "2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"
 
 
 def token(**changes: Any) -> dict[str, Any]:
-    """The token 1, RFID."""
+    """RFID token 1."""
     return example("Token", **{"uid": "1", "last_updated": STORED, **changes})
 
 
-def pushed(peer: Client, body: dict[str, Any]) -> str:
-    """Push a token; its URL."""
+def push(peer: Client, body: dict[str, Any]) -> str:
+    """Push a token and return its URL."""
     url = peer.at("tokens", body["uid"])
     assert (201, 1000) == outcome(peer.put(url, body))
     return url
@@ -24,7 +24,7 @@ def pushed(peer: Client, body: dict[str, Any]) -> str:
 @pytest.mark.ocpi(166)
 def test_a_peer_gets_puts_and_patches_its_tokens(cpo: Network) -> None:
     peer = cpo.peer()
-    url = pushed(peer, token())
+    url = push(peer, token())
 
     assert token() == peer.data(url)
     assert (200, 1000) == outcome(peer.put(url, token(issuer="Somebody")))
@@ -36,7 +36,7 @@ def test_a_peer_gets_puts_and_patches_its_tokens(cpo: Network) -> None:
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 def test_a_pushed_token_can_neither_be_posted_nor_deleted(cpo: Network, method: str) -> None:
     peer = cpo.peer()
-    url = pushed(peer, token())
+    url = push(peer, token())
     response = peer.request(method, url, json=token())
 
     assert (405, 2000) == outcome(response)
@@ -46,9 +46,9 @@ def test_a_pushed_token_can_neither_be_posted_nor_deleted(cpo: Network, method: 
 
 @pytest.mark.ocpi(167)
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_a_token_is_invalidated_and_stays_readable(cpo: Network, method: str) -> None:
+def test_an_invalidated_token_stays_readable(cpo: Network, method: str) -> None:
     peer = cpo.peer()
-    url = pushed(peer, token())
+    url = push(peer, token())
     change = {"valid": False, "last_updated": NEW}
     body = change if method == "PATCH" else token(**change)
 
@@ -61,7 +61,7 @@ def test_a_token_is_invalidated_and_stays_readable(cpo: Network, method: str) ->
 def test_the_same_uid_as_rfid_and_as_other_is_two_tokens(cpo: Network) -> None:
     peer = cpo.peer()
     rfid, other = token(), token(type="OTHER", issuer="App")
-    url = pushed(peer, rfid)
+    url = push(peer, rfid)
 
     assert (201, 1000) == outcome(peer.put(url, other))
     assert rfid == peer.data(url, type="RFID")
@@ -72,9 +72,9 @@ def test_the_same_uid_as_rfid_and_as_other_is_two_tokens(cpo: Network) -> None:
 
 
 @pytest.mark.ocpi(168)
-def test_without_a_type_the_rfid_token_is_meant(cpo: Network) -> None:
+def test_a_request_without_a_type_means_the_rfid_token(cpo: Network) -> None:
     peer = cpo.peer()
-    url = pushed(peer, token(type="OTHER"))
+    url = push(peer, token(type="OTHER"))
     peer.put(url, token())
 
     assert token() == peer.data(url)
@@ -84,9 +84,9 @@ def test_without_a_type_the_rfid_token_is_meant(cpo: Network) -> None:
 
 
 @pytest.mark.ocpi(168)
-def test_without_a_type_and_an_rfid_token_the_only_one_is_meant(cpo: Network) -> None:
+def test_a_request_without_a_type_means_the_only_token_of_its_uid(cpo: Network) -> None:
     peer = cpo.peer()
-    url = pushed(peer, token(type="OTHER"))
+    url = push(peer, token(type="OTHER"))
 
     assert token(type="OTHER") == peer.data(url)
     assert (200, 1000) == outcome(peer.patch(url, {"valid": False, "last_updated": NEW}))
@@ -98,7 +98,7 @@ def test_without_a_type_and_an_rfid_token_the_only_one_is_meant(cpo: Network) ->
 @pytest.mark.ocpi(168)
 def test_the_type_selects_what_a_patch_changes(cpo: Network) -> None:
     peer = cpo.peer()
-    url = pushed(peer, token())
+    url = push(peer, token())
     peer.put(url, token(type="OTHER"))
 
     assert (200, 1000) == outcome(peer.patch(url, {"valid": False, "last_updated": NEW}, type="OTHER"))
@@ -107,9 +107,9 @@ def test_the_type_selects_what_a_patch_changes(cpo: Network) -> None:
 
 
 @pytest.mark.ocpi(114, 168)
-def test_a_patch_cannot_turn_a_token_into_the_other_type(cpo: Network) -> None:
+def test_a_patch_cannot_change_the_type_of_a_token(cpo: Network) -> None:
     peer = cpo.peer()
-    url = pushed(peer, token())
+    url = push(peer, token())
 
     assert (200, 2001) == outcome(peer.patch(url, {"type": "OTHER", "last_updated": NEW}))
     assert [token()] == peer.data("tokens")
@@ -134,7 +134,7 @@ def test_a_peer_pages_through_our_tokens(emsp: Network) -> None:
 @pytest.mark.ocpi(169)
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", ["tokens", "tokens/NL/DEP/1"])
-def test_a_peer_changes_none_of_our_tokens(emsp: Network, method: str, path: str) -> None:
+def test_a_peer_cannot_change_our_tokens(emsp: Network, method: str, path: str) -> None:
     emsp.operator().put("tokens/NL/DEP/1", token())
     peer = emsp.peer()
     response = peer.request(method, path, json=token(valid=False))
@@ -149,4 +149,4 @@ def test_language_and_visual_number_are_optional(cpo: Network, sent: dict[str, A
     peer = cpo.peer()
     bare = token(language=None, visual_number=None)
 
-    assert bare == peer.data(pushed(peer, {**bare, **sent}))
+    assert bare == peer.data(push(peer, {**bare, **sent}))

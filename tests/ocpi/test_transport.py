@@ -18,8 +18,8 @@ PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 LISTS = [o for o in OPERATIONS if o.method == "GET" and o.path.endswith(("tokens", "cdrs"))]
 
 
-def present(client: Client, *lines: bytes, path: str = "versions") -> Answer:
-    """GET a list with the header lines as they are."""
+def get_with_headers(client: Client, *lines: bytes, path: str = "versions") -> Answer:
+    """GET *path* with exactly these header lines."""
     target = f"/ocpi/{client.role}/2.1.1/{path}" if path != "versions" else f"/ocpi/{client.role}/versions"
     return exchange(client.node_url, b"GET %s HTTP/1.1\r\n" % target.encode(), *lines)
 
@@ -27,7 +27,7 @@ def present(client: Client, *lines: bytes, path: str = "versions") -> Answer:
 @one_database
 @pytest.mark.ocpi(1, 2, 6)
 @pytest.mark.parametrize("token", [None, UNKNOWN], ids=["no token", "unknown token"])
-def test_nobody_but_token_holders_gets_anything_but_401(node: Node, token: str | None) -> None:
+def test_every_request_without_a_valid_token_is_401(node: Node, token: str | None) -> None:
     stranger = node.client(token)
 
     for operation in OPERATIONS:
@@ -42,7 +42,7 @@ def test_nobody_but_token_holders_gets_anything_but_401(node: Node, token: str |
 @pytest.mark.parametrize(
     "path", ["/ocpi", "/ocpi/nothing", "/ocpi/cpo/2.1.1/nothing", "/ocpi/2.2.1/versions"]
 )
-def test_unknown_urls_are_401_to_strangers_and_404_to_token_holders(cpo: Network, path: str) -> None:
+def test_an_unknown_url_is_401_without_a_token_and_404_with_one(cpo: Network, path: str) -> None:
     stranger = cpo.node.client(UNKNOWN)
 
     assert (401, 2000) == outcome(stranger.get(path))
@@ -65,7 +65,7 @@ def test_unknown_urls_are_401_to_strangers_and_404_to_token_holders(cpo: Network
         ("TokenX ", 401),
     ],
 )
-def test_only_the_scheme_token_authenticates_in_either_case(cpo: Network, scheme: str, status: int) -> None:
+def test_only_the_scheme_token_in_any_case_authenticates(cpo: Network, scheme: str, status: int) -> None:
     client = cpo.peer()
 
     response = client.request("GET", "locations", headers={"Authorization": f"{scheme}{client.token}"})
@@ -75,7 +75,7 @@ def test_only_the_scheme_token_authenticates_in_either_case(cpo: Network, scheme
 
 @one_database
 @pytest.mark.ocpi(3)
-def test_a_token_in_base64_as_ocpi_2_2_has_it_is_401(cpo: Network) -> None:
+def test_a_token_in_the_base64_form_of_ocpi_2_2_is_401(cpo: Network) -> None:
     client = cpo.peer()
     encoded = base64.b64encode(client.token.encode()).decode()
 
@@ -83,7 +83,7 @@ def test_a_token_in_base64_as_ocpi_2_2_has_it_is_401(cpo: Network) -> None:
 
 
 def locations_with(client: Client, token: str) -> requests.Response:
-    """The list of locations, asked with another token."""
+    """The answer to GET locations with another token."""
     return Client(client.node_url, token, client.role).get("locations")
 
 
@@ -99,7 +99,7 @@ def test_a_token_is_compared_byte_by_byte(cpo: Network, changed: Callable[[str],
 @one_database
 @pytest.mark.ocpi(4)
 @pytest.mark.parametrize("token", [PRINTABLE[:64], PRINTABLE[30:]], ids=["0x21 to 0x60", "0x3f to 0x7e"])
-def test_a_peers_token_of_any_printable_character_is_sent_back_byte_by_byte(
+def test_a_peers_token_may_have_any_printable_character_and_is_sent_unchanged(
     cpo: Network, peer: PeerServer, token: str
 ) -> None:
     peer.token = token
@@ -117,7 +117,7 @@ def test_a_peers_token_of_any_printable_character_is_sent_back_byte_by_byte(
     "token",
     ["a b", " a", "a ", "a\tb", "a\r\nX-Evil: 1", "a\nb", "tok\u00e9n", "\u20ac", "", "a\x00b", "a\x7f"],
 )
-def test_credentials_with_a_token_that_cannot_stand_in_a_header_are_2001(
+def test_credentials_with_a_token_that_is_no_header_value_are_2001(
     cpo: Network, peer: PeerServer, token: str
 ) -> None:
     response = cpo.registrant().post("credentials", peer.credentials(token=token))
@@ -153,7 +153,7 @@ def test_credentials_with_a_token_that_cannot_stand_in_a_header_are_2001(
 def test_a_malformed_authorization_is_401_and_never_a_server_error(cpo: Network, value: bytes) -> None:
     client = cpo.peer()
 
-    answer = present(client, b"Authorization: " + value.replace(b"{token}", client.token.encode()))
+    answer = get_with_headers(client, b"Authorization: " + value.replace(b"{token}", client.token.encode()))
 
     assert 401 == answer.status
     assert 2000 == answer.json["status_code"]
@@ -168,7 +168,7 @@ def test_two_authorization_headers_are_401(cpo: Network, first: bytes, second: b
     client = cpo.peer()
     lines = [b"Authorization: " + v.replace(b"{token}", client.token.encode()) for v in (first, second)]
 
-    assert 401 == present(client, *lines).status
+    assert 401 == get_with_headers(client, *lines).status
 
 
 @one_database
@@ -176,8 +176,8 @@ def test_an_authorization_folded_over_two_lines_is_refused(cpo: Network) -> None
     """Security S14."""
     client = cpo.peer()
 
-    answer = present(client, b"X-Other: 1\r\n Authorization: Token " + client.token.encode())
-    folded = present(client, b"Authorization: Token\r\n " + client.token.encode())
+    answer = get_with_headers(client, b"X-Other: 1\r\n Authorization: Token " + client.token.encode())
+    folded = get_with_headers(client, b"Authorization: Token\r\n " + client.token.encode())
 
     assert {answer.status, folded.status} <= {400, 401}
 
@@ -194,12 +194,12 @@ def test_an_authorization_folded_over_two_lines_is_refused(cpo: Network) -> None
     ],
     ids=["query", "query as header", "cookie", "another header", "body"],
 )
-def test_a_token_anywhere_but_in_authorization_is_401(cpo: Network, more: dict[str, Any]) -> None:
+def test_a_token_outside_the_authorization_header_is_401(cpo: Network, more: dict[str, Any]) -> None:
     """Security S12."""
     token = cpo.peer().token
-    filled = json.loads(json.dumps(more).replace("{token}", token))
+    arguments = json.loads(json.dumps(more).replace("{token}", token))
 
-    assert (401, 2000) == outcome(cpo.node.client(None).request("GET", "locations", **filled))
+    assert (401, 2000) == outcome(cpo.node.client(None).request("GET", "locations", **arguments))
 
 
 @one_database
@@ -216,23 +216,23 @@ def test_authentication_comes_before_the_body_is_read(cpo: Network, body: bytes)
 
 @one_database
 @pytest.mark.ocpi(8)
-def test_a_stranger_learns_nothing_of_what_exists(node: Node, peer: PeerServer) -> None:
+def test_a_client_without_a_token_cannot_learn_what_exists(node: Node, peer: PeerServer) -> None:
     stage = Stage(node, peer, "cpo")
     stranger = node.client(UNKNOWN)
 
-    known = stranger.get("locations/LOC1")
-    unknown = stranger.get("locations/NOTHING")
-    wrong = stranger.get("locations", limit="x")
+    existing = stranger.get("locations/LOC1")
+    missing = stranger.get("locations/NOTHING")
+    malformed = stranger.get("locations", limit="x")
 
     assert stage.peer.data("locations/LOC1")
-    assert {(401, 2000)} == {outcome(known), outcome(unknown), outcome(wrong)}
-    assert known.json()["status_message"] == unknown.json()["status_message"]
+    assert {(401, 2000)} == {outcome(existing), outcome(missing), outcome(malformed)}
+    assert existing.json()["status_message"] == missing.json()["status_message"]
 
 
 @one_database
 @pytest.mark.ocpi(9)
 @pytest.mark.parametrize("role", ["CPO", "EMSP"])
-def test_token_a_opens_versions_details_and_credentials(node: Node, role: str) -> None:
+def test_token_a_gives_access_to_versions_details_and_credentials(node: Node, role: str) -> None:
     network = node.network(role, PARTY)
     registrant = network.registrant()
 
@@ -243,7 +243,7 @@ def test_token_a_opens_versions_details_and_credentials(node: Node, role: str) -
 @one_database
 @pytest.mark.ocpi(9)
 @pytest.mark.parametrize("role", ["cpo", "emsp"])
-def test_token_a_opens_no_module(node: Node, role: str) -> None:
+def test_token_a_gives_access_to_no_other_module(node: Node, role: str) -> None:
     registrant = node.network(role.upper(), PARTY).registrant()
     modules = [o for o in OPERATIONS if o.role == role and o.module not in ("versions", "credentials")]
 
@@ -303,7 +303,7 @@ def test_another_content_type_is_415(cpo: Network, content_type: str) -> None:
 
 @one_database
 @pytest.mark.ocpi(11)
-def test_a_chunked_body_is_judged_and_stored_like_any_other(cpo: Network) -> None:
+def test_a_chunked_body_is_validated_and_stored_like_any_other(cpo: Network) -> None:
     client = cpo.peer()
     token = example("Token")
     url = client.at("tokens", token["uid"])
@@ -334,7 +334,7 @@ def test_content_length_with_transfer_encoding_is_400_and_nothing_after_it_is_re
     encoding: bytes,
     length_comes_first: bool,  # noqa: FBT001  (a case)
 ) -> None:
-    """Security S51: on a connection that stays open, with a request hidden in the body."""
+    """Security S51: the connection is keep-alive, and a request is hidden in the body."""
     client = cpo.peer()
     token = f"Authorization: Token {client.token}".encode()
     hidden = b"GET /ocpi/cpo/versions HTTP/1.1\r\nHost: x\r\n" + token + b"\r\n\r\n"
@@ -371,7 +371,7 @@ def test_every_answer_is_application_json(cpo: Network, method: str, path: str) 
 def test_every_url_we_advertise_begins_with_the_configured_public_url(
     another_node: Callable[..., Node], peer: PeerServer
 ) -> None:
-    """Security S50, too: the Host header is not believed."""
+    """Security S50: the Host header is ignored."""
     public = "https://ocpi.example.com/base"
     other = another_node(public_url=f"{public}/", demo="0")
     with switch_to(other.environment):
@@ -385,7 +385,7 @@ def test_every_url_we_advertise_begins_with_the_configured_public_url(
 @one_database
 @pytest.mark.ocpi(13)
 @pytest.mark.parametrize("role", ["cpo", "emsp"])
-def test_a_forged_host_header_never_comes_back(node: Node, peer: PeerServer, role: str) -> None:
+def test_a_forged_host_header_appears_in_no_answer(node: Node, peer: PeerServer, role: str) -> None:
     """Security S50."""
     found = advertised(node, peer, role)
 
@@ -393,22 +393,22 @@ def test_a_forged_host_header_never_comes_back(node: Node, peer: PeerServer, rol
 
 
 def advertised(node: Node, peer: PeerServer, role: str) -> list[str]:
-    """Every URL that a node tells, asked with forged headers."""
+    """Every URL that a node advertises, read with forged headers."""
     stage = Stage(node, peer, role)
     evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "ftp"}
     client = stage.peer
 
-    def ask(path: str, method: str = "GET", who: Client = client, **more: Any) -> requests.Response:
-        return who.request(method, path, headers=evil, **more)
+    def send(path: str, method: str = "GET", sender: Client = client, **more: Any) -> requests.Response:
+        return sender.request(method, path, headers=evil, **more)
 
     page = next(o for o in LISTS if o.role == role and o.path.endswith("cdrs"))
     poster = stage.operator if role == "cpo" else client
-    posted = ask("cdrs", "POST", poster, json=example("CDR", id="another"))
+    posted = send("cdrs", "POST", poster, json=example("CDR", id="another"))
     link = poster.request("GET", page.url() + "?limit=1", headers=evil).headers["Link"]
     return [
-        ask(f"/ocpi/{role}/versions").json()["data"][0]["url"],
-        *(endpoint["url"] for endpoint in ask("").json()["data"]["endpoints"]),
-        ask("credentials").json()["data"]["url"],
+        send(f"/ocpi/{role}/versions").json()["data"][0]["url"],
+        *(endpoint["url"] for endpoint in send("").json()["data"]["endpoints"]),
+        send("credentials").json()["data"]["url"],
         posted.headers["Location"],
         link[1:].partition(">")[0],
     ]
@@ -419,12 +419,12 @@ def advertised(node: Node, peer: PeerServer, role: str) -> list[str]:
 def test_head_is_get_without_the_body(node: Node, peer: PeerServer) -> None:
     stage = Stage(node, peer, "cpo")
 
-    got = stage.peer.get("locations")
+    response = stage.peer.get("locations")
     head = stage.peer.request("HEAD", "locations")
 
     assert (200, b"") == (head.status_code, head.content)
     for name in ("Content-Type", "X-Total-Count", "X-Limit"):
-        assert got.headers[name] == head.headers[name]
+        assert response.headers[name] == head.headers[name]
     assert 404 == stage.peer.request("HEAD", "locations/NOTHING").status_code
     assert 401 == node.client(UNKNOWN).request("HEAD", "locations").status_code
 

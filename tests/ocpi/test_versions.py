@@ -1,4 +1,4 @@
-"""Versions and their details. Conformance D."""
+"""Versions and version details. Conformance D."""
 
 from typing import Any
 
@@ -15,28 +15,28 @@ CHOICES = ["peer", "operator", "registrant"]
 
 
 def client(network: Network, kind: str) -> Client:
-    """Somebody with a token of that kind."""
-    made: Client = getattr(network, kind)()
-    return made
+    """A client with a token of that kind."""
+    created: Client = getattr(network, kind)()
+    return created
 
 
-def endpoints(who: Client, path: str = "") -> list[dict[str, str]]:
-    """The endpoints of one details document."""
-    found: list[dict[str, str]] = who.data(path)["endpoints"]
+def endpoints(caller: Client, path: str = "") -> list[dict[str, str]]:
+    """The endpoints in a version details document."""
+    found: list[dict[str, str]] = caller.data(path)["endpoints"]
     return found
 
 
 @pytest.mark.ocpi(54, 55)
 @pytest.mark.parametrize("kind", CHOICES)
 @pytest.mark.parametrize("role", ROLES)
-def test_versions_lead_to_details(node: Node, role: str, kind: str) -> None:
+def test_versions_contain_the_url_of_the_details(node: Node, role: str, kind: str) -> None:
     network = node.network(role.upper(), PARTY)
-    who = client(network, kind)
+    caller = client(network, kind)
 
     for path in (f"/ocpi/{role}/versions", "/ocpi/versions"):
-        response = who.get(path)
+        response = caller.get(path)
         versions = response.json()["data"]
-        details = who.get(versions[0]["url"])
+        details = caller.get(versions[0]["url"])
 
         assert (200, 1000) == outcome(response)
         assert [{"version": "2.1.1", "url": f"{node.url}/ocpi/{role}/2.1.1"}] == versions
@@ -50,30 +50,32 @@ def test_versions_lead_to_details(node: Node, role: str, kind: str) -> None:
 
 @pytest.mark.ocpi(55, 58)
 @pytest.mark.parametrize("role", ROLES)
-def test_details_without_a_role_are_those_of_the_tokens_role(node: Node, role: str) -> None:
+def test_details_without_a_role_in_the_url_are_of_the_role_of_the_token(node: Node, role: str) -> None:
     network = node.network(role.upper(), PARTY)
 
     for kind in CHOICES:
-        who = client(network, kind)
-        assert endpoints(who) == endpoints(who, "/ocpi/2.1.1/details")
-        assert all(f"/ocpi/{role}/" in endpoint["url"] for endpoint in endpoints(who))
+        caller = client(network, kind)
+        assert endpoints(caller) == endpoints(caller, "/ocpi/2.1.1/details")
+        assert all(f"/ocpi/{role}/" in endpoint["url"] for endpoint in endpoints(caller))
 
 
 @pytest.mark.ocpi(54)
 @pytest.mark.parametrize("role", ROLES)
-def test_the_other_roles_versions_are_401(node: Node, role: str) -> None:
-    """A token is known only to the face it was minted for (design, section 10)."""
+def test_the_versions_of_the_other_role_are_401(node: Node, role: str) -> None:
+    """A token is valid only for the role that it was created for."""
     other = "emsp" if role == "cpo" else "cpo"
-    who = node.network(role.upper(), PARTY).peer(PEER)
+    caller = node.network(role.upper(), PARTY).peer(PEER)
 
     for path in (f"/ocpi/{other}/versions", f"/ocpi/{other}/2.1.1", f"/ocpi/{other}/2.1.1/locations"):
-        assert (401, 2000) == outcome(who.get(path))
+        assert (401, 2000) == outcome(caller.get(path))
 
 
 @pytest.mark.ocpi(56, 58, 60)
 @pytest.mark.parametrize("kind", CHOICES)
 @pytest.mark.parametrize("role", ROLES)
-def test_details_list_each_standard_module_once_and_nothing_else(node: Node, role: str, kind: str) -> None:
+def test_details_list_each_standard_module_at_most_once_and_nothing_else(
+    node: Node, role: str, kind: str
+) -> None:
     listed = [e["identifier"] for e in endpoints(client(node.network(role.upper(), PARTY), kind))]
 
     assert "credentials" in listed
@@ -100,7 +102,7 @@ def test_every_advertised_url_answers_and_is_absolute(node: Node, peer: PeerServ
 
 
 @pytest.mark.ocpi(59)
-def test_what_is_advertised_comes_with_what_it_depends_on(node: Node) -> None:
+def test_details_list_each_module_with_its_dependencies(node: Node) -> None:
     for role in ROLES:
         listed = {e["identifier"] for e in endpoints(node.network(role.upper(), PARTY).peer(PEER))}
 
@@ -113,7 +115,7 @@ def test_what_is_advertised_comes_with_what_it_depends_on(node: Node) -> None:
 GETS = [o for o in OPERATIONS if o.method == "GET"]
 
 
-def _same(response: requests.Response) -> Any:
+def _without_time(response: requests.Response) -> Any:
     body = {k: v for k, v in response.json().items() if k != "timestamp"}
     return response.status_code, body
 
@@ -121,30 +123,30 @@ def _same(response: requests.Response) -> Any:
 @one_database
 @pytest.mark.ocpi(61)
 @pytest.mark.parametrize("operation", GETS, ids=str)
-def test_slashes_at_the_end_and_in_the_middle_change_nothing_and_nothing_redirects(
+def test_extra_slashes_change_nothing_and_cause_no_redirect(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
     stage = Stage(node, peer, operation.role)
-    plain = stage.send(operation)
+    expected = stage.send(operation)
     path = operation.url()
 
     for variant in (f"{path}/", f"{path}//", path.replace("/ocpi/", "/ocpi//"), f"{path}/?"):
         answer = stage.client(operation).request("GET", node.url + variant)
 
-        assert _same(plain) == _same(answer), variant
+        assert _without_time(expected) == _without_time(answer), variant
         assert "Location" not in answer.headers
-    assert 200 == plain.status_code
+    assert 200 == expected.status_code
 
 
 @pytest.mark.ocpi(61)
-def test_a_body_and_a_header_survive_a_trailing_slash(cpo: Network) -> None:
-    who = cpo.peer()
+def test_a_url_with_a_trailing_slash_reads_the_body_and_the_headers(cpo: Network) -> None:
+    caller = cpo.peer()
     token = example("Token")
-    url = who.at("tokens", token["uid"])
+    url = caller.at("tokens", token["uid"])
 
-    assert (201, 1000) == outcome(who.put(f"{url}/", token))
-    assert (200, 1000) == outcome(who.patch(f"{url}//", {"valid": False}))
-    assert who.data(url)["valid"] is False
+    assert (201, 1000) == outcome(caller.put(f"{url}/", token))
+    assert (200, 1000) == outcome(caller.patch(f"{url}//", {"valid": False}))
+    assert caller.data(url)["valid"] is False
     assert (401, 2000) == outcome(cpo.node.client("x" * 43).put(f"{url}/", token))
 
 
@@ -159,7 +161,9 @@ OFFERS = [
 
 @pytest.mark.ocpi(62)
 @pytest.mark.parametrize("offer", OFFERS, ids=",".join)
-def test_of_what_a_peer_offers_2_1_1_is_chosen(cpo: Network, peer: PeerServer, offer: list[str]) -> None:
+def test_2_1_1_is_chosen_from_the_versions_of_a_peer(
+    cpo: Network, peer: PeerServer, offer: list[str]
+) -> None:
     entries = [{"version": version, "url": f"{peer.url}/{version or 'empty'}"} for version in offer]
     peer.answers["/versions"] = lambda _: (200, envelope(entries))
 
@@ -176,7 +180,7 @@ def test_of_what_a_peer_offers_2_1_1_is_chosen(cpo: Network, peer: PeerServer, o
     [None, 7, "2.1", [], {}, {"version": None}, {"version": 2.1, "url": "x"}, {"version": [], "url": {}},
      {"url": "http://127.0.0.1:9/"}, {"version": "2.1.1"}, {"version": "\x00" * 500, "url": "http://a"}],
 )  # fmt: skip
-def test_junk_among_the_versions_is_passed_over(cpo: Network, peer: PeerServer, junk: object) -> None:
+def test_junk_among_the_versions_is_ignored(cpo: Network, peer: PeerServer, junk: object) -> None:
     good = {"version": "2.1.1", "url": f"{peer.url}/2.1.1", "more": 1}
     peer.answers["/versions"] = lambda _: (200, envelope([junk, good, junk]))
 
@@ -185,7 +189,7 @@ def test_junk_among_the_versions_is_passed_over(cpo: Network, peer: PeerServer, 
 
 @pytest.mark.ocpi(62)
 @pytest.mark.parametrize("offer", [["2.2.1"], ["2.0", "2.1"], ["2.1.1.0"], ["v2.1.1"], []], ids=",".join)
-def test_a_peer_without_2_1_1_is_3002_and_is_asked_for_no_details(
+def test_a_peer_without_2_1_1_is_3002_and_gets_no_request_for_details(
     cpo: Network, peer: PeerServer, offer: list[str]
 ) -> None:
     entries = [{"version": version, "url": f"{peer.url}/2.1.1"} for version in offer]

@@ -1,4 +1,4 @@
-"""Every row of the specification's property tables and every value of its enums, against the contract.
+"""The contract has every row of the specification's property tables and every value of its enums.
 
 tests/data/specification holds both; scripts/specification_data.py extracts them.
 """
@@ -16,13 +16,13 @@ DATA = Path(__file__).parents[1] / "data/specification"
 SCHEMAS: dict[str, Any] = contracts.ocpi().document["components"]["schemas"]
 REF = "#/components/schemas/"
 
-# Where the contract differs from a table on purpose: "Schema.property: what" and why.
+# Deliberate differences from a table: "Schema.property: difference" and the reason.
 ERRATA = {
     "Hours.twentyfourseven: cardinality 1, contract ?": (
         "one of two: the table gives each alternative the cardinality that it has when it is "
-        "chosen; x-rules one_of asks for one of them (conformance 131)"
+        "chosen; x-rules one_of requires one of them (conformance 131)"
     ),
-    "ErrorEnvelope.status_message: cardinality ?, contract 1": "our refusals always say what is wrong",
+    "ErrorEnvelope.status_message: cardinality ?, contract 1": "our refusals always have a message",
     "UnknownLocationEnvelope.status_message: cardinality ?, contract 1": "likewise",
 }
 
@@ -64,7 +64,7 @@ def schemas_of(table: str) -> list[str]:
 
 
 def resolved(schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The name of the schema that *schema* refers to, if it does; and that schema."""
+    """The name of the schema that *schema* refers to, or "", and the schema itself."""
     if len(schema.get("allOf", ())) == 1:
         schema = schema["allOf"][0]
     if "$ref" not in schema:
@@ -74,7 +74,7 @@ def resolved(schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def is_of_type(row: Row, name: str, schema: dict[str, Any]) -> bool:
-    """Is *schema*, called *name* if it has a name, what the table calls `row.type`."""
+    """Whether *schema*, whose name is *name* or "", is of the type `row.type`."""
     if row.type in ("DateTime", "URL"):
         keys = ("type", "pattern", "maxLength")
         return [SCHEMAS[row.type][key] for key in keys] == [schema.get(key) for key in keys]
@@ -86,20 +86,20 @@ def is_of_type(row: Row, name: str, schema: dict[str, Any]) -> bool:
 
 
 def differences(table: str, schema_name: str, rows: list[Row]) -> Iterator[str]:
-    """What the schema says otherwise than the table."""
+    """The differences between the schema and the table."""
     schema = SCHEMAS[schema_name]
     described = {row.name: row for row in rows}
-    may_lack = {"data"} if table == "Response format" else set()  # each response decides for itself
+    may_lack = {"data"} if table == "Response format" else set()  # not every response has data
     expected = [name for name in described if name in schema["properties"] or name not in may_lack]
     if sorted(expected) != sorted(schema["properties"]):
         yield f"{schema_name}: properties {expected}, contract {list(schema['properties'])}"
     for name in expected:
         if name in schema["properties"]:
-            yield from differing(schema_name, described[name], schema)
+            yield from property_differences(schema_name, described[name], schema)
 
 
-def differing(schema_name: str, row: Row, schema: dict[str, Any]) -> Iterator[str]:
-    """What one property says otherwise than its row."""
+def property_differences(schema_name: str, row: Row, schema: dict[str, Any]) -> Iterator[str]:
+    """The differences between one property and its row."""
     where = f"{schema_name}.{row.name}"
     name, found = resolved(schema["properties"][row.name])
     required = row.name in schema.get("required", ())
@@ -120,7 +120,7 @@ def differing(schema_name: str, row: Row, schema: dict[str, Any]) -> Iterator[st
 
 
 def all_differences() -> set[str]:
-    """Of every table and every schema that it describes."""
+    """The differences of every table from every schema that it describes."""
     return {
         difference
         for table, rows in property_tables().items()
@@ -136,7 +136,7 @@ def test_the_specification_has_36_property_tables_with_183_rows_and_23_enums() -
 
 
 @pytest.mark.parametrize("table", property_tables())
-def test_a_property_table_is_in_the_contract_as_it_is(table: str) -> None:
+def test_the_contract_matches_a_property_table(table: str) -> None:
     names = schemas_of(table)
     found = {d for name in names for d in differences(table, name, property_tables()[table])} - ERRATA.keys()
 

@@ -1,4 +1,4 @@
-"""Each mistake in openapi/ is one line of scripts/generate: file, line number, and what to do."""
+"""scripts/generate reports each mistake in openapi/ in one line: file, line number, and the remedy."""
 
 import importlib
 import re
@@ -14,7 +14,7 @@ MODULE = "ocpi/tokens.yaml"
 
 
 class Mistake(NamedTuple):
-    """What to replace in a file, by what, and what is then said of the line with the replacement."""
+    """A replacement in a file, and the message about the line that contains it."""
 
     text: str
     replacement: str
@@ -92,14 +92,14 @@ MISTAKES = {
 
 
 def generate(contract: ModuleType) -> None:
-    """What scripts/generate does, but for what it writes."""
+    """Do what scripts/generate does, without writing files."""
     for source in contract.sources():
         contract.build(source)
     contract.check_handlers()
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_line_that_says_where_it_is_and_what_to_do(
+def test_a_mistake_is_reported_in_one_line_with_its_place_and_remedy(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mistake = MISTAKES[name]
@@ -114,16 +114,16 @@ def test_a_mistake_is_one_line_that_says_where_it_is_and_what_to_do(
     source = importlib.import_module("contract_source")
     monkeypatch.setattr(source, "SOURCE", tmp_path / "openapi")
 
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         generate(importlib.import_module("contract"))
 
-    said = str(ended.value.code)
-    assert re.match(rf"openapi/{mistake.file}:\d+: ", said)
-    assert mistake.message in said
-    assert "\n" not in said
+    message = str(exit_info.value.code)
+    assert re.match(rf"openapi/{mistake.file}:\d+: ", message)
+    assert mistake.message in message
+    assert "\n" not in message
 
 
-def test_the_line_number_is_that_of_the_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_in_the_document_has_the_line_number_of_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     source = importlib.import_module("contract_source").Source("gateway")
     operation = ("paths", "/ocpi/cpos/{cpo_id}", "delete", "responses", "204", "nothing", "there")

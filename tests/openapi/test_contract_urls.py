@@ -1,6 +1,6 @@
-"""The URLs that the contract must serve: the specification's, and those of the reference of ocpi-python.
+"""The contract serves the URLs of the specification and of the API reference of ocpi-python.
 
-"Serve" means that the URL matches: shared segments have names of their own in the contract.
+A URL is served if it matches a path: shared segments have other names in the contract.
 """
 
 import json
@@ -76,7 +76,7 @@ def library_rows() -> list[tuple[str, str]]:
 
 
 def serving(method: str, url: str) -> list[dict[str, Any]]:
-    """The operations that serve a URL of a reference; of commands, the four that have the object."""
+    """The operations that serve a URL of a reference: for /commands/{command}, four operations."""
     if url.endswith("/cpo/2.1.1/commands/{command}"):
         return [found for name in COMMANDS for found in serving(method, url.replace("{command}", name))]
     concrete = re.sub(r"{\w+}", "x", url)
@@ -101,7 +101,7 @@ def test_the_references_have_44_and_39_rows() -> None:
 
 
 @pytest.mark.parametrize(("method", "url"), rows(OFFICIAL))
-def test_an_official_operation_is_there_for_a_peer(method: str, url: str) -> None:
+def test_a_peer_may_call_every_operation_of_the_specification(method: str, url: str) -> None:
     found = serving(method, url)
     caller = "registration" if (method, url[-11:]) == ("POST", "credentials") else "peer"
 
@@ -111,7 +111,7 @@ def test_an_official_operation_is_there_for_a_peer(method: str, url: str) -> Non
 
 
 @pytest.mark.parametrize(("method", "url"), library_rows())
-def test_a_row_of_the_library_reference_is_there(method: str, url: str) -> None:
+def test_every_operation_of_the_library_reference_is_served(method: str, url: str) -> None:
     assert (4 if url.endswith("/{command}") else 1) == len(serving(method, url))
 
 
@@ -120,7 +120,7 @@ def test_a_row_of_the_library_reference_is_there(method: str, url: str) -> None:
 def test_a_peer_has_the_methods_of_the_specifications_table_and_no_other(
     role: str, module: str, methods: set[str]
 ) -> None:
-    """What the table marks n/a is at most for our own operator here."""
+    """Methods that the table marks n/a are absent or for the operator only."""
     for_peers = {
         method
         for path, item in PATHS.items()

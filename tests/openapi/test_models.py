@@ -1,4 +1,4 @@
-"""The generated models against tests/support/oracle.py: equal verdicts, equal canonical values."""
+"""The generated models and tests/support/oracle.py have equal verdicts and equal canonical values."""
 
 import copy
 import json
@@ -35,32 +35,34 @@ def test_models_and_oracle_agree_on_every_bad_value(name: str, path: str, values
     for value in values:
         body = put_in(oracle.example(name), path, copy.deepcopy(value))
 
-        judged = of_oracle(name, body)
+        judgment = of_oracle(name, body)
 
-        assert judged == of_models(name, body), value
-        assert judged.verdict != ACCEPTED, value
+        assert judgment == of_models(name, body), value
+        assert judgment.verdict != ACCEPTED, value
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_models_and_oracle_agree_on_the_example_of_each_schema(name: str) -> None:
     body = oracle.example(name)
 
-    judged = of_oracle(name, body)
+    judgment = of_oracle(name, body)
 
-    assert judged == of_models(name, body)
-    assert judged.verdict == ACCEPTED
+    assert judgment == of_models(name, body)
+    assert judgment.verdict == ACCEPTED
 
 
 def request_examples() -> list[Any]:
-    """The examples of every request body of both documents, with the schema that they are for."""
+    """The examples of every request body in both documents, each with its schema."""
     found = []
-    for book in (OCPI, GATEWAY):
-        for item in book.document["paths"].values():
+    for contract in (OCPI, GATEWAY):
+        for item in contract.document["paths"].values():
             for operation in (entry for entry in item.values() if isinstance(entry, dict)):
                 media = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
                 name = media.get("schema", {}).get("$ref", "").rpartition("/")[2].removesuffix("In")
                 found += [
-                    pytest.param(name, book.followed(node)["value"], id=f"{operation['operationId']}-{key}")
+                    pytest.param(
+                        name, contract.followed(node)["value"], id=f"{operation['operationId']}-{key}"
+                    )
                     for key, node in media.get("examples", {}).items()
                     if name in NAMES
                 ]
@@ -69,26 +71,26 @@ def request_examples() -> list[Any]:
 
 @pytest.mark.parametrize(("name", "body"), request_examples())
 def test_models_and_oracle_agree_on_the_examples_of_every_request(name: str, body: Any) -> None:
-    judged = of_oracle(name, body)
+    judgment = of_oracle(name, body)
 
-    assert judged == of_models(name, body)
-    assert judged.verdict == ACCEPTED
+    assert judgment == of_models(name, body)
+    assert judgment.verdict == ACCEPTED
 
 
 def test_models_and_oracle_agree_on_generated_bodies() -> None:
-    judged = [
+    judgments = [
         (name, body, of_oracle(name, body), of_models(name, body)) for name, body in oracle.bodies(1, BODIES)
     ]
 
     assert [] == [
         (name, body, old, new)
-        for name, body, old, new in judged
+        for name, body, old, new in judgments
         if old != new and not oracle.is_explained(name, old, new)
     ]
-    assert {old.verdict for _, _, old, _ in judged} >= {ACCEPTED, BROKEN_SCHEMA}
+    assert {old.verdict for _, _, old, _ in judgments} >= {ACCEPTED, BROKEN_SCHEMA}
 
 
-def test_the_comparison_notices_a_model_that_judges_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_comparison_detects_a_model_with_other_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         oracle, "model_of", lambda _name: pydantic.create_model("Anything", __base__=Model, uid=(str, ""))
     )
@@ -96,13 +98,13 @@ def test_the_comparison_notices_a_model_that_judges_otherwise(monkeypatch: pytes
     assert any(of_oracle(name, body) != of_models(name, body) for name, body in oracle.bodies(1, 20))
 
 
-def test_every_country_is_the_one_that_the_oracle_knows() -> None:
+def test_models_and_oracle_agree_on_every_country() -> None:
     for alpha_2 in ALPHA_3:
         body = {**oracle.example("Location"), "country": alpha_2}
         assert of_oracle("Location", body) == of_models("Location", body)
 
 
-# What the oracle cannot say: extension members, and the bounds of a refusal.
+# What the oracle does not cover: extension members, and the limits of a refusal.
 
 STORED = [
     name for name in OBJECTS if name in ("Location", "EVSE", "Connector", "Session", "CDR", "Tariff", "Token")
@@ -110,7 +112,7 @@ STORED = [
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_extension_members_of_a_stored_object_are_kept_as_they_were_sent(name: str) -> None:
+def test_extension_members_of_a_stored_object_are_kept_unchanged(name: str) -> None:
     nested = {"b": [1, None, {"c": None}], "a": 2.50}
     extensions = {"z_last": nested, "authorization_id": "x", "nothing": None}
     body = {**extensions, **oracle.example(name)}
@@ -135,14 +137,14 @@ def test_extension_members_are_kept_at_every_level() -> None:
 
 
 @pytest.mark.parametrize("name", ["Credentials", "StopSession", "CpoCreateRequest"])
-def test_other_objects_drop_members_that_they_do_not_know(name: str) -> None:
+def test_other_objects_drop_unknown_members(name: str) -> None:
     model = model_of(name).model_validate_json(json.dumps({**oracle.example(name), "unknown": 1}))
 
     assert "unknown" not in json.loads(model.model_dump_json())
 
 
-def test_a_list_is_judged_up_to_its_first_invalid_item() -> None:
-    """Otherwise 250 EVSEs of empty parts are 115,750 errors, which Pydantic keeps."""
+def test_a_list_is_validated_up_to_its_first_invalid_item() -> None:
+    """Otherwise 250 EVSEs with empty parts cause 115,750 errors, and Pydantic keeps all of them."""
     body = {**oracle.example("Location"), "evses": [{}] * 250}
 
     with pytest.raises(pydantic.ValidationError) as refused:
@@ -152,7 +154,7 @@ def test_a_list_is_judged_up_to_its_first_invalid_item() -> None:
     assert refused.value.error_count() == len(model_of("EVSE").model_json_schema()["required"])
 
 
-def test_a_large_body_that_is_wrong_everywhere_has_few_errors() -> None:
+def test_a_large_invalid_body_has_few_errors() -> None:
     text = json.dumps({"locations": [{"name": 7, "charges": [{}] * 20}] * 10_000})
     began = time.process_time()
 
@@ -163,7 +165,7 @@ def test_a_large_body_that_is_wrong_everywhere_has_few_errors() -> None:
     assert time.process_time() - began < 1
 
 
-def test_an_error_that_is_logged_does_not_show_what_was_sent() -> None:
+def test_the_text_of_an_error_does_not_contain_the_input() -> None:
     with pytest.raises(pydantic.ValidationError) as refused:
         model_of("Credentials").model_validate_json('{"token": "secret secret"}')
 

@@ -1,4 +1,4 @@
-"""What is stored: the strict form of a document, whatever lax form it came in, and nothing else."""
+"""The models turn every lax form of a document into its strict form."""
 
 import copy
 import functools
@@ -23,8 +23,8 @@ from handlers.dispatch import validation
 from openapi import field_types
 from storage import timestamps
 
-BOOK = contracts.ocpi()
-SCHEMAS: dict[str, Any] = BOOK.document["components"]["schemas"]
+CONTRACT = contracts.ocpi()
+SCHEMAS: dict[str, Any] = CONTRACT.document["components"]["schemas"]
 REF = "#/components/schemas/"
 OBJECTS = sorted(
     name
@@ -37,38 +37,38 @@ decimals = st.text("0123456789", min_size=1, max_size=17) | st.text("09", min_si
 
 
 def coordinates(digits: int) -> st.SearchStrategy[str]:
-    """Coordinates as a request may carry them, with up to *digits* before the point."""
+    """Coordinates that a request may carry, with up to *digits* digits before the point."""
     integers = st.text("0123456789", min_size=1, max_size=digits) | st.text("09", min_size=1, max_size=digits)
     return st.builds("{}{}.{}".format, st.sampled_from(["", "-"]), integers, decimals)
 
 
 @functools.cache
 def request_form(name: str) -> jsonschema_rs.Draft4Validator:
-    """The validator of what a request may carry where the strict schema is *name*."""
+    """The validator of the request schema whose strict schema is *name*."""
     form = f"{name}In" if f"{name}In" in SCHEMAS else f"{name}InOrNull"
-    return BOOK.validator({"$ref": REF + form})
+    return CONTRACT.validator({"$ref": REF + form})
 
 
-def noted(name: str, value: Any) -> tuple[Any, list[str]]:
-    """What the model *name* makes of *value*, and the kinds of deviations on the way.
+def read(name: str, value: Any) -> tuple[Any, list[str]]:
+    """The value that the model *name* reads from *value*, and the kinds of deviations.
 
     Raises:
         errors.Refusal: the model does not accept it.
     """
     kinds: list[str] = []
     adapter = TypeAdapter(getattr(ocpi_models, name))
-    made, problems = validation.read_body(
+    model, problems = validation.read_body(
         json.dumps(value).encode(), adapter, lambda kind, _example: kinds.append(kind)
     )
     if problems:
         raise validation.refusal(problems)
-    return json.loads(made.json_text()), kinds
+    return json.loads(model.json_text()), kinds
 
 
 def normal(name: str, value: Any) -> Any:
-    """What becomes of *value*, which a request may carry."""
+    """The strict form of *value*, which a request may carry."""
     assert request_form(name).is_valid(value)
-    return noted(name, value)[0]
+    return read(name, value)[0]
 
 
 # Whole documents
@@ -79,12 +79,12 @@ def test_a_strict_document_is_unchanged(name: str) -> None:
     strict = example(name)
     before = copy.deepcopy(strict)
 
-    assert (strict, []) == noted(name, strict)
+    assert (strict, []) == read(name, strict)
     assert before == strict
 
 
 def objects(schema: dict[str, Any], value: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Every object in *value*, itself first, with its schema."""
+    """*value* and every object in it, each with its schema."""
     if len(schema.get("allOf", ())) == 1:
         schema = schema["allOf"][0]
     schema = SCHEMAS[schema["$ref"].removeprefix(REF)] if "$ref" in schema else schema
@@ -118,11 +118,11 @@ def test_empty_lists_are_kept(name: str) -> None:
     assert document == normal(name, document)
 
 
-# Lax forms, each with the strict one that it becomes
+# Lax forms, each with its strict form
 
 
 @pytest.mark.parametrize(
-    ("schema", "place", "given_", "expected"),
+    ("schema", "place", "sent", "expected"),
     [
         ("Token", "last_updated", "2026-11-20T12:00:00", "2026-11-20T12:00:00Z"),
         (
@@ -146,14 +146,14 @@ def test_empty_lists_are_kept(name: str) -> None:
     ],
 )
 @pytest.mark.ocpi(32, 33, 42, 44, 45, 46)
-def test_a_lax_form_becomes_the_strict_one(schema: str, place: str, given_: Any, expected: Any) -> None:
-    made = get_from(normal(schema, put_in(example(schema), place, given_)), place)
+def test_a_lax_form_becomes_strict(schema: str, place: str, sent: Any, expected: Any) -> None:
+    strict = get_from(normal(schema, put_in(example(schema), place, sent)), place)
 
-    assert (type(expected), expected) == (type(made), made)
+    assert (type(expected), expected) == (type(strict), strict)
 
 
 def draw_lax(data: st.DataObject, name: str) -> dict[str, Any]:
-    """The example of *name* with its times in a lax form, and some of its other members."""
+    """The example of *name*, with lax forms of its times and of some other members."""
     document = example(name)
     ending = data.draw(st.sampled_from(["", "Z", ".1", "+05:30", "-00:30", ".123456Z"]))
     for schema, value in list(objects(SCHEMAS[name], document)):
@@ -177,18 +177,18 @@ def draw_lax(data: st.DataObject, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", OBJECTS)
 @settings(repeatably, max_examples=25)
 @given(st.data())
-def test_any_lax_document_becomes_strict_once_and_for_all(name: str, data: st.DataObject) -> None:
-    made = normal(name, draw_lax(data, name))
+def test_any_lax_document_becomes_strict_and_stays_unchanged(name: str, data: st.DataObject) -> None:
+    strict = normal(name, draw_lax(data, name))
 
-    assert BOOK.strict(name).is_valid(made)
-    assert made == noted(name, made)[0]
+    assert CONTRACT.strict(name).is_valid(strict)
+    assert strict == read(name, strict)[0]
 
 
 @pytest.mark.ocpi(48)
-def test_reading_a_stored_document_notes_nothing() -> None:
+def test_an_unlisted_value_is_a_deviation_and_a_stored_one_is_readable() -> None:
     location = {**example("Location"), "facilities": ["MOON_BASE"]}
 
-    assert [field_types.UNLISTED] == noted("Location", location)[1]
+    assert [field_types.UNLISTED] == read("Location", location)[1]
     assert "MOON_BASE" in ocpi_models.Location.model_validate_json(json.dumps(location)).json_text()
 
 
@@ -196,27 +196,27 @@ def test_reading_a_stored_document_notes_nothing() -> None:
 
 
 def rounded(text: str, digits: int) -> Decimal:
-    """Half-even at six decimals; down where that would take more than *digits* before the point."""
+    """Half-even at six decimals, or down if the result had more than *digits* digits before the point."""
     exact = Decimal(text)
-    made = exact.quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
-    return made if abs(made) < 10**digits else exact.quantize(Decimal("0.000001"), ROUND_DOWN)
+    result = exact.quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+    return result if abs(result) < 10**digits else exact.quantize(Decimal("0.000001"), ROUND_DOWN)
 
 
 @pytest.mark.ocpi(45)
 @settings(repeatably, max_examples=1000)
 @given(coordinates(2), coordinates(3))
 def test_a_coordinate_has_six_decimals_half_even(latitude: str, longitude: str) -> None:
-    made = normal("GeoLocation", {"latitude": latitude, "longitude": longitude})
+    strict = normal("GeoLocation", {"latitude": latitude, "longitude": longitude})
 
-    assert rounded(latitude, 2) == Decimal(made["latitude"])
-    assert rounded(longitude, 3) == Decimal(made["longitude"])
-    assert latitude.startswith("-") == made["latitude"].startswith("-")
-    assert made == normal("GeoLocation", made)
+    assert rounded(latitude, 2) == Decimal(strict["latitude"])
+    assert rounded(longitude, 3) == Decimal(strict["longitude"])
+    assert latitude.startswith("-") == strict["latitude"].startswith("-")
+    assert strict == normal("GeoLocation", strict)
 
 
 @pytest.mark.ocpi(45)
 @pytest.mark.parametrize(
-    ("given_", "expected"),
+    ("sent", "expected"),
     [
         ("51.0475985", "51.047598"),
         ("51.0475995", "51.047600"),
@@ -234,24 +234,24 @@ def test_a_coordinate_has_six_decimals_half_even(latitude: str, longitude: str) 
         ("5.12345678901234567", "5.123457"),
     ],
 )
-def test_a_coordinate_is_padded_or_rounded(given_: str, expected: str) -> None:
-    assert expected == normal("GeoLocation", {"latitude": given_, "longitude": "3.729944"})["latitude"]
+def test_a_coordinate_is_padded_or_rounded(sent: str, expected: str) -> None:
+    assert expected == normal("GeoLocation", {"latitude": sent, "longitude": "3.729944"})["latitude"]
 
 
 @pytest.mark.ocpi(45)
 @pytest.mark.parametrize(
-    ("given_", "expected"),
+    ("sent", "expected"),
     [("99.9999999", "100.000000"), ("-179.9999999", "-180.000000"), ("005.1234", "005.123400")],
 )
-def test_a_longitude_has_one_digit_more(given_: str, expected: str) -> None:
-    assert expected == normal("GeoLocation", {"latitude": "51.047599", "longitude": given_})["longitude"]
+def test_a_longitude_may_have_three_digits_before_the_point(sent: str, expected: str) -> None:
+    assert expected == normal("GeoLocation", {"latitude": "51.047599", "longitude": sent})["longitude"]
 
 
-# Remarks: what was tolerated is told
+# Deviations
 
 
 @pytest.mark.parametrize(
-    ("schema", "place", "given_", "kind"),
+    ("schema", "place", "sent", "kind"),
     [
         ("Token", "last_updated", "2026-11-20T14:00:00+02:00", field_types.OFFSET),
         ("Location", "coordinates.latitude", "51.0475991", field_types.DECIMALS),
@@ -262,18 +262,18 @@ def test_a_longitude_has_one_digit_more(given_: str, expected: str) -> None:
     ],
 )
 @pytest.mark.ocpi(33, 45, 48)
-def test_a_tolerance_is_noted(schema: str, place: str, given_: Any, kind: str) -> None:
-    made, kinds = noted(schema, put_in(example(schema), place, given_))
+def test_a_tolerated_form_is_a_deviation(schema: str, place: str, sent: Any, kind: str) -> None:
+    strict, kinds = read(schema, put_in(example(schema), place, sent))
 
     assert [kind] == kinds
-    assert kind != field_types.UNLISTED or given_ == get_from(made, place)
+    assert kind != field_types.UNLISTED or sent == get_from(strict, place)
 
 
-# Rules, which the schema language cannot say
+# Rules that a schema cannot express
 
 
 @pytest.mark.parametrize(
-    ("schema", "place", "given_", "message"),
+    ("schema", "place", "sent", "message"),
     [
         ("RegularHours", "period_end", "00:01", "later than period_begin"),
         ("ExceptionalPeriod", "period_end", "1999-01-01T00:00:00Z", "not be before period_begin"),
@@ -284,30 +284,30 @@ def test_a_tolerance_is_noted(schema: str, place: str, given_: Any, kind: str) -
     ],
 )
 @pytest.mark.ocpi(36, 46, 47)
-def test_a_rule_refuses_what_the_schema_accepts(schema: str, place: str, given_: str, message: str) -> None:
-    document = put_in(example(schema), place, given_)
+def test_a_rule_refuses_what_the_schema_accepts(schema: str, place: str, sent: str, message: str) -> None:
+    document = put_in(example(schema), place, sent)
 
     assert request_form(schema).is_valid(document)
     with pytest.raises(errors.RuleBroken, match=message):
-        noted(schema, document)
+        read(schema, document)
 
 
 @pytest.mark.ocpi(47)
-def test_a_period_has_a_length_but_a_cdr_may_have_none() -> None:
+def test_regular_hours_have_a_length_and_a_cdr_need_not() -> None:
     hours, cdr = example("RegularHours"), example("CDR")
 
-    assert noted("CDR", {**cdr, "stop_date_time": cdr["start_date_time"]})
+    assert read("CDR", {**cdr, "stop_date_time": cdr["start_date_time"]})
     with pytest.raises(errors.RuleBroken):
-        noted("RegularHours", {**hours, "period_end": hours["period_begin"]})
+        read("RegularHours", {**hours, "period_end": hours["period_begin"]})
 
 
 @pytest.mark.ocpi(47)
 def test_only_regular_hours_need_a_length() -> None:
-    """2.1.1 has that rule for them alone, and a production SDK sends equal instants elsewhere."""
-    at_once = {"period_begin": "2026-01-01T00:00:00Z", "period_end": "2026-01-01T00:00:00Z"}
+    """2.1.1 has that rule for regular hours alone; a production SDK sends equal instants in other periods."""
+    equal = {"period_begin": "2026-01-01T00:00:00Z", "period_end": "2026-01-01T00:00:00Z"}
 
-    assert at_once == normal("ExceptionalPeriod", at_once)
-    assert {**at_once, "status": "CHARGING"} == normal("StatusSchedule", {**at_once, "status": "CHARGING"})
+    assert equal == normal("ExceptionalPeriod", equal)
+    assert {**equal, "status": "CHARGING"} == normal("StatusSchedule", {**equal, "status": "CHARGING"})
 
 
 def test_periods_are_compared_as_instants_not_as_text() -> None:
@@ -318,16 +318,16 @@ def test_periods_are_compared_as_instants_not_as_text() -> None:
 
 
 @pytest.mark.parametrize(("place", "key"), [("evses", "uid"), ("evses.0.connectors", "id")])
-def test_what_stands_in_a_list_twice_is_refused(place: str, key: str) -> None:
+def test_an_id_that_occurs_twice_in_a_list_is_refused(place: str, key: str) -> None:
     location = example("Location")
     first, *_ = get_from(location, place)
 
     with pytest.raises(errors.RuleBroken, match=f"{key} {first[key]} occurs twice"):
-        noted("Location", put_in(location, place, [first, first]))
+        read("Location", put_in(location, place, [first, first]))
 
 
 @pytest.mark.ocpi(131)
-def test_hours_need_one_of_two() -> None:
+def test_hours_need_regular_hours_or_twentyfourseven() -> None:
     regular = [example("RegularHours")]
 
     assert {"regular_hours": regular} == normal("Hours", {"regular_hours": regular})
@@ -341,7 +341,7 @@ def test_hours_need_one_of_two() -> None:
 
 
 @pytest.mark.ocpi(112)
-def test_a_patch_keeps_null_because_it_clears_and_drops_it_below() -> None:
+def test_a_patch_keeps_null_in_its_own_fields_and_drops_it_in_nested_objects() -> None:
     patch = {
         "name": None,
         "nick": 1,
@@ -356,9 +356,9 @@ def test_a_patch_keeps_null_because_it_clears_and_drops_it_below() -> None:
         "evses": [{"uid": "1", "floor_level": None, "nick": 1}],
         "last_updated": "2026-11-20T12:00:00Z",
     }
-    made = ocpi_models.LocationPatch.model_validate_json(json.dumps(patch))
+    model = ocpi_models.LocationPatch.model_validate_json(json.dumps(patch))
 
-    assert expected == oracle.changes(made)
+    assert expected == oracle.changes(model)
 
 
 # Refusals
@@ -366,7 +366,7 @@ def test_a_patch_keeps_null_because_it_clears_and_drops_it_below() -> None:
 
 @pytest.mark.ocpi(23)
 @pytest.mark.parametrize(
-    ("place", "given_", "message"),
+    ("place", "sent", "message"),
     [
         ("evses.0.status", "OPEN", "evses.0.status: "),
         ("evses.0.connectors.0.voltage", True, "evses.0.connectors.0.voltage: "),
@@ -374,18 +374,18 @@ def test_a_patch_keeps_null_because_it_clears_and_drops_it_below() -> None:
         ("country", 5, "country: "),
     ],
 )
-def test_a_refusal_names_the_field_and_not_the_whole_body(place: str, given_: Any, message: str) -> None:
+def test_a_refusal_names_the_field_and_stays_short(place: str, sent: Any, message: str) -> None:
     with pytest.raises(errors.SchemaViolation) as refused:
-        noted("Location", put_in(example("Location"), place, given_))
+        read("Location", put_in(example("Location"), place, sent))
 
     assert refused.value.message.startswith(message)
     assert len(refused.value.message) < 250
 
 
 @pytest.mark.ocpi(23)
-def test_a_refusal_of_what_is_missing_names_it() -> None:
+def test_a_refusal_names_a_missing_field_with_its_path() -> None:
     location = example("Location")
     del location["evses"][0]["connectors"][0]["format"]
 
     with pytest.raises(errors.SchemaViolation, match=r"^evses\.0\.connectors\.0\.format: Field required$"):
-        noted("Location", location)
+        read("Location", location)

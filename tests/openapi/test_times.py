@@ -1,4 +1,4 @@
-"""Instants: every form that the contract accepts becomes one text and keeps its instant."""
+"""Timestamps: every accepted form becomes one canonical text of the same instant."""
 
 import re
 import time
@@ -31,7 +31,7 @@ repeatably = settings(deadline=None, derandomize=True, max_examples=200)
 
 
 def instant(text: str) -> int:
-    """Milliseconds since 1970, reckoned apart from the program."""
+    """Milliseconds since 1970, computed independently of the program."""
     head, fraction, sign, hours, minutes = FORM.fullmatch(text).groups("0")  # type: ignore[union-attr]
     offset = timedelta(hours=int(hours), minutes=int(minutes))
     seconds = (datetime.fromisoformat(head) - datetime(1970, 1, 1)) // timedelta(seconds=1)  # noqa: DTZ001
@@ -47,25 +47,25 @@ def instant(text: str) -> int:
 @example("2016-02-29T23:30:00.9999-23:59")
 @example("1969-12-31T23:59:59.999Z")
 @example("9999-12-31T23:59:59.123456789Z")
-def test_a_time_keeps_its_instant_and_gets_one_form(text: str) -> None:
-    made = timestamps.canonical(text)
+def test_a_canonical_time_keeps_the_instant(text: str) -> None:
+    canonical = timestamps.canonical(text)
 
     assert LAX.fullmatch(text)
-    assert STRICT.fullmatch(made)
-    assert instant(text) == timestamps.parse(text) == timestamps.parse(made) == instant(made)
-    assert made == timestamps.canonical(made)
+    assert STRICT.fullmatch(canonical)
+    assert instant(text) == timestamps.parse(text) == timestamps.parse(canonical) == instant(canonical)
+    assert canonical == timestamps.canonical(canonical)
 
 
 @pytest.mark.ocpi(32)
 @repeatably
 @given(st.lists(accepted, min_size=2, max_size=5))
-def test_times_sort_as_their_instants_do(texts: list[str]) -> None:
+def test_times_sort_by_their_instants(texts: list[str]) -> None:
     assert sorted(texts, key=instant) == sorted(texts, key=timestamps.parse)
 
 
 @repeatably
 @given(st.integers(FIRST, LAST))
-def test_text_and_milliseconds_are_the_same_thing(milliseconds: int) -> None:
+def test_milliseconds_survive_a_round_trip_through_text(milliseconds: int) -> None:
     text = timestamps.text(milliseconds)
 
     assert STRICT.fullmatch(text)
@@ -75,7 +75,7 @@ def test_text_and_milliseconds_are_the_same_thing(milliseconds: int) -> None:
 
 @pytest.mark.ocpi(34)
 @pytest.mark.parametrize(
-    ("given_", "expected"),
+    ("text", "expected"),
     [
         ("2015-06-29T20:39:09Z", "2015-06-29T20:39:09Z"),
         ("2015-06-29T20:39:09", "2015-06-29T20:39:09Z"),
@@ -92,12 +92,12 @@ def test_text_and_milliseconds_are_the_same_thing(milliseconds: int) -> None:
         ("2015-06-29T20:39:09.0004Z", "2015-06-29T20:39:09Z"),
     ],
 )
-def test_an_accepted_form_has_one_canonical_text(given_: str, expected: str) -> None:
-    assert expected == timestamps.canonical(given_)
+def test_an_accepted_form_has_one_canonical_text(text: str, expected: str) -> None:
+    assert expected == timestamps.canonical(text)
 
 
 @pytest.mark.ocpi(34)
-def test_a_plus_that_arrived_as_a_space_is_read_as_a_plus() -> None:
+def test_a_space_in_place_of_a_plus_is_read_as_a_plus() -> None:
     assert timestamps.parse("2015-06-29T20:39:09Z") == timestamps.parse("2015-06-29T22:39:09 02:00")
 
 
@@ -111,27 +111,27 @@ def test_an_instant_that_does_not_exist_is_refused(text: str) -> None:
 
 
 def test_an_instant_before_the_year_1000_is_refused() -> None:
-    """Its text would not be what the contract says, so no document may hold it."""
+    """The contract has no text for it, so no document may contain it."""
     token = {**SCHEMAS["Token"]["example"], "last_updated": "1000-01-01T00:00:00+00:01"}
     with pytest.raises(errors.RuleBroken, match="last_updated"):
         contracts.ocpi().normalise("Token", token)
 
 
 def test_text_order_is_not_time_order() -> None:
-    """Why comparisons go through milliseconds."""
+    """This is why comparisons use milliseconds."""
     earlier, later = "2015-06-29T20:39:09Z", "2015-06-29T20:39:09.001Z"
 
     assert earlier > later
     assert timestamps.parse(earlier) < timestamps.parse(later)
 
 
-def test_now_is_the_present_second() -> None:
+def test_now_is_the_current_second() -> None:
     before = int(time.time()) * 1000
     assert before <= timestamps.parse(timestamps.now()) <= time.time() * 1000
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", timestamps.now())
 
 
-def test_a_stamp_is_the_present_unless_something_stored_is_later() -> None:
+def test_a_stamp_is_the_current_time_unless_a_stored_one_is_later() -> None:
     future = "2999-01-01T00:00:00.123Z"
 
     assert timestamps.now() <= timestamps.stamp("2021-01-01T00:00:00Z") <= timestamps.now()

@@ -184,9 +184,8 @@ def test_a_second_start_creates_nothing_and_shows_no_token(first: Node) -> None:
     assert counts == [len(each.client(each.operator_token).data("tariffs")) for each in before]
     for each in before:
         for token in (each.token_a, each.operator_token):
-            assert 2 - (token == each.token_a) == first.banner.count(
-                token
-            )  # Token A also occurs in the curl command
+            # the operator token also occurs in the curl command
+            assert 2 - (token == each.token_a) == first.banner.count(token)
             assert token not in first.log
 
 

@@ -142,9 +142,9 @@ def test_invite_prints_a_versions_url_and_a_token_a_that_registers(
 
 def test_register_connects_two_networks_of_the_program(cpo: Network, node: Node) -> None:
     party = "".join(random.choices(string.ascii_uppercase, k=3))
-    party = node.network("EMSP", ("XZ", party))
+    network = node.network("EMSP", ("XZ", party))
 
-    joined = run_script(node, "register", cpo.versions_url, cpo.token_a(), "--as", name_of(party))
+    joined = run_script(node, "register", cpo.versions_url, cpo.token_a(), "--as", name_of(network))
 
     assert 0 == joined.returncode, joined.stderr
     assert "registered with NL/DEM" in joined.stdout

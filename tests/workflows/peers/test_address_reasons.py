@@ -21,15 +21,15 @@ chosen, outside = bad_peer.chosen, bad_peer.outside
 stay_on_loopback = bad_peer.stay_on_loopback
 
 ALLOWABLE = [
-    ("http://10.0.0.5/", "10.0.0.5 is error for port 80: it leads into 10.0.0.0/8, which is not public"),
-    ("https://private.example/", "private.example resolves to 10.0.0.1, which is error for port 443"),
+    ("http://10.0.0.5/", "10.0.0.5 is refused for port 80: it leads into 10.0.0.0/8, which is not public"),
+    ("https://private.example/", "private.example resolves to 10.0.0.1, which is refused for port 443"),
     ("http://127.0.0.1:9000/", "it is on this machine, and ALLOW_LOOPBACK_PEERS is off"),
     ("http://8.8.8.8:22/", "port 22 is not 80, 443, or 1024 and above"),
-    ("http://[fd00::5]:8080/", "fd00::5 is error for port 8080: it leads into 8000::/1"),
+    ("http://[fd00::5]:8080/", "fd00::5 is refused for port 8080: it leads into 8000::/1"),
     ("http://[64:ff9b::7f00:1]/", "it leads into 127.0.0.0/8"),
 ]
 FINAL = [
-    ("http://169.254.169.254/", "169.254.169.254 is error for port 80: it is link-local"),
+    ("http://169.254.169.254/", "169.254.169.254 is refused for port 80: it is link-local"),
     ("https://unknown.example/", "unknown.example does not resolve: [Errno -2] Name or service not known"),
     ("https://nothing.example/", "nothing.example does not resolve"),
     ("http://user@peer.example/", "user info"),
@@ -39,7 +39,7 @@ FINAL = [
 
 
 def reason(url: str) -> str:
-    """The reason for which *url* is error."""
+    """The reason for which *url* is refused."""
     with pytest.raises(AddressRefused) as error:
         client.check(url)
     assert addresses.REFUSED == error.value.message
@@ -93,6 +93,6 @@ def test_the_running_program_logs_the_reason_and_hides_it_from_the_peer(
 
     assert (200, 3001) == outcome(response)
     assert addresses.REFUSED == response.json()["status_message"]
-    [line] = [json.loads(line) for line in node.log.splitlines() if "peer address error" in line]
+    [line] = [json.loads(line) for line in node.log.splitlines() if "peer address refused" in line]
     port = peer.url.rpartition(":")[2]
     assert f"127.0.0.1:{port}-{port} in PEER_ALLOW" in line["reason"]

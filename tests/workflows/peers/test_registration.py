@@ -29,7 +29,7 @@ def join(network: Network, peer: PeerServer) -> PeerConnection:
 
 
 def client_of(network: Network, peer: PeerServer, method: str = "POST") -> Client:
-    """A client with the token that we last requests to the peer with *method*."""
+    """A client with the token that we last sent to the peer with *method*."""
     return network.node.client(peer.requests(method, CREDENTIALS)[-1]["body"]["token"], network.role)
 
 

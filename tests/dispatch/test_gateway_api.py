@@ -1,4 +1,4 @@
-"""The seam of the gateway: whose URL it is, who asks, answers, refusals, what is published, what stops it."""
+"""Dispatch of the gateway: routing, authentication, responses, refusals, published documents."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ from storage.keys import Member
 client, opened_shop, shop = fake_api.client, fake_api.opened_shop, fake_api.shop
 
 
-# Whose URL it is, and who asks
+# Routing and authentication
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ client, opened_shop, shop = fake_api.client, fake_api.opened_shop, fake_api.shop
         "Bearer\tuser",
     ],
 )
-def test_whoever_is_not_known_gets_401_at_every_url_of_the_gateway(
+def test_every_url_of_the_gateway_is_401_without_a_valid_key(
     client: Client, path: str, header: str | None
 ) -> None:
     response = client.get(path, headers={} if header is None else {"Authorization": header})
@@ -75,7 +75,7 @@ def test_whoever_is_not_known_gets_401_at_every_url_of_the_gateway(
 @pytest.mark.parametrize(
     "path", ["/ocpi", "/ocpi/cposx", "/ocpi/cpo/versions", "/ocpi/templatesx", "/ocpi/x"]
 )
-def test_a_bearer_is_401_at_the_urls_of_the_peer_api(client: Client, path: str) -> None:
+def test_a_gateway_key_is_401_at_the_urls_of_the_peer_api(client: Client, path: str) -> None:
     response = client.get(path, headers=bearer())
 
     assert 401 == response.status_code
@@ -84,40 +84,40 @@ def test_a_bearer_is_401_at_the_urls_of_the_peer_api(client: Client, path: str) 
 
 
 @pytest.mark.parametrize("header", ["Bearer user", "bearer user", "BEARER user"])
-def test_the_scheme_is_read_without_regard_to_case(client: Client, header: str) -> None:
+def test_the_scheme_is_case_insensitive(client: Client, header: str) -> None:
     assert 200 == client.get("/ocpi/cpos", headers={"Authorization": header}).status_code
 
 
 @pytest.mark.parametrize("path", ["/ocpi/cpos/1/nothing", "/ocpi/templates", "/ocpp", "/ocpp/catalog"])
-def test_an_unknown_url_is_404_to_a_member(client: Client, path: str) -> None:
+def test_an_unknown_url_is_404_with_a_valid_key(client: Client, path: str) -> None:
     response = client.get(path, headers=bearer())
 
     assert (404, {"detail"}) == (response.status_code, response.json.keys())
 
 
-def test_a_foreign_organization_is_403_and_ones_own_is_acted_in(client: Client, shop: Shop) -> None:
-    def ask(kind: str, organization: str, path: str = "/ocpi/cpos") -> int:
+def test_a_user_acts_only_in_its_own_organization_and_an_admin_in_any(client: Client, shop: Shop) -> None:
+    def status(kind: str, organization: str, path: str = "/ocpi/cpos") -> int:
         return client.get(path, headers=bearer(kind, **{"X-Organization-Id": organization})).status_code
 
-    assert 403 == ask("user", OTHER)
-    assert 403 == ask("admin", "unknown")
-    assert 403 == ask("admin", "")
-    assert 403 == ask("user", OTHER, "/ocpi/cpos/nowhere/at/all")
+    assert 403 == status("user", OTHER)
+    assert 403 == status("admin", "unknown")
+    assert 403 == status("admin", "")
+    assert 403 == status("user", OTHER, "/ocpi/cpos/nowhere/at/all")
     assert {} == shop.given
-    assert 200 == ask("admin", OTHER)
+    assert 200 == status("admin", OTHER)
     assert Member("admin", OTHER) == shop.given["user"]
-    assert 200 == ask("user", HOME)
+    assert 200 == status("user", HOME)
     assert Member("user", HOME) == shop.given["user"]
 
 
-def test_what_is_for_another_role_is_403(client: Client) -> None:
+def test_an_operation_for_another_role_is_403(client: Client) -> None:
     response = client.get("/ocpi/templates/cpos", headers=bearer("user"))
 
     assert (403, {"detail"}) == (response.status_code, response.json.keys())
     assert 200 == client.get("/ocpi/templates/cpos", headers=bearer("admin")).status_code
 
 
-def test_a_method_that_is_not_declared_is_405_with_those_that_are(client: Client) -> None:
+def test_an_undeclared_method_is_405_and_allow_lists_the_declared_ones(client: Client) -> None:
     for method in ("PUT", "TRACE", "PROPFIND"):
         response = client.open("/ocpi/cpos/x", method=method, headers=bearer())
         assert (405, {"detail"}) == (response.status_code, response.json.keys())
@@ -126,10 +126,10 @@ def test_a_method_that_is_not_declared_is_405_with_those_that_are(client: Client
     assert (204, "GET, PATCH, DELETE, OPTIONS") == (response.status_code, response.headers["Allow"])
 
 
-# Answers and refusals
+# Responses and refusals
 
 
-def test_the_status_is_the_one_that_the_contract_declares(client: Client, shop: Shop) -> None:
+def test_a_response_has_the_status_that_the_contract_declares(client: Client, shop: Shop) -> None:
     shop.result = {"a": None, "b": [1.5, "é"]}
 
     response = client.get("/ocpi/cpos/1", headers=bearer())
@@ -145,7 +145,9 @@ def test_the_status_is_the_one_that_the_contract_declares(client: Client, shop: 
 
 
 @pytest.mark.parametrize("result", [None, [1], "x"])
-def test_an_answer_that_the_contract_does_not_promise_is_500(client: Client, shop: Shop, result: Any) -> None:
+def test_a_response_that_the_contract_does_not_declare_is_500(
+    client: Client, shop: Shop, result: Any
+) -> None:
     shop.result = result
 
     assert 500 == client.get("/ocpi/cpos/1", headers=bearer()).status_code
@@ -165,7 +167,7 @@ def test_an_answer_that_the_contract_does_not_promise_is_500(client: Client, sho
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_refusal_is_told_as_detail(
+def test_the_message_of_a_refusal_is_its_detail(
     client: Client, shop: Shop, failure: Exception, status: int, headers: dict[str, str]
 ) -> None:
     shop.failure = failure
@@ -176,7 +178,9 @@ def test_a_refusal_is_told_as_detail(
     assert headers.items() <= dict(response.headers).items()
 
 
-def test_a_schema_refusal_of_a_handler_has_the_form_of_the_seams(client: Client, shop: Shop) -> None:
+def test_a_schema_violation_in_a_handler_is_reported_like_one_in_the_dispatcher(
+    client: Client, shop: Shop
+) -> None:
     shop.failure = errors.SchemaViolation("ocpi_version: 2.1.1 is supported")
     assert [["body"]] == [p["loc"] for p in problems(client.get("/ocpi/cpos/1", headers=bearer()))]
 
@@ -186,9 +190,7 @@ def test_a_schema_refusal_of_a_handler_has_the_form_of_the_seams(client: Client,
     )
 
 
-def test_a_crash_is_500_and_tells_nothing(
-    client: Client, shop: Shop, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_crash_is_500_without_details(client: Client, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     shop.failure = ZeroDivisionError(SECRET)
 
     response = client.get("/ocpi/cpos/1", headers=bearer())
@@ -198,7 +200,7 @@ def test_a_crash_is_500_and_tells_nothing(
     assert "crashed" in caplog.text
 
 
-# What is published
+# Published documents
 
 
 def test_both_documents_are_published(client: Client) -> None:
@@ -210,17 +212,17 @@ def test_both_documents_are_published(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "shown"),
+    ("page", "name"),
     [("/", "ocpi"), ("/docs", "ocpi"), ("/docs/ocpi", "ocpi"), ("/docs/gateway", "gateway")],
 )
-def test_a_document_can_be_read(client: Client, page: str, shown: str) -> None:
+def test_a_page_shows_its_document(client: Client, page: str, name: str) -> None:
     text = client.get(page).text
 
-    assert f'<redoc spec-url="/openapi/{shown}.json">' in text
+    assert f'<redoc spec-url="/openapi/{name}.json">' in text
     assert text.index(">OCPI peer API<") < text.index(">Gateway API<")
 
 
-def test_both_documents_can_be_tried_out(client: Client) -> None:
+def test_one_page_offers_both_documents_to_try_out(client: Client) -> None:
     (urls,) = re.findall(r"data-urls='([^']+)'", client.get("/docs/try").text)
 
     assert [
@@ -230,7 +232,7 @@ def test_both_documents_can_be_tried_out(client: Client) -> None:
 
 
 @pytest.mark.parametrize("page", ["/docs/ocpi", "/docs/try"])
-def test_a_page_loads_only_what_this_server_has_and_keeps(client: Client, page: str) -> None:
+def test_a_page_loads_only_cacheable_assets_of_this_server(client: Client, page: str) -> None:
     response = client.get(page)
     links = re.findall(r'(?:src|href)="([^"]+)"', response.text)
     assets = [client.get(link) for link in links if re.search(r"\.(js|css|ico)$", link)]
@@ -249,7 +251,7 @@ def test_there_is_no_other_page(client: Client) -> None:
 
 
 @pytest.mark.parametrize("url", ["/openapi/ocpi.json", "/openapi/gateway.yaml", "/docs"])
-def test_a_document_that_a_client_has_is_not_sent_again(client: Client, url: str) -> None:
+def test_a_document_with_a_known_etag_is_not_sent_again(client: Client, url: str) -> None:
     first = client.get(url)
     again = client.get(url, headers={"If-None-Match": first.headers["ETag"]})
     other = client.get(url, headers={"If-None-Match": '"another"'})
@@ -260,11 +262,11 @@ def test_a_document_that_a_client_has_is_not_sent_again(client: Client, url: str
     assert "no-cache" == first.headers["Cache-Control"]
 
 
-# What is not implemented
+# Unsupported contracts
 
 
-def changed(path: str, value: Any) -> dict[str, Any]:
-    """The document with *value* at a path whose steps are separated by blanks."""
+def document_with(path: str, value: Any) -> dict[str, Any]:
+    """The document with *value* at *path*, whose keys are separated by spaces."""
     document = copy.deepcopy(DOCUMENT)
     *steps, last = path.split()
     inner: Any = document
@@ -278,7 +280,7 @@ LIST, BULK, ONE = "paths /ocpi/cpos get", "paths /ocpi/cpos post", "paths /ocpi/
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         (f"{LIST} parameters", [parameter("c", "cookie", text())], r"paths /ocpi/cpos get: .*cookie"),
         (f"{LIST} parameters", [parameter("a", "query", {"type": "array", "items": text()})], r"parameter a"),
@@ -297,18 +299,18 @@ LIST, BULK, ONE = "paths /ocpi/cpos get", "paths /ocpi/cpos post", "paths /ocpi/
         ("components schemas Name uniqueItems", True, r"Name: uniqueItems"),
     ],
 )  # fmt: skip
-def test_what_is_not_implemented_is_refused_when_the_document_is_generated(
-    path: str, value: Any, told: str
+def test_an_unsupported_feature_of_the_contract_is_refused_when_models_are_generated(
+    path: str, value: Any, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
-        models_of(changed(path, value))
+    with pytest.raises(ValueError, match=message):
+        models_of(document_with(path, value))
 
 
-def test_a_handler_that_needs_what_the_contract_does_not_have_stops_the_program(shop: Shop) -> None:
+def test_a_handler_whose_argument_the_contract_lacks_stops_the_start(shop: Shop) -> None:
     with pytest.raises(TypeError, match=r"needs \['limit'\], which the contract does not have"):
-        shop.assemble(changed(f"{LIST} parameters", PAGE[:1]))
+        shop.assemble(document_with(f"{LIST} parameters", PAGE[:1]))
 
 
-def test_a_url_of_another_api_stops_the_program(shop: Shop) -> None:
+def test_a_url_of_another_api_stops_the_start(shop: Shop) -> None:
     with pytest.raises(ValueError, match="/ocpi/elsewhere belongs to another API"):
-        shop.assemble(changed("paths /ocpi/elsewhere", {"get": operation("fail")}))
+        shop.assemble(document_with("paths /ocpi/elsewhere", {"get": operation("fail")}))

@@ -1,4 +1,4 @@
-"""JSON that cannot be kept as it is: duplicate members, depth, numbers, encoding. Nothing else is refused."""
+"""JSON that cannot be stored exactly is refused: duplicate members, depth, numbers, encoding."""
 
 import json
 import math
@@ -16,12 +16,12 @@ from handlers.dispatch import json_body
 
 
 def decode(raw: bytes) -> Any:
-    """What a model is given of *raw*."""
+    """The value that a model gets for *raw*."""
     return orjson.loads(json_body.exact(raw))
 
 
 NUMBER = contracts.ocpi().validator({"$ref": "#/components/schemas/Number"})
-MOST = Decimal("99999999999.9999")
+MAXIMUM = Decimal("99999999999.9999")
 
 repeatably = settings(deadline=None, derandomize=True, max_examples=200)
 numbers = st.integers(-(10**15), 10**15) | st.floats(allow_nan=False, allow_infinity=False)
@@ -39,7 +39,7 @@ literals = st.from_regex(r"(0|[1-9][0-9]{0,20})(\.[0-9]{1,22})?([eE][+-]?[0-9]{1
 @pytest.mark.ocpi(41, 51)
 @repeatably
 @given(values, st.booleans())
-def test_what_a_double_and_a_dict_can_hold_comes_back_exactly(value: Any, escape: Any) -> None:
+def test_a_value_of_doubles_and_dicts_is_read_exactly(value: Any, escape: Any) -> None:
     raw = json.dumps(value, ensure_ascii=escape, indent=1 if escape else None).encode()
 
     assert repr(value) == repr(decode(raw))
@@ -56,7 +56,7 @@ def test_what_a_double_and_a_dict_can_hold_comes_back_exactly(value: Any, escape
 @example("99999999999.99990")
 @example("99999999999.9999000000000000001")
 @example("18446744073709551617")
-def test_a_number_is_kept_exactly_or_refused(literal: str) -> None:
+def test_a_number_is_read_exactly_or_refused(literal: str) -> None:
     try:
         value = decode(literal.encode())
     except errors.Malformed:
@@ -64,14 +64,14 @@ def test_a_number_is_kept_exactly_or_refused(literal: str) -> None:
         return
     exact = Decimal(repr(float(literal))) == Decimal(literal)
 
-    assert (exact and Decimal(literal) <= MOST) == NUMBER.is_valid(value)
+    assert (exact and Decimal(literal) <= MAXIMUM) == NUMBER.is_valid(value)
     if NUMBER.is_valid(value):
         assert Decimal(literal) == Decimal(repr(value))
 
 
 @pytest.mark.ocpi(41, 43)
 @pytest.mark.parametrize("literal", ["0.12345678901234567890", "1e-400", "123456789.123456789012"])
-def test_a_number_that_cannot_be_kept_names_its_field(literal: str) -> None:
+def test_the_refusal_of_an_inexact_number_names_its_field(literal: str) -> None:
     value = decode(b'{"volume": %s}' % literal.encode())
     schema = {"type": "object", "properties": {"volume": {"$ref": "#/components/schemas/Number"}}}
     validator = contracts.ocpi().validator(schema)
@@ -82,13 +82,13 @@ def test_a_number_that_cannot_be_kept_names_its_field(literal: str) -> None:
 
 @pytest.mark.ocpi(43)
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 5000])
-def test_a_number_that_json_or_a_double_does_not_have_is_refused(text: str) -> None:
+def test_a_number_outside_json_or_the_doubles_is_refused(text: str) -> None:
     with pytest.raises(errors.Malformed):
         decode(f'{{"volume": {text}}}'.encode())
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_depth_32_is_read_and_33_refused(opening: str, closing: str) -> None:
+def test_depth_32_is_read_and_depth_33_is_refused(opening: str, closing: str) -> None:
     fits, deeper = (f"{opening * depth}1{closing * depth}".encode() for depth in (32, 33))
 
     assert json.loads(fits) == decode(fits)
@@ -97,7 +97,7 @@ def test_depth_32_is_read_and_33_refused(opening: str, closing: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [1000, 100_000])
-def test_depth_without_end_is_refused_too(depth: int) -> None:
+def test_extreme_depth_is_refused(depth: int) -> None:
     with pytest.raises(errors.Malformed):
         decode(b"[" * depth + b"]" * depth)
 
@@ -113,14 +113,14 @@ def test_depth_without_end_is_refused_too(depth: int) -> None:
         (b'{"":1,"":2}', ""),
     ],
 )
-def test_a_member_that_stands_there_twice_is_refused(raw: bytes, name: str) -> None:
+def test_a_duplicate_member_is_refused(raw: bytes, name: str) -> None:
     with pytest.raises(errors.Malformed, match=f"^{name}: occurs twice in the same object"):
         decode(raw)
 
 
 @repeatably
 @given(st.dictionaries(texts, numbers, min_size=1, max_size=5), st.data())
-def test_any_member_that_stands_there_twice_is_refused(value: dict[str, Any], data: st.DataObject) -> None:
+def test_any_generated_duplicate_member_is_refused(value: dict[str, Any], data: st.DataObject) -> None:
     members = [f"{json.dumps(key)}:{json.dumps(member)}" for key, member in value.items()]
     members.insert(data.draw(st.integers(0, len(members))), data.draw(st.sampled_from(members)))
 
@@ -137,6 +137,6 @@ def test_any_member_that_stands_there_twice_is_refused(value: dict[str, Any], da
         b"undefined", b"//\n1", b"true false",
     ],
 )  # fmt: skip
-def test_what_is_not_json_in_utf_8_is_refused(raw: bytes) -> None:
+def test_a_body_that_is_not_json_in_utf_8_is_refused(raw: bytes) -> None:
     with pytest.raises(errors.Malformed, match="not valid JSON"):
         decode(raw)

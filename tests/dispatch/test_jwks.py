@@ -1,4 +1,4 @@
-"""JWTs signed with an issuer's published keys; issuers that are slow, away or broken. RFC 7517, 8725."""
+"""JWTs that are signed with the published keys of an issuer; slow and failing issuers. RFC 7517, 8725."""
 
 import base64
 import json
@@ -41,21 +41,21 @@ from storage.keys import Member
 
 @pytest.fixture
 def configure() -> Iterator[Configure]:
-    """Sets settings."""
+    """A function that changes settings for one test."""
     with configurable() as change:
         yield change
 
 
 @pytest.fixture
 def issuer(configure: Configure) -> Iterator[Issuer]:
-    """An issuer that the settings name."""
-    with Issuer() as made:
-        configure(jwt_jwks_url=f"{made.url}/jwks.json", jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
-        yield made
+    """A running issuer that the settings name."""
+    with Issuer() as running:
+        configure(jwt_jwks_url=f"{running.url}/jwks.json", jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
+        yield running
 
 
 @pytest.mark.parametrize(("key", "algorithm", "kid"), [(RSA_KEY, "RS256", "rsa"), (EC_KEY, "ES256", "ec")])
-def test_a_jwt_signed_with_a_published_key_is_known(
+def test_a_jwt_signed_with_a_published_key_is_accepted(
     issuer: Issuer, key: Any, algorithm: str, kid: str
 ) -> None:
     assert Member("admin", OTHER) == known(signed(key, algorithm, kid, role="admin", org_id=OTHER))
@@ -68,12 +68,12 @@ def test_a_jwt_signed_with_a_published_key_is_known(
         pytest.param(lambda: with_hmac(PEM), id="public key as secret"),
         pytest.param(lambda: with_hmac(PEM.strip()), id="public key as secret, stripped"),
         pytest.param(lambda: with_hmac(b""), id="empty secret"),
-        pytest.param(lambda: signed(OTHER_RSA_KEY, "RS256", "rsa"), id="another key of that name"),
+        pytest.param(lambda: signed(OTHER_RSA_KEY, "RS256", "rsa"), id="another key of the same name"),
         pytest.param(lambda: signed(RSA_KEY, "RS256", "ec"), id="key of another kind"),
         pytest.param(lambda: signed(RSA_KEY, "RS512", "rsa"), id="RS512"),
         pytest.param(lambda: signed(RSA_KEY, "PS256", "rsa"), id="PS256"),
         pytest.param(lambda: signed(RSA_KEY, "RS256", "nobody's"), id="unknown key"),
-        pytest.param(lambda: signed(RSA_KEY, "RS256"), id="which of two keys"),
+        pytest.param(lambda: signed(RSA_KEY, "RS256"), id="two keys and no key id"),
         pytest.param(lambda: signed(WEAK_RSA_KEY, "RS256", "weak"), id="1024 bits"),
         pytest.param(lambda: signed(OTHER_RSA_KEY, "RS256", "enc"), id="key for encryption"),
         pytest.param(lambda: signed(SECRET, "HS256", "oct"), id="published secret"),
@@ -89,26 +89,26 @@ def test_a_jwt_signed_with_a_published_key_is_known(
 )
 @pytest.mark.parametrize("secret", ["", "x" * 32], ids=["without secret", "with secret"])
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-def test_no_other_signature_is_believed(
+def test_any_other_signature_is_refused(
     issuer: Issuer, configure: Configure, token: Callable[[], str], secret: str
 ) -> None:
     configure(jwt_secret=secret)
     octets = {"kty": "oct", "k": base64.urlsafe_b64encode(SECRET.encode()).decode(), "kid": "oct"}
-    more = [octets, as_jwk(WEAK_RSA_KEY, "weak"), {**as_jwk(OTHER_RSA_KEY, "enc"), "use": "enc"}, 1, {}]
-    published = [*(as_jwk(key, kid) for kid, key in issuer.keys.items()), *more]
+    unusable = [octets, as_jwk(WEAK_RSA_KEY, "weak"), {**as_jwk(OTHER_RSA_KEY, "enc"), "use": "enc"}, 1, {}]
+    published = [*(as_jwk(key, kid) for kid, key in issuer.keys.items()), *unusable]
     issuer.behave = lambda request: issuer.send(request, json.dumps({"keys": published}).encode())
 
     assert None is known(token())
     assert Member("user", HOME) == known(signed(RSA_KEY, "RS256", "rsa"))
 
 
-def test_the_only_key_needs_no_name(issuer: Issuer) -> None:
+def test_a_jwt_needs_no_key_id_if_the_issuer_has_one_key(issuer: Issuer) -> None:
     del issuer.keys["ec"]
 
     assert Member("user", HOME) == known(signed(RSA_KEY, "RS256"))
 
 
-def test_keys_are_fetched_once_and_for_an_unknown_name_once_in_a_while(
+def test_keys_are_fetched_once_and_rarely_again_for_an_unknown_key_id(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(5):
@@ -124,7 +124,7 @@ def test_keys_are_fetched_once_and_for_an_unknown_name_once_in_a_while(
     assert 2 == issuer.fetched
 
 
-def test_a_key_that_was_taken_back_is_soon_unknown(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_withdrawn_key_is_refused_soon(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks, "FRESH_SECONDS", 0)
     monkeypatch.setattr(jwks, "RETRY_SECONDS", 0)
     assert known(signed(RSA_KEY, "RS256", "rsa"))
@@ -145,7 +145,7 @@ def test_a_key_that_was_taken_back_is_soon_unknown(issuer: Issuer, monkeypatch: 
         pytest.param(lambda _, request: request.wfile.write(b"nonsense\r\n\r\n"), id="not HTTP"),
     ],
 )
-def test_an_issuer_that_does_not_tell_its_keys_is_unavailable_until_it_does(
+def test_a_jwt_is_503_until_the_issuer_returns_its_keys(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch, behave: Callable[..., None]
 ) -> None:
     token = signed(RSA_KEY, "RS256", "rsa")
@@ -160,7 +160,7 @@ def test_an_issuer_that_does_not_tell_its_keys_is_unavailable_until_it_does(
     assert Member("user", HOME) == known(token)
 
 
-def test_an_issuer_that_is_not_there_is_unavailable(configure: Configure) -> None:
+def test_a_jwt_is_503_if_nobody_listens_at_the_issuer(configure: Configure) -> None:
     configure(jwt_jwks_url=f"http://127.0.0.1:{free_port()}/jwks.json", jwt_secret=SECRET)
 
     with pytest.raises(errors.Unavailable):
@@ -169,7 +169,9 @@ def test_an_issuer_that_is_not_there_is_unavailable(configure: Configure) -> Non
     assert KEYS["ogk_user"] == known("ogk_user")
 
 
-def test_known_keys_outlast_an_issuer_that_is_away(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetched_keys_stay_usable_while_the_issuer_fails(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token = signed(RSA_KEY, "RS256", "rsa")
     assert known(token)
     issuer.behave = lambda request: issuer.send(request, b"", 503)
@@ -196,21 +198,21 @@ def _drip(issuer: Issuer, request: BaseHTTPRequestHandler) -> None:
 
 
 @pytest.mark.parametrize("behave", [_hang, _drip])
-def test_nobody_waits_long_for_an_issuer(
+def test_no_request_waits_long_for_an_issuer(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch, behave: Callable[..., None]
 ) -> None:
-    """Eight at once wait for one fetch together; who comes later does not wait at all."""
+    """Eight concurrent requests share one fetch; a later request does not wait."""
     monkeypatch.setattr(jwks, "WAIT_SECONDS", 2.0)
     issuer.behave = lambda request: behave(issuer, request)
     token = signed(RSA_KEY, "RS256", "rsa")
 
     def seconds(_number: int) -> float:
-        began = time.monotonic()
+        start = time.monotonic()
         with pytest.raises(errors.Unavailable):
             known(token)
-        return time.monotonic() - began
+        return time.monotonic() - start
 
     with ThreadPoolExecutor(8) as pool:
-        assert max(pool.map(seconds, range(8))) < 2 * 8  # one after the other would take longer
+        assert max(pool.map(seconds, range(8))) < 2 * 8  # eight fetches in sequence would take longer
     assert seconds(9) < 2
     assert 1 == issuer.fetched

@@ -1,4 +1,4 @@
-"""Each answer and each line of the log has the id of its request; refusals say why; no token is logged."""
+"""Responses and log lines have the id of their request; a refusal has its reason; tokens are not logged."""
 
 import contextvars
 import json
@@ -18,7 +18,7 @@ from handlers.dispatch import logs
 
 
 def lines(node: Node, request_id: str) -> list[dict[str, Any]]:
-    """The lines of the log that a request caused, once its access line is there."""
+    """The log lines of a request; waits for its access line."""
 
     def written() -> list[dict[str, Any]]:
         found = [json.loads(line) for line in node.log.splitlines() if f'"{request_id}"' in line]
@@ -30,7 +30,7 @@ def lines(node: Node, request_id: str) -> list[dict[str, Any]]:
 
 @one_database
 @pytest.mark.parametrize("sent", ["a", "A.b_c-9", "x" * 64])
-def test_the_clients_request_id_comes_back_and_is_in_the_log(node: Node, sent: str) -> None:
+def test_a_valid_request_id_of_the_client_is_returned_and_logged(node: Node, sent: str) -> None:
     unique = sent[:40] + secrets.token_hex(8) if len(sent) < 40 else sent
 
     response = requests.get(f"{node.url}/nothing", headers={"X-Request-ID": unique}, timeout=9)
@@ -41,11 +41,11 @@ def test_the_clients_request_id_comes_back_and_is_in_the_log(node: Node, sent: s
 
 @one_database
 @pytest.mark.parametrize("sent", [b"", b"x" * 65, b"a b", b"a/b", b"\xc3\xa9", b'"', b"a\r\nX-Request-ID: b"])
-def test_another_request_id_is_replaced(node: Node, sent: bytes) -> None:
-    answer = exchange(node.url, b"GET /health HTTP/1.1\r\n", b"X-Request-ID: " + sent)
+def test_an_invalid_request_id_is_replaced(node: Node, sent: bytes) -> None:
+    response = exchange(node.url, b"GET /health HTTP/1.1\r\n", b"X-Request-ID: " + sent)
 
-    assert 200 == answer.status
-    assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
+    assert 200 == response.status
+    assert re.fullmatch("[0-9a-f]{16}", response.headers["x-request-id"])
 
 
 @one_database
@@ -58,16 +58,18 @@ def test_another_request_id_is_replaced(node: Node, sent: bytes) -> None:
         b"PUT /x HTTP/1.1\r\nContent-Length: 99999999\r\n", b"GET / HTTP/2.0\r\n", b"nonsense\r\n",
     ],
 )  # fmt: skip
-def test_every_answer_has_a_request_id(node: Node, head: bytes) -> None:
-    answer = exchange(node.url, head)
+def test_every_response_has_a_request_id(node: Node, head: bytes) -> None:
+    response = exchange(node.url, head)
 
-    assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
-    assert lines(node, answer.headers["x-request-id"])
+    assert re.fullmatch("[0-9a-f]{16}", response.headers["x-request-id"])
+    assert lines(node, response.headers["x-request-id"])
 
 
 @one_database
-def test_what_the_program_logs_beside_has_the_id_of_the_request(cpo: Network, peer: PeerServer) -> None:
-    """A line of the workflows: the peer that cannot be used."""
+def test_the_refusal_of_an_unusable_peer_is_logged_with_the_request_id(
+    cpo: Network, peer: PeerServer
+) -> None:
+    """The refusal is raised in a workflow."""
     peer.answers["/versions"] = lambda _: (500, {})
     request_id = secrets.token_hex(8)
 
@@ -79,7 +81,7 @@ def test_what_the_program_logs_beside_has_the_id_of_the_request(cpo: Network, pe
     assert ("PeerUnusable", "127.0.0.1") == (access["refusal"], access["client"])
 
 
-def test_a_line_of_another_module_has_the_id() -> None:
+def test_a_log_line_of_another_module_has_the_request_id() -> None:
     formatter, record = logs.Lines(), logging.makeLogRecord({"msg": "slot_lost"})
 
     def line(request_id: str | None) -> dict[str, Any]:
@@ -93,8 +95,10 @@ def test_a_line_of_another_module_has_the_id() -> None:
 
 
 @one_database
-def test_a_refusal_says_in_the_log_why_and_which_fields_but_no_value(cpo: Network, gateway: Gateway) -> None:
-    told = []
+def test_a_refusal_is_logged_with_its_reason_and_fields_but_without_values(
+    cpo: Network, gateway: Gateway
+) -> None:
+    logged = []
     client = cpo.peer()
     for response in (
         client.put("tokens/NL/TNM/1", {"uid": "1", "type": "THE-VALUE"}),
@@ -108,28 +112,28 @@ def test_a_refusal_says_in_the_log_why_and_which_fields_but_no_value(cpo: Networ
         assert "THE-VALUE" not in json.dumps([{**line, "path": None} for line in found])
         (access,) = [line for line in found if line["what"] == "request"]
         assert "127.0.0.1" == access["client"]
-        told.append((access["refusal"], access["fields"]))
+        logged.append((access["refusal"], access["fields"]))
         assert response.status_code >= 400
 
-    assert ("SchemaViolation", ["query.limit"]) == told[1]
-    assert ("Unauthorized", []) == told[2]
-    assert "SchemaViolation" == told[0][0] == told[3][0] == told[4][0]
-    assert {"body.template", "body.seed"} <= set(told[4][1])
-    assert ("NotFound", []) == told[5]
+    assert ("SchemaViolation", ["query.limit"]) == logged[1]
+    assert ("Unauthorized", []) == logged[2]
+    assert "SchemaViolation" == logged[0][0] == logged[3][0] == logged[4][0]
+    assert {"body.template", "body.seed"} <= set(logged[4][1])
+    assert ("NotFound", []) == logged[5]
     assert 422 == refusal(gateway.post("/ocpi/cpos", {"seed": "x"}))[0]
 
 
 @one_database
 @pytest.mark.parametrize("prefix", ["", "a_", "o_", "ogk_"])
 @pytest.mark.parametrize(
-    "place",
+    "path",
     ["/{}", "/ocpi/cpo/2.1.1/tokens/NL/TNM/{}", "/ocpi/cpos/{}/status", "/x-{}/y", f"/{'p/' * 135}{{}}"],
 )
-def test_a_token_in_a_url_is_not_in_the_log(node: Node, prefix: str, place: str) -> None:
+def test_a_token_in_a_url_is_not_in_the_log(node: Node, prefix: str, path: str) -> None:
     """docs/security-cases.md "Tokens"."""
     token = prefix + secrets.token_urlsafe(32)
 
-    response = requests.get(node.url + place.format(token), timeout=9)
+    response = requests.get(node.url + path.format(token), timeout=9)
 
     (line,) = lines(node, response.headers["X-Request-ID"])
     assert token[:20] not in node.log

@@ -1,4 +1,4 @@
-"""Bearer tokens of the gateway: keys, JWTs, attacks on them, the organization acted in.
+"""Bearer tokens of the gateway: keys, JWTs, forged JWTs, and the choice of an organization.
 
 docs/gateway.md "Keys and organizations".
 """
@@ -35,7 +35,7 @@ from storage.keys import Member
 
 @pytest.fixture
 def configure() -> Iterator[Configure]:
-    """Sets settings."""
+    """A function that changes settings for one test."""
     with configurable() as change:
         yield change
 
@@ -44,14 +44,14 @@ def configure() -> Iterator[Configure]:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_key_is_known_as_it_is(configure: Configure, key: str) -> None:
+def test_a_key_identifies_its_role_and_organization(configure: Configure, key: str) -> None:
     configure(jwt_secret=SECRET)
 
     assert KEYS[key] == known(key)
 
 
 @pytest.mark.parametrize("key", ["ogk_", "OGK_USER", "", "eyJ.eyJ.x", "a.b.c", "ogk_user ", "\x80"])
-def test_an_unknown_key_is_nobody(configure: Configure, key: str) -> None:
+def test_an_unknown_key_identifies_nobody(configure: Configure, key: str) -> None:
     configure(jwt_secret=SECRET)
 
     assert None is known(key)
@@ -61,14 +61,14 @@ def test_an_unknown_key_is_nobody(configure: Configure, key: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["user", "admin"])
-def test_a_jwt_says_whom_it_acts_for(configure: Configure, role: str) -> None:
+def test_a_jwt_names_its_role_and_organization(configure: Configure, role: str) -> None:
     configure(jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
 
     assert Member(role, OTHER) == known(signed(role=role, org_id=OTHER))
     assert Member(role, HOME) == known(signed(role=role, aud=["else", AUDIENCE]))
 
 
-def test_issuer_and_audience_are_asked_for_only_where_they_are_set(configure: Configure) -> None:
+def test_issuer_and_audience_are_checked_only_if_they_are_set(configure: Configure) -> None:
     configure(jwt_secret=SECRET)
 
     assert Member("user", HOME) == known(signed(iss=..., aud=...))
@@ -79,13 +79,13 @@ def test_issuer_and_audience_are_asked_for_only_where_they_are_set(configure: Co
     "token",
     [
         pytest.param(lambda: signed(exp=int(time.time()) - 1), id="expired"),
-        pytest.param(lambda: signed(exp=...), id="without end"),
-        pytest.param(lambda: signed(exp="never"), id="end is no number"),
-        pytest.param(lambda: forged({"alg": "HS256"}, b'{"exp":1e999}'), id="endless end"),
-        pytest.param(lambda: signed(nbf=int(time.time()) + 60), id="not yet"),
+        pytest.param(lambda: signed(exp=...), id="no expiry"),
+        pytest.param(lambda: signed(exp="never"), id="expiry is not a number"),
+        pytest.param(lambda: forged({"alg": "HS256"}, b'{"exp":1e999}'), id="infinite expiry"),
+        pytest.param(lambda: signed(nbf=int(time.time()) + 60), id="not valid yet"),
         pytest.param(lambda: signed("t" * 32), id="another secret"),
-        pytest.param(lambda: signed()[:-2], id="signature cut"),
-        pytest.param(lambda: signed().rpartition(".")[0] + ".", id="signature taken off"),
+        pytest.param(lambda: signed()[:-2], id="truncated signature"),
+        pytest.param(lambda: signed().rpartition(".")[0] + ".", id="no signature"),
         pytest.param(lambda: signed("s" * 64, "HS512"), id="HS512"),
         pytest.param(lambda: signed(SECRET * 2, "HS384"), id="HS384"),
         pytest.param(lambda: forged({"alg": "none"}, claims()), id="none"),
@@ -104,13 +104,13 @@ def test_issuer_and_audience_are_asked_for_only_where_they_are_set(configure: Co
         pytest.param(lambda: signed(aud=[]), id="empty audience"),
     ],
 )
-def test_a_jwt_that_is_not_to_be_believed_is_nobody(configure: Configure, token: Callable[[], str]) -> None:
+def test_an_invalid_jwt_identifies_nobody(configure: Configure, token: Callable[[], str]) -> None:
     configure(jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
 
     assert None is known(token())
 
 
-def test_a_changed_payload_is_nobody(configure: Configure) -> None:
+def test_a_jwt_with_a_changed_payload_identifies_nobody(configure: Configure) -> None:
     configure(jwt_secret=SECRET)
     header, _, signature = signed().split(".")
     payload = forged({}, claims(role="admin")).split(".")[1]
@@ -118,7 +118,7 @@ def test_a_changed_payload_is_nobody(configure: Configure) -> None:
     assert None is known(f"{header}.{payload}.{signature}")
 
 
-def test_a_jwt_is_nobody_while_no_issuer_is_set(configure: Configure) -> None:
+def test_a_jwt_identifies_nobody_if_no_issuer_is_configured(configure: Configure) -> None:
     configure()
 
     assert None is known(signed())
@@ -127,7 +127,7 @@ def test_a_jwt_is_nobody_while_no_issuer_is_set(configure: Configure) -> None:
 
 
 @pytest.mark.parametrize(
-    "lacking",
+    "defect",
     [
         {"org_id": ...},
         {"role": ...},
@@ -144,20 +144,20 @@ def test_a_jwt_is_nobody_while_no_issuer_is_set(configure: Configure) -> None:
     ],
     ids=str,
 )
-def test_a_good_jwt_that_does_not_say_for_whom_is_forbidden(
-    configure: Configure, lacking: dict[str, Any]
+def test_a_valid_jwt_without_a_known_role_and_organization_is_forbidden(
+    configure: Configure, defect: dict[str, Any]
 ) -> None:
     configure(jwt_secret=SECRET)
 
     with pytest.raises(errors.Forbidden):
-        known(signed(**lacking))
+        known(signed(**defect))
 
 
-# The organization acted in
+# The choice of an organization
 
 
 @pytest.mark.parametrize(
-    ("kind", "header", "acts_in"),
+    ("kind", "header", "organization"),
     [
         ("user", None, HOME),
         ("user", HOME, HOME),
@@ -166,12 +166,12 @@ def test_a_good_jwt_that_does_not_say_for_whom_is_forbidden(
         ("admin", OTHER, OTHER),
     ],
 )
-def test_an_admin_picks_the_organization_and_a_user_has_one(
-    configure: Configure, kind: str, header: str | None, acts_in: str
+def test_an_admin_may_choose_any_organization_and_a_user_only_its_own(
+    configure: Configure, kind: str, header: str | None, organization: str
 ) -> None:
     configure()
 
-    assert Member(kind, acts_in) == bearer.within(Member(kind, HOME), header)
+    assert Member(kind, organization) == bearer.within(Member(kind, HOME), header)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_any_other_organization_is_forbidden(configure: Configure, kind: str, he
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("jwt_secret", "s" * 31, "32 bytes"),
         ("admin_token", "a" * 15, "16 characters"),
@@ -204,20 +204,20 @@ def test_any_other_organization_is_forbidden(configure: Configure, kind: str, he
         ("jobs_per_organization", "many", "valid integer"),
     ],
 )
-def test_a_setting_that_is_of_no_use_is_refused_without_being_repeated(
-    configure: Configure, name: str, value: str, told: str
+def test_an_invalid_setting_is_refused_and_its_value_is_not_repeated(
+    configure: Configure, name: str, value: str, message: str
 ) -> None:
     configure(**{name: value})
 
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error:
         settings_module.settings()
 
-    assert told in str(refused.value)
-    assert value not in str(refused.value)
-    assert (name,) == refused.value.errors()[0]["loc"]
+    assert message in str(error.value)
+    assert value not in str(error.value)
+    assert (name,) == error.value.errors()[0]["loc"]
 
 
-def test_settings_that_suffice_are_taken(configure: Configure) -> None:
+def test_the_smallest_valid_settings_are_accepted(configure: Configure) -> None:
     configure(jwt_secret="é" * 16, admin_token="a" * 16, jwt_jwks_url="HTTPS://id.example/keys")
 
     assert (2000, 1000) == (

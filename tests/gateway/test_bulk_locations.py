@@ -1,4 +1,4 @@
-"""Locations are ordered in bulk, each made or refused by itself. docs/gateway.md "Bulk creation".
+"""Bulk creation of locations: each item succeeds or fails by itself. docs/gateway.md "Bulk creation".
 
 Conformance 207, 208, 215.
 """
@@ -9,14 +9,14 @@ import pytest
 from gateway_orders import example, misfit, within_a_second
 from nodes import Gateway, Node, one_database, refusal
 
-PLACE = example("OcpiCreateLocationRequest")
+LOCATION = example("OcpiCreateLocationRequest")
 GROUP = example("OcpiChargerGroup")
 URBAN = {"template": "urban-ac-hub"}
 UNKNOWN_JOB = "4f6b5e0e-7d1a-4b0a-9c2e-abc123456789"
 
 
-def network_with_one(gateway: Gateway) -> str:
-    """The URL of the locations of a network that has one of its own."""
+def locations_url(gateway: Gateway) -> str:
+    """The URL of the locations of a new network with one generated location."""
     accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
     return f"{accepted['destroy_url']}/locations"
 
@@ -24,45 +24,45 @@ def network_with_one(gateway: Gateway) -> str:
 @pytest.fixture
 def url(gateway: Gateway) -> str:
     """The URL of locations that a test may add to."""
-    return network_with_one(gateway)
+    return locations_url(gateway)
 
 
 @pytest.fixture(scope="module")
-def still(node: Node) -> tuple[Gateway, str]:
-    """The same for requests that change nothing."""
+def unchanged_network(node: Node) -> tuple[Gateway, str]:
+    """A gateway and such a URL, for requests that change nothing."""
     gateway = node.gateway()
-    return gateway, network_with_one(gateway)
+    return gateway, locations_url(gateway)
 
 
-def place(number: int = 0, **changes: Any) -> dict[str, Any]:
-    """A location written out."""
-    return {**PLACE, "name": f"Place {number}", **changes}
+def location(number: int = 0, **changes: Any) -> dict[str, Any]:
+    """The order of a location that is written out in full."""
+    return {**LOCATION, "name": f"Place {number}", **changes}
 
 
-def charged(*ids: str, prefix: str = "P_", **changes: Any) -> dict[str, Any]:
-    """A location written out with charge points; *changes* are of their template."""
+def with_chargers(*ids: str, prefix: str = "P_", **changes: Any) -> dict[str, Any]:
+    """The order of a location with charge points; *changes* apply to their template."""
     template = {**GROUP["template"], "identity_prefix": prefix, **changes}
-    return place(charges=[{"template": template, "charger_ids": list(ids)}])
+    return location(charges=[{"template": template, "charger_ids": list(ids)}])
 
 
-def ended(gateway: Gateway, url: str, *items: dict[str, Any]) -> Any:
-    """The job that made *items*, at its end."""
+def finished_job(gateway: Gateway, url: str, *items: dict[str, Any]) -> Any:
+    """The finished job that creates *items*."""
     return gateway.wait_until_ready(gateway.create(url, locations=list(items))["status_url"])
 
 
-def made(gateway: Gateway, url: str, *items: dict[str, Any]) -> list[Any]:
-    """The locations that were made of *items*, all of them."""
-    job = ended(gateway, url, *items)
+def create_all(gateway: Gateway, url: str, *items: dict[str, Any]) -> list[Any]:
+    """Create *items*, none of which may fail, and return the locations."""
+    job = finished_job(gateway, url, *items)
     assert (len(items), 0) == (job["results"]["created_count"], job["results"]["failed_count"]), job
     return [gateway.data(f"{url}/{created['id']}") for created in job["results"]["created"]]
 
 
-# Accepted, and done
+# Accepted and finished
 
 
 @pytest.mark.ocpi(207)
 def test_a_bulk_order_is_accepted_within_a_second(gateway: Gateway, url: str) -> None:
-    response = within_a_second(lambda: gateway.post(url, {"locations": [place(n) for n in range(1000)]}))
+    response = within_a_second(lambda: gateway.post(url, {"locations": [location(n) for n in range(1000)]}))
 
     accepted = response.json()
     assert (202, "") == (response.status_code, misfit("LocationBulkAcceptedResponse", accepted))
@@ -72,16 +72,18 @@ def test_a_bulk_order_is_accepted_within_a_second(gateway: Gateway, url: str) ->
 
 
 @pytest.mark.ocpi(208)
-def test_a_finished_job_lists_the_ids_that_were_made(gateway: Gateway, url: str) -> None:
-    accepted = gateway.create(url, locations=[place(0), {**URBAN, "overrides": {"name": "Hub"}}, place(2)])
-    seen = [accepted]
-    while seen[-1]["status"] not in ("READY", "FAILED"):
-        seen.append(gateway.data(accepted["status_url"]))
-        assert "" == misfit("LocationBulkStatusResponse", seen[-1])
+def test_a_finished_job_lists_the_ids_of_the_created_locations(gateway: Gateway, url: str) -> None:
+    accepted = gateway.create(
+        url, locations=[location(0), {**URBAN, "overrides": {"name": "Hub"}}, location(2)]
+    )
+    statuses = [accepted]
+    while statuses[-1]["status"] not in ("READY", "FAILED"):
+        statuses.append(gateway.data(accepted["status_url"]))
+        assert "" == misfit("LocationBulkStatusResponse", statuses[-1])
 
-    assert {"PROVISIONING"} == {status["status"] for status in seen[:-1]}
-    assert {None} == {status.get("results") for status in seen[:-1]}
-    last = seen[-1]
+    assert {"PROVISIONING"} == {status["status"] for status in statuses[:-1]}
+    assert {None} == {status.get("results") for status in statuses[:-1]}
+    last = statuses[-1]
     results = last["results"]
     assert ("READY", accepted["job_id"], accepted["workflow_run_id"], "locations") == (
         last["status"],
@@ -101,7 +103,7 @@ def test_a_finished_job_lists_the_ids_that_were_made(gateway: Gateway, url: str)
 
 
 def test_a_location_is_shown_as_documented(gateway: Gateway, url: str) -> None:
-    order = place(
+    order = location(
         7,
         timezone="Europe/Brussels",
         owner_name="Bornes du Midi",
@@ -110,7 +112,7 @@ def test_a_location_is_shown_as_documented(gateway: Gateway, url: str) -> None:
         charges=[GROUP],
     )
 
-    [site] = made(gateway, url, order)
+    [site] = create_all(gateway, url, order)
 
     assert "" == misfit("OcpiLocationResponse", site)
     same = ("name", "address", "city", "country", "coordinates", "timezone", "owner_name", "public")
@@ -130,20 +132,20 @@ def test_a_location_is_shown_as_documented(gateway: Gateway, url: str) -> None:
     assert [site] == [each for each in gateway.data(url)["data"] if each["id"] == site["id"]]
 
 
-def test_the_postal_code_is_shown_where_there_is_one(gateway: Gateway, url: str) -> None:
-    with_code, without = made(gateway, url, place(1, postal_code="1060"), place(2))
+def test_the_postal_code_is_shown_if_there_is_one(gateway: Gateway, url: str) -> None:
+    with_code, without = create_all(gateway, url, location(1, postal_code="1060"), location(2))
 
     assert ("1060", None) == (with_code.get("postal_code"), without.get("postal_code"))
 
 
-def test_what_was_left_out_has_its_default(gateway: Gateway, url: str) -> None:
-    [site] = made(gateway, url, {name: value for name, value in place().items() if name != "public"})
+def test_members_that_are_left_out_have_their_defaults(gateway: Gateway, url: str) -> None:
+    [site] = create_all(gateway, url, {name: value for name, value in location().items() if name != "public"})
 
     assert (True, []) == (site["public"], site["chargers"])
     assert "Europe/Brussels" == site["timezone"]
 
 
-def test_a_template_may_be_changed_in_every_member(gateway: Gateway, url: str) -> None:
+def test_every_member_of_a_template_may_be_overridden(gateway: Gateway, url: str) -> None:
     overrides = {
         "name": "Elsewhere",
         "address": "Rue 1",
@@ -156,17 +158,17 @@ def test_a_template_may_be_changed_in_every_member(gateway: Gateway, url: str) -
     }
     more = {"parking_type": "ON_STREET", "ocpp_version": "OCPP2.0.1", "identity_prefix": "LYON_", "moons": 2}
 
-    [site] = made(gateway, url, {**URBAN, "overrides": {**overrides, **more}})
+    [site] = create_all(gateway, url, {**URBAN, "overrides": {**overrides, **more}})
 
     assert overrides == {name: site[name] for name in overrides}
     assert {("LYON_", "OCPP2.0.1")} == {(c["identity"][:5], c["ocpp_version"]) for c in site["chargers"]}
 
 
-def test_one_template_used_several_times_gets_prefixes(gateway: Gateway, url: str) -> None:
+def test_a_template_that_is_used_several_times_gets_prefixes(gateway: Gateway, url: str) -> None:
     own = {**URBAN, "overrides": {"identity_prefix": "OWN_"}}
     single = {"template": "residential-ac-single"}
 
-    sites = made(gateway, url, URBAN, own, URBAN, single)
+    sites = create_all(gateway, url, URBAN, own, URBAN, single)
 
     first, second, third, fourth = ([c["identity"] for c in site["chargers"]] for site in sites)
     assert all(identity.startswith("L01_") for identity in first)
@@ -175,25 +177,25 @@ def test_one_template_used_several_times_gets_prefixes(gateway: Gateway, url: st
     assert not any(identity.startswith("L0") for identity in fourth)
 
 
-def test_generated_identities_are_alike_in_no_two_jobs(gateway: Gateway, url: str) -> None:
+def test_generated_identities_differ_between_jobs(gateway: Gateway, url: str) -> None:
     for _ in range(2):
-        made(gateway, url, URBAN, URBAN)
+        create_all(gateway, url, URBAN, URBAN)
 
 
-# What fails one item
+# Faults that fail one item
 
 
 FAULTS = [
-    (charged("1", brand_slug="no-such-brand"), "unknown_catalog_model", "brand_slug"),
-    (charged("1", model_slug="no-such-model"), "unknown_catalog_model", "model_slug"),
-    (charged("1", connector_type="CHAdeMO"), "unknown_catalog_model", "connector_type"),
-    (charged("1", connector_type="Schuko"), "unknown_catalog_model", "connector_type"),
-    (charged("1", ocpp_version="OCPP1.5"), "location_invalid", "ocpp_version"),
-    (charged("1", "1"), "duplicate_identity", "identity"),
-    (charged("A-1", "A_1"), "duplicate_identity", "identity"),
-    (charged("x" * 33, prefix="P_"), "location_invalid", "identity"),
+    (with_chargers("1", brand_slug="no-such-brand"), "unknown_catalog_model", "brand_slug"),
+    (with_chargers("1", model_slug="no-such-model"), "unknown_catalog_model", "model_slug"),
+    (with_chargers("1", connector_type="CHAdeMO"), "unknown_catalog_model", "connector_type"),
+    (with_chargers("1", connector_type="Schuko"), "unknown_catalog_model", "connector_type"),
+    (with_chargers("1", ocpp_version="OCPP1.5"), "location_invalid", "ocpp_version"),
+    (with_chargers("1", "1"), "duplicate_identity", "identity"),
+    (with_chargers("A-1", "A_1"), "duplicate_identity", "identity"),
+    (with_chargers("x" * 33, prefix="P_"), "location_invalid", "identity"),
     (
-        place(charges=[{**GROUP, "charger_ids": [f"{g}{n:02}" for n in range(26)]} for g in "AB"]),
+        location(charges=[{**GROUP, "charger_ids": [f"{g}{n:02}" for n in range(26)]} for g in "AB"]),
         "location_invalid",
         "charges",
     ),
@@ -204,7 +206,7 @@ FAULTS = [
 
 def test_an_item_that_breaks_a_rule_fails_alone(gateway: Gateway, url: str) -> None:
     items = [item for item, _, _ in FAULTS]
-    job = ended(gateway, url, place(0), *items, place(2))
+    job = finished_job(gateway, url, location(0), *items, location(2))
     results = job["results"]
     last = len(items) + 1
 
@@ -221,25 +223,32 @@ def test_an_item_that_breaks_a_rule_fails_alone(gateway: Gateway, url: str) -> N
     assert 3 == gateway.data(url)["total"]
 
 
-def test_an_identity_is_taken_by_the_network_another_item_or_an_earlier_job(
+def test_an_identity_in_the_network_in_another_item_or_in_an_earlier_job_is_a_duplicate(
     gateway: Gateway, url: str
 ) -> None:
-    own = gateway.data(url)["data"][0]["chargers"][0]["identity"]
+    generated = gateway.data(url)["data"][0]["chargers"][0]["identity"]
 
-    first = ended(gateway, url, charged("1"), charged("2", "1"), charged(own, prefix=""), charged("2"))
-    second = ended(gateway, url, charged("3"), charged("1"))
+    first = finished_job(
+        gateway,
+        url,
+        with_chargers("1"),
+        with_chargers("2", "1"),
+        with_chargers(generated, prefix=""),
+        with_chargers("2"),
+    )
+    second = finished_job(gateway, url, with_chargers("3"), with_chargers("1"))
 
-    told = [(f["index"], f["error"]["code"], f["error"]["param"]) for f in first["results"]["failed"]]
-    assert [(1, "duplicate_identity", "identity"), (2, "duplicate_identity", "identity")] == told
+    failures = [(f["index"], f["error"]["code"], f["error"]["param"]) for f in first["results"]["failed"]]
+    assert [(1, "duplicate_identity", "identity"), (2, "duplicate_identity", "identity")] == failures
     assert [0, 3] == [each["index"] for each in first["results"]["created"]]
     assert ["duplicate_identity"] == [f["error"]["code"] for f in second["results"]["failed"]]
     identities = [c["identity"] for site in gateway.data(url)["data"] for c in site["chargers"]]
-    assert sorted([own, "P_1", "P_2", "P_3"]) == sorted(identities)
+    assert sorted([generated, "P_1", "P_2", "P_3"]) == sorted(identities)
 
 
-def test_evse_ids_stay_apart_in_the_whole_network(gateway: Gateway, url: str) -> None:
-    """A-1 and A_1 are two identities of one EVSE id: they cannot both be in a network."""
-    job = ended(gateway, url, charged("A-1"), charged("A_1"))
+def test_evse_ids_are_unique_in_a_network(gateway: Gateway, url: str) -> None:
+    """The identities A-1 and A_1 have the same EVSE id, so a network cannot hold both."""
+    job = finished_job(gateway, url, with_chargers("A-1"), with_chargers("A_1"))
     evse_ids = [
         evse["ocpi_evse_id"]
         for site in gateway.data(url)["data"]
@@ -253,22 +262,24 @@ def test_evse_ids_stay_apart_in_the_whole_network(gateway: Gateway, url: str) ->
 def test_a_location_has_up_to_20_groups_of_50_charge_points(gateway: Gateway, url: str) -> None:
     groups = [{**GROUP, "charger_ids": [f"{n}A", f"{n}B"]} for n in range(20)]
 
-    many, whole = made(
-        gateway, url, place(charges=groups), charged(*(f"{n:02}" for n in range(50)), prefix="X")
+    grouped, full = create_all(
+        gateway, url, location(charges=groups), with_chargers(*(f"{n:02}" for n in range(50)), prefix="X")
     )
 
-    assert (40, 50) == (len(many["chargers"]), len(whole["chargers"]))
+    assert (40, 50) == (len(grouped["chargers"]), len(full["chargers"]))
 
 
-def test_networks_do_not_share_identities(gateway: Gateway, url: str) -> None:
+def test_two_networks_may_use_the_same_identity(gateway: Gateway, url: str) -> None:
     other = f"{gateway.create()['destroy_url']}/locations"
 
     for each in (url, other):
-        made(gateway, each, charged("1"))
+        create_all(gateway, each, with_chargers("1"))
 
 
-def test_a_job_that_made_nothing_has_failed(gateway: Gateway, url: str) -> None:
-    job = ended(gateway, url, charged("1", brand_slug="nobody"), charged("1", model_slug="nothing"))
+def test_a_job_that_creates_nothing_fails(gateway: Gateway, url: str) -> None:
+    job = finished_job(
+        gateway, url, with_chargers("1", brand_slug="nobody"), with_chargers("1", model_slug="nothing")
+    )
 
     assert ("FAILED", 0, 2) == (
         job["status"],
@@ -281,7 +292,7 @@ def test_a_job_that_made_nothing_has_failed(gateway: Gateway, url: str) -> None:
     assert 1 == gateway.data(url)["total"]
 
 
-# What refuses the whole order
+# Faults that refuse the whole request
 
 
 @one_database
@@ -289,16 +300,19 @@ def test_a_job_that_made_nothing_has_failed(gateway: Gateway, url: str) -> None:
 @pytest.mark.parametrize(
     ("item", "loc"),
     [
-        ({**place(), "city": ...}, ["city"]),
-        ({**place(), "city": 5}, ["city"]),
-        ({**place(), "city": "x" * 46}, ["city"]),
-        ({**place(), "country": "BEL"}, ["country"]),
-        ({**place(), "country": "be"}, ["country"]),
-        ({**place(), "timezone": "Mars/Olympus"}, ["timezone"]),
-        ({**place(), "coordinates": {"latitude": 91, "longitude": 0}}, ["coordinates", "latitude"]),
-        ({**place(), "charges": [{**GROUP, "charger_ids": ["1", "a/b"]}]}, ["charges", 0, "charger_ids", 1]),
-        ({**place(), "charges": [GROUP, {"charger_ids": ["1"]}]}, ["charges", 1, "template"]),
-        ({**place(), "public": None}, ["public"]),
+        ({**location(), "city": ...}, ["city"]),
+        ({**location(), "city": 5}, ["city"]),
+        ({**location(), "city": "x" * 46}, ["city"]),
+        ({**location(), "country": "BEL"}, ["country"]),
+        ({**location(), "country": "be"}, ["country"]),
+        ({**location(), "timezone": "Mars/Olympus"}, ["timezone"]),
+        ({**location(), "coordinates": {"latitude": 91, "longitude": 0}}, ["coordinates", "latitude"]),
+        (
+            {**location(), "charges": [{**GROUP, "charger_ids": ["1", "a/b"]}]},
+            ["charges", 0, "charger_ids", 1],
+        ),
+        ({**location(), "charges": [GROUP, {"charger_ids": ["1"]}]}, ["charges", 1, "template"]),
+        ({**location(), "public": None}, ["public"]),
         ({**URBAN, "overrides": {"city": 5}}, ["overrides", "city"]),
         ({**URBAN, "overrides": {"country": "FRA"}}, ["overrides", "country"]),
         ({**URBAN, "overrides": {"coordinates": {"latitude": 1}}}, ["overrides", "coordinates", "longitude"]),
@@ -310,14 +324,14 @@ def test_a_job_that_made_nothing_has_failed(gateway: Gateway, url: str) -> None:
     ],
     ids=lambda value: str(value)[-60:],
 )
-def test_a_wrong_item_is_named_by_its_place_and_nothing_is_made(
-    still: tuple[Gateway, str], item: Any, loc: list[Any]
+def test_a_refusal_gives_the_index_of_the_invalid_item_and_nothing_is_created(
+    unchanged_network: tuple[Gateway, str], item: Any, loc: list[Any]
 ) -> None:
-    """Item 7 of 50, in the shape that it chose."""
-    gateway, url = still
+    """The refusal names item 7 of 50, and the members of the shape (template or not) that it has."""
+    gateway, url = unchanged_network
     if isinstance(item, dict):
         item = {name: value for name, value in item.items() if value is not ...}
-    items = [place(n) for n in range(50)]
+    items = [location(n) for n in range(50)]
     items[7] = item
 
     status, detail = refusal(gateway.post(url, {"locations": items}))
@@ -333,19 +347,25 @@ def test_a_wrong_item_is_named_by_its_place_and_nothing_is_made(
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"locations": []}, {"locations": None}, {"locations": {}}, {"locations": [place()] * 10_001}],
+    [{}, {"locations": []}, {"locations": None}, {"locations": {}}, {"locations": [location()] * 10_001}],
     ids=lambda body: str(body)[:40],
 )  # fmt: skip
-def test_an_order_holds_1_to_10_000_items(still: tuple[Gateway, str], body: dict[str, Any]) -> None:
-    gateway, url = still
+def test_a_request_holds_1_to_10_000_items(
+    unchanged_network: tuple[Gateway, str], body: dict[str, Any]
+) -> None:
+    gateway, url = unchanged_network
     status, detail = refusal(gateway.post(url, body))
 
     assert (422, ["body", "locations"]) == (status, detail[0]["loc"])
 
 
-def test_an_unknown_location_template_is_404_and_named_by_its_place(still: tuple[Gateway, str]) -> None:
-    gateway, url = still
-    status, detail = refusal(gateway.post(url, {"locations": [place(), URBAN, {"template": "no-such-hub"}]}))
+def test_an_unknown_location_template_is_404_with_its_name_and_index(
+    unchanged_network: tuple[Gateway, str],
+) -> None:
+    gateway, url = unchanged_network
+    status, detail = refusal(
+        gateway.post(url, {"locations": [location(), URBAN, {"template": "no-such-hub"}]})
+    )
 
     assert (404, True, True) == (status, "locations.2" in detail, "no-such-hub" in detail)
     assert 1 == gateway.data(url)["total"]
@@ -354,7 +374,9 @@ def test_an_unknown_location_template_is_404_and_named_by_its_place(still: tuple
 def test_an_emsp_network_has_no_locations_of_its_own(gateway: Gateway) -> None:
     accepted = gateway.create(template="emsp-drivers", role="emsp")
 
-    assert 404 == refusal(gateway.post(f"{accepted['destroy_url']}/locations", {"locations": [place()]}))[0]
+    assert (
+        404 == refusal(gateway.post(f"{accepted['destroy_url']}/locations", {"locations": [location()]}))[0]
+    )
     assert [] == gateway.data(f"{accepted['destroy_url']}/locations")["data"]
 
 
@@ -362,14 +384,14 @@ def test_an_emsp_network_has_no_locations_of_its_own(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("job", [UNKNOWN_JOB, "x", "1", "..%2Fx", "4f6b5e0e%20"])
-def test_an_unknown_job_is_404(still: tuple[Gateway, str], job: str) -> None:
-    gateway, url = still
+def test_an_unknown_job_is_404(unchanged_network: tuple[Gateway, str], job: str) -> None:
+    gateway, url = unchanged_network
     assert gateway.get(f"{url}/jobs/{job}").status_code in {404, 422}
 
 
-def test_a_job_is_read_at_its_own_network_only(gateway: Gateway, url: str) -> None:
+def test_a_job_is_readable_only_in_its_own_network(gateway: Gateway, url: str) -> None:
     other = gateway.create()
-    accepted = gateway.create(url, locations=[place()])
+    accepted = gateway.create(url, locations=[location()])
     job = accepted["job_id"]
 
     assert 404 == refusal(gateway.get(f"{other['destroy_url']}/locations/jobs/{job}"))[0]

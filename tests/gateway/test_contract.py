@@ -1,6 +1,6 @@
-"""The gateway's contract against the documented facts of the gateway whose clients it serves.
+"""The gateway's contract agrees with the documentation of the gateway whose clients it serves.
 
-tests/data/gateway holds its operations, fields and samples. What is ours is listed here, with its reason.
+tests/data/gateway holds the documented operations, fields and samples. Our additions are listed below.
 """
 
 import json
@@ -17,19 +17,19 @@ from openapi.iso_3166 import ALPHA_3
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests/data/gateway"
 
-BOOK = contracts.gateway()
-PATHS: dict[str, Any] = BOOK.document["paths"]
-SCHEMAS: dict[str, Any] = BOOK.document["components"]["schemas"]
+CONTRACT = contracts.gateway()
+PATHS: dict[str, Any] = CONTRACT.document["paths"]
+SCHEMAS: dict[str, Any] = CONTRACT.document["components"]["schemas"]
 METHODS = ("get", "post", "put", "patch", "delete")
 OPERATIONS: dict[str, str] = json.loads((DATA / "operations.json").read_text())
 SAMPLES: dict[str, Any] = json.loads((DATA / "samples.json").read_text())
 
-# Operations beside these: the documentation names two URLs of each gallery.
+# The documentation names two URLs for each gallery; operations.json holds only one of them.
 ALIASES = {"GET /ocpi/cpos/templates", "GET /ocpi/templates/locations"}
 
-PLACE_FIELDS = "name address city country coordinates timezone owner_name public parking_type"
+LOCATION_FIELDS = "name address city country coordinates timezone owner_name public parking_type"
 
-# Schemas that the documentation has no table for: the required fields, then the others.
+# Schemas without a table in the documentation: the required fields, then the optional ones.
 WITHOUT_TABLE = {
     "HttpErrorResponse": ("detail", ""),
     "HTTPValidationError": ("detail", ""),
@@ -51,9 +51,9 @@ WITHOUT_TABLE = {
         "brand_slug model_slug connector_type ocpp_version ws_url identity_prefix", "template_name"
     ),
     "LocationFromTemplateRequest": ("template", "overrides"),
-    "LocationTemplateOverrides": ("", f"{PLACE_FIELDS} ocpp_version identity_prefix"),
+    "LocationTemplateOverrides": ("", f"{LOCATION_FIELDS} ocpp_version identity_prefix"),
     "LocationBulkAcceptedResponse": ("job_id status status_url", "workflow_run_id"),
-    "LocationUpdateRequest": ("", PLACE_FIELDS),
+    "LocationUpdateRequest": ("", LOCATION_FIELDS),
     "TemplateSummary": ("slug version description locations chargers", ""),
     "TemplateListResponse": ("data total", ""),
     "LocationTemplateListResponse": ("data total", ""),
@@ -66,18 +66,18 @@ WITHOUT_TABLE = {
     ),
 }  # fmt: skip
 
-# Fields of ours: the schema, the field, and why.
+# Fields that we add: the schema, the field, and the reason.
 ADDITIONS = {
     "CpoAcceptedResponse.operator_token": "the back office's token, shown once",
     "CpoRoamHelper.register_snippet": "a curl that really registers the caller",
-    "ProvisioningProgress.locations_done": "the counts that the documentation reserves for later",
-    "ProvisioningProgress.locations_total": "likewise",
-    "LocationBulkStatusResponse.progress": "a bulk job may take minutes as well as a network",
-    "OcpiCreateLocationRequest.postal_code": "OCPI asks for one",
-    "LocationTemplateOverrides.postal_code": "likewise",
-    "LocationUpdateRequest.postal_code": "likewise",
-    "OcpiLocationResponse.postal_code": "likewise",
-    "TemplateSummary.role": "an eMSP template is none for a CPO; always there",
+    "ProvisioningProgress.locations_done": "the documentation reserves these counts for later",
+    "ProvisioningProgress.locations_total": "the same reason",
+    "LocationBulkStatusResponse.progress": "a bulk job may take minutes, like the creation of a network",
+    "OcpiCreateLocationRequest.postal_code": "OCPI requires one",
+    "LocationTemplateOverrides.postal_code": "the same reason",
+    "LocationUpdateRequest.postal_code": "the same reason",
+    "OcpiLocationResponse.postal_code": "the same reason",
+    "TemplateSummary.role": "an eMSP template does not fit a CPO; always present",
 }
 
 TYPES = {
@@ -88,7 +88,7 @@ TYPES = {
 
 
 class Field(NamedTuple):
-    """One documented field; what the documentation leaves out is None."""
+    """One documented field; *required* is None if the documentation does not state it."""
 
     name: str
     type: str
@@ -102,36 +102,36 @@ FIELDS: dict[str, list[Field]] = {
 
 
 def properties(schema: str) -> dict[str, Any]:
-    """The properties of a schema, each with its reference followed."""
+    """The properties of a schema, with references resolved."""
     return {name: resolved(node) for name, node in SCHEMAS[schema]["properties"].items()}
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
-    """What a property is, behind the reference with which it carries its description."""
-    return BOOK.followed(node["allOf"][0] if "allOf" in node else node)
+    """The schema that a property refers to; a reference with a description is inside `allOf`."""
+    return CONTRACT.followed(node["allOf"][0] if "allOf" in node else node)
 
 
-def own(schema: str) -> set[str]:
-    """The fields of a schema that are ours."""
+def additions(schema: str) -> set[str]:
+    """The fields that we add to a schema."""
     return {field.partition(".")[2] for field in ADDITIONS if field.startswith(f"{schema}.")}
 
 
 # Operations
 
 
-def test_every_documented_operation_is_there_and_no_other() -> None:
+def test_the_operations_are_exactly_the_documented_ones() -> None:
     declared = {f"{m.upper()} {path}" for path, item in PATHS.items() for m in METHODS if m in item}
 
     assert OPERATIONS.keys() | ALIASES == declared
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_an_operation_answers_with_the_documented_type(operation: str) -> None:
+def test_an_operation_returns_the_documented_type(operation: str) -> None:
     (method, path), success = operation.split(), OPERATIONS[operation]
     responses = PATHS[path][method.lower()]["responses"]
     status = "202" if "Accepted" in success else "204" if success == "empty" else "200"
-    answer = BOOK.followed(responses[status])
-    schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    response = CONTRACT.followed(responses[status])
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
     expected = {"empty": "", "untyped JSON": "LocationTemplateListResponse"}.get(success, success)
 
     assert expected == schema.get("$ref", "").rpartition("/")[2]
@@ -144,38 +144,40 @@ def test_an_operation_answers_with_the_documented_type(operation: str) -> None:
         ("/ocpi/templates/locations", "/ocpp/templates/locations"),
     ],
 )
-def test_an_alias_takes_and_answers_the_same(alias: str, path: str) -> None:
+def test_an_alias_has_the_same_parameters_and_responses(alias: str, path: str) -> None:
     assert PATHS[path].get("parameters") == PATHS[alias].get("parameters")
     assert PATHS[path]["get"]["responses"] == PATHS[alias]["get"]["responses"]
 
 
-def test_tenant_operations_take_the_organization_and_creations_a_key() -> None:
-    taken: dict[str, set[str]] = {"X-Organization-Id": set(), "Idempotency-Key": set()}
-    expected: dict[str, set[str]] = {name: set() for name in taken}
+def test_tenant_operations_accept_an_organization_and_creations_an_idempotency_key() -> None:
+    accepted: dict[str, set[str]] = {"X-Organization-Id": set(), "Idempotency-Key": set()}
+    expected: dict[str, set[str]] = {name: set() for name in accepted}
     for path, item in PATHS.items():
         for method in METHODS & item.keys():
-            given = (*item.get("parameters", ()), *item[method].get("parameters", ()))
+            declared_parameters = (*item.get("parameters", ()), *item[method].get("parameters", ()))
             name = item[method]["operationId"]
-            for header in taken.keys() & {BOOK.followed(parameter)["name"] for parameter in given}:
-                taken[header].add(name)
+            for header in accepted.keys() & {
+                CONTRACT.followed(parameter)["name"] for parameter in declared_parameters
+            }:
+                accepted[header].add(name)
             if path.startswith("/ocpi/cpos") and "templates" not in path:
                 expected["X-Organization-Id"].add(name)
             if name in ("create_network", "create_locations"):
                 expected["Idempotency-Key"].add(name)
         assert path.startswith(("/ocpi/", "/ocpp/"))
 
-    assert expected == taken
+    assert expected == accepted
 
 
 # Fields
 
 
 @pytest.mark.parametrize("schema", FIELDS)
-def test_the_documented_fields_are_in_the_contract_as_they_are(schema: str) -> None:
+def test_the_contract_has_the_documented_fields(schema: str) -> None:
     table = FIELDS[schema]
     found = properties(schema)
 
-    assert {field.name for field in table} == found.keys() - own(schema)
+    assert {field.name for field in table} == found.keys() - additions(schema)
     for field in table:
         assert TYPES[field.type.split()[0].rstrip(",:")] == found[field.name].get("type"), field
         if field.required is not None:
@@ -195,39 +197,39 @@ def test_a_schema_without_a_table_has_the_documented_fields(schema: str) -> None
     required, others = (set(names.split()) for names in WITHOUT_TABLE[schema])
     declared = set(SCHEMAS[schema].get("required", ()))
 
-    assert required == declared - own(schema)
-    assert required | others == SCHEMAS[schema]["properties"].keys() - own(schema)
+    assert required == declared - additions(schema)
+    assert required | others == SCHEMAS[schema]["properties"].keys() - additions(schema)
 
 
 @pytest.mark.parametrize("field", ADDITIONS)
-def test_an_addition_is_there_and_has_a_reason(field: str) -> None:
+def test_an_addition_exists_and_has_a_reason(field: str) -> None:
     schema, _, name = field.partition(".")
 
     assert name in SCHEMAS[schema]["properties"]
     assert ADDITIONS[field]
 
 
-def test_the_codes_of_a_failure_are_the_closed_list_of_the_page() -> None:
+def test_the_error_codes_are_those_that_the_page_lists() -> None:
     section = (ROOT / "docs/gateway.md").read_text().partition("\n## Error codes\n")[2].partition("\n## ")[0]
 
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == SCHEMAS["ProvisioningErrorCode"]["enum"]
 
 
-def test_countries_are_those_that_ocpi_knows_by_three_letters() -> None:
+def test_countries_are_those_with_a_three_letter_code() -> None:
     assert sorted(ALPHA_3) == SCHEMAS["Country"]["enum"]
 
 
 # Samples of the documentation
 
 
-def test_the_documented_create_request_fits_but_for_its_ocpi_version() -> None:
+def test_the_documented_create_request_fits_except_for_its_ocpi_version() -> None:
     request = SAMPLES["CpoCreateRequest"]
 
     assert "ocpi_version" in misfit("CpoCreateRequest", request)
     assert not misfit("CpoCreateRequest", {**request, "ocpi_version": "2.1.1"})
 
 
-def test_the_documented_answers_fit() -> None:
+def test_the_documented_responses_fit() -> None:
     token = "a_" + 43 * "T"
 
     assert not misfit("CpoListResponse", SAMPLES["CpoListResponse"])
@@ -249,6 +251,6 @@ def test_the_documented_bulk_request_fits() -> None:
         ("list_locations", "OcpiLocationListResponse"),
     ],
 )
-def test_the_answers_of_the_documented_programs_fit(sample: str, schema: str) -> None:
+def test_the_responses_to_the_documented_programs_fit(sample: str, schema: str) -> None:
     """tests/gateway/test_samples.py runs the programs."""
     assert not misfit(schema, json.loads((DATA / f"{sample}.json").read_text()))

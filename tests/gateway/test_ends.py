@@ -1,4 +1,4 @@
-"""Networks end: deleted, expired, while they are being made.
+"""The end of a network: deletion and expiry, of a finished network and during provisioning.
 
 docs/gateway.md "Ending a network". Conformance 213, 217.
 """
@@ -19,17 +19,17 @@ from seeded_network import furnish
 from storage import access, database, ended_tokens, jobs, networks, timestamps
 from storage.schema import METADATA
 
-NOBODYS = {"gw_organizations", "gw_keys", "gw_job_items", "gw_installation", "ocpi_ended_tokens"}
-"""Tables of ours without a network; the items of a job are looked for by the job."""
+WITHOUT_NETWORK = {"gw_organizations", "gw_keys", "gw_job_items", "gw_installation", "ocpi_ended_tokens"}
+"""Our tables without a network_id; the items of a job refer to the job."""
 KEPT = {"gw_tombstones", "gw_jobs"}
 LONG = {"locations": 100, "chargers_per_location": 50}
-"""An order that takes seconds."""
-GONE = 60.0
-"""Seconds after which the rows of a network that has expired are gone on any machine."""
+"""Overrides that take seconds to provision."""
+DEADLINE_SECONDS = 60.0
+"""The longest time until the rows of an expired network are deleted, on any machine."""
 
 
 def schema() -> sqlalchemy.MetaData:
-    """Every table of the database, the engine's too."""
+    """Every table of the database, including those of DBOS."""
     found = sqlalchemy.MetaData()
     with database.connect() as connection:
         names = sqlalchemy.inspect(connection).get_schema_names()
@@ -39,28 +39,28 @@ def schema() -> sqlalchemy.MetaData:
 
 
 def rows_of(cpo_id: str) -> dict[str, int]:
-    """How many rows each table has of a network."""
-    counted = {}
+    """The number of rows of a network in each table."""
+    counts = {}
     with database.connect() as connection:
         for table in schema().tables.values():
             if "network_id" in table.c:
-                of = table.c.network_id == int(cpo_id)
-                counted[table.name] = connection.execute(
-                    sqlalchemy.select(sqlalchemy.func.count()).select_from(table).where(of)
+                in_network = table.c.network_id == int(cpo_id)
+                counts[table.name] = connection.execute(
+                    sqlalchemy.select(sqlalchemy.func.count()).select_from(table).where(in_network)
                 ).scalar_one()
-    counted["gw_networks"] = sum(row["id"] == int(cpo_id) for row in rows("gw_networks"))
-    mine = {row["id"] for row in rows("gw_jobs") if row["network_id"] == int(cpo_id)}
-    counted["gw_job_items"] = sum(row["job_id"] in mine for row in rows("gw_job_items"))
-    return counted
+    counts["gw_networks"] = sum(row["id"] == int(cpo_id) for row in rows("gw_networks"))
+    job_ids = {row["id"] for row in rows("gw_jobs") if row["network_id"] == int(cpo_id)}
+    counts["gw_job_items"] = sum(row["job_id"] in job_ids for row in rows("gw_job_items"))
+    return counts
 
 
-def remains(cpo_id: str) -> set[str]:
-    """The tables that have rows of a network."""
+def remaining_tables(cpo_id: str) -> set[str]:
+    """The tables that still have rows of a network."""
     return {name for name, count in rows_of(cpo_id).items() if count}
 
 
 def unfinished_runs(*job_ids: str) -> list[Any]:
-    """What the engine would still work at."""
+    """The statuses of workflows that DBOS still has to run."""
     [table] = [table for table in schema().tables.values() if table.name == "workflow_status"]
     with database.connect() as connection:
         found = connection.execute(
@@ -69,21 +69,21 @@ def unfinished_runs(*job_ids: str) -> list[Any]:
         return [status for status in found if status in {"PENDING", "ENQUEUED", "DELAYED"}]
 
 
-def ended_meanwhile(gateway: Gateway, end: Callable[[Any], None], **order: Any) -> Any:
-    """The answer to the order of a network that *end* ended while its job ran.
+def end_during_provisioning(gateway: Gateway, end: Callable[[Any], None], **order: Any) -> Any:
+    """Create a network, call *end* while its job runs, and return the response to the creation.
 
-    A job that was over before leaves with its network; then another network is ordered.
+    A job that finishes earlier is deleted with its network; then another network is created.
     """
     for _ in range(20):
         accepted = gateway.create(overrides=LONG, **order)
         end(accepted)
         if at_once(jobs.get, accepted["workflow_run_id"]) is not None:
             return accepted
-    raise AssertionError("every job was over before its network")
+    raise AssertionError("every job finished before its network ended")
 
 
-def furnished(gateway: Gateway, **order: Any) -> tuple[Any, Network]:
-    """A READY network with rows in as many tables as one can have, and its answer."""
+def network_with_rows(gateway: Gateway, **order: Any) -> tuple[Any, Network]:
+    """A READY network with rows in as many tables as possible, and the response to its creation."""
     accepted = gateway.ready(country_code="NL", party_id="DEM", **order)
     found = at_once(networks.get, int(accepted["cpo_id"]))
     assert found is not None
@@ -93,7 +93,7 @@ def furnished(gateway: Gateway, **order: Any) -> tuple[Any, Network]:
 
 
 def expire(cpo_id: str) -> None:
-    """Let the time of a network be over."""
+    """Move the expiry of a network into the past."""
     with database.transaction() as connection:
         connection.execute(
             sqlalchemy.text("UPDATE gw_networks SET expires_at = :then WHERE id = :id"),
@@ -101,16 +101,16 @@ def expire(cpo_id: str) -> None:
         )
 
 
-def everything(accepted: Any) -> list[tuple[str, str, Any]]:
-    """Every call on a network."""
+def all_calls(accepted: Any) -> list[tuple[str, str, Any]]:
+    """Method, URL and body of every operation on a network."""
     url = accepted["destroy_url"]
-    place = {"locations": [example("OcpiCreateLocationRequest")]}
+    order = {"locations": [example("OcpiCreateLocationRequest")]}
     return [
         ("GET", url, None),
         ("GET", f"{url}/status", None),
         ("GET", f"{url}/report", None),
         ("GET", f"{url}/locations", None),
-        ("POST", f"{url}/locations", place),
+        ("POST", f"{url}/locations", order),
         ("GET", f"{url}/locations/jobs/{accepted['workflow_run_id']}", None),
         ("GET", f"{url}/locations/x", None),
         ("PATCH", f"{url}/locations/x", {}),
@@ -118,9 +118,9 @@ def everything(accepted: Any) -> list[tuple[str, str, Any]]:
     ]
 
 
-def assert_dead(gateway: Gateway, accepted: Any, *tokens: str | None) -> None:
-    """Nothing of the network answers any more."""
-    for method, path, body in everything(accepted):
+def assert_ended(gateway: Gateway, accepted: Any, *tokens: str | None) -> None:
+    """Assert that every URL of the network is 404 and that every token of it is 401."""
+    for method, path, body in all_calls(accepted):
         assert 404 == gateway.request(method, path, json=body).status_code, (method, path)
     assert accepted["cpo_id"] not in {each["cpo_id"] for each in gateway.data("/ocpi/cpos")["data"]}
     role = accepted["party"]["role"].lower()
@@ -129,97 +129,95 @@ def assert_dead(gateway: Gateway, accepted: Any, *tokens: str | None) -> None:
             assert 401 == gateway.node.client(token, role).get(path).status_code, path
 
 
-# Deleted
+# Deletion
 
 
 @pytest.mark.ocpi(213)
 @pytest.mark.parametrize("role", ["cpo", "emsp"])
-def test_a_deleted_network_is_dead_at_once_and_leaves_no_row_but_its_tombstone(
-    gateway: Gateway, role: str
-) -> None:
+def test_a_deleted_network_ends_at_once_and_leaves_only_its_tombstone(gateway: Gateway, role: str) -> None:
     template = {"cpo": "small-urban-ac", "emsp": "emsp-drivers"}[role]
-    accepted, network = furnished(gateway, role=role, template=template)
+    accepted, network = network_with_rows(gateway, role=role, template=template)
     peer, spare = network.peer(("BE", "TWO")), network.token_a()
     if role == "cpo":
         url = f"{accepted['destroy_url']}/locations"
         order = {"locations": [example("OcpiCreateLocationRequest")]}
-        made = gateway.wait_until_ready(gateway.post(url, order, Idempotency_Key="k").json()["status_url"])
-        gateway.delete(f"{url}/{made['results']['created'][0]['id']}")
-    assert {"gw_networks", "gw_jobs", "gw_job_items", "ocpi_access", "ocpi_connections"} <= remains(
+        job = gateway.wait_until_ready(gateway.post(url, order, Idempotency_Key="k").json()["status_url"])
+        gateway.delete(f"{url}/{job['results']['created'][0]['id']}")
+    assert {"gw_networks", "gw_jobs", "gw_job_items", "ocpi_access", "ocpi_connections"} <= remaining_tables(
         accepted["cpo_id"]
     )
 
     response = gateway.delete(accepted["destroy_url"])
 
     assert (204, b"") == (response.status_code, response.content)
-    assert_dead(gateway, accepted, peer.token, spare)
-    assert {"gw_tombstones"} == remains(accepted["cpo_id"])
+    assert_ended(gateway, accepted, peer.token, spare)
+    assert {"gw_tombstones"} == remaining_tables(accepted["cpo_id"])
     assert 1 == rows_of(accepted["cpo_id"])["gw_tombstones"]
     assert {row["job_id"] for row in rows("gw_job_items")} <= {row["id"] for row in rows("gw_jobs")}
 
 
-def test_the_tables_without_a_network_are_known() -> None:
-    """A new table has a network_id, or somebody thinks about its end."""
-    assert NOBODYS == {table.name for table in METADATA.tables.values() if "network_id" not in table.c} - {
-        "gw_networks"
-    }
+def test_every_other_table_has_a_network_id() -> None:
+    """A new table has a network_id, or its author decides when its rows are deleted."""
+    assert WITHOUT_NETWORK == {
+        table.name for table in METADATA.tables.values() if "network_id" not in table.c
+    } - {"gw_networks"}
 
 
 @pytest.mark.ocpi(213)
-def test_to_delete_again_is_204_and_what_was_never_there_is_404(gateway: Gateway, stranger: Gateway) -> None:
+def test_a_second_deletion_is_204_and_an_unknown_network_is_404(gateway: Gateway, stranger: Gateway) -> None:
     accepted = gateway.create()
     url = accepted["destroy_url"]
-    foreign = stranger.create()["destroy_url"]
+    other_url = stranger.create()["destroy_url"]
 
     assert 404 == refusal(stranger.delete(url))[0]
     assert 200 == gateway.get(url).status_code
     assert [204, 204, 204] == [gateway.delete(url).status_code for _ in range(3)]
     assert 404 == refusal(stranger.delete(url))[0]
-    assert 404 == refusal(gateway.delete(foreign))[0]
-    assert 200 == stranger.get(foreign).status_code
+    assert 404 == refusal(gateway.delete(other_url))[0]
+    assert 200 == stranger.get(other_url).status_code
     assert 404 == refusal(gateway.delete("/ocpi/cpos/999999999999"))[0]
 
 
 @pytest.mark.ocpi(213)
 def test_an_id_is_never_used_again(gateway: Gateway) -> None:
-    seen: list[int] = []
+    ids: list[int] = []
     for _ in range(4):
         accepted = gateway.create()
-        seen.append(int(accepted["cpo_id"]))
+        ids.append(int(accepted["cpo_id"]))
         gateway.delete(accepted["destroy_url"])
 
-    assert sorted(set(seen)) == seen
-    assert 404 == gateway.get(f"/ocpi/cpos/{seen[0]}").status_code
+    assert sorted(set(ids)) == ids
+    assert 404 == gateway.get(f"/ocpi/cpos/{ids[0]}").status_code
 
 
 @pytest.mark.ocpi(213)
-@pytest.mark.parametrize("began", [False, True], ids=["at once", "after it began"])
-def test_the_job_of_a_network_that_is_deleted_meanwhile_is_cancelled(gateway: Gateway, began: bool) -> None:  # noqa: FBT001  (a case)
+@pytest.mark.parametrize("started", [False, True], ids=["at once", "after its start"])
+def test_deleting_a_network_cancels_its_provisioning_job(gateway: Gateway, started: bool) -> None:  # noqa: FBT001  (a case)
     def delete(accepted: Any) -> None:
-        while began and not gateway.data(accepted["destroy_url"])["topology"]["locations"]:
+        while started and not gateway.data(accepted["destroy_url"])["topology"]["locations"]:
             time.sleep(0.05)
         assert 204 == gateway.delete(accepted["destroy_url"]).status_code
 
-    accepted = ended_meanwhile(gateway, delete)
+    accepted = end_during_provisioning(gateway, delete)
     cpo_id, job_id = accepted["cpo_id"], accepted["workflow_run_id"]
 
-    assert_dead(gateway, accepted)
+    assert_ended(gateway, accepted)
     job = at_once(jobs.get, job_id)
     assert job is not None
     assert job.failure is not None
     assert ("FAILED", "cancelled", False) == (job.status, job.failure.code, job.failure.retryable)
-    assert KEPT == remains(cpo_id)
-    deadline = time.monotonic() + GONE
+    assert KEPT == remaining_tables(cpo_id)
+    deadline = time.monotonic() + DEADLINE_SECONDS
     while unfinished_runs(job_id) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert [] == unfinished_runs(job_id)
     time.sleep(0.5)
-    assert KEPT == remains(cpo_id)
+    assert KEPT == remaining_tables(cpo_id)
     assert job == at_once(jobs.get, job_id)
 
 
 @pytest.mark.ocpi(213)
-def test_a_bulk_job_of_a_network_that_is_deleted_meanwhile_is_cancelled(gateway: Gateway) -> None:
+def test_deleting_a_network_cancels_its_bulk_job(gateway: Gateway) -> None:
     accepted = gateway.ready()
     bulk = gateway.create(
         f"{accepted['destroy_url']}/locations", locations=[{"template": "urban-ac-hub"}] * 2000
@@ -231,11 +229,11 @@ def test_a_bulk_job_of_a_network_that_is_deleted_meanwhile_is_cancelled(gateway:
     assert job is not None
     assert ("FAILED", "cancelled") == (job.status, job.failure and job.failure.code)
     assert None is at_once(jobs.get, accepted["workflow_run_id"])
-    assert KEPT == remains(accepted["cpo_id"])
+    assert KEPT == remaining_tables(accepted["cpo_id"])
     assert 404 == refusal(gateway.get(bulk["status_url"]))[0]
 
 
-def test_deletions_at_the_same_time_are_all_204(gateway: Gateway) -> None:
+def test_concurrent_deletions_all_return_204(gateway: Gateway) -> None:
     accepted = gateway.create(overrides={"locations": 30})
     others = [Gateway(gateway.node, gateway.key, gateway.organization_id) for _ in range(4)]
 
@@ -243,63 +241,63 @@ def test_deletions_at_the_same_time_are_all_204(gateway: Gateway) -> None:
         statuses = list(pool.map(lambda each: each.delete(accepted["destroy_url"]).status_code, others))
 
     assert [204] * 4 == statuses
-    assert {"gw_tombstones", "gw_jobs"} >= remains(accepted["cpo_id"])
+    assert {"gw_tombstones", "gw_jobs"} >= remaining_tables(accepted["cpo_id"])
     assert 1 == rows_of(accepted["cpo_id"])["gw_tombstones"]
 
 
-# Expired
+# Expiry
 
 
 @pytest.mark.ocpi(217)
-def test_an_expired_network_is_dead_at_once_and_its_rows_go(gateway: Gateway) -> None:
-    accepted, network = furnished(gateway, ttl_seconds=60)
+def test_an_expired_network_ends_at_once_and_its_rows_are_deleted(gateway: Gateway) -> None:
+    accepted, network = network_with_rows(gateway, ttl_seconds=60)
     peer = network.peer(("BE", "TWO"))
     assert (200, 1000) == outcome(gateway.operator(accepted).get("locations"))
 
     expire(accepted["cpo_id"])
-    over = time.monotonic()
+    start = time.monotonic()
 
-    assert_dead(gateway, accepted, peer.token)
-    while remains(accepted["cpo_id"]) != {"gw_tombstones"}:
-        assert time.monotonic() - over < GONE, rows_of(accepted["cpo_id"])
+    assert_ended(gateway, accepted, peer.token)
+    while remaining_tables(accepted["cpo_id"]) != {"gw_tombstones"}:
+        assert time.monotonic() - start < DEADLINE_SECONDS, rows_of(accepted["cpo_id"])
         time.sleep(0.1)
-    assert_dead(gateway, accepted, peer.token)
+    assert_ended(gateway, accepted, peer.token)
     assert 204 == gateway.delete(accepted["destroy_url"]).status_code
 
 
 @pytest.mark.ocpi(217)
-def test_a_network_that_expires_while_it_is_being_made_ends_likewise(gateway: Gateway) -> None:
+def test_a_network_that_expires_during_provisioning_ends_too(gateway: Gateway) -> None:
     def let_expire(accepted: Any) -> None:
         expire(accepted["cpo_id"])
-        over = time.monotonic()
+        start = time.monotonic()
         assert 404 == gateway.get(accepted["status_url"]).status_code
-        while "gw_tombstones" not in remains(accepted["cpo_id"]):
-            assert time.monotonic() - over < GONE, rows_of(accepted["cpo_id"])
+        while "gw_tombstones" not in remaining_tables(accepted["cpo_id"]):
+            assert time.monotonic() - start < DEADLINE_SECONDS, rows_of(accepted["cpo_id"])
             time.sleep(0.1)
 
-    accepted = ended_meanwhile(gateway, let_expire, ttl_seconds=60)
+    accepted = end_during_provisioning(gateway, let_expire, ttl_seconds=60)
 
-    assert KEPT == remains(accepted["cpo_id"])
+    assert KEPT == remaining_tables(accepted["cpo_id"])
     job = at_once(jobs.get, accepted["workflow_run_id"])
     assert job is not None
     assert ("FAILED", "cancelled") == (job.status, job.failure and job.failure.code)
 
 
 @pytest.mark.ocpi(217)
-def test_a_network_that_lives_on_is_left_alone(gateway: Gateway) -> None:
-    forever, long = gateway.ready(ttl_seconds=None), gateway.ready(ttl_seconds=604800)
-    over = gateway.create()
-    expire(over["cpo_id"])
-    while "gw_networks" in remains(over["cpo_id"]):
+def test_the_expiry_of_one_network_leaves_the_others_alone(gateway: Gateway) -> None:
+    permanent, long_lived = gateway.ready(ttl_seconds=None), gateway.ready(ttl_seconds=604800)
+    expired = gateway.create()
+    expire(expired["cpo_id"])
+    while "gw_networks" in remaining_tables(expired["cpo_id"]):
         time.sleep(0.1)
 
-    for accepted in (forever, long):
+    for accepted in (permanent, long_lived):
         assert 200 == gateway.get(accepted["destroy_url"]).status_code
         assert (200, 1000) == outcome(gateway.operator(accepted).get("locations"))
 
 
-def test_a_registration_that_was_under_way_leaves_nothing(gateway: Gateway, peer: PeerServer) -> None:
-    """The network ends while its peer is being asked for its versions."""
+def test_a_registration_that_is_in_progress_leaves_nothing(gateway: Gateway, peer: PeerServer) -> None:
+    """The network ends while the program fetches the peer's versions."""
     accepted = gateway.ready()
 
     def end(_: Any) -> tuple[int, Any]:
@@ -307,15 +305,15 @@ def test_a_registration_that_was_under_way_leaves_nothing(gateway: Gateway, peer
         return 200, {"status_code": 1000, "timestamp": "2026-11-20T12:00:00Z", "data": []}
 
     peer.answers["/versions"] = end
-    answer = gateway.node.client(accepted["token_a"], "cpo").post("credentials", peer.credentials())
+    response = gateway.node.client(accepted["token_a"], "cpo").post("credentials", peer.credentials())
 
-    assert answer.status_code < 500, answer.text
-    assert (200, 1000) != (answer.status_code, answer.json()["status_code"])
-    assert {"gw_tombstones"} == remains(accepted["cpo_id"])
+    assert response.status_code < 500, response.text
+    assert (200, 1000) != (response.status_code, response.json()["status_code"])
+    assert {"gw_tombstones"} == remaining_tables(accepted["cpo_id"])
 
 
 @pytest.mark.ocpi(213)
-def test_half_a_deletion_is_finished_at_the_next_start(another_node: Callable[..., Node]) -> None:
+def test_the_next_start_finishes_an_interrupted_deletion(another_node: Callable[..., Node]) -> None:
     other = another_node()
     with switch_to(other.environment):
         gateway = other.gateway()
@@ -324,9 +322,9 @@ def test_half_a_deletion_is_finished_at_the_next_start(another_node: Callable[..
         with database.transaction() as transaction:
             networks.mark_deleting(transaction, int(accepted["cpo_id"]))
             access.end_network(transaction, int(accepted["cpo_id"]), ended_tokens.NETWORK_DELETED)
-        assert {"gw_networks", "ocpi_locations", "gw_sites"} <= remains(accepted["cpo_id"])
+        assert {"gw_networks", "ocpi_locations", "gw_sites"} <= remaining_tables(accepted["cpo_id"])
         other.start()
-        over = time.monotonic()
-        while remains(accepted["cpo_id"]) != {"gw_tombstones"}:
-            assert time.monotonic() - over < GONE, rows_of(accepted["cpo_id"])
+        start = time.monotonic()
+        while remaining_tables(accepted["cpo_id"]) != {"gw_tombstones"}:
+            assert time.monotonic() - start < DEADLINE_SECONDS, rows_of(accepted["cpo_id"])
             time.sleep(0.1)

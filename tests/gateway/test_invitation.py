@@ -1,4 +1,4 @@
-"""What the answer to POST /ocpi/cpos offers to paste, pasted. docs/gateway.md "Invitation"."""
+"""The commands in the response to POST /ocpi/cpos work when pasted. docs/gateway.md "Invitation"."""
 
 import subprocess
 from typing import Any
@@ -25,7 +25,7 @@ def variables(peer: PeerServer) -> dict[str, str]:
 
 
 def paste(snippet: str, environment: dict[str, str], shell: str = "dash") -> subprocess.CompletedProcess[str]:
-    """Run *snippet* in a shell, as it was answered."""
+    """Run *snippet* unchanged in a shell."""
     return subprocess.run(
         [shell],
         input=f"{snippet}\n",
@@ -46,10 +46,10 @@ def test_a_pasted_snippet_registers_the_partner(
     template = {"cpo": "small-urban-ac", "emsp": "emsp-drivers"}[role]
     accepted = gateway.create(role=role, template=template)
 
-    done = paste(accepted["roam_helper"][name], variables(peer), shell)
+    process = paste(accepted["roam_helper"][name], variables(peer), shell)
 
-    assert 0 == done.returncode, done.stderr
-    assert '"status_code":1000' in done.stdout
+    assert 0 == process.returncode, process.stderr
+    assert '"status_code":1000' in process.stdout
     assert ["/versions", "/2.1.1"] == [call["path"] for call in peer.seen]
     assert {f"Token {peer.token}"} == {call["authorization"] for call in peer.seen}
     [connection] = at_once(connections.of_network, int(accepted["cpo_id"]))
@@ -60,26 +60,26 @@ def test_a_pasted_snippet_registers_the_partner(
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("name", SNIPPETS)
 @pytest.mark.parametrize("missing", ["MY_TOKEN", "MY_VERSIONS_URL", "MY_COUNTRY_CODE", "MY_PARTY_ID"])
-def test_a_snippet_without_a_variable_says_which_one_and_calls_nobody(
+def test_a_snippet_names_its_missing_variable_and_calls_nobody(
     gateway: Gateway, peer: PeerServer, missing: str, name: str, shell: str
 ) -> None:
     accepted = gateway.create()
     environment = {key: value for key, value in variables(peer).items() if key != missing}
 
-    done = paste(accepted["roam_helper"][name], environment, shell)
+    process = paste(accepted["roam_helper"][name], environment, shell)
 
-    assert 0 != done.returncode
-    assert f"set {missing} to" in done.stderr
-    assert "" == done.stdout
+    assert 0 != process.returncode
+    assert f"set {missing} to" in process.stderr
+    assert "" == process.stdout
     assert [] == peer.seen
     assert (200, 1000) == outcome(gateway.node.client(accepted["token_a"]).get(accepted["ocpi_peer_url"]))
 
 
-def test_a_second_partner_that_pastes_does_not_replace_the_first(gateway: Gateway, peer: PeerServer) -> None:
+def test_a_second_partner_does_not_replace_the_first(gateway: Gateway, peer: PeerServer) -> None:
     accepted = gateway.create()
     network_id = int(accepted["cpo_id"])
     snippet = accepted["roam_helper"]["register_snippet"]
-    # The second partner gets the same command, with a Token A of its own as `scripts/invite` makes one.
+    # The second partner gets the same command, with its own Token A, like one from `scripts/invite`.
     another = snippet.replace(accepted["token_a"], at_once(access.mint, access.REGISTRATION, network_id))
     with PeerServer(("DE", "OTH")) as second:
         for pasted, partner in ((snippet, peer), (another, second)):
@@ -99,7 +99,7 @@ def test_the_payload_is_the_credentials_object_of_the_network(gateway: Gateway) 
     assert {**operator.data("credentials"), "token": accepted["token_a"]} == payload
 
 
-def test_the_payload_sent_back_is_refused_and_leaves_token_a_usable(gateway: Gateway) -> None:
+def test_sending_the_payload_back_is_refused_and_leaves_token_a_usable(gateway: Gateway) -> None:
     accepted = gateway.create()
     registrant = gateway.node.client(accepted["token_a"])
 
@@ -110,13 +110,13 @@ def test_the_payload_sent_back_is_refused_and_leaves_token_a_usable(gateway: Gat
     assert (200, 1000) == outcome(registrant.get(accepted["ocpi_peer_url"]))
 
 
-def test_the_contract_shows_the_command_that_is_answered(gateway: Gateway) -> None:
-    shown = BOOK.document["components"]["examples"]["CpoAccepted"]["value"]
+def test_the_example_of_the_contract_has_the_command_of_the_response(gateway: Gateway) -> None:
+    documented = BOOK.document["components"]["examples"]["CpoAccepted"]["value"]
     accepted = gateway.create()
 
-    def comparable(answer: Any) -> dict[str, str]:
-        url = answer["ocpi_peer_url"].removesuffix("/ocpi/cpo/versions")
-        helper = answer["roam_helper"]
-        return {n: helper[n].replace(url, "").replace(answer["token_a"], "") for n in SNIPPETS}
+    def comparable(response: Any) -> dict[str, str]:
+        url = response["ocpi_peer_url"].removesuffix("/ocpi/cpo/versions")
+        helper = response["roam_helper"]
+        return {name: helper[name].replace(url, "").replace(response["token_a"], "") for name in SNIPPETS}
 
-    assert comparable(shown) == comparable(accepted)
+    assert comparable(documented) == comparable(accepted)

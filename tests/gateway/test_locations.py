@@ -1,4 +1,4 @@
-"""One location: read, changed, taken away; what peers see of it. docs/gateway.md "Locations".
+"""Reading, changing and deleting one location, and the view of peers. docs/gateway.md "Locations".
 
 Conformance 216.
 """
@@ -16,7 +16,7 @@ from nodes import Client, Gateway, Network, Node, at_once, one_database, outcome
 
 from storage import networks, timestamps
 
-PLACE = {
+LOCATION = {
     **example("OcpiCreateLocationRequest"),
     "timezone": "Europe/Amsterdam",
     "owner_name": "Bornes du Midi",
@@ -27,19 +27,18 @@ PLACE = {
 CHANGEABLE = (
     "name", "address", "city", "postal_code", "country", "coordinates", "timezone", "owner_name", "public",
 )  # fmt: skip
-"""What a PATCH may name and an answer shows; `parking_type` is not shown."""
-CLEARABLE = ("postal_code", "timezone", "owner_name")
+"""The members that a PATCH may change and a response shows; a response omits `parking_type`."""
 
 
-class Stand:
-    """A network, one location in it, and those who look at it."""
+class PublishedLocation:
+    """A location as its gateway user, its operator and a registered peer see it."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
         self.network_url = accepted["destroy_url"]
         self.list_url = f"{self.network_url}/locations"
-        job = gateway.wait_until_ready(gateway.create(self.list_url, locations=[PLACE])["status_url"])
+        job = gateway.wait_until_ready(gateway.create(self.list_url, locations=[LOCATION])["status_url"])
         self.id = job["results"]["created"][0]["id"]
         self.url = f"{self.list_url}/{self.id}"
         self.operator = gateway.operator(accepted)
@@ -47,50 +46,50 @@ class Stand:
         assert found is not None
         self.peer = Network(gateway.node, found).peer()
 
-    def shown(self) -> Any:
-        """The location in the gateway."""
+    def in_gateway(self) -> Any:
+        """The location as the gateway returns it."""
         return self.gateway.data(self.url)
 
-    def change(self, change: Any) -> Any:
-        """What the gateway answers to a PATCH."""
+    def patch(self, change: Any) -> Any:
+        """The response of the gateway to a PATCH."""
         response = self.gateway.patch(self.url, change)
         assert response.status_code == 200, response.text
         return response.json()
 
-    def seen(self, by: Client | None = None) -> Any:
-        """The location over OCPI."""
-        return (by or self.peer).data(f"locations/{self.id}")
+    def over_ocpi(self, client: Client | None = None) -> Any:
+        """The location as OCPI returns it, to the peer by default."""
+        return (client or self.peer).data(f"locations/{self.id}")
 
 
-def is_found(stand: Stand, since: str) -> bool:
-    """Whether a peer that asks for what changed since then gets the location."""
-    return stand.id in {location["id"] for location in stand.peer.data("locations", date_from=since)}
+def is_pulled(published: PublishedLocation, since: str) -> bool:
+    """Whether a pull with `date_from` *since* returns the location to the peer."""
+    return published.id in {location["id"] for location in published.peer.data("locations", date_from=since)}
 
 
-def present() -> str:
-    """The present instant, with milliseconds."""
+def now() -> str:
+    """The current time, with milliseconds."""
     return timestamps.text(timestamps.now_ms())
 
 
 @pytest.fixture
-def stand(gateway: Gateway) -> Stand:
+def published(gateway: Gateway) -> PublishedLocation:
     """A network with a location to change."""
-    return Stand(gateway)
+    return PublishedLocation(gateway)
 
 
 @pytest.fixture(scope="module")
-def still(node: Node) -> Stand:
-    """The same for requests that change nothing."""
-    return Stand(node.gateway())
+def unchanged(node: Node) -> PublishedLocation:
+    """A location for requests that change nothing."""
+    return PublishedLocation(node.gateway())
 
 
-# Change
+# Changes
 
 
 @one_database
 @pytest.mark.ocpi(216)
 @pytest.mark.parametrize(
-    ("change", "seen"),
+    ("change", "expected"),
     [
         ({"name": "Closed"}, {"name": "Closed"}),
         ({"address": "Rue 1"}, {"address": "Rue 1"}),
@@ -112,54 +111,54 @@ def still(node: Node) -> Stand:
     ],
     ids=str,
 )
-def test_a_change_is_seen_by_peers_that_ask_for_changes(
-    stand: Stand, change: dict[str, Any], seen: dict[str, Any]
+def test_a_peer_that_pulls_changes_gets_a_changed_location(
+    published: PublishedLocation, change: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    before, shown_before, since = stand.seen(), stand.shown(), present()
-    assert not is_found(stand, since)
+    before, gateway_before, since = published.over_ocpi(), published.in_gateway(), now()
+    assert not is_pulled(published, since)
 
-    shown = stand.change(change)
-    after = stand.seen()
+    in_gateway = published.patch(change)
+    after = published.over_ocpi()
 
-    assert seen == {name: after.get(name) for name in seen}
-    assert is_found(stand, since)
+    assert expected == {name: after.get(name) for name in expected}
+    assert is_pulled(published, since)
     assert before["last_updated"] <= after["last_updated"]
-    rest = ("last_updated", *seen)
-    assert {k: v for k, v in before.items() if k not in rest} == {
-        k: v for k, v in after.items() if k not in rest
+    changed = ("last_updated", *expected)
+    assert {k: v for k, v in before.items() if k not in changed} == {
+        k: v for k, v in after.items() if k not in changed
     }
-    assert after == stand.seen(stand.operator)
-    assert "" == misfit("OcpiLocationResponse", shown)
-    assert shown == stand.shown()
-    assert shown_before["updated_at"] <= shown["updated_at"]
-    assert (shown_before["slug"], shown_before["created_at"], shown_before["chargers"]) == (
-        shown["slug"],
-        shown["created_at"],
-        shown["chargers"],
+    assert after == published.over_ocpi(published.operator)
+    assert "" == misfit("OcpiLocationResponse", in_gateway)
+    assert in_gateway == published.in_gateway()
+    assert gateway_before["updated_at"] <= in_gateway["updated_at"]
+    assert (gateway_before["slug"], gateway_before["created_at"], gateway_before["chargers"]) == (
+        in_gateway["slug"],
+        in_gateway["created_at"],
+        in_gateway["chargers"],
     )
-    pulled = stand.peer.data("locations", date_from=since)
-    assert [stand.id] == [location["id"] for location in pulled]
+    pulled = published.peer.data("locations", date_from=since)
+    assert [published.id] == [location["id"] for location in pulled]
 
 
 @pytest.mark.parametrize(
     "change", [{}, {"slug": "mine"}, {"charges": [], "id": "x", "status": "closed"}], ids=str
 )
-def test_a_change_of_nothing_changes_nothing(still: Stand, change: dict[str, Any]) -> None:
-    before, seen = still.shown(), still.seen()
-    time.sleep(1.1)  # the gateway's instants are whole seconds
+def test_an_empty_change_changes_nothing(unchanged: PublishedLocation, change: dict[str, Any]) -> None:
+    before, over_ocpi = unchanged.in_gateway(), unchanged.over_ocpi()
+    time.sleep(1.1)  # the gateway's timestamps are whole seconds
 
-    assert before == still.change(change)
-    assert (before, seen) == (still.shown(), still.seen())
+    assert before == unchanged.patch(change)
+    assert (before, over_ocpi) == (unchanged.in_gateway(), unchanged.over_ocpi())
 
 
 @pytest.mark.parametrize("field", ["name", "address", "city", "country", "coordinates", "public"])
-def test_null_clears_nothing_that_must_be_there(still: Stand, field: str) -> None:
-    before = still.seen()
+def test_null_is_refused_for_a_required_member(unchanged: PublishedLocation, field: str) -> None:
+    before = unchanged.over_ocpi()
 
-    status, detail = refusal(still.gateway.patch(still.url, {field: None, "owner_name": "Somebody"}))
+    status, detail = refusal(unchanged.gateway.patch(unchanged.url, {field: None, "owner_name": "Somebody"}))
 
     assert (422, [["body", field]]) == (status, [problem["loc"] for problem in detail])
-    assert before == still.seen()
+    assert before == unchanged.over_ocpi()
 
 
 @one_database
@@ -181,19 +180,21 @@ def test_null_clears_nothing_that_must_be_there(still: Stand, field: str) -> Non
     ],
     ids=str,
 )
-def test_a_wrong_change_is_refused_where_it_is_wrong(still: Stand, change: Any, loc: list[Any]) -> None:
-    before = still.seen()
+def test_an_invalid_change_is_refused_with_the_name_of_its_member(
+    unchanged: PublishedLocation, change: Any, loc: list[Any]
+) -> None:
+    before = unchanged.over_ocpi()
 
-    status, detail = refusal(still.gateway.patch(still.url, change))
+    status, detail = refusal(unchanged.gateway.patch(unchanged.url, change))
 
     assert (422, ["body", *loc]) == (status, detail[0]["loc"])
-    assert before == still.seen()
+    assert before == unchanged.over_ocpi()
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"nothing", b"\xff", b'{"name":"a","name":"b"}'])
-def test_a_change_that_is_not_json_is_400(still: Stand, raw: bytes) -> None:
-    response = still.gateway.request(
-        "PATCH", still.url, data=raw, headers={"Content-Type": "application/json"}
+def test_a_change_that_is_not_json_is_400(unchanged: PublishedLocation, raw: bytes) -> None:
+    response = unchanged.gateway.request(
+        "PATCH", unchanged.url, data=raw, headers={"Content-Type": "application/json"}
     )
 
     assert response.status_code in ({400} if raw else {400, 422})
@@ -220,119 +221,127 @@ CHANGES = st.fixed_dictionaries(
 
 @generated(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(CHANGES, max_size=4))
-def test_any_changes_one_after_the_other_leave_what_was_said_last(
-    stand: Stand, changes: list[dict[str, Any]]
+def test_after_several_changes_each_member_has_its_last_value(
+    published: PublishedLocation, changes: list[dict[str, Any]]
 ) -> None:
-    model = stand.shown()
+    model = published.in_gateway()
 
     for change in changes:
-        moved = model["coordinates"] != change.get("coordinates", model["coordinates"])
+        has_moved = model["coordinates"] != change.get("coordinates", model["coordinates"])
         model |= change
-        if change.get("timezone") is None and (moved or "timezone" in change):
+        if change.get("timezone") is None and (has_moved or "timezone" in change):
             model["timezone"] = tzfpy.get_tz(
                 model["coordinates"]["longitude"], model["coordinates"]["latitude"]
             )
-        stand.change(change)
+        published.patch(change)
 
-    shown = stand.shown()
-    assert {name: model.get(name) for name in CHANGEABLE} == {name: shown.get(name) for name in CHANGEABLE}
+    in_gateway = published.in_gateway()
+    assert {name: model.get(name) for name in CHANGEABLE} == {
+        name: in_gateway.get(name) for name in CHANGEABLE
+    }
 
 
-# Hidden
+# Hidden locations
 
 
-def test_a_hidden_location_is_hidden_from_peers_and_not_from_the_operator(stand: Stand) -> None:
-    before = stand.seen()
+def test_a_hidden_location_is_hidden_from_peers_and_not_from_the_operator(
+    published: PublishedLocation,
+) -> None:
+    before = published.over_ocpi()
     evse = before["evses"][0]["uid"]
-    stand.change({"public": False})
+    published.patch({"public": False})
 
-    for path in (f"locations/{stand.id}", f"locations/{stand.id}/{evse}", f"locations/{stand.id}/{evse}/1"):
-        assert 404 == outcome(stand.peer.get(path))[0]
-        assert (200, 1000) == outcome(stand.operator.get(path))
-    assert stand.id not in {location["id"] for location in stand.peer.data("locations")}
-    assert stand.id in {location["id"] for location in stand.operator.data("locations")}
-    assert "1" == stand.peer.get("locations").headers["X-Total-Count"]
-    assert False is stand.shown()["public"]
+    for path in (
+        f"locations/{published.id}",
+        f"locations/{published.id}/{evse}",
+        f"locations/{published.id}/{evse}/1",
+    ):
+        assert 404 == outcome(published.peer.get(path))[0]
+        assert (200, 1000) == outcome(published.operator.get(path))
+    assert published.id not in {location["id"] for location in published.peer.data("locations")}
+    assert published.id in {location["id"] for location in published.operator.data("locations")}
+    assert "1" == published.peer.get("locations").headers["X-Total-Count"]
+    assert False is published.in_gateway()["public"]
 
-    since = present()
-    stand.change({"public": True})
+    since = now()
+    published.patch({"public": True})
 
-    assert stand.seen() == stand.seen(stand.operator)
-    assert is_found(stand, since)
+    assert published.over_ocpi() == published.over_ocpi(published.operator)
+    assert is_pulled(published, since)
 
 
-def test_a_location_may_be_born_hidden(stand: Stand) -> None:
-    order = {**{k: v for k, v in PLACE.items() if k != "charges"}, "public": False}
-    job = stand.gateway.wait_until_ready(
-        stand.gateway.create(stand.list_url, locations=[order])["status_url"]
+def test_a_location_may_be_hidden_from_the_start(published: PublishedLocation) -> None:
+    order = {**{k: v for k, v in LOCATION.items() if k != "charges"}, "public": False}
+    job = published.gateway.wait_until_ready(
+        published.gateway.create(published.list_url, locations=[order])["status_url"]
     )
-    made = job["results"]["created"][0]["id"]
+    location_id = job["results"]["created"][0]["id"]
 
-    assert 404 == outcome(stand.peer.get(f"locations/{made}"))[0]
-    assert made == stand.operator.data(f"locations/{made}")["id"]
-    assert made in {site["id"] for site in stand.gateway.data(stand.list_url)["data"]}
-
-
-# Taken away
+    assert 404 == outcome(published.peer.get(f"locations/{location_id}"))[0]
+    assert location_id == published.operator.data(f"locations/{location_id}")["id"]
+    assert location_id in {site["id"] for site in published.gateway.data(published.list_url)["data"]}
 
 
-def test_a_deleted_location_is_gone_here_and_removed_over_there(stand: Stand) -> None:
-    before, held = stand.seen(), stand.gateway.data(stand.network_url)["topology"]
-    since = present()
+# Deletion
 
-    response = stand.gateway.delete(stand.url)
+
+def test_a_deleted_location_is_404_in_the_gateway_and_removed_for_peers(published: PublishedLocation) -> None:
+    before, topology_before = published.over_ocpi(), published.gateway.data(published.network_url)["topology"]
+    since = now()
+
+    response = published.gateway.delete(published.url)
 
     assert (204, b"") == (response.status_code, response.content)
-    assert 404 == refusal(stand.gateway.get(stand.url))[0]
-    assert 404 == refusal(stand.gateway.patch(stand.url, {"name": "x"}))[0]
-    assert 404 == refusal(stand.gateway.patch(stand.url, {}))[0]
-    assert 404 == refusal(stand.gateway.delete(stand.url))[0]
-    assert 1 == stand.gateway.data(stand.list_url)["total"]
-    after = stand.seen()
+    assert 404 == refusal(published.gateway.get(published.url))[0]
+    assert 404 == refusal(published.gateway.patch(published.url, {"name": "x"}))[0]
+    assert 404 == refusal(published.gateway.patch(published.url, {}))[0]
+    assert 404 == refusal(published.gateway.delete(published.url))[0]
+    assert 1 == published.gateway.data(published.list_url)["total"]
+    after = published.over_ocpi()
     assert {"REMOVED"} == {evse["status"] for evse in after["evses"]}
     assert [e["uid"] for e in before["evses"]] == [e["uid"] for e in after["evses"]]
-    assert is_found(stand, since)
+    assert is_pulled(published, since)
     assert {after["last_updated"]} == {evse["last_updated"] for evse in after["evses"]}
     assert before["last_updated"] <= after["last_updated"]
-    left = stand.gateway.data(stand.network_url)["topology"]
+    topology = published.gateway.data(published.network_url)["topology"]
     assert {"locations": 1, "chargers": 2, "evses": 2, "connectors": 2} == {
-        k: held[k] - left[k] for k in held
+        k: topology_before[k] - topology[k] for k in topology_before
     }
-    report = stand.gateway.data(f"{stand.network_url}/report")["markdown"]
+    report = published.gateway.data(f"{published.network_url}/report")["markdown"]
     assert "## Locations (1)" in report
-    assert stand.id not in report
+    assert published.id not in report
 
 
-def test_the_identities_of_a_deleted_location_are_free_again(stand: Stand) -> None:
-    stand.gateway.delete(stand.url)
+def test_the_identities_of_a_deleted_location_are_free_again(published: PublishedLocation) -> None:
+    published.gateway.delete(published.url)
 
-    job = stand.gateway.wait_until_ready(
-        stand.gateway.create(stand.list_url, locations=[PLACE])["status_url"]
+    job = published.gateway.wait_until_ready(
+        published.gateway.create(published.list_url, locations=[LOCATION])["status_url"]
     )
 
     assert (1, 0) == (job["results"]["created_count"], job["results"]["failed_count"])
-    assert stand.id != job["results"]["created"][0]["id"]
+    assert published.id != job["results"]["created"][0]["id"]
 
 
-def test_a_location_is_found_in_its_own_network_only(stand: Stand) -> None:
-    other = stand.gateway.create()["destroy_url"]
-    here = f"{other}/locations/{stand.id}"
+def test_a_location_exists_only_in_its_own_network(published: PublishedLocation) -> None:
+    other = published.gateway.create()["destroy_url"]
+    wrong_url = f"{other}/locations/{published.id}"
 
     assert {404} == {
         response.status_code
         for response in (
-            stand.gateway.get(here),
-            stand.gateway.patch(here, {"name": "x"}),
-            stand.gateway.delete(here),
+            published.gateway.get(wrong_url),
+            published.gateway.patch(wrong_url, {"name": "x"}),
+            published.gateway.delete(wrong_url),
         )
     }
-    assert PLACE["name"] == stand.shown()["name"]
+    assert LOCATION["name"] == published.in_gateway()["name"]
 
 
 @pytest.mark.parametrize(
     "location", ["nowhere", "x" * 39, "x" * 40, "loc%0A", "%E2%82%AC", "..%2F..", "jobs", "%00"]
 )
-def test_an_unknown_location_is_404_or_422(still: Stand, location: str) -> None:
+def test_an_unknown_location_is_404_or_422(unchanged: PublishedLocation, location: str) -> None:
     for method in ("GET", "DELETE", "PATCH"):
-        response = still.gateway.request(method, f"{still.list_url}/{location}", json={})
+        response = unchanged.gateway.request(method, f"{unchanged.list_url}/{location}", json={})
         assert response.status_code in {404, 422}, response.text

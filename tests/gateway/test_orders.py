@@ -1,4 +1,4 @@
-"""What may be ordered of the gateway, and what its schemas refuse. docs/gateway.md "Networks"."""
+"""The creation requests that the gateway's schemas accept and refuse. docs/gateway.md "Networks"."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from gateway_orders import example, misfit
 
 NETWORK = example("CpoCreateRequest")
-PLACE = example("OcpiCreateLocationRequest")
+LOCATION = example("OcpiCreateLocationRequest")
 GROUP = example("OcpiChargerGroup")
 TEMPLATE = GROUP["template"]
 
@@ -32,7 +32,7 @@ TEMPLATE = GROUP["template"]
     ],
     ids=str,
 )
-def test_a_network_may_be_ordered_so(change: dict[str, Any]) -> None:
+def test_a_valid_network_request_fits_its_schema(change: dict[str, Any]) -> None:
     assert not misfit("CpoCreateRequest", {**NETWORK, **change}, close=False)
 
 
@@ -71,7 +71,7 @@ def test_a_network_may_be_ordered_so(change: dict[str, Any]) -> None:
         ("overrides", [1]),
     ],
 )
-def test_a_network_may_not_be_ordered_so(field: str, value: Any) -> None:
+def test_an_invalid_network_request_does_not_fit_its_schema(field: str, value: Any) -> None:
     name, _, inner = field.partition(".")
     request = {**NETWORK, name: {inner: value} if inner else value}
 
@@ -79,7 +79,7 @@ def test_a_network_may_not_be_ordered_so(field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("field", ["template", "country_code", "party_id", "name_prefix"])
-def test_a_network_needs(field: str) -> None:
+def test_a_network_request_without_a_required_member_does_not_fit_its_schema(field: str) -> None:
     request = {name: value for name, value in NETWORK.items() if name != field}
 
     assert f"{field}: is required" == misfit("CpoCreateRequest", request)
@@ -88,13 +88,13 @@ def test_a_network_needs(field: str) -> None:
 @pytest.mark.parametrize(
     "item",
     [
-        PLACE,
-        {**PLACE, "timezone": "UTC", "postal_code": "1060", "owner_name": "x" * 100, "charges": []},
-        {**PLACE, "coordinates": {"latitude": -90, "longitude": 180.0}},
-        {**PLACE, "charges": [GROUP] * 20},
-        {**PLACE, "charges": [{**GROUP, "charger_ids": [f"{n:03}" for n in range(50)]}]},
-        {**PLACE, "charges": [{**GROUP, "template": {**TEMPLATE, "connector_type": "Schuko"}}]},
-        {**PLACE, "charges": [{**GROUP, "template": {**TEMPLATE, "ocpp_version": "OCPP9"}}]},
+        LOCATION,
+        {**LOCATION, "timezone": "UTC", "postal_code": "1060", "owner_name": "x" * 100, "charges": []},
+        {**LOCATION, "coordinates": {"latitude": -90, "longitude": 180.0}},
+        {**LOCATION, "charges": [GROUP] * 20},
+        {**LOCATION, "charges": [{**GROUP, "charger_ids": [f"{n:03}" for n in range(50)]}]},
+        {**LOCATION, "charges": [{**GROUP, "template": {**TEMPLATE, "connector_type": "Schuko"}}]},
+        {**LOCATION, "charges": [{**GROUP, "template": {**TEMPLATE, "ocpp_version": "OCPP9"}}]},
         {"template": "urban-ac-hub"},
         {"template": "urban-ac-hub", "overrides": None},
         {"template": "urban-ac-hub", "overrides": {"city": "Lyon", "country": None, "coordinates": None}},
@@ -103,7 +103,7 @@ def test_a_network_needs(field: str) -> None:
     ],
     ids=lambda item: str(item)[:60],
 )  # fmt: skip
-def test_a_location_may_be_ordered_so(item: dict[str, Any]) -> None:
+def test_a_valid_location_request_fits_its_schema(item: dict[str, Any]) -> None:
     assert not misfit("LocationBulkCreateRequest", {"locations": [item]}, close=False)
 
 
@@ -112,61 +112,61 @@ def test_a_location_may_be_ordered_so(item: dict[str, Any]) -> None:
     [
         {},
         5,
-        {name: value for name, value in PLACE.items() if name != "city"},
-        {**PLACE, "template": 5},
-        {**PLACE, "template": None},
-        {**PLACE, "name": ""},
-        {**PLACE, "name": "x" * 256},
-        {**PLACE, "name": "a\tb"},
-        {**PLACE, "address": "x" * 46},
-        {**PLACE, "city": "x" * 46},
-        {**PLACE, "postal_code": "x" * 11},
-        {**PLACE, "owner_name": "x" * 101},
-        {**PLACE, "country": "be"},
-        {**PLACE, "country": "BEL"},
-        {**PLACE, "country": "XX"},
-        {**PLACE, "timezone": "Mars/Olympus"},
-        {**PLACE, "timezone": None},
-        {**PLACE, "public": "yes"},
-        {**PLACE, "public": None},
-        {**PLACE, "parking_type": "ON_THE_ROOF"},
-        {**PLACE, "coordinates": {"latitude": 90.1, "longitude": 0}},
-        {**PLACE, "coordinates": {"latitude": 0, "longitude": -180.1}},
-        {**PLACE, "coordinates": {"latitude": "0", "longitude": 0}},
-        {**PLACE, "coordinates": {"latitude": 0}},
-        {**PLACE, "charges": [GROUP] * 21},
-        {**PLACE, "charges": [{**GROUP, "charger_ids": []}]},
-        {**PLACE, "charges": [{**GROUP, "charger_ids": ["x"] * 51}]},
-        {**PLACE, "charges": [{**GROUP, "charger_ids": ["a/b"]}]},
-        {**PLACE, "charges": [{**GROUP, "template": {**TEMPLATE, "ws_url": "https://csms.example.com"}}]},
-        {**PLACE, "charges": [{**GROUP, "template": {**TEMPLATE, "identity_prefix": "ä"}}]},
-        {**PLACE, "charges": [{"charger_ids": ["001"]}]},
+        {name: value for name, value in LOCATION.items() if name != "city"},
+        {**LOCATION, "template": 5},
+        {**LOCATION, "template": None},
+        {**LOCATION, "name": ""},
+        {**LOCATION, "name": "x" * 256},
+        {**LOCATION, "name": "a\tb"},
+        {**LOCATION, "address": "x" * 46},
+        {**LOCATION, "city": "x" * 46},
+        {**LOCATION, "postal_code": "x" * 11},
+        {**LOCATION, "owner_name": "x" * 101},
+        {**LOCATION, "country": "be"},
+        {**LOCATION, "country": "BEL"},
+        {**LOCATION, "country": "XX"},
+        {**LOCATION, "timezone": "Mars/Olympus"},
+        {**LOCATION, "timezone": None},
+        {**LOCATION, "public": "yes"},
+        {**LOCATION, "public": None},
+        {**LOCATION, "parking_type": "ON_THE_ROOF"},
+        {**LOCATION, "coordinates": {"latitude": 90.1, "longitude": 0}},
+        {**LOCATION, "coordinates": {"latitude": 0, "longitude": -180.1}},
+        {**LOCATION, "coordinates": {"latitude": "0", "longitude": 0}},
+        {**LOCATION, "coordinates": {"latitude": 0}},
+        {**LOCATION, "charges": [GROUP] * 21},
+        {**LOCATION, "charges": [{**GROUP, "charger_ids": []}]},
+        {**LOCATION, "charges": [{**GROUP, "charger_ids": ["x"] * 51}]},
+        {**LOCATION, "charges": [{**GROUP, "charger_ids": ["a/b"]}]},
+        {**LOCATION, "charges": [{**GROUP, "template": {**TEMPLATE, "ws_url": "https://csms.example.com"}}]},
+        {**LOCATION, "charges": [{**GROUP, "template": {**TEMPLATE, "identity_prefix": "ä"}}]},
+        {**LOCATION, "charges": [{"charger_ids": ["001"]}]},
         {"template": "urban-ac-hub", "overrides": {"country": "FRA"}},
         {"template": "urban-ac-hub", "overrides": {"city": ""}},
         {"template": "urban-ac-hub", "overrides": {"coordinates": {"latitude": 0}}},
     ],
     ids=lambda item: str(item)[-60:],
 )
-def test_a_location_may_not_be_ordered_so(item: Any) -> None:
+def test_an_invalid_location_request_does_not_fit_its_schema(item: Any) -> None:
     assert misfit("LocationBulkCreateRequest", {"locations": [item]}, close=False)
 
 
-@pytest.mark.parametrize(("number", "is_right"), [(0, False), (1, True), (10_000, True), (10_001, False)])
-def test_a_bulk_order_holds_1_to_10_000_locations(number: int, is_right: bool) -> None:  # noqa: FBT001  (a case)
+@pytest.mark.parametrize(("number", "is_valid"), [(0, False), (1, True), (10_000, True), (10_001, False)])
+def test_a_bulk_request_holds_1_to_10_000_locations(number: int, is_valid: bool) -> None:  # noqa: FBT001  (a case)
     order = {"locations": [{"template": "urban-ac-hub"}] * number}
 
-    assert is_right == (not misfit("LocationBulkCreateRequest", order))
+    assert is_valid == (not misfit("LocationBulkCreateRequest", order))
 
 
 @pytest.mark.parametrize("field", ["timezone", "owner_name", "parking_type", "postal_code"])
-def test_null_clears_what_may_be_empty(field: str) -> None:
+def test_null_clears_an_optional_member(field: str) -> None:
     assert not misfit("LocationUpdateRequest", {field: None})
 
 
 @pytest.mark.parametrize("field", ["name", "address", "city", "country", "coordinates", "public"])
-def test_null_clears_nothing_else(field: str) -> None:
+def test_null_is_refused_for_any_other_member(field: str) -> None:
     assert field in misfit("LocationUpdateRequest", {field: None})
 
 
-def test_an_empty_change_fits() -> None:
+def test_an_empty_change_fits_its_schema() -> None:
     assert not misfit("LocationUpdateRequest", {})

@@ -1,4 +1,4 @@
-"""Requests to the gateway: parameters, bodies, and a 422 that tells all that is wrong with them."""
+"""Requests to the gateway: parameters, bodies, and a 422 that lists every problem."""
 
 import json
 import time
@@ -26,7 +26,7 @@ client, opened_shop, shop = fake_api.client, fake_api.opened_shop, fake_api.shop
 # Parameters
 
 
-def test_a_handler_gets_the_defaults_of_what_was_not_sent(client: Client, shop: Shop) -> None:
+def test_a_handler_gets_the_defaults_of_absent_parameters(client: Client, shop: Shop) -> None:
     assert 200 == client.get("/ocpi/cpos", headers=bearer()).status_code
     assert (1, 50, None) == tuple(shop.given[name] for name in ("page", "limit", "color"))
 
@@ -34,8 +34,8 @@ def test_a_handler_gets_the_defaults_of_what_was_not_sent(client: Client, shop: 
     assert (1, 7, "red") == tuple(shop.given[name] for name in ("page", "limit", "color"))
 
 
-def test_every_query_parameter_that_is_wrong_is_named(client: Client, shop: Shop) -> None:
-    told = problems(client.get("/ocpi/cpos?page=0&limit=x&color=pink", headers=bearer()))
+def test_every_invalid_query_parameter_is_named(client: Client, shop: Shop) -> None:
+    listed = problems(client.get("/ocpi/cpos?page=0&limit=x&color=pink", headers=bearer()))
 
     assert [
         {
@@ -56,7 +56,7 @@ def test_every_query_parameter_that_is_wrong_is_named(client: Client, shop: Shop
             "type": "enum",
             "input": "pink",
         },
-    ] == told
+    ] == listed
     assert {} == shop.given
 
 
@@ -64,18 +64,18 @@ def test_every_query_parameter_that_is_wrong_is_named(client: Client, shop: Shop
     "value", ["", "0", "-1", "101", "1.0", "1e1", " 5", "99999999999999999999", "%D9%A5"]
 )
 def test_a_limit_out_of_range_is_422(client: Client, value: str) -> None:
-    told = problems(client.get(f"/ocpi/cpos?limit={value}", headers=bearer()))
+    listed = problems(client.get(f"/ocpi/cpos?limit={value}", headers=bearer()))
 
-    assert [["query", "limit"]] == [problem["loc"] for problem in told]
-
-
-def test_a_parameter_given_twice_is_422(client: Client) -> None:
-    told = problems(client.get("/ocpi/cpos?limit=1&limit=2", headers=bearer()))
-
-    assert [["query", "limit"]] == [problem["loc"] for problem in told]
+    assert [["query", "limit"]] == [problem["loc"] for problem in listed]
 
 
-def test_path_query_header_and_body_are_told_together(client: Client, shop: Shop) -> None:
+def test_a_repeated_parameter_is_422(client: Client) -> None:
+    listed = problems(client.get("/ocpi/cpos?limit=1&limit=2", headers=bearer()))
+
+    assert [["query", "limit"]] == [problem["loc"] for problem in listed]
+
+
+def test_problems_of_path_query_header_and_body_are_listed_together(client: Client, shop: Shop) -> None:
     response = client.patch("/ocpi/cpos/0?n=1", json={"name": ""}, headers=bearer())
 
     assert [["path", "cpo_id"], ["query", "n"], ["body", "name"]] == [p["loc"] for p in problems(response)]
@@ -83,19 +83,19 @@ def test_path_query_header_and_body_are_told_together(client: Client, shop: Shop
 
 
 def test_a_header_parameter_becomes_an_argument(client: Client, shop: Shop) -> None:
-    good = {"locations": [{"template": "t"}]}
+    valid = {"locations": [{"template": "t"}]}
 
-    assert 202 == post(client, good, **{KEY: "a-1"}).status_code
+    assert 202 == post(client, valid, **{KEY: "a-1"}).status_code
     assert "a-1" == shop.given["idempotency_key"]
-    assert 202 == post(client, good).status_code
+    assert 202 == post(client, valid).status_code
     assert None is shop.given["idempotency_key"]
 
 
 @pytest.mark.parametrize("value", ["", "two words", "x" * 256, f"{SECRET} \xe9"])
-def test_a_header_that_is_wrong_is_named_and_never_repeated(client: Client, value: str) -> None:
+def test_an_invalid_header_is_named_and_its_value_is_not_repeated(client: Client, value: str) -> None:
     response = post(client, {"locations": [{"template": "t"}]}, **{KEY: value})
 
-    assert all(["header", KEY] == told["loc"] and "input" not in told for told in problems(response))
+    assert all(["header", KEY] == problem["loc"] and "input" not in problem for problem in problems(response))
     assert SECRET not in response.text
 
 
@@ -128,20 +128,20 @@ def test_a_header_that_is_wrong_is_named_and_never_repeated(client: Client, valu
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_wrong_with_an_item_is_told_in_pydantics_words(
+def test_the_problems_of_an_item_have_the_messages_of_pydantic(
     client: Client, item: Any, loc: list[str | int], kind: str, message: str, repeated: Any
 ) -> None:
-    """Against the shape that the item chose: one with `template` is the first, all else the second."""
+    """An item with `template` is checked against the first schema, any other item against the second."""
     if isinstance(item, dict) and "template" not in item:
         item = {"name": "a", "at": {"x": 1}, **item}
         item = {name: value for name, value in item.items() if value is not ...}
-    told = problems(post(client, {"locations": [{"template": "t"}, item]}))
+    listed = problems(post(client, {"locations": [{"template": "t"}, item]}))
 
     expected = {"loc": ["body", "locations", 1, *loc], "msg": message, "type": kind}
-    assert [expected if repeated is None else {**expected, "input": repeated}] == told
+    assert [expected if repeated is None else {**expected, "input": repeated}] == listed
 
 
-def test_a_good_body_reaches_the_handler_as_it_is(client: Client, shop: Shop) -> None:
+def test_a_valid_body_reaches_the_handler_unchanged(client: Client, shop: Shop) -> None:
     items = [{"name": "a", "at": {"x": 1.5}, "note": None}, {"template": "t"}]
 
     assert 202 == post(client, {"locations": items}).status_code
@@ -167,28 +167,32 @@ def test_members_that_the_contract_does_not_name_do_not_reach_the_handler(client
     ],
     ids=["list", "null", "empty", "object", "none", "too many"],
 )
-def test_the_outermost_problem_is_told_alone(client: Client, value: Any, loc: list[str], kind: str) -> None:
+def test_an_outer_problem_is_listed_alone(client: Client, value: Any, loc: list[str], kind: str) -> None:
     response = client.post("/ocpi/cpos", data=json.dumps(value), headers=bearer())
 
-    assert [(loc, kind)] == [(told["loc"], told["type"]) for told in problems(response)]
+    assert [(loc, kind)] == [(problem["loc"], problem["type"]) for problem in problems(response)]
 
 
 def test_an_absent_body_is_422(client: Client) -> None:
-    assert [["body"]] == [told["loc"] for told in problems(client.post("/ocpi/cpos", headers=bearer()))]
+    listed = problems(client.post("/ocpi/cpos", headers=bearer()))
+
+    assert [["body"]] == [problem["loc"] for problem in listed]
 
 
-def test_a_number_that_cannot_be_kept_is_422(client: Client) -> None:
+def test_a_number_with_too_many_digits_is_422(client: Client) -> None:
     raw = b'{"locations":[{"name":"a","at":{"x":0.12345678901234567}}]}'
-    told = problems(client.post("/ocpi/cpos", data=raw, headers=bearer()))
+    listed = problems(client.post("/ocpi/cpos", data=raw, headers=bearer()))
 
-    assert [(["body", "locations", 0, "at", "x"], "float_precision")] == [(p["loc"], p["type"]) for p in told]
-    assert "input" not in told[0]
+    assert [(["body", "locations", 0, "at", "x"], "float_precision")] == [
+        (p["loc"], p["type"]) for p in listed
+    ]
+    assert "input" not in listed[0]
 
 
-def test_what_was_sent_is_repeated_only_if_it_is_short(client: Client) -> None:
+def test_an_invalid_value_is_repeated_only_if_it_is_short(client: Client) -> None:
     for length, repeated in ((100, True), (101, False)):
-        told = problems(post(client, {"locations": [{"template": "x" * length}]}))
-        assert repeated == ("input" in told[0])
+        listed = problems(post(client, {"locations": [{"template": "x" * length}]}))
+        assert repeated == ("input" in listed[0])
 
 
 @pytest.mark.parametrize(
@@ -201,17 +205,17 @@ def test_what_was_sent_is_repeated_only_if_it_is_short(client: Client) -> None:
         pytest.param([{"tags": ["A"] * 2_000_000}], id="one list is huge"),
     ],
 )
-def test_a_huge_body_is_refused_with_few_problems_soon(client: Client, items: list[Any]) -> None:
+def test_a_huge_body_is_refused_quickly_with_few_problems(client: Client, items: list[Any]) -> None:
     raw = orjson.dumps({"locations": items})
-    began = time.process_time()
+    start = time.process_time()
 
     problems(client.post("/ocpi/cpos", data=raw, headers=bearer()))
 
-    assert time.process_time() - began < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("raw", [b"{", b"nonsense", b"\xff", b'{"a":1,"a":2}', b"[" * 100_000])
-def test_what_is_not_json_is_400(client: Client, raw: bytes) -> None:
+def test_a_body_that_is_not_json_is_400(client: Client, raw: bytes) -> None:
     response = client.post("/ocpi/cpos", data=raw, headers=bearer())
 
     assert (400, {"detail"}) == (response.status_code, response.json.keys())

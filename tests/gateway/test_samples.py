@@ -1,6 +1,6 @@
-"""Documented programs for the gateway, run as they are: only host, token and id are changed.
+"""The documented client programs of the gateway run; only host, token and id are replaced.
 
-tests/data/gateway holds them, each beside the answer that the documentation shows.
+tests/data/gateway holds each program and the response that the documentation shows for it.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from nodes import Gateway
 DATA = Path(__file__).parents[1] / "data/gateway"
 
 
-def documented(sample: str) -> Any:
-    """The documented answer to a sample."""
+def documented_response(sample: str) -> Any:
+    """The documented response to a sample."""
     return json.loads((DATA / f"{sample}.json").read_text())
 
 
 def run(sample: str, gateway: Gateway, cpo_id: str) -> tuple[int, Any]:
-    """Run a sample; its HTTP status and answer."""
+    """Run a sample, and return the HTTP status and the body of the response."""
     code = (DATA / f"{sample}.py").read_text()
     for old, new in {"https://host.com": gateway.node.url, "<token>": str(gateway.key)}.items():
         assert old in code
@@ -32,59 +32,66 @@ def run(sample: str, gateway: Gateway, cpo_id: str) -> tuple[int, Any]:
     assert count == 1
     printed, names = io.StringIO(), dict[str, Any]()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, "sample", "exec"), names)  # noqa: S102  (that they run is what is shown)
+        exec(compile(code, "sample", "exec"), names)  # noqa: S102  (the test runs the documented code)
     assert str(names["response"].json()) == printed.getvalue().strip()
     return names["response"].status_code, names["response"].json()
 
 
-def like(value: Any, shown: Any, where: str = "") -> list[str]:
-    """Where *value* lacks what is *shown*, or has it in another type."""
-    if isinstance(shown, dict):
-        lacking = [f"{where}.{name}" for name in shown if name not in value]
-        both = [name for name in shown if name in value]
-        return lacking + [each for n in both for each in like(value[n], shown[n], f"{where}.{n}")]
-    if isinstance(shown, list):
-        return [each for v, s in zip(value, itertools.cycle(shown)) for each in like(v, s, f"{where}[]")]
+def differences(value: Any, documented: Any, where: str = "") -> list[str]:
+    """Where *value* lacks a *documented* member, or has one of another type."""
+    if isinstance(documented, dict):
+        missing = [f"{where}.{name}" for name in documented if name not in value]
+        common = [name for name in documented if name in value]
+        return missing + [
+            each for n in common for each in differences(value[n], documented[n], f"{where}.{n}")
+        ]
+    if isinstance(documented, list):
+        pairs = zip(value, itertools.cycle(documented))
+        return [each for v, d in pairs for each in differences(v, d, f"{where}[]")]
     numbers = (
-        isinstance(value, int | float) and isinstance(shown, int | float) and not isinstance(shown, bool)
+        isinstance(value, int | float)
+        and isinstance(documented, int | float)
+        and not isinstance(documented, bool)
     )
-    return [] if type(value) is type(shown) or numbers else [f"{where}: {type(value)}, shown {type(shown)}"]
+    if type(value) is type(documented) or numbers:
+        return []
+    return [f"{where}: {type(value)}, documented {type(documented)}"]
 
 
-def test_get_cpo(gateway: Gateway) -> None:
+def test_the_sample_get_network_runs(gateway: Gateway) -> None:
     accepted = gateway.ready(country_code="FR", party_id="ABC", name_prefix="demo")
 
-    status, answer = run("get_network", gateway, accepted["cpo_id"])
+    status, response = run("get_network", gateway, accepted["cpo_id"])
 
-    shown = documented("get_network")
-    assert (200, []) == (status, like(answer, shown))
-    of_this = {"cpo_id", "ocpi_peer_url", "report_url", "destroy_url"}
+    documented = documented_response("get_network")
+    assert (200, []) == (status, differences(response, documented))
+    of_network = {"cpo_id", "ocpi_peer_url", "report_url", "destroy_url"}
     of_now = {"expires_at", "created_at", "updated_at"}
-    assert {k: v for k, v in shown.items() if k not in of_this | of_now} == {
-        k: v for k, v in answer.items() if k not in of_this | of_now
+    assert {k: v for k, v in documented.items() if k not in of_network | of_now} == {
+        k: v for k, v in response.items() if k not in of_network | of_now
     }
     for name in ("report_url", "destroy_url"):
-        assert shown[name].replace(shown["cpo_id"], answer["cpo_id"]) == answer[name]
-    assert {len("2026-04-21T20:00:30Z")} == {len(answer[name]) for name in of_now}
+        assert documented[name].replace(documented["cpo_id"], response["cpo_id"]) == response[name]
+    assert {len("2026-04-21T20:00:30Z")} == {len(response[name]) for name in of_now}
 
 
 @pytest.mark.ocpi(207)
-def test_bulk_create_and_list_locations(gateway: Gateway) -> None:
+def test_the_samples_create_locations_and_list_locations_run(gateway: Gateway) -> None:
     accepted = gateway.ready(overrides={"locations": 1})
 
-    status, answer = run("create_locations", gateway, accepted["cpo_id"])
-    assert (202, []) == (status, like(answer, documented("create_locations")))
-    assert "PROVISIONING" == answer["status"]
-    assert "READY" == gateway.wait_until_ready(answer["status_url"])["status"]
+    status, response = run("create_locations", gateway, accepted["cpo_id"])
+    assert (202, []) == (status, differences(response, documented_response("create_locations")))
+    assert "PROVISIONING" == response["status"]
+    assert "READY" == gateway.wait_until_ready(response["status_url"])["status"]
 
-    status, answer = run("list_locations", gateway, accepted["cpo_id"])
-    shown = documented("list_locations")
-    owner = [".data[].owner_name"]  # optional there, and what has no value may be absent
-    lacking = like(answer, shown)
+    status, response = run("list_locations", gateway, accepted["cpo_id"])
+    documented = documented_response("list_locations")
+    optional = {".data[].owner_name"}
+    missing = differences(response, documented)
     assert 200 == status
-    assert set() == set(lacking) - set(owner)
+    assert set() == set(missing) - optional
     assert ("Brussels Midi Hub", "BE", True) == tuple(
-        answer["data"][-1][n] for n in ("name", "country", "public")
+        response["data"][-1][n] for n in ("name", "country", "public")
     )
-    assert (2, 1, 50) == (answer["total"], answer["page"], answer["limit"])
-    assert [] == like(answer["data"][0], shown["data"][0], ".data[]")
+    assert (2, 1, 50) == (response["total"], response["page"], response["limit"])
+    assert [] == differences(response["data"][0], documented["data"][0], ".data[]")

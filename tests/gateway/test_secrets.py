@@ -1,4 +1,4 @@
-"""What is shown once is nowhere else: answers, report, log, rows, files.
+"""Tokens that are shown once appear in no other response, report, log, row or file.
 
 docs/security-cases.md "Tokens". Conformance 209.
 """
@@ -17,8 +17,8 @@ from storage import database
 SHOWN_ONCE = ("token_a", "operator_token")
 
 
-def stored() -> str:
-    """Every text and every byte in every table, the engine's too."""
+def all_rows() -> str:
+    """The values of every row of every table as text, including the tables of DBOS."""
     found = sqlalchemy.MetaData()
     texts = []
     with database.connect() as connection:
@@ -27,13 +27,13 @@ def stored() -> str:
             found.reflect(connection, schema=schema)
         assert {"gw_jobs", "workflow_status"} <= {table.name for table in found.tables.values()}
         for table in found.tables.values():
-            for row in connection.execute(sqlalchemy.text(f"SELECT * FROM {table.fullname}")):  # noqa: S608  (names of tables)
+            for row in connection.execute(sqlalchemy.text(f"SELECT * FROM {table.fullname}")):  # noqa: S608  (table names)
                 texts += [str(value) for value in row]
     return "\n".join(texts)
 
 
 def files(node: Node) -> str:
-    """The database's files, the log beside it."""
+    """The content of the database file and of its journals."""
     url = node.environment["OCPI_GATEWAY_DATABASE_URL"]
     if not url.startswith("sqlite"):
         return ""
@@ -48,39 +48,39 @@ def assert_nowhere(secrets: set[str], places: dict[str, str]) -> None:
 
 
 @pytest.mark.ocpi(209)
-def test_token_a_is_in_the_202_and_in_no_other_answer(gateway: Gateway, peer: PeerServer) -> None:
+def test_token_a_is_in_the_202_and_in_no_other_response(gateway: Gateway, peer: PeerServer) -> None:
     accepted = gateway.create()
     url = accepted["destroy_url"]
     operator = gateway.operator(accepted)
 
-    def answers() -> dict[str, str]:
+    def responses() -> dict[str, str]:
         paths = ("/ocpi/cpos", url, f"{url}/status", f"{url}/report", f"{url}/locations")
-        told = {path: gateway.get(path).text for path in paths}
-        other = {path: operator.get(path).text for path in ("", "locations", "tariffs")}
-        return told | other
+        of_gateway = {path: gateway.get(path).text for path in paths}
+        of_operator = {path: operator.get(path).text for path in ("", "locations", "tariffs")}
+        return of_gateway | of_operator
 
     gateway.data(url)
-    assert_nowhere({accepted[name] for name in SHOWN_ONCE}, answers())
+    assert_nowhere({accepted[name] for name in SHOWN_ONCE}, responses())
     gateway.wait_until_ready(accepted["status_url"])
     assert None is gateway.data(url).get("token_a")
     assert None is gateway.data(url).get("roam_helper")
     registered = gateway.node.client(accepted["token_a"], "cpo").post("credentials", peer.credentials())
     token_c = registered.json()["data"]["token"]
-    assert_nowhere({token_c, peer.token, *(accepted[name] for name in SHOWN_ONCE)}, answers())
+    assert_nowhere({token_c, peer.token, *(accepted[name] for name in SHOWN_ONCE)}, responses())
     assert 204 == gateway.delete(url).status_code
 
 
 @pytest.mark.ocpi(209)
-def test_the_report_shows_the_last_four_signs_of_token_a_and_whether_it_was_used(
+def test_the_report_shows_the_last_four_characters_of_token_a_and_whether_it_is_used(
     gateway: Gateway, peer: PeerServer
 ) -> None:
     accepted = gateway.ready(name_prefix="demo")
     url = f"{accepted['destroy_url']}/report"
     sites = gateway.data(f"{accepted['destroy_url']}/locations")["data"]
 
-    answer = gateway.data(url)
-    page = answer["markdown"]
-    assert accepted["cpo_id"] == answer["cpo_id"]
+    report = gateway.data(url)
+    page = report["markdown"]
+    assert accepted["cpo_id"] == report["cpo_id"]
     assert page.startswith(f"# CPO {accepted['cpo_id']} — demo (small-urban-ac)\n")
     assert "\n## Party\nFR / ABC / CPO\n" in page
     assert "\n## Locations (2)\n" in page
@@ -95,8 +95,8 @@ def test_the_report_shows_the_last_four_signs_of_token_a_and_whether_it_was_used
     assert "used" == gateway.data(url)["markdown"].partition("## Token A\n")[2].strip()
 
 
-def life(gateway: Gateway, peer: PeerServer) -> set[str]:
-    """Everything that one does with a network, right and wrong; the secrets that were in it."""
+def use_network(gateway: Gateway, peer: PeerServer) -> set[str]:
+    """Send valid and invalid requests of every kind to a new network, and return their secrets."""
     key = "a-key-to-ask-again-" + "k" * 12
     order = {**example("CpoCreateRequest"), "seed": None}
     accepted = gateway.post("/ocpi/cpos", order, Idempotency_Key=key).json()
@@ -104,7 +104,7 @@ def life(gateway: Gateway, peer: PeerServer) -> set[str]:
     secrets = {str(gateway.key), *(accepted[name] for name in SHOWN_ONCE)}
     gateway.post("/ocpi/cpos", order, Idempotency_Key=key)
     gateway.post("/ocpi/cpos", {**order, "seed": 1}, Idempotency_Key=key)
-    for token in sorted(secrets):  # where each of them does not belong
+    for token in sorted(secrets):  # each secret in the places of another one
         Gateway(gateway.node, token).get(accepted["destroy_url"])
         Gateway(gateway.node, token).post("/ocpi/cpos", {"template": token})
         gateway.node.client(token, "cpo").get("locations")
@@ -124,18 +124,18 @@ def life(gateway: Gateway, peer: PeerServer) -> set[str]:
 
 @pytest.mark.ocpi(209)
 def test_no_secret_is_in_the_log_the_rows_or_the_files(loud: Node, peer: PeerServer) -> None:
-    """At DEBUG; also once the network is gone."""
+    """The log level is DEBUG, and the second check follows the deletion of the network."""
     gateway = loud.gateway()
-    boss = loud.gateway("admin")
-    boss.get("/ocpi/cpos")
+    admin = loud.gateway("admin")
+    admin.get("/ocpi/cpos")
 
-    secrets = life(gateway, peer) | {str(boss.key)}
+    secrets = use_network(gateway, peer) | {str(admin.key)}
 
     def places() -> dict[str, Any]:
         return {
             "log": log_without_paths(loud),
             "console": loud.banner,
-            "rows": stored(),
+            "rows": all_rows(),
             "files": files(loud),
         }
 
@@ -151,7 +151,7 @@ def test_no_secret_is_in_the_log_the_rows_or_the_files(loud: Node, peer: PeerSer
 
 
 def log_without_paths(node: Node) -> str:
-    """The log but for the URLs of requests: who writes a secret into a URL has written it down."""
+    """The log without the paths of requests, into which this test writes secrets."""
     return "\n".join(
         line.partition('"path":')[0] + line.partition('"http_status":')[2] for line in node.log.splitlines()
     )

@@ -1,4 +1,4 @@
-"""The galleries, the catalog, and that what they promise is what is made.
+"""The template galleries, the catalog, and the networks and locations created from them.
 
 docs/gateway.md "Templates" and "Catalog".
 """
@@ -12,7 +12,7 @@ from nodes import Gateway, one_database, refusal
 NETWORKS = "/ocpi/templates/cpos"
 LOCATIONS = "/ocpp/templates/locations"
 DOCUMENTED = {"small-urban-ac": (2, 6), "highway-dc": (3, 6), "mixed-depot": (1, 6)}
-OURS = {"emsp-drivers": (0, 0), "city-network": (50, 200)}
+ADDED = {"emsp-drivers": (0, 0), "city-network": (50, 200)}
 TYPES = {"Type1": "AC", "Type2": "AC", "CCS2": "DC", "CHAdeMO": "DC"}
 STANDARDS = {
     "Type1": "IEC_62196_T1",
@@ -23,7 +23,7 @@ STANDARDS = {
 
 
 def slugs(gateway: Gateway, path: str, **query: str) -> list[str]:
-    """What a gallery lists."""
+    """The slugs of a gallery."""
     shown = gateway.data(path, **query)
     assert len(shown["data"]) == shown["total"]
     return [entry["slug"] for entry in shown["data"]]
@@ -39,7 +39,7 @@ def test_the_gallery_of_networks_is_as_documented(gateway: Gateway) -> None:
 
     assert "" == misfit("TemplateListResponse", shown)
     assert len(shown["data"]) == shown["total"]
-    assert {**DOCUMENTED, **OURS} == {
+    assert {**DOCUMENTED, **ADDED} == {
         slug: (entry["locations"], entry["chargers"]) for slug, entry in entries.items()
     }
     assert {"emsp-drivers"} == {slug for slug, entry in entries.items() if entry["role"] == "emsp"}
@@ -51,21 +51,21 @@ def test_the_gallery_of_networks_is_as_documented(gateway: Gateway) -> None:
     ("path", "alias"),
     [(NETWORKS, "/ocpi/cpos/templates"), (LOCATIONS, "/ocpi/templates/locations")],
 )
-def test_both_paths_that_are_documented_show_the_same(gateway: Gateway, path: str, alias: str) -> None:
+def test_both_documented_paths_return_the_same(gateway: Gateway, path: str, alias: str) -> None:
     for query in ({}, {"type": "DC"}, {"ocpp_version": "OCPP2.0.1"}):
-        given = query if path == LOCATIONS else {}
-        assert gateway.data(path, **given) == gateway.data(alias, **given)
+        filters = query if path == LOCATIONS else {}
+        assert gateway.data(path, **filters) == gateway.data(alias, **filters)
 
 
 @one_database
-def test_everybody_sees_the_same_gallery(gateway: Gateway, admin: Gateway) -> None:
+def test_every_organization_gets_the_same_galleries(gateway: Gateway, admin: Gateway) -> None:
     for path in (NETWORKS, LOCATIONS, "/ocpp/catalog/brands"):
         assert gateway.data(path) == admin.data(path)
 
 
 @one_database
-@pytest.mark.parametrize("slug", [*DOCUMENTED, *OURS])
-def test_a_network_has_what_its_template_says(gateway: Gateway, slug: str) -> None:
+@pytest.mark.parametrize("slug", [*DOCUMENTED, *ADDED])
+def test_a_network_has_the_size_that_its_template_states(gateway: Gateway, slug: str) -> None:
     [entry] = [entry for entry in gateway.data(NETWORKS)["data"] if entry["slug"] == slug]
 
     accepted = gateway.ready(template=slug, role=entry["role"])
@@ -88,21 +88,21 @@ def plugs(gateway: Gateway, accepted: Any) -> list[list[tuple[str, str]]]:
 
 @one_database
 def test_the_documented_networks_have_the_documented_charge_points(gateway: Gateway) -> None:
-    """8.1: AC and OCPP 1.6 in town, DC on the motorway, four AC and two DC of mixed OCPP in the depot."""
-    made = {slug: plugs(gateway, gateway.ready(template=slug)) for slug in DOCUMENTED}
+    """8.1: AC and OCPP 1.6 in town, DC on the highway, four AC and two DC of both OCPP in the depot."""
+    created = {slug: plugs(gateway, gateway.ready(template=slug)) for slug in DOCUMENTED}
 
-    assert [3, 3] == [len(site) for site in made["small-urban-ac"]]
-    assert {("AC", "OCPP1.6")} == {(TYPES[c], v) for site in made["small-urban-ac"] for c, v in site}
-    assert [2, 2, 2] == [len(site) for site in made["highway-dc"]]
-    assert {("DC", "OCPP1.6")} == {(TYPES[c], v) for site in made["highway-dc"] for c, v in site}
-    [depot] = made["mixed-depot"]
+    assert [3, 3] == [len(site) for site in created["small-urban-ac"]]
+    assert {("AC", "OCPP1.6")} == {(TYPES[c], v) for site in created["small-urban-ac"] for c, v in site}
+    assert [2, 2, 2] == [len(site) for site in created["highway-dc"]]
+    assert {("DC", "OCPP1.6")} == {(TYPES[c], v) for site in created["highway-dc"] for c, v in site}
+    [depot] = created["mixed-depot"]
     assert ["AC"] * 4 + ["DC"] * 2 == [TYPES[connector] for connector, _ in depot]
     assert {"OCPP1.6", "OCPP2.0.1"} == {version for _, version in depot}
 
 
 @one_database
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 12, 50])
-def test_a_depot_of_another_size_keeps_its_proportion(gateway: Gateway, count: int) -> None:
+def test_a_depot_of_another_size_keeps_its_proportions(gateway: Gateway, count: int) -> None:
     [depot] = plugs(
         gateway, gateway.ready(template="mixed-depot", overrides={"chargers_per_location": count})
     )
@@ -136,11 +136,11 @@ def test_the_gallery_of_locations_is_as_documented(gateway: Gateway) -> None:
 @one_database
 @pytest.mark.parametrize("kind", [None, "AC", "DC", "AC-DC"])
 @pytest.mark.parametrize("version", [None, "OCPP1.6", "OCPP2.0.1"])
-def test_filters_leave_what_matches_all_of_them(
+def test_filters_return_the_templates_that_match_all_of_them(
     gateway: Gateway, kind: str | None, version: str | None
 ) -> None:
     """A template with both versions matches either."""
-    given = {"type": kind, "ocpp_version": version}
+    filters = {"type": kind, "ocpp_version": version}
     expected = [
         entry["slug"]
         for entry in gateway.data(LOCATIONS)["data"]
@@ -148,7 +148,7 @@ def test_filters_leave_what_matches_all_of_them(
         and (version is None or version in {group["ocpp_version"] for group in entry["charger_groups"]})
     ]
 
-    assert expected == slugs(gateway, LOCATIONS, **{k: v for k, v in given.items() if v})
+    assert expected == slugs(gateway, LOCATIONS, **{k: v for k, v in filters.items() if v})
 
 
 @one_database
@@ -157,25 +157,23 @@ def test_filters_leave_what_matches_all_of_them(
                         ("ocpp_version", "ocpp1.6")]
 )  # fmt: skip
 @pytest.mark.parametrize("path", [LOCATIONS, "/ocpi/templates/locations"])
-def test_a_filter_that_is_no_value_of_its_kind_is_422(
-    gateway: Gateway, path: str, name: str, value: str
-) -> None:
+def test_an_invalid_filter_value_is_422(gateway: Gateway, path: str, name: str, value: str) -> None:
     status, detail = refusal(gateway.get(path, **{name: value}))
 
     assert (422, ["query", name]) == (status, detail[0]["loc"])
 
 
 @one_database
-def test_every_location_template_makes_what_it_shows(gateway: Gateway) -> None:
+def test_every_location_template_creates_what_it_shows(gateway: Gateway) -> None:
     accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
     url = f"{accepted['destroy_url']}/locations"
     gallery = gateway.data(LOCATIONS)["data"]
 
     job = gateway.create(url, locations=[{"template": entry["slug"]} for entry in gallery])
-    made = gateway.wait_until_ready(job["status_url"])["results"]["created"]
+    created = gateway.wait_until_ready(job["status_url"])["results"]["created"]
 
-    assert len(gallery) == len(made)
-    for entry, item in zip(gallery, made, strict=True):
+    assert len(gallery) == len(created)
+    for entry, item in zip(gallery, created, strict=True):
         site = gateway.data(f"{url}/{item['id']}")
         same = ("name", "address", "city", "country", "coordinates", "timezone")
         assert {k: entry[k] for k in same if k in entry} == {k: site[k] for k in same if k in entry}
@@ -191,7 +189,7 @@ def test_every_location_template_makes_what_it_shows(gateway: Gateway) -> None:
         }
 
 
-# Catalogue
+# Catalog
 
 
 @one_database
@@ -204,7 +202,7 @@ def test_every_charge_point_of_the_galleries_is_in_the_catalog(gateway: Gateway)
 
 
 @one_database
-def test_the_catalog_hangs_together(gateway: Gateway) -> None:
+def test_the_catalog_is_consistent(gateway: Gateway) -> None:
     brands = gateway.data("/ocpp/catalog/brands")
 
     assert "" == misfit("BrandListResponse", brands)
@@ -221,7 +219,7 @@ def test_the_catalog_hangs_together(gateway: Gateway) -> None:
 
 
 @one_database
-def test_the_documented_model_is_there(gateway: Gateway) -> None:
+def test_the_catalog_has_the_documented_model(gateway: Gateway) -> None:
     model = gateway.data("/ocpp/catalog/brands/wallbox/models/wallbox-pulsar-plus")
 
     assert (1, "ac", [7.4, 22], ["Type2"]) == (
@@ -247,5 +245,5 @@ def test_the_catalog_has_pages(gateway: Gateway) -> None:
     "path", ["nobody/models", "nobody/models/terra-184", "abb/models/nothing", "wallbox/models/terra-184",
              "ABB/models", "abb/models/%20"]
 )  # fmt: skip
-def test_what_is_not_in_the_catalog_is_404(gateway: Gateway, path: str) -> None:
+def test_an_unknown_brand_or_model_is_404(gateway: Gateway, path: str) -> None:
     assert 404 == refusal(gateway.get(f"/ocpp/catalog/brands/{path}"))[0]

@@ -1,4 +1,4 @@
-"""The recipes of docs/clients.md. scripts/clients runs both; the gate runs the one that needs no Node.js."""
+"""The recipes of docs/clients.md. scripts/clients runs both; the gate runs only the one without Node.js."""
 
 import importlib
 import re
@@ -30,19 +30,21 @@ def test_the_python_recipe_generates_checks_and_drives_a_client(
     assert "Warning" not in printed
 
 
-def test_a_recipe_that_fails_stops_with_what_the_command_said(
+def test_a_failing_recipe_stops_with_the_output_of_its_command(
     recipes: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(recipes, "blocks", lambda _language: [("sh", "echo said; false\necho not reached")])
 
-    with pytest.raises(recipes.subprocess.CalledProcessError) as failed:
+    with pytest.raises(recipes.subprocess.CalledProcessError) as failure:
         recipes.run("Python", "http://127.0.0.1:1", "key", tmp_path)
 
-    assert "said\n" == failed.value.stdout
+    assert "said\n" == failure.value.stdout
 
 
 @pytest.mark.parametrize("language", ["Python", "TypeScript"])
-def test_each_recipe_generates_writes_a_program_and_runs_it(recipes: ModuleType, language: str) -> None:
+def test_each_recipe_generates_a_client_writes_a_program_and_runs_it(
+    recipes: ModuleType, language: str
+) -> None:
     kinds = [kind for kind, _ in recipes.blocks(language) if kind != "console"]
 
     assert "sh" == kinds[0] == kinds[-1]

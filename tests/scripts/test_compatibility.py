@@ -1,4 +1,4 @@
-"""A change that breaks clients fails the gate, unless version and changelog announce it."""
+"""A change that breaks clients fails the gate unless version and changelog announce it."""
 
 import copy
 import importlib
@@ -28,7 +28,7 @@ CHANGELOG = """# Changelog
 """
 
 Change = Callable[[Any, Any], object]
-"""Changes the paths and the schemas of a document."""
+"""A function that changes the paths and the schemas of a document."""
 
 
 @pytest.fixture
@@ -39,19 +39,19 @@ def compatibility(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def breaks(compatibility: Any, change: Change) -> list[tuple[str, str]]:
-    """What breaks if *change* is made to the published document."""
+    """The breaks that *change* causes in the published document."""
     current = copy.deepcopy(RELEASED)
     change(current["paths"], current["components"]["schemas"])
     return list(compatibility.breaks(compatibility.Interface(RELEASED), compatibility.Interface(current)))
 
 
 def rename(paths: Any, _: Any) -> None:
-    """Give an operation another name."""
+    """Rename an operation."""
     paths[TOKENS]["get"]["operationId"] = "list_tokens_of_peers"
 
 
 def require_a_new_member(_: Any, schemas: Any) -> None:
-    """Let requests need a member that 0.2.0 does not have."""
+    """Require a new member in requests."""
     schemas["TokenIn"]["properties"]["app"] = {"type": "string"}
     schemas["TokenIn"]["required"].append("app")
 
@@ -91,7 +91,7 @@ def test_a_break_is_found(compatibility: Any, name: str, text: str, change: Chan
     assert (name, text) in breaks(compatibility, change)
 
 
-def test_what_clients_can_live_with_is_no_break(compatibility: Any) -> None:
+def test_a_compatible_change_is_no_break(compatibility: Any) -> None:
     def change(paths: Any, schemas: Any) -> None:
         paths["/cpo/2.1.1/coupons"] = {"get": {"operationId": "list_coupons", "responses": {}}}
         schemas["Coupon"] = {"type": "object"}
@@ -105,12 +105,14 @@ def test_what_clients_can_live_with_is_no_break(compatibility: Any) -> None:
 
 
 @pytest.mark.parametrize("version", ["0.3.0", "0.3.1", "1.0.0"])
-def test_a_higher_minor_version_and_a_line_announce_a_break(compatibility: Any, version: str) -> None:
+def test_a_higher_minor_version_and_a_changelog_line_announce_a_break(
+    compatibility: Any, version: str
+) -> None:
     assert compatibility.announced("Token.valid", "0.2.0", version, CHANGELOG)
 
 
 @pytest.mark.parametrize(
     ("name", "version"), [("Token.valid", "0.2.1"), ("Token.type", "0.3.0"), ("Token.uid", "0.3.0")]
 )
-def test_without_either_it_is_not_announced(compatibility: Any, name: str, version: str) -> None:
+def test_a_break_without_either_is_not_announced(compatibility: Any, name: str, version: str) -> None:
     assert not compatibility.announced(name, "0.2.0", version, CHANGELOG)

@@ -1,4 +1,4 @@
-"""Tokens of the demo networks that settings name."""
+"""Tokens of the demo networks that are set in the settings."""
 
 import json
 import re
@@ -19,10 +19,10 @@ TOKENS = {
 Start = Callable[..., Node]
 
 
-def in_files(node: Node) -> list[str]:
-    """The tokens that a file of *node* holds in clear: its database, its logs, its output."""
-    place = Path(node.environment["OCPI_GATEWAY_DATA_DIR"])
-    content = b"".join(path.read_bytes() for path in place.rglob("*") if path.is_file())
+def tokens_in_files(node: Node) -> list[str]:
+    """The tokens that occur in clear text in a file of *node*: its database, its logs, its output."""
+    folder = Path(node.environment["OCPI_GATEWAY_DATA_DIR"])
+    content = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     return [
         token
         for token in TOKENS.values()
@@ -46,17 +46,17 @@ def test_the_banner_names_the_settings_instead_of_the_tokens(another_node: Start
     for name in TOKENS:
         assert f"$OCPI_GATEWAY_{name.upper()}" in node.banner
     [curl] = re.findall("^  (curl .*/ocpi/cpo/.*)$", node.banner, re.MULTILINE)
-    done = subprocess.run(
+    process = subprocess.run(
         ["/bin/sh", "-c", f"{curl} --silent --fail"],
         env=node.surroundings({}),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert '"status_code":1000' in done.stdout, done.stderr
+    assert '"status_code":1000' in process.stdout, process.stderr
 
 
-def test_a_token_that_no_setting_names_is_minted_and_shown(another_node: Start) -> None:
+def test_a_token_without_a_setting_is_created_and_shown(another_node: Start) -> None:
     node = another_node(demo_cpo_token_a=TOKENS["demo_cpo_token_a"])
 
     assert "$OCPI_GATEWAY_DEMO_CPO_TOKEN_A" in node.banner
@@ -74,8 +74,8 @@ def test_no_file_and_no_log_line_holds_a_token(another_node: Start, peer: PeerSe
         node.client(token).get("locations")
     node.client(TOKENS["demo_cpo_token_a"]).post("credentials", peer.credentials())
 
-    assert "(a demo token)" in node.log  # the control: a path with a token is logged
-    assert [] == in_files(node)
+    assert "(a demo token)" in node.log  # the control: the path with a token is logged
+    assert [] == tokens_in_files(node)
 
 
 def test_later_tokens_are_ignored_with_one_line(another_node: Start) -> None:

@@ -1,4 +1,4 @@
-"""A first start: the demo networks, what the banner prints, and that all of it works."""
+"""The first start creates the demo networks, and everything that its banner prints works."""
 
 import json
 import re
@@ -16,8 +16,8 @@ from peers import PeerServer
 
 
 @dataclass
-class Printed:
-    """What the banner says of one network."""
+class BannerNetwork:
+    """The values that the banner prints for one network."""
 
     node: Node
     role: str
@@ -35,18 +35,18 @@ class Printed:
 @pytest.fixture(scope="module")
 def first(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """The program with its default settings on an empty database."""
-    place = tmp_path_factory.mktemp("first")
-    url = f"sqlite:///{place / 'ocpi-gateway.sqlite'}"
+    folder = tmp_path_factory.mktemp("first")
+    url = f"sqlite:///{folder / 'ocpi-gateway.sqlite'}"
     if not database_url.startswith("sqlite"):
         engine = sqlalchemy.create_engine(database_url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {place.name}_first")
+            connection.exec_driver_sql(f"CREATE DATABASE {folder.name}_first")
         engine.dispose()
-        made = sqlalchemy.make_url(database_url).set(database=f"{place.name}_first")
-        url = made.render_as_string(hide_password=False)
+        first_url = sqlalchemy.make_url(database_url).set(database=f"{folder.name}_first")
+        url = first_url.render_as_string(hide_password=False)
     with Node(
         {
-            "OCPI_GATEWAY_DATA_DIR": str(place),
+            "OCPI_GATEWAY_DATA_DIR": str(folder),
             "OCPI_GATEWAY_DATABASE_URL": url,
             "OCPI_GATEWAY_PORT": str(free_port()),
             "OCPI_GATEWAY_VALIDATE_RESPONSES": "1",
@@ -55,7 +55,7 @@ def first(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield node
 
 
-def printed(node: Node) -> list[Printed]:
+def banner_networks(node: Node) -> list[BannerNetwork]:
     """The networks of the banner."""
     found = re.findall(
         r"^(CPO|eMSP) (..)/(...) \(.+\)\n +versions URL +(\S+)\n +Token A +(\S+) .*\n"
@@ -64,20 +64,22 @@ def printed(node: Node) -> list[Printed]:
         re.MULTILINE,
     )
     return [
-        Printed(node, role.lower(), (country, party), versions, token_a, operator, shlex.split(curl))
+        BannerNetwork(node, role.lower(), (country, party), versions, token_a, operator, shlex.split(curl))
         for role, country, party, versions, token_a, operator, curl in found
     ]
 
 
-def network(node: Node, role: str) -> Printed:
+def network(node: Node, role: str) -> BannerNetwork:
     """The network of *role* in the banner."""
-    (one,) = [each for each in printed(node) if each.role == role]
+    (one,) = [each for each in banner_networks(node) if each.role == role]
     return one
 
 
-def test_the_banner_names_two_networks_and_where_to_look(first: Node) -> None:
-    assert [("cpo", ("NL", "DEM")), ("emsp", ("NL", "DEP"))] == [(p.role, p.party) for p in printed(first)]
-    for each in printed(first):
+def test_the_banner_shows_two_networks_and_the_urls_of_pages(first: Node) -> None:
+    assert [("cpo", ("NL", "DEM")), ("emsp", ("NL", "DEP"))] == [
+        (p.role, p.party) for p in banner_networks(first)
+    ]
+    for each in banner_networks(first):
         assert f"{first.url}/ocpi/{each.role}/versions" == each.versions_url
         assert re.fullmatch(r"a_[\w-]{43}", each.token_a)
         assert re.fullmatch(r"o_[\w-]{43}", each.operator_token)
@@ -87,47 +89,47 @@ def test_the_banner_names_two_networks_and_where_to_look(first: Node) -> None:
 
 
 @pytest.mark.parametrize("role", ["cpo", "emsp"])
-def test_the_printed_curl_answers_with_objects(first: Node, role: str) -> None:
-    done = subprocess.run(
+def test_the_printed_curl_command_returns_objects(first: Node, role: str) -> None:
+    process = subprocess.run(
         [*network(first, role).curl, "--silent", "--fail"], capture_output=True, text=True, check=False
     )
 
-    assert 0 == done.returncode, done.stderr
-    assert '"status_code":1000' in done.stdout
-    assert {"cpo": "NL*DEM*E", "emsp": "NL-DEP-"}[role] in done.stdout
+    assert 0 == process.returncode, process.stderr
+    assert '"status_code":1000' in process.stdout
+    assert {"cpo": "NL*DEM*E", "emsp": "NL-DEP-"}[role] in process.stdout
 
 
-def test_the_printed_order_makes_a_network_in_which_locations_appear(first: Node) -> None:
-    (order,) = re.findall(
+def test_the_printed_request_creates_a_network_in_which_locations_appear(first: Node) -> None:
+    (command,) = re.findall(
         "^  (curl -X POST .*)$", first.banner.partition("OCPI 2.1.1 node")[2], re.MULTILINE
     )[:1]
-    done = subprocess.run(
-        ["/bin/sh", "-c", f"{order} --silent --fail"], capture_output=True, text=True, check=False
+    process = subprocess.run(
+        ["/bin/sh", "-c", f"{command} --silent --fail"], capture_output=True, text=True, check=False
     )
 
-    assert 0 == done.returncode, done.stderr
-    accepted = json.loads(done.stdout)
-    back_office = first.client(accepted["operator_token"])
+    assert 0 == process.returncode, process.stderr
+    accepted = json.loads(process.stdout)
+    operator = first.client(accepted["operator_token"])
     deadline = time.monotonic() + 60
-    while len(back_office.data("locations")) < 2 and time.monotonic() < deadline:
+    while len(operator.data("locations")) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert 2 == len(back_office.data("locations"))
+    assert 2 == len(operator.data("locations"))
     assert 200 == first.client(accepted["token_a"]).get(accepted["ocpi_peer_url"]).status_code
 
 
 @pytest.mark.parametrize("role", ["cpo", "emsp"])
-def test_the_operator_token_reads_what_the_demo_has(first: Node, role: str) -> None:
+def test_the_operator_token_reads_the_objects_of_the_demo_network(first: Node, role: str) -> None:
     demo = network(first, role)
     operator = demo.client(demo.operator_token)
 
-    listed = {m: len(operator.data(m)) for m in ("locations", "sessions", "cdrs", "tariffs", "tokens")}
+    counts = {m: len(operator.data(m)) for m in ("locations", "sessions", "cdrs", "tariffs", "tokens")}
 
-    nothing = dict.fromkeys(listed, 0)
-    assert nothing | ({"locations": 2, "tariffs": 1} if role == "cpo" else {"tokens": 25}) == listed
+    none = dict.fromkeys(counts, 0)
+    assert none | ({"locations": 2, "tariffs": 1} if role == "cpo" else {"tokens": 25}) == counts
     assert demo.versions_url == operator.data("credentials")["url"]
 
 
-def test_a_foreign_emsp_registers_with_the_printed_token_and_reads_three_levels(
+def test_an_emsp_registers_with_the_printed_token_and_reads_three_levels(
     first: Node, peer: PeerServer
 ) -> None:
     demo = network(first, "cpo")
@@ -154,7 +156,7 @@ def test_a_foreign_emsp_registers_with_the_printed_token_and_reads_three_levels(
     assert (401, 2000) == outcome(registrant.get(demo.versions_url))
 
 
-def test_a_foreign_cpo_registers_with_the_printed_token_and_authorizes_a_driver(
+def test_a_cpo_registers_with_the_printed_token_and_authorizes_a_driver(
     first: Node, peer: PeerServer
 ) -> None:
     demo = network(first, "emsp")
@@ -170,29 +172,30 @@ def test_a_foreign_cpo_registers_with_the_printed_token_and_authorizes_a_driver(
     assert "ALLOWED" == authorized.json()["data"]["allowed"]
 
 
-def test_a_second_start_makes_nothing_anew_and_shows_no_token_again(first: Node) -> None:
-    before = printed(first)
+def test_a_second_start_creates_nothing_and_shows_no_token(first: Node) -> None:
+    before = banner_networks(first)
     counts = [len(each.client(each.operator_token).data("tariffs")) for each in before]
 
     first.stop()
     first.start()
 
-    assert before == printed(first)  # the second banner has no networks
+    assert before == banner_networks(first)  # the second banner has no networks
     assert 2 == first.banner.count(f"OCPI 2.1.1 node on {first.url}")
     assert counts == [len(each.client(each.operator_token).data("tariffs")) for each in before]
     for each in before:
         for token in (each.token_a, each.operator_token):
-            assert 2 - (token == each.token_a) == first.banner.count(token)  # once more in the curl
+            # the operator token also occurs in the curl command
+            assert 2 - (token == each.token_a) == first.banner.count(token)
             assert token not in first.log
 
 
-def test_the_data_folder_keeps_no_token_and_is_the_owners_alone(first: Node) -> None:
-    place = Path(first.environment["OCPI_GATEWAY_DATA_DIR"])
+def test_the_data_folder_holds_no_token_and_the_secret_key_is_private(first: Node) -> None:
+    folder = Path(first.environment["OCPI_GATEWAY_DATA_DIR"])
 
-    assert 0o600 == (place / "secret.key").stat().st_mode & 0o777
-    for file in place.iterdir():
-        if file.name != "stdout.log":  # where this test's node prints its banner
+    assert 0o600 == (folder / "secret.key").stat().st_mode & 0o777
+    for file in folder.iterdir():
+        if file.name != "stdout.log":  # this test redirects the banner into it
             content = file.read_bytes()
-            for each in printed(first):
+            for each in banner_networks(first):
                 assert each.token_a.encode() not in content, file
                 assert each.operator_token.encode() not in content, file

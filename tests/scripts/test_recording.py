@@ -1,4 +1,4 @@
-"""The recorder of the suite, and what finds the differences between two recordings."""
+"""The recorder of the test suite, and the script that compares two recordings."""
 
 import json
 import subprocess
@@ -16,57 +16,57 @@ BEFORE = {
     "received": ['GET /ocpi/cpo/2.1.1/tokens 200 {"data": [], "status_code": 1000}'],
     "stored": ['ocpi_tokens NL TNM {"uid": "1", "valid": true}'],
 }
-ANOTHER_ANSWER = {"received": ['GET /ocpi/cpo/2.1.1/tokens 200 {"data": [1], "status_code": 1000}']}
+ANOTHER_RESPONSE = {"received": ['GET /ocpi/cpo/2.1.1/tokens 200 {"data": [1], "status_code": 1000}']}
 ANOTHER_DOCUMENT = {"stored": ['ocpi_tokens NL TNM {"uid": "1", "valid": false}']}
 
 
 def write(folder: Path, *records: dict[str, Any]) -> Path:
-    """A recording in *folder*."""
+    """Write a recording into *folder*, and return the folder."""
     folder.mkdir()
     (folder / "main.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return folder
 
 
 def compare(*arguments: Path | str) -> subprocess.CompletedProcess[str]:
-    """The outcome of the comparer."""
+    """Run scripts/compare_recordings.py."""
     script = ROOT / "scripts" / "compare_recordings.py"
     return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
 
 
 def test_equal_recordings_have_no_difference(tmp_path: Path) -> None:
-    compared = compare(write(tmp_path / "a", BEFORE), write(tmp_path / "b", BEFORE))
+    process = compare(write(tmp_path / "a", BEFORE), write(tmp_path / "b", BEFORE))
 
-    assert (0, True) == (compared.returncode, "1 tests before, 1 after; 0 tests" in compared.stdout)
-
-
-@pytest.mark.parametrize("change", [ANOTHER_ANSWER, ANOTHER_DOCUMENT])
-def test_another_answer_or_document_is_found(change: dict[str, Any], tmp_path: Path) -> None:
-    compared = compare(write(tmp_path / "a", BEFORE), write(tmp_path / "b", BEFORE | change))
-
-    assert compared.returncode == 1
-    assert next(iter(change.values()))[0] in compared.stdout
+    assert (0, True) == (process.returncode, "1 tests before, 1 after; 0 tests" in process.stdout)
 
 
-def test_a_test_that_did_not_run_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [ANOTHER_RESPONSE, ANOTHER_DOCUMENT])
+def test_another_response_or_document_is_found(change: dict[str, Any], tmp_path: Path) -> None:
+    process = compare(write(tmp_path / "a", BEFORE), write(tmp_path / "b", BEFORE | change))
+
+    assert process.returncode == 1
+    assert next(iter(change.values()))[0] in process.stdout
+
+
+def test_a_missing_test_is_found(tmp_path: Path) -> None:
     other = BEFORE | {"test": "tests/ocpi/test_tokens.py::test_y[sqlite]"}
 
-    compared = compare(write(tmp_path / "a", BEFORE, other), write(tmp_path / "b", BEFORE))
+    process = compare(write(tmp_path / "a", BEFORE, other), write(tmp_path / "b", BEFORE))
 
-    assert compared.returncode == 1
-    assert "the test did not run" in compared.stdout
+    assert process.returncode == 1
+    assert "the test did not run" in process.stdout
 
 
-def test_what_differs_by_chance_is_not_compared(tmp_path: Path) -> None:
+def test_a_difference_between_two_equal_runs_is_ignored(tmp_path: Path) -> None:
     before = write(tmp_path / "a", BEFORE)
     again = write(tmp_path / "a2", BEFORE | ANOTHER_DOCUMENT)
-    third = {"stored": ['ocpi_tokens NL TNM {"uid": "1"}']}
-    after = write(tmp_path / "b", BEFORE | third)
+    change = {"stored": ['ocpi_tokens NL TNM {"uid": "1"}']}
+    after = write(tmp_path / "b", BEFORE | change)
 
     assert compare(before, after).returncode == 1
     assert compare(before, after, "--again", again).returncode == 0
 
 
-def test_a_body_is_recorded_without_what_differs_between_runs() -> None:
+def test_a_body_is_recorded_without_times_of_the_run_and_ports() -> None:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.123Z")
     body = {
         "timestamp": now,

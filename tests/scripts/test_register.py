@@ -1,4 +1,4 @@
-"""scripts/register and scripts/invite, as a person runs them."""
+"""scripts/register and scripts/invite on the command line."""
 
 import random
 import re
@@ -17,22 +17,22 @@ TOKEN_A = "token-a-of-the-peer"
 
 @pytest.fixture(params=["CPO", "EMSP"])
 def network(request: pytest.FixtureRequest, node: Node) -> Network:
-    """A network of each role in turn, whose party no other network has."""
+    """A network of each role with a unique party id."""
     party = "".join(random.choices(string.ascii_uppercase + string.digits, k=3))
     return node.network(request.param, ("XX", party))
 
 
 def name_of(network: Network) -> str:
-    """The party as it is written at a terminal."""
+    """The party as the scripts expect it."""
     return "/".join(network.network.party)
 
 
 @one_database
 @pytest.mark.ocpi(79)
 def test_register_prints_its_steps_then_rotates_then_unregisters(network: Network, peer: PeerServer) -> None:
-    ours = name_of(network)
+    party = name_of(network)
 
-    joined = run(network.node, "register", peer.versions_url, TOKEN_A, "--as", ours)
+    joined = run(network.node, "register", peer.versions_url, TOKEN_A, "--as", party)
 
     assert 0 == joined.returncode, joined.stderr
     steps = [
@@ -43,12 +43,12 @@ def test_register_prints_its_steps_then_rotates_then_unregisters(network: Networ
     ]
     assert steps == [line.strip() for line in joined.stdout.splitlines() if line.strip() in steps]
     assert "endpoints: cdrs, commands, credentials, locations, sessions, tariffs, tokens" in joined.stdout
-    given = peer.requests("POST", "/2.1.1/credentials")[0]["body"]["token"]
-    client = network.node.client(given, network.role)
+    token_c = peer.requests("POST", "/2.1.1/credentials")[0]["body"]["token"]
+    client = network.node.client(token_c, network.role)
     assert (200, 1000) == outcome(client.get("locations"))
 
     old, peer.token = peer.token, "c2"
-    rotated = run(network.node, "register", "--as", ours.lower(), "--rotate", "NL/TNM")
+    rotated = run(network.node, "register", "--as", party.lower(), "--rotate", "NL/TNM")
     assert 0 == rotated.returncode, rotated.stderr
     assert f"PUT {peer.url}/2.1.1/credentials" in rotated.stdout
     assert "renewed with NL/TNM" in rotated.stdout
@@ -57,22 +57,22 @@ def test_register_prints_its_steps_then_rotates_then_unregisters(network: Networ
     renewed = network.node.client(put["body"]["token"], network.role)
     assert (200, 1000) == outcome(renewed.get("locations"))
 
-    left = run(network.node, "register", "--as", ours, "--unregister", "NL/TNM")
+    left = run(network.node, "register", "--as", party, "--unregister", "NL/TNM")
     assert 0 == left.returncode, left.stderr
     assert f"DELETE {peer.url}/2.1.1/credentials" in left.stdout
     assert "Token c2" == peer.requests("DELETE", "/2.1.1/credentials")[0]["authorization"]
     assert (401, 2000) == outcome(renewed.get("locations"))
-    for token in (TOKEN_A, given, put["body"]["token"], old):
+    for token in (TOKEN_A, token_c, put["body"]["token"], old):
         assert token not in joined.stdout + joined.stderr + rotated.stdout + rotated.stderr + left.stdout
 
 
 @pytest.mark.ocpi(79)
-def test_register_says_which_endpoints_are_missing_and_does_not_post(
+def test_register_names_the_missing_endpoints_and_does_not_post(
     another_node: Callable[..., Node], peer: PeerServer
 ) -> None:
     node = another_node(required_endpoints="credentials,cdrs,tokens")
-    own = {"identifier": "credentials", "url": f"{peer.url}/2.1.1/credentials"}
-    peer.answers["/2.1.1"] = lambda _: (200, envelope({"version": "2.1.1", "endpoints": [own]}))
+    endpoint = {"identifier": "credentials", "url": f"{peer.url}/2.1.1/credentials"}
+    peer.answers["/2.1.1"] = lambda _: (200, envelope({"version": "2.1.1", "endpoints": [endpoint]}))
 
     failed = run(node, "register", peer.versions_url, TOKEN_A, "--as", "NL/DEM")
 
@@ -85,7 +85,7 @@ def test_register_says_which_endpoints_are_missing_and_does_not_post(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ((), "VERSIONS_URL"),
         (("http://127.0.0.1:9999/versions",), "VERSIONS_URL"),
@@ -97,8 +97,8 @@ def test_register_says_which_endpoints_are_missing_and_does_not_post(
         (("http://127.0.0.1:9999/versions", "a b"), "token"),
     ],
 )
-def test_register_says_in_a_sentence_what_is_wrong(
-    node: Node, arguments: tuple[str, ...], words: str
+def test_register_explains_a_failure_in_a_sentence(
+    node: Node, arguments: tuple[str, ...], message: str
 ) -> None:
     party = "".join(random.choices(string.ascii_uppercase, k=3))
     network = node.network("CPO", ("XY", party))
@@ -106,11 +106,11 @@ def test_register_says_in_a_sentence_what_is_wrong(
     failed = run(node, "register", *arguments, "--as", name_of(network))
 
     assert failed.returncode in (1, 2)
-    assert words.lower() in failed.stderr.lower()
+    assert message.lower() in failed.stderr.lower()
     assert "Traceback" not in failed.stderr
 
 
-def test_a_party_that_is_not_ours_cannot_register(node: Node) -> None:
+def test_register_refuses_an_unknown_party(node: Node) -> None:
     failed = run(node, "register", "http://127.0.0.1:9999/", TOKEN_A, "--as", "ZZ/ZZZ")
 
     assert 1 == failed.returncode
@@ -121,7 +121,9 @@ def test_a_party_that_is_not_ours_cannot_register(node: Node) -> None:
 def test_invite_prints_a_versions_url_and_a_token_a_that_registers(
     network: Network, peer: PeerServer
 ) -> None:
-    first, second = (way(network.node, "invite", "--as", name_of(network)) for way in (run, run_script))
+    first, second = (
+        execute(network.node, "invite", "--as", name_of(network)) for execute in (run, run_script)
+    )
 
     assert [0, 0] == [first.returncode, second.returncode], first.stderr
     found = [
@@ -138,14 +140,14 @@ def test_invite_prints_a_versions_url_and_a_token_a_that_registers(
         assert (200, 1000) == outcome(registrant.post("credentials", peer.credentials()))
 
 
-def test_the_registration_of_one_network_at_another_runs_from_the_terminal(cpo: Network, node: Node) -> None:
+def test_register_connects_two_networks_of_the_program(cpo: Network, node: Node) -> None:
     party = "".join(random.choices(string.ascii_uppercase, k=3))
-    ours = node.network("EMSP", ("XZ", party))
+    network = node.network("EMSP", ("XZ", party))
 
-    joined = run_script(node, "register", cpo.versions_url, cpo.token_a(), "--as", name_of(ours))
+    joined = run_script(node, "register", cpo.versions_url, cpo.token_a(), "--as", name_of(network))
 
     assert 0 == joined.returncode, joined.stderr
     assert "registered with NL/DEM" in joined.stdout
-    link = at_once(connections.of_party, cpo.id, ("XZ", party))
-    assert link is not None
-    assert (200, 1000) == outcome(node.client(link.token, "emsp").get("tokens"))
+    connection = at_once(connections.of_party, cpo.id, ("XZ", party))
+    assert connection is not None
+    assert (200, 1000) == outcome(node.client(connection.token, "emsp").get("tokens"))

@@ -1,4 +1,4 @@
-"""scripts/setup: the program gets what it needs and no more, its tests get the rest."""
+"""scripts/setup installs the packages of the program, and with --dev those of the tests."""
 
 import importlib.metadata
 import re
@@ -26,7 +26,7 @@ SETS_UP_DEV = (
 )
 
 FAKE_PYTHON = """#!/bin/sh
-# Notes what it is asked to install, and makes itself the Python of a new .venv.
+# Records the lock files to install, and copies itself into a new .venv.
 case "$*" in
   *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
   *--requirement*) echo "$*" | sed 's/.* //' >> installed ;;
@@ -46,7 +46,7 @@ def names(lock: str) -> set[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with scripts/setup and the lock files, whose Python installs nothing."""
+    """A folder with scripts/setup, the lock files and a fake Python that installs nothing."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "setup", tmp_path / "scripts")
     for lock in (PROGRAM, DEV):
@@ -57,7 +57,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def installed(checkout: Path, *runs: str) -> list[str]:
-    """What is installed by running scripts/setup, once with each of the arguments."""
+    """The lock files that scripts/setup installs when it runs once with each of the arguments."""
     (checkout / "installed").write_text("")
     for arguments in runs:
         command = [checkout / "scripts" / "setup", *arguments.split()]
@@ -66,7 +66,7 @@ def installed(checkout: Path, *runs: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("runs", "wanted"),
+    ("runs", "expected"),
     [
         (("", ""), [PROGRAM]),
         (("--dev", "--dev"), [DEV]),
@@ -75,22 +75,22 @@ def installed(checkout: Path, *runs: str) -> list[str]:
     ],
     ids=str,
 )
-def test_what_is_there_is_not_installed_again(
-    checkout: Path, runs: tuple[str, ...], wanted: list[str]
+def test_an_installed_lock_is_not_installed_again(
+    checkout: Path, runs: tuple[str, ...], expected: list[str]
 ) -> None:
-    assert wanted == installed(checkout, *runs)
+    assert expected == installed(checkout, *runs)
 
 
-@pytest.mark.parametrize(("run", "wanted"), [("", PROGRAM), ("--dev", DEV)])
-def test_a_changed_lock_is_installed(checkout: Path, run: str, wanted: str) -> None:
+@pytest.mark.parametrize(("run", "expected"), [("", PROGRAM), ("--dev", DEV)])
+def test_a_changed_lock_is_installed(checkout: Path, run: str, expected: str) -> None:
     installed(checkout, "--dev")
     for lock in (PROGRAM, DEV):
         (checkout / lock).write_text("another==1")
 
-    assert [wanted] == installed(checkout, run, run)
+    assert [expected] == installed(checkout, run, run)
 
 
-def test_an_older_program_does_not_pass_for_the_newer_one(checkout: Path) -> None:
+def test_packages_of_an_older_lock_are_replaced(checkout: Path) -> None:
     newer = (checkout / PROGRAM).read_text()
     installed(checkout, "--dev")
     (checkout / PROGRAM).write_text("older==1")
@@ -100,33 +100,37 @@ def test_an_older_program_does_not_pass_for_the_newer_one(checkout: Path) -> Non
     assert [DEV] == installed(checkout, "--dev")
 
 
-def test_the_dev_lock_has_everything_of_the_other_in_the_same_version() -> None:
+def test_the_dev_lock_contains_the_lock_of_the_program() -> None:
     assert pins(PROGRAM) < pins(DEV)
 
 
-def test_what_only_tests_need_is_not_in_the_lock_of_the_program() -> None:
+def test_packages_for_tests_are_only_in_the_dev_lock() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    wanted = {re.split(r"[\[<>=]", each)[0].lower() for each in groups["dev"]} - {"connexion"}
+    packages = {re.split(r"[\[<>=]", each)[0].lower() for each in groups["dev"]} - {"connexion"}
 
-    assert wanted <= names(DEV)
-    assert set() == wanted & names(PROGRAM)
+    assert packages <= names(DEV)
+    assert set() == packages & names(PROGRAM)
 
 
-def test_whatever_the_program_imports_is_in_its_lock() -> None:
-    packages = importlib.metadata.packages_distributions()
-    tops = {module.partition(".")[0] for file in PRODUCT for module in imports(file)}
-    third = {top: packages[top] for top in tops - sys.stdlib_module_names if top in packages}
+def test_every_import_of_the_program_is_in_its_lock() -> None:
+    distributions = importlib.metadata.packages_distributions()
+    modules = {module.partition(".")[0] for file in PRODUCT for module in imports(file)}
+    third_party = {
+        name: distributions[name] for name in modules - sys.stdlib_module_names if name in distributions
+    }
 
-    assert {"flask", "sqlmodel", "connexion"} <= third.keys()
+    assert {"flask", "sqlmodel", "connexion"} <= third_party.keys()
     lock = names(PROGRAM)
     missing = {
-        top for top, found in third.items() if not {name.lower().replace("_", "-") for name in found} & lock
+        module
+        for module, found in third_party.items()
+        if not {name.lower().replace("_", "-") for name in found} & lock
     }
     assert set() == missing
 
 
 @pytest.mark.parametrize("script", [path.name for path in (ROOT / "scripts").iterdir() if path.is_file()])
-def test_a_script_sets_up_what_it_needs(script: str) -> None:
+def test_a_script_installs_the_lock_that_it_needs(script: str) -> None:
     line = re.search("^scripts/setup.*$", (ROOT / "scripts" / script).read_text(), re.MULTILINE)
     if line is not None:
         assert (" --dev" in line[0]) is (script in SETS_UP_DEV)

@@ -1,7 +1,7 @@
-"""Random histories against a model in plain Python: after every step the node and the model agree.
+"""The node agrees with a model in plain Python after every step of random histories.
 
-Two networks of ours, three peers that register, renew and leave, writes of every kind with early,
-equal and late times, and foreign eyes on everything.
+A history has two networks, three peers that register, renew and unregister, and writes of every kind
+with earlier, equal and later times. The operator and every peer read every result.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def evses(uids: str, time: str) -> list[Body]:
 
 
 class Machine(RuleBasedStateMachine):
-    """Drives the node and the model alike."""
+    """Applies the same steps to the node and to the model."""
 
     node: ClassVar[Node]
     peer: ClassVar[PeerServer]
@@ -101,16 +101,16 @@ class Machine(RuleBasedStateMachine):
                 assert writer is not None
                 identity = {"uid" if module == "tokens" else "id": "A", "last_updated": TIMES[2]}
                 ids = ("A", "RFID") if module == "tokens" else ("A",)
-                known: Body = {"auth_id": CONTRACTS[0]} if module in ("tokens", "sessions") else {}
-                known |= {"evses": evses("A", TIMES[2])} if module == "locations" else {}
-                body = example(SCHEMAS[module], **identity, **known)
+                members: Body = {"auth_id": CONTRACTS[0]} if module in ("tokens", "sessions") else {}
+                members |= {"evses": evses("A", TIMES[2])} if module == "locations" else {}
+                body = example(SCHEMAS[module], **identity, **members)
                 self._put(writer, role, module, owner, ids, body)
 
     # Registration
 
     @rule(role=roles, party=parties)
     def register(self, role: str, party: Party) -> None:
-        """With a fresh Token A, whether registered already or not."""
+        """Register with a new Token A; the peer may be registered already."""
         response = self.networks[role].registrant().post("credentials", self._credentials(party))
         self._same(DONE, response)
         self.models[role].registered(party, response.json()["data"]["token"])
@@ -122,9 +122,9 @@ class Machine(RuleBasedStateMachine):
         steps=st.lists(st.tuples(st.booleans(), picks), min_size=2, max_size=4),
     )
     def renew_and_use(self, role: str, party: Party, steps: list[tuple[bool, int]]) -> None:
-        """With any token that lives; the newest ends the others with its first use."""
+        """Use or renew any valid token; the first use of the newest token ends the others."""
         for renewal, pick in steps:
-            token = self._live(role, party, pick)
+            token = self._valid_token(role, party, pick)
             if token is None:
                 return
             client = self._client(role, party, token)
@@ -140,9 +140,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(role=roles, party=parties, pick=picks)
     def leave(self, role: str, party: Party, pick: int) -> None:
-        """Objects stay, tokens end."""
-        token = self._live(role, party, pick)
-        if token is None or pick:  # one in six, or hardly anybody would be there
+        """Unregister: the objects stay and the tokens end."""
+        token = self._valid_token(role, party, pick)
+        if token is None or pick:  # only one in six, or hardly any peer would stay registered
             return
         self._same(DONE, self._client(role, party, token).delete("credentials"))
         self.models[role].unregistered(party)
@@ -153,26 +153,26 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), party=parties)
     def write_to_cpo(self, data: st.DataObject, party: Party) -> None:
-        """What a CPO has of its own, and what peers push to it."""
+        """Write objects of a CPO and objects that peers push to it."""
         self._write(data, "CPO", party)
 
     @rule(data=st.data(), party=parties)
     def write_to_emsp(self, data: st.DataObject, party: Party) -> None:
-        """Likewise for an eMSP: locations in three levels."""
+        """Write objects of an eMSP and objects that peers push to it."""
         self._write(data, "EMSP", party)
 
     @rule(data=st.data())
     def write_a_location_in_three_levels(self, data: st.DataObject) -> None:
-        """Or a part of it."""
+        """Write locations, EVSEs and connectors of an eMSP."""
         self._write(data, "EMSP", PEERS[0], ["locations"])
 
     def _write(self, data: st.DataObject, role: str, party: Party, modules: Sequence[str] = ()) -> None:
-        """Several writes of one place, one after the other, with times in any order."""
+        """Several writes to one URL, with times in any order."""
         module = data.draw(st.sampled_from(modules or WRITTEN[role]))
         writer, owner = self._writer(role, party, module)
         if writer is None:
             return
-        ids, schema, identity = self._place(data, role, module, data.draw(names))
+        ids, schema, identity = self._object_at(data, role, module, data.draw(names))
         patched = (role, module) != ("CPO", "tariffs")
         for whole in data.draw(st.lists(st.booleans(), min_size=2, max_size=4)):
             change = data.draw(CHANGES[schema])
@@ -208,7 +208,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(role=roles, party=parties, name=names)
     def delete(self, role: str, party: Party, name: str) -> None:
-        """A tariff."""
+        """Delete a tariff."""
         writer, owner = self._writer(role, party, "tariffs")
         if writer is not None and "tariffs" in self.models[role].shelves:
             expected = self.models[role].delete(owner, name)
@@ -223,7 +223,7 @@ class Machine(RuleBasedStateMachine):
         contract=st.sampled_from(CONTRACTS),
     )
     def bill(self, role: str, party: Party, name: str, cost: int, contract: str) -> None:
-        """A CDR: new, the same again, or another under the same id."""
+        """Post a CDR: a new one, the same one again, or another one with the same id."""
         writer, owner = self._writer(role, party, "cdrs")
         body = example("CDR", id=name, total_cost=cost, auth_id=contract)
         if writer is not None:
@@ -237,13 +237,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), role=roles, party=parties, name=names)
     def trespass(self, data: st.DataObject, role: str, party: Party, name: str) -> None:
-        """A peer writes under another's name: nothing is there, nothing changes."""
+        """A peer writes as another party: the URL is 404, and nothing changes."""
         module = data.draw(st.sampled_from([m for m in PUSHED[role] if m in SCHEMAS]))
         intruder, _ = self._writer(role, party, module)
         victim = PEERS[(PEERS.index(party) + 1) % len(PEERS)]
         if intruder is None:
             return
-        ids, schema, identity = self._place(data, role, module, name)
+        ids, schema, identity = self._object_at(data, role, module, name)
         url = self._url(intruder, module, victim, ids)
         self._same(NOTHING, intruder.put(url, example(schema, **identity, last_updated=TIMES[-1])))
         self._same(NOTHING, intruder.patch(url, {"last_updated": TIMES[-1]}))
@@ -252,7 +252,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(role=roles, party=parties, pick=picks, begin=times, end=times)
     def window(self, role: str, party: Party, pick: int, begin: str, end: str) -> None:
-        """A list between two times, the end not included."""
+        """Read a list between two times; the end is exclusive."""
         modules = list(self.models[role].shelves)
         module = modules[pick % len(modules)]
         reader = self._reader(role, party)
@@ -261,42 +261,42 @@ class Machine(RuleBasedStateMachine):
             assert expected == reader.data(module, date_from=begin, date_to=end)
 
     def teardown(self) -> None:
-        """At the end everything is compared once more."""
+        """Compare everything once more at the end."""
         for role in getattr(self, "models", {}):
             for party in PEERS:
                 self._agree(role, party)
 
-    # What the rules have in common
+    # Shared steps of the rules
 
     def _credentials(self, party: Party) -> Body:
         return self.peer.credentials(country_code=party[0], party_id=party[1])
 
-    def _live(self, role: str, party: Party, pick: int) -> TokenC | None:
+    def _valid_token(self, role: str, party: Party, pick: int) -> TokenC | None:
         tokens = self.models[role].tokens.get(party)
         return tokens[pick % len(tokens)] if tokens else None
 
     def _client(self, role: str, party: Party, token: TokenC) -> Client:
-        """The peer with *token*, which counts as used from now on."""
+        """A client of the peer with *token*, which counts as used from now on."""
         self.models[role].used(party, token)
         client = self.node.client(token.text, self.networks[role].role)
         client.party = party
         return client
 
     def _reader(self, role: str, party: Party) -> Client | None:
-        """The peer, if it is registered and settled: reading must not end a renewal's overlap."""
+        """A client of the peer if it has exactly one token: a read must not end the overlap of a renewal."""
         tokens = self.models[role].tokens.get(party, [])
         return self._client(role, party, tokens[0]) if len(tokens) == 1 else None
 
     def _writer(self, role: str, party: Party, module: str) -> tuple[Client | None, Party]:
-        """Who may write a module, and under whose name."""
+        """The client that may write a module, and the party that owns its objects."""
         if module in OWN[role]:
             return self.operators[role], ROLES[role]
         return self._reader(role, party), party
 
-    def _place(
+    def _object_at(
         self, data: st.DataObject, role: str, module: str, name: str
     ) -> tuple[tuple[str, ...], str, Body]:
-        """The ids of a URL, the schema of what lies there, and the members that name it."""
+        """The ids in a URL, the schema of its object, and the members that identify the object."""
         if module == "tokens":
             kind = data.draw(st.sampled_from(["RFID", "OTHER"]))
             return (name, kind), "Token", {"uid": name, "type": kind}
@@ -316,15 +316,15 @@ class Machine(RuleBasedStateMachine):
         assert expected == outcome(response), response.text
 
     def _tokens_agree(self, role: str, party: Party) -> None:
-        """What ended is refused; what lives is let in, but for a new token: to present it is to use it."""
+        """Ended tokens are refused, valid ones accepted; unused ones are skipped: a check uses them."""
         model = self.models[role]
         expected = dict.fromkeys(model.dead.get(party, [])[-3:], UNKNOWN)
         expected |= {each.text: DONE for each in model.tokens[party] if each.used or each.replaced}
-        for text, judged in expected.items():
-            self._same(judged, self.node.client(text, self.networks[role].role).get("credentials"))
+        for text, result in expected.items():
+            self._same(result, self.node.client(text, self.networks[role].role).get("credentials"))
 
     def _agree_on(self, role: str, module: str, owner: Party, ids: tuple[str, ...]) -> None:
-        """One object and its list, as the back office and every peer see them."""
+        """One object and its list agree for the operator and every peer."""
         readers = {None: self.operators[role]} | {party: self._reader(role, party) for party in PEERS}
         kind = {"type": ids[1]} if module == "tokens" else {}
         for reader, client in readers.items():
@@ -337,7 +337,7 @@ class Machine(RuleBasedStateMachine):
             assert expected == response.json().get("data")
 
     def _agree(self, role: str, party: Party) -> None:
-        """Every list, as the back office and *party* see it."""
+        """Every list agrees for the operator and *party*."""
         for reader, client in ((None, self.operators[role]), (party, self._reader(role, party))):
             for module in self.models[role].shelves if client else ():
                 response = client.get(module)
@@ -346,7 +346,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def run(node: Node, peer: PeerServer, model: type[Model], examples: int) -> None:
-    """Random histories of 25 steps, the same in every run."""
+    """Run random histories of 25 steps, with a fixed seed."""
     bound = type("Bound", (Machine,), {"node": node, "peer": peer, "model": model})
     limits = hypothesis.settings(
         max_examples=examples,
@@ -361,39 +361,39 @@ def run(node: Node, peer: PeerServer, model: type[Model], examples: int) -> None
 
 
 @pytest.mark.ocpi(72, 73, 81, 105, 108, 111, 116, 150)
-def test_the_node_does_what_the_model_does(node: Node, peer: PeerServer) -> None:
+def test_the_node_agrees_with_the_model(node: Node, peer: PeerServer) -> None:
     run(node, peer, Model, examples=6)
 
 
 class LateWins(Model):
-    """Takes what is older than what is stored."""
+    """A model that accepts objects older than the stored ones."""
 
     def late(self, new: Body, old: Body) -> bool:  # noqa: ARG002  (never)
         return False
 
 
 class ParentsStay(Model):
-    """Leaves the parents' times alone."""
+    """A model that does not update the time of a parent."""
 
     def touched(self, parent: Body, child: Body) -> None: ...
 
 
 class EverybodySees(Model):
-    """Shows our sessions to every peer."""
+    """A model that shows our sessions to every peer."""
 
     def sees(self, reader: Party | None, module: str, kept: Any) -> bool:
         return module in ADDRESSED or super().sees(reader, module, kept)
 
 
 class OldTokensLive(Model):
-    """Lets old tokens live after the new one was used."""
+    """A model in which old tokens stay valid after the new one is used."""
 
     def used(self, party: Party, token: TokenC) -> None: ...
 
 
 @one_database
 @pytest.mark.parametrize("wrong", [LateWins, ParentsStay, EverybodySees, OldTokensLive])
-def test_a_wrong_model_is_found_out(node: Node, peer: PeerServer, wrong: type[Model]) -> None:
-    """The control: a comparison that agrees with everything proves nothing."""
+def test_a_wrong_model_is_detected(node: Node, peer: PeerServer, wrong: type[Model]) -> None:
+    """The control: the comparison fails for each wrong model."""
     with pytest.raises(AssertionError):
         run(node, peer, wrong, examples=12)

@@ -1,4 +1,4 @@
-"""Waiting writers: a lock that somebody holds stops neither readers nor the program."""
+"""Waiting writers: a foreign lock stops neither readers nor the program."""
 
 import contextlib
 import functools
@@ -24,12 +24,14 @@ WRITERS = 16
 
 @contextlib.contextmanager
 def write_lock(url: str) -> Iterator[None]:
-    """Somebody else holds the lock that a write of a location needs; readers do not need it."""
+    """Hold the lock that a write of a location needs and a read does not."""
     if url.startswith("sqlite"):
-        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as one:
-            one.execute("BEGIN IMMEDIATE")
+        with contextlib.closing(
+            sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        ) as other:
+            other.execute("BEGIN IMMEDIATE")
             yield
-            one.execute("ROLLBACK")
+            other.execute("ROLLBACK")
         return
     plain = sqlalchemy.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain) as other:
@@ -40,13 +42,13 @@ def write_lock(url: str) -> Iterator[None]:
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Threads of the test."""
-    with ThreadPoolExecutor(WRITERS) as made:
-        yield made
+    """Threads of a test."""
+    with ThreadPoolExecutor(WRITERS) as threads:
+        yield threads
 
 
-def writes(writer: Client, pool: ThreadPoolExecutor, count: int) -> list[Future[requests.Response]]:
-    """Start to write *count* new locations."""
+def start_writes(writer: Client, pool: ThreadPoolExecutor, count: int) -> list[Future[requests.Response]]:
+    """Start writing *count* new locations."""
     body = example("Location")
     return [
         pool.submit(writer.put, writer.at("locations", name), {**body, "id": name})
@@ -61,22 +63,22 @@ def test_readers_are_answered_while_more_writers_wait_than_there_are_threads(
     assert writer.get("locations").ok  # the first use of a token writes
 
     with write_lock(node.environment["OCPI_GATEWAY_DATABASE_URL"]):
-        waiting = writes(writer, pool, WRITERS)
+        waiting = start_writes(writer, pool, WRITERS)
         for _ in range(5):
-            began = time.monotonic()
+            start = time.monotonic()
             assert 200 == reader.get("locations").status_code
             assert node.client(None).get("/health").ok
-            assert time.monotonic() - began < 8  # with a thread for each waiting writer: 15 s
-        answers = [each.result() for each in waiting]
+            assert time.monotonic() - start < 8  # if each waiting writer held a thread: 15 s
+        responses = [each.result() for each in waiting]
 
-    assert {(503, 3000)} == set(map(outcome, answers))
-    assert {"1"} == {answer.headers["Retry-After"] for answer in answers}
+    assert {(503, 3000)} == set(map(outcome, responses))
+    assert {"1"} == {response.headers["Retry-After"] for response in responses}
     assert [] == reader.data("locations")
-    assert 201 == writes(writer, pool, 1)[0].result().status_code
+    assert 201 == start_writes(writer, pool, 1)[0].result().status_code
 
 
 def slot_is_refused(writers: database._Writers) -> bool:
-    """Does a writer get no slot."""
+    """Whether another writer gets no slot."""
     try:
         with writers.slot():
             return False
@@ -86,7 +88,7 @@ def slot_is_refused(writers: database._Writers) -> bool:
 
 @pytest.fixture
 def hold() -> Iterator[Callable[[database._Writers], None]]:
-    """Takes a slot in a thread of its own, and gives it back when the test ends."""
+    """A function that takes a slot in a new thread; the end of the test releases it."""
     release = threading.Event()
     threads = []
 
@@ -108,7 +110,7 @@ def hold() -> Iterator[Callable[[database._Writers], None]]:
         thread.join()
 
 
-def test_no_more_writers_wait_than_may(hold: Callable[[database._Writers], None]) -> None:
+def test_the_number_of_waiting_writers_is_bounded(hold: Callable[[database._Writers], None]) -> None:
     writers = database._Writers(2)
     hold(writers)
     assert not slot_is_refused(writers)
@@ -117,7 +119,7 @@ def test_no_more_writers_wait_than_may(hold: Callable[[database._Writers], None]
     assert slot_is_refused(writers)
 
 
-def test_a_transaction_counts_and_a_connection_for_reading_does_not(
+def test_a_transaction_takes_a_slot_and_a_read_connection_does_not(
     node: Node, hold: Callable[[database._Writers], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writers = database._Writers(2)
@@ -132,24 +134,24 @@ def test_a_transaction_counts_and_a_connection_for_reading_does_not(
     assert node.client(None).get("/health").ok
 
 
-def test_a_connection_for_reading_refuses_a_write(node: Node) -> None:
+def test_a_read_connection_refuses_a_write(node: Node) -> None:
     at_once(keys.mint, "readers", keys.USER)
     refusals = (errors.Unavailable, sqlalchemy.exc.InternalError)
 
-    with database.connect() as connection, pytest.raises(refusals) as refused:
+    with database.connect() as connection, pytest.raises(refusals) as error:
         connection.execute(sqlalchemy.text("UPDATE gw_keys SET role = 'admin'"))
 
-    assert re.search("read-?only", str(refused.value.__cause__))
+    assert re.search("read-?only", str(error.value.__cause__))
     assert node.client(None).get("/health").ok
 
 
-def test_when_the_others_have_waited_long_a_writer_is_refused_at_once(
+def test_a_writer_is_refused_at_once_if_the_others_have_waited_long(
     hold: Callable[[database._Writers], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writers = database._Writers(1)
     hold(writers)
     monkeypatch.setattr(database, "_BRIEF_SECONDS", 3600)
-    writers._began = {who: began - 3601 for who, began in writers._began.items()}
+    writers._began = {who: start - 3601 for who, start in writers._began.items()}
 
-    assert slot_is_refused(writers)  # if it waited, for an hour
+    assert slot_is_refused(writers)  # otherwise it would wait for an hour
     writers._began = dict.fromkeys(writers._began, time.monotonic())

@@ -1,4 +1,4 @@
-"""Durable jobs between the program and its engine: what ends them when a step does not."""
+"""Durable jobs in the program and in DBOS: failed steps, abandoned workflows, deletion."""
 
 import contextlib
 import uuid
@@ -20,9 +20,9 @@ from workflows import engine
 from workflows.networks import provisioning, templates
 
 ATTEMPTS = 101
-"""How often the engine starts a workflow before it gives it up: DBOS's default of 100 recoveries."""
+"""The number of starts after which DBOS abandons a workflow: one and 100 recoveries, its default."""
 LONG_AGO_MS = 60_000
-PLACE = {
+LOCATION = {
     "name": "Brussels Midi Hub",
     "address": "Place Victor Horta 1",
     "city": "Brussels",
@@ -32,24 +32,24 @@ PLACE = {
 
 
 @pytest.fixture
-def mortal(database_url: str, tmp_path: Path) -> Iterator[Mortal]:
+def crashable_node(database_url: str, tmp_path: Path) -> Iterator[Mortal]:
     """A node on a fresh database."""
     with contextlib.ExitStack() as stack:
-        made = Mortal(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
-        stack.callback(made.kill)
-        made.start()
-        yield made
+        node = Mortal(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
+        stack.callback(node.kill)
+        node.start()
+        yield node
 
 
 def execute(node: Mortal, text: str, **values: Any) -> None:
-    """Change the database of a node that is dead."""
+    """Change one row in the database of a killed node."""
     engine = sqlalchemy.create_engine(node.database, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
         assert connection.execute(sqlalchemy.text(text), values).rowcount == 1
 
 
-def killed_at_work(node: Mortal) -> Job:
-    """A job whose process was killed between two steps."""
+def interrupted_job(node: Mortal) -> Job:
+    """A job whose process is killed between two steps."""
     job = ordered(node, 2000)
     until(lambda: settled(node, job))
     node.kill()
@@ -58,35 +58,35 @@ def killed_at_work(node: Mortal) -> Job:
 
 
 @pytest.mark.ocpi(208)
-def test_a_job_that_the_engine_gives_up_has_failed(mortal: Mortal) -> None:
-    job = killed_at_work(mortal)
-    schema = "" if is_sqlite(mortal.database) else "dbos."
+def test_a_job_that_dbos_abandons_fails(crashable_node: Mortal) -> None:
+    job = interrupted_job(crashable_node)
+    schema = "" if is_sqlite(crashable_node.database) else "dbos."
     attempts = f"UPDATE {schema}workflow_status SET recovery_attempts = :n WHERE workflow_uuid = :job"  # noqa: S608
-    execute(mortal, attempts, n=ATTEMPTS, job=job.id)
+    execute(crashable_node, attempts, n=ATTEMPTS, job=job.id)
     execute(
-        mortal,
+        crashable_node,
         "UPDATE gw_jobs SET updated_at = updated_at - :ago WHERE id = :job",
         ago=LONG_AGO_MS,
         job=job.id,
     )
-    before = settled(mortal, job)
+    before = settled(crashable_node, job)
 
-    mortal.start()
+    crashable_node.start()
 
-    until(lambda: mortal.read(job.status_url)["status"] in ENDED)
-    failed = mortal.read(job.status_url)
+    until(lambda: crashable_node.read(job.status_url)["status"] in ENDED)
+    failed = crashable_node.read(job.status_url)
     assert ("FAILED", "unknown_error", True) == (
         failed["status"],
         failed["error"]["code"],
         failed["error"]["retryable"],
     )
-    assert before == settled(mortal, job) == failed["results"]["created_count"]
+    assert before == settled(crashable_node, job) == failed["results"]["created_count"]
 
 
-def test_a_location_whose_id_the_network_has_is_refused_by_itself(gateway: Gateway) -> None:
-    """Nothing but chance, or a back office that guesses it, gives two locations of a network one id."""
+def test_a_location_with_a_duplicate_id_fails_alone(gateway: Gateway) -> None:
+    """Two locations get the same id only by chance or if the operator guesses it."""
     network = at_once(networks.get, int(gateway.ready()["cpo_id"]))
-    job_id, items = str(uuid.uuid4()), [{"item": {**PLACE, "name": name}, "prefix": None} for name in "AB"]
+    job_id, items = str(uuid.uuid4()), [{"item": {**LOCATION, "name": name}, "prefix": None} for name in "AB"]
     item = templates.item_from(orjson.dumps(items[0]["item"]))
     plan = templates.plan_site(item, job_id, 0, network.name, network.party, None)
     document = sites.stamped(plan.document, timestamps.now())
@@ -109,7 +109,7 @@ def test_a_location_whose_id_the_network_has_is_refused_by_itself(gateway: Gatew
     [errors.Unavailable("locked"), PortableWorkflowError("locked", name="OperationalError", code=None)],
     ids=["raised", "replayed"],
 )
-def test_a_step_is_repeated_while_the_database_fails(
+def test_a_step_is_retried_while_the_database_fails(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     outcomes = [error, error, True]
@@ -126,7 +126,7 @@ def test_a_step_is_repeated_while_the_database_fails(
     assert [] == outcomes
 
 
-def test_a_cancelled_job_is_deleted_later_than_the_others_of_its_network(gateway: Gateway) -> None:
+def test_a_cancelled_job_outlives_the_other_jobs_of_its_network(gateway: Gateway) -> None:
     network = at_once(networks.get, int(gateway.ready()["cpo_id"]))
     job_id, before = str(uuid.uuid4()), timestamps.now_ms()
 

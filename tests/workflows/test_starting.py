@@ -1,4 +1,4 @@
-"""Starts that are killed: the next one succeeds, and the database is as if nothing had happened."""
+"""After a start that is killed, the next start succeeds and the database is complete."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,30 +15,30 @@ from workflows import engine
 
 EVERY_OF_OURS = 10
 EVERY_OF_THE_ENGINE = 50
-"""Which statements are kill points here; scripts/killing_starts takes every one."""
+"""The distance between the statements that are kill points; scripts/killing_starts takes every statement."""
 
 Sites = Callable[..., Site]
 
 
 @pytest.fixture(scope="module")
 def new_site(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """Makes sites, empty or from a template, and removes those that are left."""
+    """A function that creates a site, empty or from a template; remaining sites are removed at the end."""
     folder: Path = tmp_path_factory.mktemp("starts")
-    made: list[Site] = []
+    created: list[Site] = []
 
     def new(template: Site | None = None) -> Site:
-        made.append(Site(database_url, folder, template))
-        return made[-1]
+        created.append(Site(database_url, folder, template))
+        return created[-1]
 
     yield new
-    for site in made:
+    for site in created:
         if site.folder.exists():
             site.remove()
 
 
 @pytest.fixture(scope="module")
 def with_engine(new_site: Sites) -> Site:
-    """A site on which only the engine of jobs has migrated."""
+    """A site whose database holds only the tables of DBOS."""
     site = new_site()
     with switch_to(site.environment):
         engine.migrate()
@@ -54,17 +54,17 @@ def old(new_site: Sites) -> Site:
     return site
 
 
-def undisturbed(site: Site, **more: str) -> tuple[starting.Ended, dict[str, Any]]:
-    """A start that is not killed, and what it leaves."""
+def complete_start(site: Site, **more: str) -> tuple[starting.Ended, dict[str, Any]]:
+    """A start that is not killed, and the database that it leaves."""
     ended = site.start(**more)
     assert 0 == ended.code, ended.message
     return ended, site.described()
 
 
-def test_a_first_start_killed_at_a_statement_of_ours_succeeds_the_next_time(
+def test_a_start_succeeds_after_a_first_start_killed_at_a_statement_of_the_program(
     new_site: Sites, with_engine: Site
 ) -> None:
-    ended, expected = undisturbed(new_site(with_engine))
+    ended, expected = complete_start(new_site(with_engine))
     numbers = ended.points(OURS)
 
     assert len(numbers) > 50
@@ -72,9 +72,9 @@ def test_a_first_start_killed_at_a_statement_of_ours_succeeds_the_next_time(
     assert ([], []) == (kills.at(numbers[::EVERY_OF_OURS]), kills.unreached)
 
 
-def test_a_first_start_killed_at_a_statement_of_the_engine_succeeds_the_next_time(new_site: Sites) -> None:
+def test_a_start_succeeds_after_a_first_start_killed_at_a_statement_of_dbos(new_site: Sites) -> None:
     settings = {WITH_JOBS: "1"}
-    ended, expected = undisturbed(new_site(), **settings)
+    ended, expected = complete_start(new_site(), **settings)
     numbers = ended.points(ENGINE)
 
     assert len(numbers) > 150
@@ -83,8 +83,8 @@ def test_a_first_start_killed_at_a_statement_of_the_engine_succeeds_the_next_tim
     assert len(kills.unreached) <= 1
 
 
-def test_an_upgrade_killed_at_a_statement_of_ours_loses_nothing(new_site: Sites, old: Site) -> None:
-    ended, expected = undisturbed(new_site(old))
+def test_an_upgrade_killed_at_a_statement_of_the_program_loses_nothing(new_site: Sites, old: Site) -> None:
+    ended, expected = complete_start(new_site(old))
     numbers = ended.points(OURS)
     kept = {table: rows for table, rows in old.rows().items() if rows}
 
@@ -95,9 +95,9 @@ def test_an_upgrade_killed_at_a_statement_of_ours_loses_nothing(new_site: Sites,
 
 
 def test_migrations_that_commit_each_statement_are_caught(new_site: Sites, old: Site) -> None:
-    """Control: an upgrade without transactions is killed before it records its version."""
+    """The control: an upgrade without transactions is killed before it records its version."""
     broken = {BROKEN: "1"}
-    ended, expected = undisturbed(new_site(old), **broken)
+    ended, expected = complete_start(new_site(old), **broken)
     number = ended.first("UPDATE alembic_version")
 
     wrong = Kills(lambda: new_site(old), expected, settings=broken).at([number])

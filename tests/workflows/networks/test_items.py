@@ -1,4 +1,4 @@
-"""The items of a bulk request, and changes of a location: how the gateway's words become OCPI's."""
+"""The items of a bulk request and the changes of a location as OCPI documents."""
 
 from typing import Any
 
@@ -32,33 +32,33 @@ GROUP = {
 
 
 def item(*ids: str, **changes: Any) -> Body:
-    """A written-out location with one group of charge points."""
+    """An item that writes a location out, with one group of charge points."""
     return {**PLACE, "charges": [{"template": {**GROUP, **changes}, "charger_ids": list(ids)}]}
 
 
 def updated(document: Body, change: Body) -> Body:
-    """*document* after a change of the gateway."""
+    """*document* after a change from the gateway."""
     request = LocationUpdateRequest.model_validate_json(orjson.dumps(change))
     changed: Body = orjson.loads(templates.updated(model("Location", document), request).json_text())
     return changed
 
 
-def refusal(asked: Body) -> tuple[str, str | None]:
-    """How an item is refused."""
-    with pytest.raises(ItemRefused) as refused:
-        site(asked)
-    assert refused.value.message
-    return refused.value.code, refused.value.param
+def refusal(order: Body) -> tuple[str, str | None]:
+    """The code and the member of the refusal of an item."""
+    with pytest.raises(ItemRefused) as error:
+        site(order)
+    assert error.value.message
+    return error.value.code, error.value.param
 
 
-def test_a_location_written_out_keeps_every_word() -> None:
-    more = {
+def test_a_location_that_is_written_out_keeps_every_value() -> None:
+    optional = {
         "timezone": "Europe/Brussels",
         "owner_name": "VINCI",
         "public": False,
         "parking_type": "ALONG_MOTORWAY",
     }
-    plan = site({**item("001", "002", template_name="Bay"), **more, "postal_code": "1060"})
+    plan = site({**item("001", "002", template_name="Bay"), **optional, "postal_code": "1060"})
     document = plan.document
 
     check(plan)
@@ -74,7 +74,7 @@ def test_a_location_written_out_keeps_every_word() -> None:
     assert ["AC-EUR"] == [tariff["id"] for tariff in plan.tariffs]
 
 
-def test_a_location_may_say_little() -> None:
+def test_a_location_with_only_the_required_members_gets_defaults() -> None:
     plan = site(PLACE)
 
     check(plan)
@@ -94,7 +94,7 @@ def test_a_location_may_say_little() -> None:
      ("PARKING_GARAGE", "PARKING_GARAGE"), ("UNDERGROUND_GARAGE", "UNDERGROUND_GARAGE"),
      ("ON_STREET", "ON_STREET")],
 )  # fmt: skip
-def test_a_parking_type(parking_type: str | None, type_: str) -> None:
+def test_a_parking_type_becomes_a_location_type(parking_type: str | None, type_: str) -> None:
     chosen = {} if parking_type is None else {"parking_type": parking_type}
     assert type_ == site({**PLACE, **chosen}).document["type"]
     for slug in LOCATION_TEMPLATES:
@@ -110,7 +110,9 @@ def test_a_parking_type(parking_type: str | None, type_: str) -> None:
         (("chargepoint", "home-flex"), "Type1", "IEC_62196_T1", 240, 50),
     ],
 )
-def test_a_connector(model: tuple[str, str], plug: str, standard: str, volts: int, amperes: int) -> None:
+def test_the_model_determines_the_connector(
+    model: tuple[str, str], plug: str, standard: str, volts: int, amperes: int
+) -> None:
     plan = site(item("1", brand_slug=model[0], model_slug=model[1], connector_type=plug))
     connector = plan.document["evses"][0]["connectors"][0]
 
@@ -121,7 +123,7 @@ def test_a_connector(model: tuple[str, str], plug: str, standard: str, volts: in
     )  # fmt: skip
 
 
-def test_what_only_a_rule_can_tell_fails_the_item() -> None:
+def test_an_item_that_breaks_a_rule_is_refused() -> None:
     unknown = "unknown_catalog_model"
     fifty = [str(n) for n in range(50)]
     crowded = item(*fifty)
@@ -136,7 +138,7 @@ def test_what_only_a_rule_can_tell_fails_the_item() -> None:
     assert ("location_invalid", "identity") == refusal(item("0" * 28))
     assert 34 == len(site(item("0" * 27)).charge_points[0].identity)
     assert ("duplicate_identity", "identity") == refusal(item("1", "2", "1"))
-    assert ("duplicate_identity", "identity") == refusal(item("a-1", "a_1"))  # one evse_id
+    assert ("duplicate_identity", "identity") == refusal(item("a-1", "a_1"))  # both have the same evse_id
     assert ("template_not_found", "template") == refusal({"template": "no-such"})
     prefix = {"template": "urban-ac-hub", "overrides": {"identity_prefix": "x" * 33}}
     assert ("location_invalid", "identity") == refusal(prefix)
@@ -147,7 +149,7 @@ def test_what_only_a_rule_can_tell_fails_the_item() -> None:
 
 @pytest.mark.parametrize("slug", LOCATION_TEMPLATES)
 @pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
-def test_a_location_template_makes_what_its_entry_says(slug: str, version: str) -> None:
+def test_a_location_template_creates_what_its_entry_states(slug: str, version: str) -> None:
     entry = next(e for e in templates.location_templates() if e.slug == slug)
     plan = site({"template": slug, "overrides": None})
     rewritten = site({"template": slug, "overrides": {"ocpp_version": version}})
@@ -177,50 +179,52 @@ def test_location_templates_are_filtered() -> None:
     assert slugs() == slugs(type=None, ocpp_version=None)
 
 
-def test_overrides_replace_one_by_one() -> None:
-    given = {"name": "Hub", "owner_name": "Owner", "public": False, "identity_prefix": "LYO_", "other": 1}
-    plan = site({"template": "urban-ac-hub", "overrides": {**given, "address": None}}, "L01_")
-    plain = site({"template": "urban-ac-hub"}, "L01_")
+def test_each_override_replaces_one_member() -> None:
+    overrides = {"name": "Hub", "owner_name": "Owner", "public": False, "identity_prefix": "LYO_", "other": 1}
+    plan = site({"template": "urban-ac-hub", "overrides": {**overrides, "address": None}}, "L01_")
+    unchanged = site({"template": "urban-ac-hub"}, "L01_")
 
     check(plan)
     assert ("Hub", "Owner", False) == (plan.document["name"], plan.document["operator"]["name"], plan.public)
-    assert plain.document["address"] == plan.document["address"]
+    assert unchanged.document["address"] == plan.document["address"]
     assert [f"LYO_{n:02d}" for n in range(1, 7)] == [point.identity for point in plan.charge_points]
 
 
-def test_another_city_takes_its_centre_if_the_gallery_knows_it() -> None:
-    def moved(**overrides: Any) -> Body:
+def test_another_city_gives_its_center_if_the_gallery_has_it() -> None:
+    def place_of(**overrides: Any) -> Body:
         plan = site({"template": "urban-ac-hub", "overrides": overrides})
         check(plan)
         return {k: plan.document.get(k) for k in ("country", "coordinates", "time_zone", "postal_code")}
 
-    plain = moved()
+    unchanged = place_of()
     lyon = {"latitude": "45.764000", "longitude": "4.835700"}
-    assert {**plain, "coordinates": lyon, "postal_code": "-"} == moved(city="Lyon")
-    assert {**plain, "coordinates": lyon, "postal_code": "69002"} == moved(city="lyon", postal_code="69002")
-    munich = moved(city="Munich")
+    assert {**unchanged, "coordinates": lyon, "postal_code": "-"} == place_of(city="Lyon")
+    assert {**unchanged, "coordinates": lyon, "postal_code": "69002"} == place_of(
+        city="lyon", postal_code="69002"
+    )
+    munich = place_of(city="Munich")
     assert ("DEU", "Europe/Berlin") == (munich["country"], munich["time_zone"])
-    assert plain["coordinates"] == moved(city="Lyon", country="US")["coordinates"]
-    here = {"latitude": 1, "longitude": 2}
-    assert {"latitude": "1.000000", "longitude": "2.000000"} == moved(city="Lyon", coordinates=here)[
-        "coordinates"
-    ]
-    assert {**plain, "postal_code": "-"} == moved(city="Nowhere")
-    assert {**plain, "country": "JPN", "postal_code": "-"} == moved(city="Nowhere", country="JP")
-    assert "Asia/Tokyo" == moved(coordinates={"latitude": 35.7, "longitude": 139.7})["time_zone"]
+    assert unchanged["coordinates"] == place_of(city="Lyon", country="US")["coordinates"]
+    coordinates = {"latitude": 1, "longitude": 2}
+    assert {"latitude": "1.000000", "longitude": "2.000000"} == place_of(
+        city="Lyon", coordinates=coordinates
+    )["coordinates"]
+    assert {**unchanged, "postal_code": "-"} == place_of(city="Nowhere")
+    assert {**unchanged, "country": "JPN", "postal_code": "-"} == place_of(city="Nowhere", country="JP")
+    assert "Asia/Tokyo" == place_of(coordinates={"latitude": 35.7, "longitude": 139.7})["time_zone"]
 
 
 @pytest.mark.parametrize(
     ("latitude", "longitude"), [(90, 180), (-90, -180), (0, 179.99999999), (89.999999, 0)]
 )
-def test_the_ends_of_the_world_are_places_too(latitude: float, longitude: float) -> None:
+def test_extreme_coordinates_are_valid(latitude: float, longitude: float) -> None:
     coordinates = {"latitude": latitude, "longitude": longitude}
     for slug in LOCATION_TEMPLATES:
         check(site({"template": slug, "overrides": {"coordinates": coordinates}}))
     check(site({**PLACE, "coordinates": coordinates}))
 
 
-def test_templates_used_again_get_prefixes() -> None:
+def test_templates_that_are_used_several_times_get_prefixes() -> None:
     items: list[Body] = [
         {"template": "urban-ac-hub"},
         {"template": "highway-dc-station"},
@@ -234,10 +238,10 @@ def test_templates_used_again_get_prefixes() -> None:
     many = templates.automatic_prefixes([item_of({"template": "urban-ac-hub"})] * 10_000)
     assert ("L01_", "L99_", "L100_", "L10000_") == (many[0], many[98], many[99], many[-1])
     plans = [site(items[0], prefix, index) for index, prefix in enumerate(many[-300:], 9700)]
-    found = [point.identity for plan in plans for point in plan.charge_points]
-    assert len(found) == len(set(found))
-    assert found[0].startswith("L9701_alice-")
-    assert all(len(identity) <= 34 for identity in found)
+    identities = [point.identity for plan in plans for point in plan.charge_points]
+    assert len(identities) == len(set(identities))
+    assert identities[0].startswith("L9701_alice-")
+    assert all(len(identity) <= 34 for identity in identities)
     longest = templates.plan_site(
         item_of(items[0]), "job", 9999, "A very long name indeed", ("FR", "ABC"), "L10000_"
     )
@@ -245,24 +249,24 @@ def test_templates_used_again_get_prefixes() -> None:
     assert site(items[0]).charge_points[0].identity.startswith("alice-")
 
 
-def test_an_unknown_template_is_found_up_front() -> None:
+def test_the_first_unknown_template_is_found() -> None:
     items = [PLACE, {"template": "urban-ac-hub"}, {"template": "nope"}, {"template": "nor-this"}]
 
     assert (2, "nope") == templates.unknown_template(list(map(item_of, items)))
     assert templates.unknown_template(list(map(item_of, items[:2]))) is None
 
 
-def test_a_job_and_an_index_name_a_site_for_ever() -> None:
+def test_a_job_and_an_index_determine_the_id_of_a_site() -> None:
     ids = {site(PLACE, index=index, job=job).id for job in ("a", "b") for index in range(100)}
 
     assert 200 == len(ids)
     assert site(PLACE, index=7) == site(PLACE, index=7)
-    again = (site({"template": "urban-ac-hub"}, job="a"), site({"template": "urban-ac-hub"}, job="b"))
-    first, second = ({point.identity for point in plan.charge_points} for plan in again)
+    plans = (site({"template": "urban-ac-hub"}, job="a"), site({"template": "urban-ac-hub"}, job="b"))
+    first, second = ({point.identity for point in plan.charge_points} for plan in plans)
     assert not first & second
 
 
-def test_a_change_touches_what_it_names() -> None:
+def test_a_change_affects_only_the_named_members() -> None:
     before = stamped(site({"template": "urban-ac-hub"}).document)
     text = orjson.dumps(before)
     change = {
@@ -281,13 +285,13 @@ def test_a_change_touches_what_it_names() -> None:
     assert set(change) == LocationUpdateRequest.model_fields.keys()
 
 
-def test_null_clears_what_may_be_empty() -> None:
+def test_null_clears_optional_members() -> None:
     before = stamped(site({"template": "urban-ac-hub"}).document)
-    nothing = dict.fromkeys(("timezone", "owner_name", "parking_type", "postal_code"))
-    after = updated(before, nothing)
+    nulls = dict.fromkeys(("timezone", "owner_name", "parking_type", "postal_code"))
+    after = updated(before, nulls)
 
     contracts.ocpi().check_strict("Location", after)
     assert set(before) - {"operator"} == set(after)
     assert ("UNKNOWN", "-") == (after["type"], after["postal_code"])
-    for kept in ("name", "address", "city", "country", "coordinates"):
-        assert before[kept] == after[kept]
+    for name in ("name", "address", "city", "country", "coordinates"):
+        assert before[name] == after[name]

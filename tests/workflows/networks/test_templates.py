@@ -1,4 +1,4 @@
-"""Templates: every document obeys the strict contract, and the same seed makes the same bytes."""
+"""Templates: every document obeys the strict contract, and a seed always generates the same bytes."""
 
 import math
 import os
@@ -40,8 +40,8 @@ from workflows.networks.projection import degrees
 Body = dict[str, Any]
 
 
-def kilometres(city: City, coordinates: Body) -> float:
-    """How far a point is from the centre of a city."""
+def kilometers(city: City, coordinates: Body) -> float:
+    """The distance of a point from the center of a city."""
     north = (float(coordinates["latitude"]) - city.latitude) * 111.32
     east = (float(coordinates["longitude"]) - city.longitude) * 111.32 * math.cos(math.radians(city.latitude))
     return math.hypot(north, east)
@@ -57,14 +57,14 @@ def test_an_energy_mix_names_supplier_and_product(slug: str) -> None:
     ("slug", "locations", "chargers"),
     [("small-urban-ac", 2, 6), ("highway-dc", 3, 6), ("mixed-depot", 1, 6), ("city-network", 50, 200)],
 )
-def test_a_template_makes_what_its_entry_says(slug: str, locations: int, chargers: int) -> None:
+def test_a_template_creates_what_its_entry_states(slug: str, locations: int, chargers: int) -> None:
     entry = next(e for e in templates.network_templates() if e.slug == slug)
-    made = list(sites(network(slug)))
+    plans = list(sites(network(slug)))
 
     assert (1, locations, chargers, "cpo") == tuple(
         getattr(entry, k) for k in ("version", "locations", "chargers", "role")
     )
-    assert (locations, chargers) == (len(made), sum(len(plan.charge_points) for plan in made))
+    assert (locations, chargers) == (len(plans), sum(len(plan.charge_points) for plan in plans))
     assert (locations, chargers) == (network(slug).locations, network(slug).chargers)
 
 
@@ -85,36 +85,37 @@ def test_every_document_obeys_the_contract(slug: str, overrides: Body) -> None:
         (7, ("US", "000"), "充電"),
     ):
         plan = network(slug, seed, name, party, **overrides)
-        for made in sites(plan):
-            check(made)
-        assert {t.id for t in plan.tariffs()} == {t["id"] for made in sites(plan) for t in made.tariffs}
+        for site_plan in sites(plan):
+            check(site_plan)
+        used = {tariff["id"] for site_plan in sites(plan) for tariff in site_plan.tariffs}
+        assert {tariff.id for tariff in plan.tariffs()} == used
 
 
 @pytest.mark.parametrize("slug", CPO_TEMPLATES)
-def test_the_largest_network_names_everything_once(slug: str) -> None:
-    made = list(
+def test_ids_and_names_are_unique_in_the_largest_network(slug: str) -> None:
+    plans = list(
         sites(
             network(
                 slug, name="A very long name for a network of ours", locations=100, chargers_per_location=50
             )
         )
     )
-    points = [point for plan in made for point in plan.charge_points]
+    points = [point for plan in plans for point in plan.charge_points]
 
     assert 5000 == len(points) == len({point.identity for point in points})
-    for of in ("uid", "evse_id"):
-        names = [getattr(evse, of) for point in points for evse in point.evses]
-        assert len(names) == len(set(names))
-    for of in ("id", "slug"):
-        assert 100 == len({getattr(plan, of) for plan in made})
-    assert 100 == len({plan.document["name"] for plan in made})
-    check(made[99])
+    for name in ("uid", "evse_id"):
+        values = [getattr(evse, name) for point in points for evse in point.evses]
+        assert len(values) == len(set(values))
+    for name in ("id", "slug"):
+        assert 100 == len({getattr(plan, name) for plan in plans})
+    assert 100 == len({plan.document["name"] for plan in plans})
+    check(plans[99])
 
 
-def test_the_gallery_is_real_and_wide() -> None:
-    homes = {city.country for city in places.CITIES}
+def test_the_gallery_has_many_cities_countries_and_streets() -> None:
+    home_countries = {city.country for city in places.CITIES}
     assert len(places.CITIES) >= 40
-    assert len(homes) >= 12
+    assert len(home_countries) >= 12
     assert len(places.SERVICE_AREAS) >= 12
     assert all(len(set(city.streets)) >= 6 for city in places.CITIES)
 
@@ -122,13 +123,13 @@ def test_the_gallery_is_real_and_wide() -> None:
 @pytest.mark.parametrize("city", places.CITIES, ids=lambda city: city.name)
 def test_a_site_in_each_city_is_in_that_city(city: City) -> None:
     plan = network("city-network", party=(city.country, "ABC"), locations=len(places.CITIES))
-    made = next(p for p in sites(plan) if p.document["city"] == city.name)
-    document = made.document
+    site_plan = next(p for p in sites(plan) if p.document["city"] == city.name)
+    document = site_plan.document
 
-    check(made)
-    assert kilometres(city, document["coordinates"]) <= 2.0
+    check(site_plan)
+    assert kilometers(city, document["coordinates"]) <= 2.0
     dry = {"latitude": city.dry[0], "longitude": city.dry[1]}
-    assert kilometres(city, dry) + city.dry[2] <= 2.05  # wherever the dice would have put it
+    assert kilometers(city, dry) + city.dry[2] <= 2.05  # every point of the dry circle is near the center
     assert all(re.fullmatch(r"-?[0-9]+\.[0-9]{6}", degrees) for degrees in document["coordinates"].values())
     assert countries.alpha3(city.country) == document["country"]
     assert any(street in document["address"] for street in city.streets)
@@ -139,16 +140,16 @@ def test_a_site_in_each_city_is_in_that_city(city: City) -> None:
     assert places.find(city.name, "AQ") is None
 
 
-def test_every_zone_is_one_of_iana() -> None:
+def test_every_time_zone_is_known_to_iana() -> None:
     zoneinfo = pytest.importorskip("zoneinfo")
-    known = zoneinfo.available_timezones()
-    if not known:
+    known_zones = zoneinfo.available_timezones()
+    if not known_zones:
         pytest.skip("this machine has no time zone database")
 
-    assert {place.zone for place in (*places.CITIES, *places.SERVICE_AREAS)} <= known
+    assert {place.zone for place in (*places.CITIES, *places.SERVICE_AREAS)} <= known_zones
 
 
-def test_a_network_begins_at_home() -> None:
+def test_the_first_sites_of_a_network_are_in_its_country() -> None:
     towns = [plan.document["country"] for plan in sites(network("city-network", party=("IT", "ABC")))]
 
     assert ["ITA"] * 4 == towns[:4]
@@ -164,8 +165,8 @@ print(everything())
 """
 
 
-def test_the_same_seed_makes_the_same_bytes_in_another_process() -> None:
-    told = [
+def test_the_same_seed_generates_the_same_bytes_in_another_process() -> None:
+    printed = [
         subprocess.run(
             [sys.executable, "-c", SCRIPT],
             cwd=ROOT,
@@ -177,10 +178,10 @@ def test_the_same_seed_makes_the_same_bytes_in_another_process() -> None:
         for seed in ("4711",)
     ]
 
-    assert [everything()] == told
+    assert [everything()] == printed
 
 
-def test_a_site_is_the_same_made_alone() -> None:
+def test_a_site_is_the_same_if_it_is_planned_alone() -> None:
     whole = [orjson.dumps(plan.document) for plan in sites(network("city-network"))]
 
     assert whole[37] == orjson.dumps(planned(network("city-network").site(37)).document)
@@ -190,7 +191,7 @@ def test_a_site_is_the_same_made_alone() -> None:
         network("city-network").site(-1)
 
 
-def test_whatever_goes_in_changes_what_comes_out() -> None:
+def test_every_input_changes_the_generated_network() -> None:
     plans = [
         network("small-urban-ac"),
         network("small-urban-ac", 43),
@@ -206,17 +207,17 @@ def test_whatever_goes_in_changes_what_comes_out() -> None:
     assert [t.body for t in drivers(1)] != [t.body for t in drivers(2)]
 
 
-def test_null_and_unknown_overrides_are_the_templates_own() -> None:
-    plain = planned(network("small-urban-ac").site(1))
+def test_null_and_unknown_overrides_change_nothing() -> None:
+    unchanged = planned(network("small-urban-ac").site(1))
 
-    assert plain == planned(
+    assert unchanged == planned(
         network("small-urban-ac", locations=None, chargers_per_location=None, other=9).site(1)
     )
-    assert plain == planned(network("small-urban-ac", locations=2).site(1))
+    assert unchanged == planned(network("small-urban-ac", locations=2).site(1))
 
 
 def kinds(plan: SitePlan) -> str:
-    """A for each AC charge point, D for each DC one, in their order."""
+    """A for each AC charge point and D for each DC charge point, in order."""
     found = (catalog.model(point.brand_slug, point.model_slug) for point in plan.charge_points)
     return "".join("A" if model and model.current_type == "ac" else "D" for model in found)
 
@@ -233,32 +234,32 @@ def kinds(plan: SitePlan) -> str:
         (50, "A" * 34 + "D" * 16),
     ],
 )
-def test_a_mixed_depot_keeps_its_proportion(chargers: int, expected: str) -> None:
-    made = planned(network("mixed-depot", chargers_per_location=chargers).site(0))
+def test_a_mixed_depot_keeps_its_proportions(chargers: int, expected: str) -> None:
+    depot = planned(network("mixed-depot", chargers_per_location=chargers).site(0))
 
-    assert expected == kinds(made)
+    assert expected == kinds(depot)
     if "D" in expected:
-        assert {"OCPP1.6", "OCPP2.0.1"} == {point.ocpp_version for point in made.charge_points}
-    assert "PARKING_LOT" == made.document["type"]
+        assert {"OCPP1.6", "OCPP2.0.1"} == {point.ocpp_version for point in depot.charge_points}
+    assert "PARKING_LOT" == depot.document["type"]
 
 
-def test_what_is_ac_and_what_is_dc() -> None:
+def test_each_template_has_its_kinds_of_charge_points() -> None:
     assert {"AAA"} == {kinds(plan) for plan in sites(network("small-urban-ac"))}
     assert {"DD"} == {kinds(plan) for plan in sites(network("highway-dc"))}
     assert {"OTHER"} == {plan.document["type"] for plan in sites(network("highway-dc"))}
     assert 10 == sum(kinds(plan) == "DDDD" for plan in sites(network("city-network")))
 
 
-def test_an_identity_begins_with_the_name_and_names_the_evse() -> None:
+def test_an_identity_starts_with_the_network_name_and_determines_the_evse() -> None:
     point = network("highway-dc", name="Stromnetz Süd GmbH", party=("DE", "SUD")).site(0).charge_points[0]
     first, second = point.evses
 
     assert point.identity.startswith("stromnetz-su-")
     assert (f"{point.identity}_C1", f"{point.identity}_C2") == (first.uid, second.uid)
-    plain = re.sub("[-_]", "", point.identity).upper()
-    assert (f"DE*SUD*E{plain}C1", "1") == (first.evse_id, first.connector_id)
-    only = network("small-urban-ac").site(0).charge_points[0]
-    assert only.identity == only.evses[0].uid
+    letters = re.sub("[-_]", "", point.identity).upper()
+    assert (f"DE*SUD*E{letters}C1", "1") == (first.evse_id, first.connector_id)
+    single = network("small-urban-ac").site(0).charge_points[0]
+    assert single.identity == single.evses[0].uid
     assert "site-" == identities.generated_prefix("充電")
     assert "laerke-lodz-ss" == identities.slug("  Lærke/Łódź--ß ")
 
@@ -270,13 +271,13 @@ def test_power_is_voltage_times_current() -> None:
             phases = 3 if connector["power_type"] == "AC_3_PHASE" else 1
             kw = connector["voltage"] * connector["amperage"] * phases / 1000
             nearest = min(
-                (7.4, 11, 22, 50, 100, 120, 150, 180, 200, 300, 400), key=lambda known: abs(known - kw)
+                (7.4, 11, 22, 50, 100, 120, 150, 180, 200, 300, 400), key=lambda usual: abs(usual - kw)
             )
             assert abs(kw - nearest) / nearest < 0.02
             assert connector["tariff_id"].startswith("AC-") == connector["power_type"].startswith("AC")
 
 
-def test_prices_are_in_the_money_of_the_country() -> None:
+def test_prices_are_in_the_currency_of_the_country() -> None:
     swiss = planned(network("small-urban-ac", party=("CH", "ABC")).site(0))
     tariff = swiss.tariffs[0]
 
@@ -288,29 +289,29 @@ def test_prices_are_in_the_money_of_the_country() -> None:
     assert ["FLAT", "ENERGY", "PARKING_TIME"] == [component["type"] for component in components]
     for country in (*{city.country for city in places.CITIES}, "US", "JP", "KR", "BR", "AQ"):
         for power_type, kw in (("AC_1_PHASE", 7.4), ("DC", 50), ("DC", 150)):
-            made = price_book.tariff(price_book.tariff_id(PowerType(power_type), kw, country))
-            contracts.ocpi().check_strict("Tariff", orjson.loads(made.json_text()))
+            tariff_model = price_book.tariff(price_book.tariff_id(PowerType(power_type), kw, country))
+            contracts.ocpi().check_strict("Tariff", orjson.loads(tariff_model.json_text()))
     assert "HPC-EUR" == price_book.tariff_id(PowerType.DC, 150, "AQ")
 
 
-def test_drivers_are_in_every_standing_and_the_first_may_charge_anywhere() -> None:
-    made = drivers()
-    first = made[0]
+def test_drivers_have_every_standing_and_the_first_may_charge_anywhere() -> None:
+    tokens = drivers()
+    first = tokens[0]
 
-    assert 25 == len(made) == len({(t.body["uid"], t.body["type"]) for t in made})
-    assert 25 == len({t.body["auth_id"] for t in made})
+    assert 25 == len(tokens) == len({(t.body["uid"], t.body["type"]) for t in tokens})
+    assert 25 == len({t.body["auth_id"] for t in tokens})
     assert (True, "RFID", "ALLOWED") == tuple(first.body[key] for key in ("valid", "type", "whitelist"))
     assert (None, None) == (first.standing, first.location_ids)
-    assert {None, "EXPIRED", "NO_CREDIT"} == {t.standing for t in made}
-    assert {"ALWAYS", "ALLOWED", "ALLOWED_OFFLINE", "NEVER"} == {t.body["whitelist"] for t in made}
-    for several in (
-        [t for t in made if not t.body["valid"] and t.standing is None],
-        [t for t in made if t.standing == "EXPIRED"],
-        [t for t in made if t.standing == "NO_CREDIT"],
-        [t for t in made if t.location_ids],
-        [t for t in made if t.body["type"] == "OTHER"],
+    assert {None, "EXPIRED", "NO_CREDIT"} == {t.standing for t in tokens}
+    assert {"ALWAYS", "ALLOWED", "ALLOWED_OFFLINE", "NEVER"} == {t.body["whitelist"] for t in tokens}
+    for group in (
+        [t for t in tokens if not t.body["valid"] and t.standing is None],
+        [t for t in tokens if t.standing == "EXPIRED"],
+        [t for t in tokens if t.standing == "NO_CREDIT"],
+        [t for t in tokens if t.location_ids],
+        [t for t in tokens if t.body["type"] == "OTHER"],
     ):
-        assert len(several) >= 2
+        assert len(group) >= 2
     assert [] == network("small-urban-ac").tokens()
 
 
@@ -322,7 +323,7 @@ def test_every_token_obeys_the_contract(name: str) -> None:
             assert orjson.dumps(document) == orjson.dumps(contracts.ocpi().normalise("Token", document))
 
 
-def test_the_catalog_holds_real_charge_points() -> None:
+def test_the_catalog_has_real_charge_points() -> None:
     brands = catalog.brands()
     found = [model for brand in brands for model in catalog.models(brand.slug)]
 
@@ -331,10 +332,10 @@ def test_the_catalog_holds_real_charge_points() -> None:
     assert len(found) == len({model.id for model in found})
     assert {"ac", "dc"} == {model.current_type for model in found}
     assert set(catalog.CONNECTOR_TYPES) == {plug for model in found for plug in model.connector_types}
-    known = catalog.model("wallbox", "wallbox-pulsar-plus")
-    assert known is not None
+    model = catalog.model("wallbox", "wallbox-pulsar-plus")
+    assert model is not None
     assert (1, "ac", (7.4, 22.0), ("Type2",)) == (
-        known.connector_count, known.current_type, known.supported_kwh, known.connector_types,
+        model.connector_count, model.current_type, model.supported_kwh, model.connector_types,
     )  # fmt: skip
     assert catalog.model("abb", "terra-184")
     assert catalog.model("schneider", "evlink-pro-ac-22kw")
@@ -342,23 +343,22 @@ def test_the_catalog_holds_real_charge_points() -> None:
     assert () == catalog.models("nobody")
 
 
-def test_countries_have_both_codes() -> None:
+def test_country_codes_convert_in_both_directions() -> None:
     assert "NLD" == templates.alpha3("NL")
     assert "NL" == templates.alpha2("NLD")
-    assert "XXX" == templates.alpha2("XXX")  # a back office wrote it
-    table = ALPHA_3
-    assert 249 == len(table)
-    assert all(templates.alpha2(templates.alpha3(two)) == two for two in table)
+    assert "XXX" == templates.alpha2("XXX")  # an operator may have stored it
+    assert 249 == len(ALPHA_3)
+    assert all(templates.alpha2(templates.alpha3(two)) == two for two in ALPHA_3)
 
 
 @given(st.floats(-180, 180), st.floats(-90, 90))
-def test_coordinates_have_six_decimals_half_even(longitude: float, latitude: float) -> None:
-    made = site({**PLACE, "coordinates": {"latitude": latitude, "longitude": longitude}})
-    point = made.document["coordinates"]
+def test_coordinates_are_rounded_half_even_to_six_decimals(longitude: float, latitude: float) -> None:
+    plan = site({**PLACE, "coordinates": {"latitude": latitude, "longitude": longitude}})
+    point = plan.document["coordinates"]
 
-    for given_, text in ((latitude, point["latitude"]), (longitude, point["longitude"])):
+    for number, text in ((latitude, point["latitude"]), (longitude, point["longitude"])):
         assert re.fullmatch(r"-?[0-9]{1,3}\.[0-9]{6}", text)
-        assert Decimal(text) == Decimal(repr(given_)).quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+        assert Decimal(text) == Decimal(repr(number)).quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
         assert not re.fullmatch(r"-0\.0+", text)
     assert len(point["latitude"]) <= 10
     assert len(point["longitude"]) <= 11
@@ -369,5 +369,5 @@ def test_coordinates_have_six_decimals_half_even(longitude: float, latitude: flo
     [(48, "48.000000"), (0.0000005, "0.000000"), (0.0000015, "0.000002"), (-0.0000001, "0.000000"),
      (2.1234565, "2.123456"), (2.1234575, "2.123458"), (-179.9999999, "-180.000000"), (90.0, "90.000000")],
 )  # fmt: skip
-def test_a_coordinate(value: float, text: str) -> None:
+def test_a_coordinate_is_rounded_to_text(value: float, text: str) -> None:
     assert text == degrees(value)

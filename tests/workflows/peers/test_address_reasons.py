@@ -1,4 +1,4 @@
-"""Why the address policy refuses a URL: the operator is told, the peer is not.
+"""The reason of a refusal by the address policy: the operator reads it, the peer does not.
 
 docs/security-cases.md "Address policy".
 """
@@ -39,11 +39,11 @@ FINAL = [
 
 
 def reason(url: str) -> str:
-    """Why *url* is refused."""
-    with pytest.raises(AddressRefused) as refused:
+    """The reason for which *url* is refused."""
+    with pytest.raises(AddressRefused) as error:
         client.check(url)
-    assert addresses.REFUSED == refused.value.message
-    return refused.value.reason
+    assert addresses.REFUSED == error.value.message
+    return error.value.reason
 
 
 @pytest.mark.usefixtures("outside")
@@ -51,14 +51,14 @@ def reason(url: str) -> str:
 def test_the_reason_is_logged(url: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
 
-    told = reason(url)
+    logged = reason(url)
 
-    assert words in told
-    assert [told] == [vars(record)["reason"] for record in caplog.records]
+    assert words in logged
+    assert [logged] == [vars(record)["reason"] for record in caplog.records]
 
 
 @pytest.mark.parametrize("url", [url for url, _ in ALLOWABLE])
-def test_the_entry_that_the_reason_names_allows_the_address(url: str, chosen: Callable[..., None]) -> None:
+def test_the_entry_in_the_reason_allows_the_address(url: str, chosen: Callable[..., None]) -> None:
     chosen()
     [entry] = re.findall(r"the entry (\S+) in PEER_ALLOW allows it", reason(url))
 
@@ -69,12 +69,12 @@ def test_the_entry_that_the_reason_names_allows_the_address(url: str, chosen: Ca
 
 @pytest.mark.usefixtures("outside")
 @pytest.mark.parametrize("url", [url for url, _ in FINAL])
-def test_no_entry_is_named_where_none_helps(url: str) -> None:
+def test_a_reason_names_no_entry_if_none_can_help(url: str) -> None:
     assert "PEER_ALLOW" not in reason(url)
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_name_that_takes_too_long_is_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_names_a_slow_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
     def late(_host: str, _port: int) -> None:
         raise NotInTime
 
@@ -83,16 +83,16 @@ def test_a_name_that_takes_too_long_is_said_to(monkeypatch: pytest.MonkeyPatch) 
     assert "peer.example was not resolved in time." == reason("https://peer.example/")
 
 
-def test_the_running_program_logs_the_reason_and_does_not_answer_it(
+def test_the_running_program_logs_the_reason_and_hides_it_from_the_peer(
     another_node: Callable[..., Node], peer: PeerServer
 ) -> None:
     node = another_node(allow_loopback_peers="false")
     token_a = re.findall(r"Token A +(\S+)", node.banner)[0]
 
-    answer = node.client(token_a).post("credentials", peer.credentials())
+    response = node.client(token_a).post("credentials", peer.credentials())
 
-    assert (200, 3001) == outcome(answer)
-    assert addresses.REFUSED == answer.json()["status_message"]
+    assert (200, 3001) == outcome(response)
+    assert addresses.REFUSED == response.json()["status_message"]
     [line] = [json.loads(line) for line in node.log.splitlines() if "peer address refused" in line]
     port = peer.url.rpartition(":")[2]
     assert f"127.0.0.1:{port}-{port} in PEER_ALLOW" in line["reason"]

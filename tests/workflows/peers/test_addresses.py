@@ -1,4 +1,4 @@
-"""The policy: which URLs it lets through, and that a refusal connects to nothing.
+"""The address policy: the URLs that it allows, and no connection after a refusal.
 
 No packet leaves loopback.
 """
@@ -183,13 +183,13 @@ def test_an_address_that_is_not_public_is_refused(host: str) -> None:
         "http://peer.example&@127.0.0.1/",
     ],
 )
-def test_a_url_of_another_form_is_refused(url: str) -> None:
+def test_a_malformed_url_is_refused(url: str) -> None:
     refuses(url)
 
 
 @pytest.mark.usefixtures("outside")
 @pytest.mark.parametrize("port", [1, 21, 22, 25, 79, 81, 442, 444, 1023])
-def test_a_port_of_another_service_is_refused(port: int, dialled: list[tuple[str, int]]) -> None:
+def test_a_system_port_is_refused(port: int, dialled: list[tuple[str, int]]) -> None:
     refuses(f"http://peer.example:{port}/")
 
     assert [] == dialled
@@ -223,30 +223,30 @@ def test_a_public_address_passes(url: str) -> None:
 
 @pytest.mark.usefixtures("outside", "dialled")
 @pytest.mark.parametrize("length", [255, 256])
-def test_the_length_of_a_url_is_the_contracts_business(length: int) -> None:
+def test_the_policy_does_not_check_the_length_of_a_url(length: int) -> None:
     public, private = "https://peer.example/", "https://private.example/"
     client.check(public + "a" * (length - len(public)))
     refuses(private + "a" * (length - len(private)))
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_numeric_host_is_never_handed_to_the_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(addresses, "resolver", lambda host, port: asked.append(host) or records([], port))
+def test_a_numeric_host_is_never_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved: list[str] = []
+    monkeypatch.setattr(addresses, "resolver", lambda host, port: resolved.append(host) or records([], port))
     for host in ("134744072", "0x8.8.8.8", "8.8", "010.8.8.8", "8.8.8.8", "[2606:2800::1]", "0x8"):
         try:
             client.check(f"http://{host}/")
         except PeerUnusable:
             continue
 
-    assert [] == asked
+    assert [] == resolved
 
 
 V4 = st.ip_addresses(v=4)
 
 
 @given(V4)
-def test_an_address_inside_another_is_judged_as_itself(inner: ipaddress.IPv4Address) -> None:
+def test_an_embedded_ipv4_address_is_judged_like_the_address_itself(inner: ipaddress.IPv4Address) -> None:
     bare = Policy().refusal("peer.example", inner, 443)
     number = int(inner)
     for outer in (
@@ -262,7 +262,7 @@ def test_an_address_inside_another_is_judged_as_itself(inner: ipaddress.IPv4Addr
 
 
 @given(st.ip_addresses())
-def test_what_python_does_not_call_global_never_passes(address: addresses.Address) -> None:
+def test_an_address_that_is_not_global_in_python_never_passes(address: addresses.Address) -> None:
     if isinstance(address, ipaddress.IPv6Address):
         assume(address.ipv4_mapped is None and address.teredo is None)
 
@@ -270,7 +270,7 @@ def test_what_python_does_not_call_global_never_passes(address: addresses.Addres
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_refusal_does_not_tell_open_from_closed_from_filtered(bad: BadPeer) -> None:
+def test_a_refusal_is_the_same_for_open_closed_and_filtered_ports(bad: BadPeer) -> None:
     before = bad.connections
     for port in (bad.port, free_port(), 9):
         refuses(f"http://127.0.0.1:{port}/ok")
@@ -286,7 +286,7 @@ NEVER = [host for host in HOSTS if host not in {"127.0.0.1", "[::1]", "localhost
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("port", [1024, 8080, 65535])
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.255.0.9", "[::1]", "localhost", "LOCALHOST"])
-def test_loopback_passes_in_the_sandbox_by_its_plain_names(host: str, port: int) -> None:
+def test_loopback_passes_in_the_sandbox_under_its_plain_names(host: str, port: int) -> None:
     client.check(f"http://{host}:{port}/ocpi/versions")
 
 
@@ -305,19 +305,21 @@ def test_a_system_port_on_loopback_does_not_pass_in_the_sandbox(host: str, port:
 
 @pytest.mark.usefixtures("sandbox", "dialled")
 @pytest.mark.parametrize("found", [["127.0.0.1", "10.0.0.1"], ["169.254.169.254"]])
-def test_localhost_that_is_elsewhere_does_not_pass(found: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_localhost_with_a_foreign_address_does_not_pass(
+    found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(addresses, "resolver", lambda _host, port: records(found, port))
     refuses("http://localhost:8080/")
 
 
-def test_loopback_is_open_exactly_while_the_host_is_loopback(
+def test_loopback_is_allowed_exactly_if_the_host_is_loopback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for host, opened in (("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)):  # noqa: S104 - not bound
-        now = Settings(host=host, public_url="https://ocpi.example", allow_loopback_peers=None)
-        monkeypatch.setattr(addresses, "settings", lambda now=now: now)
+    for host, allowed in (("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)):  # noqa: S104 - not bound
+        current = Settings(host=host, public_url="https://ocpi.example", allow_loopback_peers=None)
+        monkeypatch.setattr(addresses, "settings", lambda current=current: current)
 
-        assert Policy(loopback=opened) == addresses.policy()
+        assert Policy(loopback=allowed) == addresses.policy()
 
 
 # PEER_ALLOW
@@ -367,7 +369,7 @@ def test_an_allowed_address_and_port_pass(url: str, chosen: Callable[..., None])
         "http://mixed.example:22/",
     ],
 )
-def test_nothing_beside_the_allowed_passes(url: str, chosen: Callable[..., None]) -> None:
+def test_any_other_address_or_port_does_not_pass(url: str, chosen: Callable[..., None]) -> None:
     chosen(peer_allow=ALLOW)
     refuses(url)
 
@@ -394,7 +396,7 @@ def test_nothing_beside_the_allowed_passes(url: str, chosen: Callable[..., None]
         "[fe80::1]:80-80",
     ],
 )
-def test_an_entry_that_cannot_be_read_stops_the_program(text: str) -> None:
+def test_a_malformed_entry_stops_the_program(text: str) -> None:
     with pytest.raises(ValueError, match=r"PEER_ALLOW|address"):
         Policy.of(Settings(peer_allow=f"10.0.0.9:80-80,{text}"))
 
@@ -406,5 +408,5 @@ def test_link_local_does_not_pass_even_when_allowed() -> None:
     assert "link-local" in (rules.refusal("169.254.169.254", address, 80) or "")
 
 
-def test_no_allowance_is_the_default() -> None:
+def test_nothing_is_allowed_by_default() -> None:
     assert Policy(loopback=False, allowed=()) == Policy.of(Settings(allow_loopback_peers=False))

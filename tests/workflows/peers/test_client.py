@@ -1,4 +1,4 @@
-"""Calls to peers: what is connected to, what is sent, and TLS.
+"""Calls to peers: the address of the connection, the request, and TLS.
 
 No packet leaves loopback.
 """
@@ -27,27 +27,27 @@ chosen, sandbox, outside = bad_peer.chosen, bad_peer.sandbox, bad_peer.outside
 stay_on_loopback = bad_peer.stay_on_loopback
 
 
-# What is connected to is what was checked
+# The connection goes to the checked address
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_name_that_turns_private_later_is_reached_at_the_checked_address(
+def test_a_name_is_called_at_the_address_that_was_checked(
     monkeypatch: pytest.MonkeyPatch, dialled: list[tuple[str, int]]
 ) -> None:
-    answers = [[PUBLIC], ["127.0.0.1"], ["10.0.0.1"]]
-    monkeypatch.setattr(addresses, "resolver", lambda _host, port: records(answers.pop(0), port))
+    resolutions = [[PUBLIC], ["127.0.0.1"], ["10.0.0.1"]]
+    monkeypatch.setattr(addresses, "resolver", lambda _host, port: records(resolutions.pop(0), port))
 
     assert 1000 == client.call("GET", "http://rebind.example:8080/ok", TOKEN).status_code
     assert [(PUBLIC, 8080)] == dialled
-    assert 2 == len(answers)
+    assert 2 == len(resolutions)
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_name_that_was_public_when_checked_is_checked_again_when_called(
+def test_a_name_is_checked_again_for_each_call(
     monkeypatch: pytest.MonkeyPatch, dialled: list[tuple[str, int]]
 ) -> None:
-    answers = [[PUBLIC], ["127.0.0.1"]]
-    monkeypatch.setattr(addresses, "resolver", lambda _host, port: records(answers.pop(0), port))
+    resolutions = [[PUBLIC], ["127.0.0.1"]]
+    monkeypatch.setattr(addresses, "resolver", lambda _host, port: records(resolutions.pop(0), port))
     client.check("http://rebind.example:8080/ok")
     with pytest.raises(PeerUnusable, match="address policy"):
         client.call("GET", "http://rebind.example:8080/ok", TOKEN)
@@ -93,7 +93,9 @@ def test_a_redirect_is_not_followed(status: object, bad: BadPeer) -> None:
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_the_environment_has_no_say(bad: BadPeer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_proxies_and_netrc_of_the_environment_are_ignored(
+    bad: BadPeer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -108,20 +110,19 @@ def test_the_environment_has_no_say(bad: BadPeer, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_localhost_is_tried_at_each_of_its_addresses(bad: BadPeer) -> None:
-    # The bad peer listens on 127.0.0.1 only, and ::1 comes first.
-
+def test_each_address_of_localhost_is_tried(bad: BadPeer) -> None:
+    # The bad peer listens only on 127.0.0.1, and ::1 comes first.
     assert 1000 == client.call("GET", bad.url("/ok", "localhost"), TOKEN).status_code
 
 
-# What is sent
+# Requests
 
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("token", [*PRINTABLE, PRINTABLE, PRINTABLE[::-1], "=?utf-8?q?=41?=", "a" * 64])
-def test_the_token_goes_out_byte_for_byte(token: str, bad: BadPeer) -> None:
+def test_the_token_is_sent_unchanged(token: str, bad: BadPeer) -> None:
     client.call("GET", bad.url("/ok"), token)
 
     assert b"\r\nAuthorization: Token " + token.encode() + b"\r\n" in sent(bad).head
@@ -129,7 +130,7 @@ def test_the_token_goes_out_byte_for_byte(token: str, bad: BadPeer) -> None:
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("token", ["", " ", "a b", "a\r\nX: y", "a\n", "\ta", "a\x00", "\x7f", "ä"])
-def test_a_token_that_cannot_stand_in_a_header_is_an_error_of_ours(token: str, bad: BadPeer) -> None:
+def test_a_token_that_does_not_fit_a_header_is_a_value_error(token: str, bad: BadPeer) -> None:
     before = bad.connections
     for call in (client.call, client.call_unwrapped):
         with pytest.raises(ValueError, match=r"^A token is printable ASCII without spaces\.$"):
@@ -143,7 +144,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_an_error_of_ours(token: str, b
 @pytest.mark.parametrize(
     "body", [{"a": "ü\u2028", "b": [1, 0.1, None]}, [], {}, "text", orjson.Fragment(b'{"a": 1.50}')]
 )
-def test_a_body_goes_out_as_json(method: str, body: object, bad: BadPeer) -> None:
+def test_a_body_is_sent_as_json(method: str, body: object, bad: BadPeer) -> None:
     client.call(method, bad.url("/ok"), TOKEN, body)
     headers = sent(bad).headers
 
@@ -156,7 +157,7 @@ def test_a_body_goes_out_as_json(method: str, body: object, bad: BadPeer) -> Non
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
-def test_no_body_is_no_body(method: str, bad: BadPeer) -> None:
+def test_a_request_without_a_body_has_no_body_headers(method: str, bad: BadPeer) -> None:
     client.call(method, bad.url("/ok"), TOKEN)
 
     assert b"" == sent(bad).body
@@ -180,7 +181,7 @@ def test_no_body_is_no_body(method: str, bad: BadPeer) -> None:
         "//other.example/ok",
     ],
 )
-def test_the_target_goes_out_as_it_was_given(target: str, bad: BadPeer) -> None:
+def test_the_target_is_sent_unchanged(target: str, bad: BadPeer) -> None:
     client.call_unwrapped("POST", bad.url(target), TOKEN, {"result": "ACCEPTED"})
 
     assert target == sent(bad).target
@@ -189,7 +190,7 @@ def test_the_target_goes_out_as_it_was_given(target: str, bad: BadPeer) -> None:
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize(("rest", "target"), [("", "/"), ("?a=1", "/?a=1")])
-def test_a_url_without_a_path_asks_for_the_root(rest: str, target: str, bad: BadPeer) -> None:
+def test_a_url_without_a_path_requests_the_root(rest: str, target: str, bad: BadPeer) -> None:
     client.call("GET", bad.url(rest), TOKEN)
 
     assert target == sent(bad).target
@@ -199,7 +200,7 @@ def test_a_url_without_a_path_asks_for_the_root(rest: str, target: str, bad: Bad
 
 
 def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, str]:
-    """A server's context for *name*, and the file of the authority that signed it."""
+    """A server context for *name*, and the file of the certificate, which signs itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -233,7 +234,7 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, str]:
 def secure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Callable[..., None]
 ) -> Iterator[tuple[BadPeer, list[str]]]:
-    """A bad peer that is peer.example under TLS, and the names that were asked for."""
+    """A bad peer with a certificate for peer.example, and the server names that clients requested."""
     chosen()
     context, authorities = certificate(tmp_path, "peer.example")
     names: list[str] = []
@@ -244,11 +245,11 @@ def secure(
         yield server, names
 
 
-def test_under_tls_the_name_is_asked_for_and_proven(secure: tuple[BadPeer, list[str]]) -> None:
+def test_under_tls_the_host_name_is_sent_and_verified(secure: tuple[BadPeer, list[str]]) -> None:
     server, names = secure
-    answer = client.call("PUT", "https://peer.example/ok", TOKEN, {"a": 1})
+    response = client.call("PUT", "https://peer.example/ok", TOKEN, {"a": 1})
 
-    assert 1000 == answer.status_code
+    assert 1000 == response.status_code
     assert ["peer.example"] == names
     assert "peer.example" == sent(server).headers["host"]
     assert f"Token {TOKEN}" == sent(server).headers["authorization"]
@@ -256,14 +257,14 @@ def test_under_tls_the_name_is_asked_for_and_proven(secure: tuple[BadPeer, list[
 
 
 @pytest.mark.parametrize("host", ["six.example", PUBLIC])
-def test_a_certificate_of_another_name_is_not_accepted(host: str, secure: tuple[BadPeer, list[str]]) -> None:
+def test_a_certificate_for_another_name_is_refused(host: str, secure: tuple[BadPeer, list[str]]) -> None:
     with pytest.raises(PeerUnusable, match=rf"^GET https://{host}/ok: certificate not accepted$"):
         client.call("GET", f"https://{host}/ok", TOKEN)
 
     assert [] == secure[0].requests
 
 
-def test_a_certificate_of_an_unknown_authority_is_not_accepted(
+def test_a_certificate_of_an_unknown_authority_is_refused(
     secure: tuple[BadPeer, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "authorities", client.DEFAULT_CA_BUNDLE_PATH)
@@ -286,7 +287,7 @@ def test_a_certificate_of_an_unknown_authority_is_not_accepted(
     ],
 )
 @pytest.mark.usefixtures("secure")
-def test_a_bad_answer_under_tls_is_a_refusal_in_time(path: str, words: str) -> None:
+def test_a_bad_response_under_tls_is_refused_in_time(path: str, words: str) -> None:
     start = time.monotonic()
     with pytest.raises(PeerUnusable, match=f": {words}$"):
         client.call("GET", f"https://peer.example{path}", TOKEN)
@@ -295,16 +296,16 @@ def test_a_bad_answer_under_tls_is_a_refusal_in_time(path: str, words: str) -> N
 
 
 @pytest.mark.usefixtures("outside", "dialled")
-def test_a_peer_without_tls_where_tls_is_asked_for_is_refused() -> None:
+def test_an_https_url_of_a_peer_without_tls_is_refused() -> None:
     with pytest.raises(PeerUnusable, match=r": (timed out|TLS failed|connection broken off)$"):
         client.call("GET", "https://peer.example/ok", TOKEN)
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_handshake_that_does_not_come_ends_in_time() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
+def test_a_missing_handshake_ends_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.monotonic()
         with pytest.raises(PeerUnusable, match=r": timed out$"):
-            client.call("GET", f"https://127.0.0.1:{deaf.getsockname()[1]}/", TOKEN)
+            client.call("GET", f"https://127.0.0.1:{silent.getsockname()[1]}/", TOKEN)
 
         assert time.monotonic() - start < IN_TIME

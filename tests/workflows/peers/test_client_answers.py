@@ -1,4 +1,4 @@
-"""Calls to peers: what is read, and what peers may do wrong.
+"""Calls to peers: the reading of valid and bad responses.
 
 No packet leaves loopback.
 """
@@ -24,7 +24,7 @@ chosen, sandbox, outside = bad_peer.chosen, bad_peer.sandbox, bad_peer.outside
 stay_on_loopback = bad_peer.stay_on_loopback
 
 
-# What is read
+# Valid responses
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -50,18 +50,18 @@ stay_on_loopback = bad_peer.stay_on_loopback
     ],
 )
 def test_an_envelope_is_read_leniently(path: str, expected: tuple[object, ...], bad: BadPeer) -> None:
-    answer = client.call("GET", bad.url(path), TOKEN)
+    response = client.call("GET", bad.url(path), TOKEN)
 
     assert expected == (
-        answer.http_status,
-        answer.status_code,
-        answer.status_message,
-        answer.data,
+        response.http_status,
+        response.status_code,
+        response.status_message,
+        response.data,
     )
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_an_answer_has_its_headers_in_lower_case(bad: BadPeer) -> None:
+def test_the_headers_of_a_response_are_in_lower_case(bad: BadPeer) -> None:
     headers = client.call("GET", bad.url("/ok/headers"), TOKEN).headers
 
     assert "7" == headers["x-total-count"]
@@ -70,10 +70,10 @@ def test_an_answer_has_its_headers_in_lower_case(bad: BadPeer) -> None:
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_body_of_just_the_limit_is_read(bad: BadPeer) -> None:
-    answer = client.call("GET", bad.url("/ok/limit"), TOKEN)
+def test_a_body_of_exactly_the_limit_is_read(bad: BadPeer) -> None:
+    response = client.call("GET", bad.url("/ok/limit"), TOKEN)
 
-    assert client.BODY_LIMIT - 1000 < len(answer.data["name"]) < client.BODY_LIMIT
+    assert client.BODY_LIMIT - 1000 < len(response.data["name"]) < client.BODY_LIMIT
 
 
 BAD = [
@@ -123,26 +123,25 @@ BAD = [
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize(("path", "words"), BAD, ids=[path for path, _ in BAD])
-def test_a_bad_answer_is_a_refusal_in_time(path: str, words: str, bad: BadPeer) -> None:
+def test_a_bad_response_is_refused_in_time(path: str, words: str, bad: BadPeer) -> None:
     start, sent_before, connections = time.monotonic(), bad.sent, bad.connections
     with pytest.raises(PeerUnusable) as refusal:
         client.call("GET", bad.url(f"{path}?secret=in-the-query"), TOKEN)
-    took = time.monotonic() - start
-    name, _, what = refusal.value.message.partition(": ")
+    seconds = time.monotonic() - start
+    call, _, reason = refusal.value.message.partition(": ")
 
-    assert f"GET {bad.url(path)}" == name
-    assert what in words.split("|")
+    assert f"GET {bad.url(path)}" == call
+    assert reason in words.split("|")
     assert PeerUnusable is refusal.type
-    assert took < IN_TIME
+    assert seconds < IN_TIME
     assert 1 == bad.connections - connections
-    # 8 MiB are read at most; the rest stands in the buffers of two sockets.
-
+    # At most 8 MiB are read; the rest is in the buffers of two sockets.
     assert bad.sent - sent_before < 24 * 1024 * 1024
 
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("path", ["/401", "/403", "/401/bare", "/403/bare"])
-def test_an_unknown_token_is_told_apart(path: str, bad: BadPeer) -> None:
+def test_a_refused_token_has_its_own_error(path: str, bad: BadPeer) -> None:
     for call in (
         lambda: client.call("GET", bad.url(path), TOKEN),
         lambda: client.call_unwrapped("POST", bad.url(path), TOKEN, {}),
@@ -154,14 +153,14 @@ def test_an_unknown_token_is_told_apart(path: str, bad: BadPeer) -> None:
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_closed_port_that_is_allowed_is_called_by_its_name() -> None:
+def test_a_closed_port_is_reported_as_a_refused_connection() -> None:
     with pytest.raises(PeerUnusable, match=r"^GET http://127\.0\.0\.1:\d+/a: connection refused$"):
         client.call("GET", f"http://127.0.0.1:{free_port()}/a", TOKEN)
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_the_address_that_was_given_is_the_one_that_is_connected_to(bad: BadPeer) -> None:
-    # The bad peer listens on 127.0.0.1 alone.
+def test_only_the_address_in_the_url_is_called(bad: BadPeer) -> None:
+    # The bad peer listens only on 127.0.0.1.
     with pytest.raises(PeerUnusable, match=r": connection refused$"):
         client.call("GET", bad.url("/ok", "127.0.0.9"), TOKEN)
 
@@ -173,7 +172,7 @@ def test_a_call_leaves_no_socket_open(path: str, bad: BadPeer) -> None:
     for _ in range(20):
         with contextlib.suppress(PeerUnusable):
             client.call("GET", bad.url(path), TOKEN)
-    end = time.monotonic() + 5  # the server's own ends close in their threads
+    end = time.monotonic() + 5  # the server closes its sockets in its threads
     while len(list(Path("/dev/fd").iterdir())) > before and time.monotonic() < end:
         time.sleep(0.01)
 
@@ -181,7 +180,7 @@ def test_a_call_leaves_no_socket_open(path: str, bad: BadPeer) -> None:
 
 
 @pytest.mark.parametrize(("connect", "total"), [(30.0, SECONDS), (SECONDS, 30.0)])
-def test_a_port_that_takes_no_connection_ends_in_time(
+def test_a_port_that_accepts_no_connection_ends_in_time(
     connect: float, total: float, chosen: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen(allow_loopback_peers=True, peer_timeout_seconds=total)
@@ -199,12 +198,12 @@ def test_a_port_that_takes_no_connection_ends_in_time(
         assert time.monotonic() - start < IN_TIME
 
 
-def test_three_seconds_are_the_limit_of_a_connect() -> None:
+def test_a_connection_may_take_three_seconds() -> None:
     assert 3 == client.CONNECT_SECONDS
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_resolver_that_does_not_answer_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_resolver_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
     monkeypatch.setattr(addresses, "resolver", lambda _host, _port: ended.wait(30) and [])
     start = time.monotonic()
@@ -216,11 +215,11 @@ def test_a_resolver_that_does_not_answer_ends_in_time(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_peer_that_takes_no_body_ends_in_time(bad: BadPeer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
+def test_a_peer_that_reads_no_body_ends_in_time(bad: BadPeer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.monotonic()
         with pytest.raises(PeerUnusable, match=r": timed out$"):
-            client.call("POST", f"http://127.0.0.1:{deaf.getsockname()[1]}/", TOKEN, "x" * 30_000_000)
+            client.call("POST", f"http://127.0.0.1:{silent.getsockname()[1]}/", TOKEN, "x" * 30_000_000)
 
         assert time.monotonic() - start < IN_TIME
     assert 1000 == client.call("GET", bad.url("/ok"), TOKEN).status_code
@@ -231,18 +230,18 @@ QUICK = [path for path, _ in BAD if not path.startswith(("/slow", "/silence"))]
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("path", [*QUICK, "/401", "/ok"])
-def test_nothing_that_is_said_tells_the_token(
+def test_neither_the_error_nor_the_log_has_the_token(
     path: str, bad: BadPeer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
-    said = ""
+    error = ""
     try:
         client.call("POST", bad.url(path), TOKEN, {"a": 1})
     except PeerUnusable:
-        said = traceback.format_exc()
+        error = traceback.format_exc()
 
-    assert (path == "/ok") is (said == "")
-    assert TOKEN not in said
+    assert (path == "/ok") is (error == "")
+    assert TOKEN not in error
     assert TOKEN not in caplog.text
 
 
@@ -265,7 +264,7 @@ def test_nothing_that_is_said_tells_the_token(
         ("/slow/body", 200),
     ],
 )
-def test_of_an_unwrapped_answer_only_the_status_is_read(path: str, status: int, bad: BadPeer) -> None:
+def test_only_the_status_of_an_unwrapped_response_is_read(path: str, status: int, bad: BadPeer) -> None:
     url = bad.url(path)
 
     assert status == client.call_unwrapped("POST", url, TOKEN, {"result": "ACCEPTED"})
@@ -274,7 +273,7 @@ def test_of_an_unwrapped_answer_only_the_status_is_read(path: str, status: int, 
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("path", ["/500", "/503/bare", "/silence", "/slow", "/reset/headers"])
-def test_an_unwrapped_call_fails_as_a_call_does(path: str, bad: BadPeer) -> None:
+def test_an_unwrapped_call_fails_like_a_call(path: str, bad: BadPeer) -> None:
     start = time.monotonic()
     with pytest.raises(PeerUnusable, match=rf"^POST {bad.url(path)}: \w+"):
         client.call_unwrapped("POST", bad.url(path), TOKEN, {"result": "ACCEPTED"})
@@ -283,11 +282,11 @@ def test_an_unwrapped_call_fails_as_a_call_does(path: str, bad: BadPeer) -> None
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_calls_in_many_threads_do_not_meet(bad: BadPeer) -> None:
-    answers: list[int | None] = []
+def test_calls_in_many_threads_are_independent(bad: BadPeer) -> None:
+    statuses: list[int | None] = []
 
     def run() -> None:
-        answers.extend(client.call("GET", bad.url("/ok"), TOKEN).status_code for _ in range(5))
+        statuses.extend(client.call("GET", bad.url("/ok"), TOKEN).status_code for _ in range(5))
 
     threads = [threading.Thread(target=run) for _ in range(16)]
     for thread in threads:
@@ -295,4 +294,4 @@ def test_calls_in_many_threads_do_not_meet(bad: BadPeer) -> None:
     for thread in threads:
         thread.join()
 
-    assert [1000] * 80 == answers
+    assert [1000] * 80 == statuses

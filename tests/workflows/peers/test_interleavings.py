@@ -1,6 +1,6 @@
-"""Exchanges with a peer that are interleaved: no ended token works, and neither side is locked out.
+"""Interleaved exchanges with a peer: no ended token works, and neither side is locked out.
 
-The short form of scripts/interleavings.
+This is the short form of scripts/interleavings.
 """
 
 import random
@@ -17,17 +17,17 @@ from storage import access, schema
 from storage.networks import CPO, EMSP
 
 STEP = 3
-"""Pairs meet at each third point; in the script, at every one."""
+"""Pairs meet at every third point here, and at every point in the script."""
 TRIPLES = 100
 HISTORIES = 15
-MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of its own is made there)
+MEMORY = Path("/dev/shm")  # noqa: S108  (the test creates a folder in it)
 
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    """The application in this process, on a database in memory where the machine has such a folder."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
-        environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_SECRET_KEY": "model"}
+    """The application in this process, on a database in memory if the machine has such a folder."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        environment = {"OCPI_GATEWAY_DATA_DIR": folder, "OCPI_GATEWAY_SECRET_KEY": "model"}
         with switch_to(environment):
             schema.upgrade(None)
             model = Model(create_app())
@@ -35,23 +35,23 @@ def model() -> Iterator[Model]:
                 yield model
 
 
-def test_every_pair_of_operations(model: Model) -> None:
+def test_every_pair_of_operations_is_safe(model: Model) -> None:
     outcomes = list(pairs(model, STEP))
 
     assert [] == [(outcome.history, outcome.complaints) for outcome in outcomes if outcome.complaints]
     assert len(outcomes) > 300
 
 
-def test_triples_of_operations(model: Model) -> None:
+def test_triples_of_operations_are_safe(model: Model) -> None:
     draw = random.Random(7)
-    wrong = []
+    faults = []
     for _ in range(TRIPLES):
         first, second, third = draw.choices(OPERATIONS, k=3)
         points = sorted(draw.sample(range(20), 2))
         outcome = model.run(first, (points[0], second), (points[1], third))
-        wrong += [(outcome.history, outcome.complaints)] if outcome.complaints else []
+        faults += [(outcome.history, outcome.complaints)] if outcome.complaints else []
 
-    assert [] == wrong
+    assert [] == faults
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_triples_of_operations(model: Model) -> None:
 def test_the_model_finds_the_faults_of_the_old_code(
     model: Model, first: Operation, point: int, second: Operation, complaint: str
 ) -> None:
-    """The control: without the second look, a registration comes back, and sides lock each other out."""
+    """The control: without the second check, an ended registration returns, and a side is locked out."""
     with old_code():
         outcome = model.run(first, (point, second))
 
     assert complaint in outcome.complaints
 
 
-def test_operations_at_the_same_time_over_http(node: Node) -> None:
+def test_concurrent_operations_over_http_are_safe(node: Node) -> None:
     draw = random.Random(7)
 
     def read_locations(side: Side, token: str) -> int:

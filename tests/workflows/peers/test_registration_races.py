@@ -1,6 +1,6 @@
-"""What may happen while a peer is called: the end of a token, of a connection, of a network.
+"""The end of a token, a connection or a network during a call to the peer.
 
-Each test lets the peer act in the middle of the call that the node makes to it.
+In each test the peer acts during the node's call to it.
 """
 
 import base64
@@ -22,18 +22,18 @@ CREDENTIALS = "/2.1.1/credentials"
 
 
 def register(network: Network, peer: PeerServer) -> Client:
-    """*peer* registers; the client with its Token C."""
+    """Register *peer*, and return a client with its Token C."""
     return registered(network, network.registrant().post("credentials", peer.credentials()))
 
 
 def registered(network: Network, response: Any) -> Client:
-    """The client with the Token C of *response*."""
+    """A client with the Token C of *response*."""
     assert (200, 1000) == outcome(response)
     return network.node.client(response.json()["data"]["token"], network.role)
 
 
 def works(client: Client) -> bool:
-    """Does the token open a module; any other status than 200 and 401 is a failure."""
+    """Whether the token opens a module; a status other than 200 and 401 is a failure."""
     status = client.get("locations").status_code
     assert status in (200, 401)
     return status == 200
@@ -46,7 +46,7 @@ def message(response: Any) -> str:
 
 
 def during_the_callback(peer: PeerServer, act: Callable[[], object]) -> None:
-    """Let *act* run once, when the node next asks for the peer's versions."""
+    """Run *act* once, when the node next fetches the versions of the peer."""
     pending = [act]
 
     def answer(_: dict[str, Any]) -> Reply:
@@ -58,18 +58,16 @@ def during_the_callback(peer: PeerServer, act: Callable[[], object]) -> None:
 
 
 @pytest.mark.ocpi(73)
-def test_a_renewal_that_was_running_when_the_peer_unregistered_gives_no_token(
-    cpo: Network, peer: PeerServer
-) -> None:
+def test_a_renewal_during_which_the_peer_unregisters_returns_no_token(cpo: Network, peer: PeerServer) -> None:
     client = register(cpo, peer)
     during_the_callback(peer, lambda: client.delete("credentials"))
 
     response = client.put("credentials", peer.credentials(token="b2"))
 
     assert (401, 2000) == outcome(response)
-    link = at_once(connections.of_party, cpo.id, peer.party)
-    assert link is not None
-    assert ("UNREGISTERED", None) == (link.state, link.token)
+    connection = at_once(connections.of_party, cpo.id, peer.party)
+    assert connection is not None
+    assert ("UNREGISTERED", None) == (connection.state, connection.token)
     assert not works(client)
 
 
@@ -90,33 +88,29 @@ def test_a_renewal_with_a_stolen_token_does_not_survive_a_new_registration(
 
     assert (401, 2000) == outcome(response)
     assert works(owner[0])
-    link = at_once(connections.of_party, cpo.id, peer.party)
-    assert link is not None
-    assert "fresh" == link.token
+    connection = at_once(connections.of_party, cpo.id, peer.party)
+    assert connection is not None
+    assert "fresh" == connection.token
 
 
 @pytest.mark.ocpi(72, 83)
-def test_of_parallel_renewals_one_runs_and_the_others_are_told_to_try_again(
-    cpo: Network, peer: PeerServer
-) -> None:
+def test_of_concurrent_renewals_one_runs_and_the_others_are_429(cpo: Network, peer: PeerServer) -> None:
     client = register(cpo, peer)
-    answers: list[Any] = []
+    refusals: list[Any] = []
     during_the_callback(
-        peer, lambda: answers.extend(client.put("credentials", peer.credentials()) for _ in range(3))
+        peer, lambda: refusals.extend(client.put("credentials", peer.credentials()) for _ in range(3))
     )
 
     renewed = registered(cpo, client.put("credentials", peer.credentials()))
 
-    assert [429] * 3 == [answer.status_code for answer in answers]
-    assert {"1"} == {answer.headers["Retry-After"] for answer in answers}
+    assert [429] * 3 == [refused.status_code for refused in refusals]
+    assert {"1"} == {refused.headers["Retry-After"] for refused in refusals}
     assert works(renewed)
     assert not works(client)
 
 
 @pytest.mark.ocpi(83)
-def test_a_renewal_whose_answer_got_lost_is_sent_again_and_the_lost_token_ends(
-    cpo: Network, peer: PeerServer
-) -> None:
+def test_a_repeated_renewal_ends_the_token_of_the_lost_response(cpo: Network, peer: PeerServer) -> None:
     client = register(cpo, peer)
     lost = registered(cpo, client.put("credentials", peer.credentials()))
 
@@ -127,7 +121,7 @@ def test_a_renewal_whose_answer_got_lost_is_sent_again_and_the_lost_token_ends(
     assert not works(client)
 
 
-def test_a_registration_with_a_network_that_is_deleted_meanwhile_is_401(
+def test_a_registration_during_which_the_network_is_deleted_is_401(
     gateway: Gateway, peer: PeerServer
 ) -> None:
     accepted = gateway.ready()
@@ -139,9 +133,7 @@ def test_a_registration_with_a_network_that_is_deleted_meanwhile_is_401(
     assert (401, 2000) == outcome(response)
 
 
-def test_a_renewal_with_a_network_that_is_deleted_meanwhile_is_401(
-    gateway: Gateway, peer: PeerServer
-) -> None:
+def test_a_renewal_during_which_the_network_is_deleted_is_401(gateway: Gateway, peer: PeerServer) -> None:
     accepted = gateway.ready()
     registrant = gateway.node.client(accepted["token_a"], "cpo")
     client = gateway.node.client(
@@ -154,14 +146,12 @@ def test_a_renewal_with_a_network_that_is_deleted_meanwhile_is_401(
 
 @pytest.fixture
 def network(node: Node) -> Network:
-    """A fresh network of ours that registers at the peer."""
+    """A new network that registers at the peer."""
     return node.network("CPO", ("NL", "OWN"))
 
 
-def test_a_rotation_that_was_running_when_the_peer_unregistered_is_dropped(
-    network: Network, peer: PeerServer
-) -> None:
-    link = registration.join(network.network, peer.versions_url, TOKEN_A)
+def test_a_rotation_during_which_the_peer_unregisters_is_dropped(network: Network, peer: PeerServer) -> None:
+    connection = registration.join(network.network, peer.versions_url, TOKEN_A)
     client = network.node.client(peer.requests("POST", CREDENTIALS)[0]["body"]["token"], "cpo")
 
     def unregister(request: dict[str, Any]) -> Reply:
@@ -172,7 +162,7 @@ def test_a_rotation_that_was_running_when_the_peer_unregistered_is_dropped(
     peer.answers[CREDENTIALS] = unregister
 
     with pytest.raises(errors.Conflict):
-        registration.rotate(network.network, link)
+        registration.rotate(network.network, connection)
 
     stored = at_once(connections.of_party, network.id, peer.party)
     assert stored is not None
@@ -181,9 +171,9 @@ def test_a_rotation_that_was_running_when_the_peer_unregistered_is_dropped(
     assert not works(network.node.client(sent, "cpo"))
 
 
-def test_a_renewal_by_the_peer_waits_until_our_rotation_has_ended(network: Network, peer: PeerServer) -> None:
-    """If both stored the other's answer, each side could hold a token that the other has dropped."""
-    link = registration.join(network.network, peer.versions_url, TOKEN_A)
+def test_a_renewal_by_the_peer_is_429_during_our_rotation(network: Network, peer: PeerServer) -> None:
+    """If both sides stored the other's response, each could hold a token that the other has dropped."""
+    connection = registration.join(network.network, peer.versions_url, TOKEN_A)
     client = network.node.client(peer.requests("POST", CREDENTIALS)[0]["body"]["token"], "cpo")
     statuses: list[int] = []
 
@@ -193,7 +183,7 @@ def test_a_renewal_by_the_peer_waits_until_our_rotation_has_ended(network: Netwo
 
     peer.answers[CREDENTIALS] = renew
 
-    rotated = registration.rotate(network.network, link)
+    rotated = registration.rotate(network.network, connection)
 
     assert [429] == statuses
     assert "c2" == rotated.token
@@ -203,8 +193,8 @@ def test_a_renewal_by_the_peer_waits_until_our_rotation_has_ended(network: Netwo
     assert works(registered(network, sent.put("credentials", peer.credentials())))
 
 
-def test_a_registration_by_the_peer_waits_until_ours_has_ended(network: Network, peer: PeerServer) -> None:
-    """If they crossed, each side could keep the one that the other has replaced."""
+def test_a_registration_by_the_peer_is_429_during_ours(network: Network, peer: PeerServer) -> None:
+    """If both registrations ran, each side could keep the one that the other side has replaced."""
     token_a = network.registrant()
     statuses: list[int] = []
 
@@ -222,27 +212,27 @@ def test_a_registration_by_the_peer_waits_until_ours_has_ended(network: Network,
     assert works(registered(network, token_a.post("credentials", peer.credentials())))
 
 
-def test_two_rotations_at_once_are_one(network: Network, peer: PeerServer) -> None:
-    link = registration.join(network.network, peer.versions_url, TOKEN_A)
-    refused: list[type[Exception]] = []
+def test_a_second_rotation_during_a_rotation_is_refused(network: Network, peer: PeerServer) -> None:
+    connection = registration.join(network.network, peer.versions_url, TOKEN_A)
+    raised: list[type[Exception]] = []
 
     def rotate_too(_: dict[str, Any]) -> Reply:
-        if not refused:
-            refused.append(errors.Refusal)
+        if not raised:
+            raised.append(errors.Refusal)
             with pytest.raises(errors.Conflict) as caught:
-                registration.rotate(network.network, link)
-            refused[0] = caught.type
+                registration.rotate(network.network, connection)
+            raised[0] = caught.type
         return 200, envelope(peer.credentials(token="c2"))
 
     peer.answers[CREDENTIALS] = rotate_too
 
-    assert "c2" == registration.rotate(network.network, link).token
-    assert [errors.Conflict] == refused
+    assert "c2" == registration.rotate(network.network, connection).token
+    assert [errors.Conflict] == raised
     assert 1 == len(peer.requests("PUT", CREDENTIALS))
 
 
-def test_leaving_does_not_end_a_registration_that_came_meanwhile(network: Network, peer: PeerServer) -> None:
-    link = registration.join(network.network, peer.versions_url, TOKEN_A)
+def test_unregistering_does_not_end_a_registration_that_is_newer(network: Network, peer: PeerServer) -> None:
+    connection = registration.join(network.network, peer.versions_url, TOKEN_A)
     fresh: list[Client] = []
 
     def register_anew(_: dict[str, Any]) -> Reply:
@@ -252,7 +242,7 @@ def test_leaving_does_not_end_a_registration_that_came_meanwhile(network: Networ
 
     peer.answers[CREDENTIALS] = register_anew
 
-    registration.leave(link)
+    registration.leave(connection)
 
     assert works(fresh[0])
     stored = at_once(connections.of_party, network.id, peer.party)
@@ -260,8 +250,8 @@ def test_leaving_does_not_end_a_registration_that_came_meanwhile(network: Networ
     assert ("REGISTERED", "fresh") == (stored.state, stored.token)
 
 
-def test_a_slow_peer_is_given_up_after_twice_the_time_of_a_call(cpo: Network, peer: PeerServer) -> None:
-    """PEER_TIMEOUT_SECONDS is 3 in tests, and each of the two answers takes almost as long."""
+def test_a_slow_peer_is_abandoned_after_twice_the_timeout_of_a_call(cpo: Network, peer: PeerServer) -> None:
+    """PEER_TIMEOUT_SECONDS is 3 in tests, and each of the two responses takes almost as long."""
     done = threading.Event()
 
     def versions(_: dict[str, Any]) -> Reply:
@@ -273,29 +263,32 @@ def test_a_slow_peer_is_given_up_after_twice_the_time_of_a_call(cpo: Network, pe
         return 200, envelope()
 
     peer.answers.update({"/versions": versions, "/2.1.1": details})
-    began = time.monotonic()
+    start = time.monotonic()
     try:
         assert (200, 3001) == outcome(cpo.registrant().post("credentials", peer.credentials()))
     finally:
         done.set()
 
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - start < 20
 
 
-def test_endpoints_of_unknown_modules_are_not_looked_at(cpo: Network, peer: PeerServer) -> None:
-    """30,000 of them, at an address that the policy refuses."""
+def test_endpoints_of_unknown_modules_are_ignored(cpo: Network, peer: PeerServer) -> None:
+    """The peer lists 20,000 of them, at an address that the policy refuses."""
     entries = [{"identifier": f"m{n}", "url": "http://169.254.169.254/latest"} for n in range(20_000)]
-    own = {"identifier": "credentials", "url": f"{peer.url}{CREDENTIALS}"}
-    peer.answers["/2.1.1"] = lambda _: (200, envelope({"version": "2.1.1", "endpoints": [*entries, own]}))
+    endpoint = {"identifier": "credentials", "url": f"{peer.url}{CREDENTIALS}"}
+    peer.answers["/2.1.1"] = lambda _: (
+        200,
+        envelope({"version": "2.1.1", "endpoints": [*entries, endpoint]}),
+    )
 
     register(cpo, peer)
 
-    link = at_once(connections.of_party, cpo.id, peer.party)
-    assert link is not None
-    assert {"credentials": f"{peer.url}{CREDENTIALS}"} == link.endpoints
+    connection = at_once(connections.of_party, cpo.id, peer.party)
+    assert connection is not None
+    assert {"credentials": f"{peer.url}{CREDENTIALS}"} == connection.endpoints
 
 
-def test_registrations_with_slow_peers_leave_a_thread_for_everybody_else(
+def test_registrations_with_slow_peers_leave_a_thread_for_other_requests(
     cpo: Network, peer: PeerServer
 ) -> None:
     registrants = [cpo.registrant() for _ in range(12)]
@@ -307,10 +300,10 @@ def test_registrations_with_slow_peers_leave_a_thread_for_everybody_else(
         return 500, envelope()
 
     peer.answers["/versions"] = hold
-    answers: list[int] = []
+    statuses: list[int] = []
     threads = [
         threading.Thread(
-            target=lambda each=each: answers.append(each.post("credentials", peer.credentials()).status_code)
+            target=lambda each=each: statuses.append(each.post("credentials", peer.credentials()).status_code)
         )
         for each in registrants
     ]
@@ -324,11 +317,11 @@ def test_registrations_with_slow_peers_leave_a_thread_for_everybody_else(
         for thread in threads:
             thread.join(30)
 
-    assert {200, 429} == set(answers)
+    assert {200, 429} == set(statuses)
 
 
 @pytest.mark.ocpi(66)
-def test_a_token_that_ended_answers_with_the_reason(cpo: Network, peer: PeerServer) -> None:
+def test_an_ended_token_is_refused_with_the_reason(cpo: Network, peer: PeerServer) -> None:
     registrant = cpo.registrant()
     first = registered(cpo, registrant.post("credentials", peer.credentials()))
     second = registered(cpo, first.put("credentials", peer.credentials()))
@@ -343,7 +336,7 @@ def test_a_token_that_ended_answers_with_the_reason(cpo: Network, peer: PeerServ
     assert "Unknown token." == message(cpo.node.client("x" * 43, "cpo").get("locations"))
 
 
-def test_the_tokens_of_a_deleted_network_answer_with_the_reason(gateway: Gateway) -> None:
+def test_the_tokens_of_a_deleted_network_are_refused_with_the_reason(gateway: Gateway) -> None:
     accepted = gateway.ready()
     assert 204 == gateway.delete(accepted["destroy_url"]).status_code
 
@@ -353,7 +346,7 @@ def test_the_tokens_of_a_deleted_network_answer_with_the_reason(gateway: Gateway
         )
 
 
-def test_a_revoked_key_answers_with_the_reason(node: Node) -> None:
+def test_a_revoked_key_is_refused_with_the_reason(node: Node) -> None:
     from storage import keys  # noqa: PLC0415  (the only test that revokes)
 
     minted = at_once(keys.mint, "revoked", keys.USER)
@@ -366,7 +359,7 @@ def test_a_revoked_key_answers_with_the_reason(node: Node) -> None:
 
 @pytest.mark.ocpi(8)
 @pytest.mark.parametrize("form", ["{token}", "Bearer {token}", "Token", "Token{token}", ""])
-def test_a_header_without_the_word_token_is_told_the_form(cpo: Network, form: str) -> None:
+def test_a_header_without_the_word_token_is_refused_with_the_correct_form(cpo: Network, form: str) -> None:
     token = at_once(access.mint, access.OPERATOR, cpo.id)
     client = cpo.node.client(None, "cpo")
 
@@ -375,7 +368,7 @@ def test_a_header_without_the_word_token_is_told_the_form(cpo: Network, form: st
     assert "Send 'Authorization: Token <token>'." == message(response)
 
 
-def test_a_token_in_base64_is_recognized_and_not_accepted(cpo: Network) -> None:
+def test_a_token_in_base64_is_refused_with_a_hint(cpo: Network) -> None:
     token = at_once(access.mint, access.OPERATOR, cpo.id)
     encoded = base64.b64encode(token.encode()).decode()
 

@@ -1,9 +1,9 @@
-"""No URL that a peer gives makes the program call what it must not. It goes through the API itself.
+"""No URL from a peer makes the program call a forbidden address; the tests use the API.
 
 docs/security-cases.md "Address policy".
 
-The program runs with loopback closed; one port of it is allowed, which is the peer's. Every other
-vector leads to a trap that must never hear from the program.
+The program refuses loopback except for the port of the peer. Every other URL leads to a trap to which
+the program must never connect.
 """
 
 import json
@@ -55,7 +55,7 @@ PLACES = ["credentials.url", "versions[].url", "endpoints[].url", "response_url"
 
 @dataclass
 class Closed:
-    """A node with loopback closed, what is beside it, and everybody's clients."""
+    """A node that refuses loopback, the peer and the trap beside it, and clients."""
 
     node: Node
     foreign: PeerServer
@@ -65,7 +65,7 @@ class Closed:
     peer: Client
 
     def stored(self) -> list[Any]:
-        """What a registration or a command would have left."""
+        """The rows that a registration or a command would leave."""
         with closing(
             sqlite3.connect(Path(self.node.environment["OCPI_GATEWAY_DATA_DIR"]) / "node.sqlite")
         ) as db:
@@ -73,8 +73,8 @@ class Closed:
             rows = [db.execute(f"SELECT * FROM {name}").fetchall() for name in tables]  # noqa: S608
             return [*rows, db.execute("SELECT digest, kind, expires_at FROM ocpi_access").fetchall()]
 
-    def give(self, place: str, url: str) -> Any:
-        """Give *url* to the program in *place*; its answer."""
+    def send_url(self, place: str, url: str) -> Any:
+        """Send *url* to the program in the member *place*, and return the response."""
         foreign = self.foreign
         foreign.seen.clear()
         foreign.answers.clear()
@@ -86,16 +86,16 @@ class Closed:
         if place == "versions[].url":
             foreign.answers["/versions"] = lambda _: (200, envelope([{"version": "2.1.1", "url": url}]))
         else:
-            own = {"identifier": "credentials", "url": f"{foreign.url}/2.1.1/credentials"}
-            details = {"version": "2.1.1", "endpoints": [own, {"identifier": "tokens", "url": url}]}
+            endpoint = {"identifier": "credentials", "url": f"{foreign.url}/2.1.1/credentials"}
+            details = {"version": "2.1.1", "endpoints": [endpoint, {"identifier": "tokens", "url": url}]}
             foreign.answers["/2.1.1"] = lambda _: (200, envelope(details))
         return self.registrant.post("credentials", foreign.credentials())
 
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
-    """The program, its peer, and the trap."""
-    place = tmp_path_factory.mktemp("closed")
+    """The program, a peer, and the trap."""
+    folder = tmp_path_factory.mktemp("closed")
     trapped: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as trap, PeerServer() as foreign:
 
@@ -111,8 +111,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
         threading.Thread(target=spring, daemon=True).start()
         ports = {"trap": trap.getsockname()[1], "peer": urlsplit(foreign.url).port or 0, "own": free_port()}
         environment = {
-            "OCPI_GATEWAY_DATA_DIR": str(place),
-            "OCPI_GATEWAY_DATABASE_URL": f"sqlite:///{place / 'node.sqlite'}",
+            "OCPI_GATEWAY_DATA_DIR": str(folder),
+            "OCPI_GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'node.sqlite'}",
             "OCPI_GATEWAY_PORT": str(ports["own"]),
             "OCPI_GATEWAY_PEER_TIMEOUT_SECONDS": "3",
             "OCPI_GATEWAY_DEMO": "0",
@@ -126,34 +126,32 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
             yield Closed(node, foreign, ports, trapped, registrant, peer)
 
 
-def test_the_allowed_peer_is_reached_so_that_the_refusals_mean_something(closed: Closed) -> None:
+def test_the_allowed_peer_is_called(closed: Closed) -> None:
     url = closed.foreign.versions_url
     with switch_to(closed.node.environment):
         network = closed.node.network("CPO", ("NL", "ALL"))
         response = network.registrant().post("credentials", closed.foreign.credentials())
 
     assert (200, 1000) == outcome(response)
-    assert (200, 1000) == outcome(closed.give("response_url", url))
+    assert (200, 1000) == outcome(closed.send_url("response_url", url))
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("vector", VECTORS)
-def test_a_url_that_leads_inside_is_refused_and_nobody_is_called(
-    closed: Closed, place: str, vector: str
-) -> None:
+def test_an_internal_url_is_refused_and_not_called(closed: Closed, place: str, vector: str) -> None:
     before = closed.stored()
 
-    response = closed.give(place, vector.format(**closed.ports))
-    told = response.json()
+    response = closed.send_url(place, vector.format(**closed.ports))
+    body = response.json()
 
     if place == "response_url":
         assert outcome(response) in {(400, 2001), (200, 2001)}
     elif place == "credentials.url":
         assert outcome(response) in {(400, 2001), (200, 3001)}
     else:
-        # an entry whose `url` cannot be one is passed over like any other that is not understood
+        # an entry without a valid `url` is ignored like any other entry that is not understood
         assert (200, 3001) == outcome(response)
-    assert "data" not in told
+    assert "data" not in body
     assert before == closed.stored()
     assert [] == closed.trapped
     assert {"credentials.url": 0, "versions[].url": 1, "endpoints[].url": 2, "response_url": 0}[place] == len(
@@ -162,15 +160,15 @@ def test_a_url_that_leads_inside_is_refused_and_nobody_is_called(
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_every_refusal_says_the_same_whatever_lies_there(closed: Closed, place: str) -> None:
-    """Closed, open and filtered ports, known and unknown names, and addresses that exist or not."""
-    told = {
-        closed.give(place, f"http://{h}/versions".format(**closed.ports)).text.partition('"timestamp"')[0]
+def test_every_refusal_is_the_same_for_every_address(closed: Closed, place: str) -> None:
+    """The addresses have closed, open and filtered ports, known and unknown names; some do not exist."""
+    texts = {
+        closed.send_url(place, f"http://{h}/versions".format(**closed.ports)).text.partition('"timestamp"')[0]
         for h in HOSTS
     }
 
-    assert 1 == len(told), told
-    assert [] == [port for port in closed.ports.values() if str(port) in str(told)]
+    assert 1 == len(texts), texts
+    assert [] == [port for port in closed.ports.values() if str(port) in str(texts)]
 
 
 @pytest.mark.parametrize(
@@ -184,17 +182,17 @@ def test_every_refusal_says_the_same_whatever_lies_there(closed: Closed, place: 
         (256, "versions[].url", {(200, 3001), (200, 3002)}),
     ],
 )
-def test_a_url_is_judged_by_its_length_before_its_address(
+def test_the_length_of_a_url_is_checked_before_its_address(
     closed: Closed, length: int, place: str, expected: set[tuple[int, int]]
 ) -> None:
     url = f"http://127.0.0.1:{closed.ports['trap']}/".ljust(length, "x")
 
-    assert outcome(closed.give(place, url)) in expected
+    assert outcome(closed.send_url(place, url)) in expected
     assert [] == closed.trapped
 
 
 def test_urls_in_objects_are_never_called(closed: Closed) -> None:
-    """Images, terms, websites and logos are data."""
+    """URLs of images, terms, websites and logos are data."""
     trap = f"http://127.0.0.1:{closed.ports['trap']}/x.png"
     with switch_to(closed.node.environment):
         emsp = closed.node.network("EMSP", PARTY).peer(PEER)

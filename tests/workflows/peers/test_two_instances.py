@@ -15,7 +15,7 @@ from workflows.peers import registration
 
 
 def works(client: Client) -> bool:
-    """Does the token open a module."""
+    """Whether the token opens a module."""
     status = client.get("locations").status_code
     assert status in (200, 401)
     return status == 200
@@ -23,33 +23,33 @@ def works(client: Client) -> bool:
 
 @dataclass
 class Side:
-    """One network of one instance, and how this process gets at its storage."""
+    """One network of one instance, with the environment that selects its storage."""
 
     network: Network
     environment: dict[str, str] | None
 
-    def inside(self) -> Any:
-        """While open, storage in this process is this instance's."""
+    def storage(self) -> Any:
+        """A context in which this process uses the storage of the instance."""
         return nullcontext() if self.environment is None else switch_to(self.environment)
 
-    def link(self, other: "Side") -> PeerConnection:
-        """What is stored here of *other*."""
-        with self.inside():
+    def connection(self, other: "Side") -> PeerConnection:
+        """The stored connection with *other*."""
+        with self.storage():
             found = at_once(connections.of_party, self.network.id, other.network.network.party)
         assert found is not None
         return found
 
     def join(self, other: "Side") -> None:
-        """Register at *other*, with a fresh Token A of it."""
-        with other.inside():
+        """Register at *other* with a new Token A."""
+        with other.storage():
             token_a = other.network.token_a()
-        with self.inside():
+        with self.storage():
             registration.join(self.network.network, other.network.versions_url, token_a)
 
     def to(self, other: "Side") -> Client:
-        """A client with what this side presents to *other*."""
-        with self.inside():
-            token = self.link(other).token
+        """A client with the token that this side presents to *other*."""
+        with self.storage():
+            token = self.connection(other).token
         client = other.network.node.client(token, other.network.role)
         client.party = self.network.network.party
         return client
@@ -65,12 +65,12 @@ def sides(request: pytest.FixtureRequest, node: Node, another_node: Callable[...
     return initiator, Side(node.network(other, ("NL", "REC")), None)
 
 
-def push_each_other(one: Side, two: Side, key: str) -> None:
+def push_both_ways(one: Side, two: Side, key: str) -> None:
     """Each side pushes what its role owns to the other, and reads it back."""
-    for mine, theirs in ((one, two), (two, one)):
-        client = mine.to(theirs)
+    for sender, receiver in ((one, two), (two, one)):
+        client = sender.to(receiver)
         module, schema, name = (
-            ("locations", "Location", "id") if mine.network.role == "cpo" else ("tokens", "Token", "uid")
+            ("locations", "Location", "id") if sender.network.role == "cpo" else ("tokens", "Token", "uid")
         )
         body = example(schema, **{name: key})
         assert (201, 1000) == outcome(client.put(client.at(module, key), body))
@@ -81,30 +81,30 @@ def push_each_other(one: Side, two: Side, key: str) -> None:
 def test_two_instances_register_rotate_unregister_and_register_again(sides: tuple[Side, Side]) -> None:
     one, two = sides
     one.join(two)
-    assert ("NL", "REC") == one.link(two).party
-    assert ("BE", "INI") == two.link(one).party
-    push_each_other(one, two, "FIRST")
+    assert ("NL", "REC") == one.connection(two).party
+    assert ("BE", "INI") == two.connection(one).party
+    push_both_ways(one, two, "FIRST")
 
     before = [one.to(two), two.to(one)]
-    with one.inside():
-        registration.rotate(one.network.network, one.link(two))
+    with one.storage():
+        registration.rotate(one.network.network, one.connection(two))
     after = [one.to(two), two.to(one)]
-    push_each_other(one, two, "SECOND")
+    push_both_ways(one, two, "SECOND")
     assert [True, True, False, False] == [works(client) for client in (*after, *before)]
 
-    with two.inside():  # the other side renews as well
-        registration.rotate(two.network.network, two.link(one))
-    push_each_other(one, two, "THIRD")
+    with two.storage():  # the other side renews as well
+        registration.rotate(two.network.network, two.connection(one))
+    push_both_ways(one, two, "THIRD")
     assert [False, False] == [works(client) for client in after]
 
     last = [one.to(two), two.to(one)]
-    with one.inside():
-        registration.leave(one.link(two))
+    with one.storage():
+        registration.leave(one.connection(two))
     assert [False, False] == [works(client) for client in last]
-    assert ["UNREGISTERED", "UNREGISTERED"] == [one.link(two).state, two.link(one).state]
+    assert ["UNREGISTERED", "UNREGISTERED"] == [one.connection(two).state, two.connection(one).state]
 
     one.join(two)
-    push_each_other(one, two, "FOURTH")
+    push_both_ways(one, two, "FOURTH")
     client = one.to(two)
     module = "locations" if one.network.role == "cpo" else "tokens"
     assert ["FIRST", "SECOND", "THIRD", "FOURTH"] == [
@@ -116,11 +116,11 @@ def test_two_instances_register_rotate_unregister_and_register_again(sides: tupl
 def test_a_restart_of_either_instance_loses_nothing(sides: tuple[Side, Side]) -> None:
     one, two = sides
     one.join(two)
-    push_each_other(one, two, "BEFORE")
+    push_both_ways(one, two, "BEFORE")
     clients = [one.to(two), two.to(one)]
     modules = ["locations" if side.network.role == "cpo" else "tokens" for side in sides]
     lists = [client.data(module) for client, module in zip(clients, modules, strict=True)]
-    with two.inside():
+    with two.storage():
         unused = two.network.registrant()
 
     for side in sides:
@@ -130,9 +130,9 @@ def test_a_restart_of_either_instance_loses_nothing(sides: tuple[Side, Side]) ->
     assert lists == [client.data(module) for client, module in zip(clients, modules, strict=True)]
     assert works(clients[0])
     assert works(clients[1])
-    push_each_other(one, two, "AFTER")
+    push_both_ways(one, two, "AFTER")
     assert (200, 1000) == outcome(unused.get("credentials"))
-    with one.inside():
-        registration.rotate(one.network.network, one.link(two))
-    push_each_other(one, two, "ROTATED")
+    with one.storage():
+        registration.rotate(one.network.network, one.connection(two))
+    push_both_ways(one, two, "ROTATED")
     assert [False, False] == [works(client) for client in clients]

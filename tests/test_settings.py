@@ -14,7 +14,7 @@ EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (the program refuses to start w
 
 
 def start(place: Path, **environment: str) -> Done:
-    """Start the program with settings that it refuses."""
+    """Start the program and wait until it exits because of its settings."""
     settings = {"DATA_DIR": str(place / "data"), "PORT": str(free_port()), **environment}
     named = {f"OCPI_GATEWAY_{name}": value for name, value in settings.items()}
     return run_module(named, "handlers.dispatch.serve")
@@ -47,7 +47,7 @@ def test_a_single_address_is_advertised_unchanged(host: str, url: str) -> None:
 DEMO_TOKENS = ("demo_cpo_token_a", "demo_cpo_operator_token", "demo_emsp_token_a", "demo_emsp_operator_token")
 
 
-def test_a_demo_token_that_is_too_short_is_refused_by_name_and_not_repeated(tmp_path: Path) -> None:
+def test_the_refusal_of_a_short_demo_token_names_the_setting_and_not_the_token(tmp_path: Path) -> None:
     name = DEMO_TOKENS[0]
 
     refused = start(tmp_path, **{name.upper(): "short-token-123"})

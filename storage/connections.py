@@ -197,10 +197,10 @@ def is_registered(connection: Connection, connection_id: int) -> bool:
     return row is not None and row.state == REGISTERED
 
 
-def is_unchanged(connection: Connection, link: PeerConnection) -> bool:
-    """Whether the connection is still the registration that *link* was read from."""
-    row = connection.execute(_STATE, {"k_id": link.id}).first()
-    return row is not None and (row.state, row.peer_token) == (REGISTERED, link.peer_token)
+def is_unchanged(connection: Connection, peer_connection: PeerConnection) -> bool:
+    """Whether the connection is still the registration that *peer_connection* was read from."""
+    row = connection.execute(_STATE, {"k_id": peer_connection.id}).first()
+    return row is not None and (row.state, row.peer_token) == (REGISTERED, peer_connection.peer_token)
 
 
 def exchange_runs(connection: Connection, connection_id: int) -> bool:
@@ -209,15 +209,17 @@ def exchange_runs(connection: Connection, connection_id: int) -> bool:
     return until is not None and until > timestamps.now_ms()
 
 
-def begin_exchange(transaction: Transaction, link: PeerConnection, seconds: float) -> None:
+def begin_exchange(transaction: Transaction, peer_connection: PeerConnection, seconds: float) -> None:
     """Record that we are renewing or ending this connection ourselves, for at most *seconds*."""
     until = timestamps.now_ms() + round(seconds * 1000)
-    transaction.execute(_BEGIN_EXCHANGE, {"k_id": link.id, "until": until})
+    transaction.execute(_BEGIN_EXCHANGE, {"k_id": peer_connection.id, "until": until})
 
 
-def end_exchange(transaction: Transaction, link: PeerConnection) -> None:
+def end_exchange(transaction: Transaction, peer_connection: PeerConnection) -> None:
     """Record that the exchange has ended and changed nothing."""
-    transaction.execute(_END_EXCHANGE, {"k_id": link.id, "k_peer_token": link.peer_token})
+    transaction.execute(
+        _END_EXCHANGE, {"k_id": peer_connection.id, "k_peer_token": peer_connection.peer_token}
+    )
 
 
 def end(transaction: Transaction, connection_id: int) -> None:
@@ -225,9 +227,11 @@ def end(transaction: Transaction, connection_id: int) -> None:
     transaction.execute(_END, {"k_id": connection_id, "now": timestamps.now_ms()})
 
 
-def forget_former_token(transaction: Transaction, link: PeerConnection) -> None:
+def forget_former_token(transaction: Transaction, peer_connection: PeerConnection) -> None:
     """Delete the peer's former token, because its newer one works."""
-    transaction.execute(_FORGET_FORMER, {"k_id": link.id, "k_peer_token": link.peer_token})
+    transaction.execute(
+        _FORGET_FORMER, {"k_id": peer_connection.id, "k_peer_token": peer_connection.peer_token}
+    )
 
 
 def allow(transaction: Transaction, connection_id: int, parties: list[Party]) -> None:
@@ -240,15 +244,15 @@ def of_party(connection: Connection, network_id: int, party: Party) -> PeerConne
     """The connection with *party*, or None."""
     values = {"network_id": network_id, "country_code": party[0], "party_id": party[1]}
     row = connection.execute(_OF_PARTY, values).first()
-    return _link(row) if row else None
+    return _peer_connection(row) if row else None
 
 
 def of_network(connection: Connection, network_id: int) -> list[PeerConnection]:
     """Every connection of the network, oldest first."""
-    return [_link(row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id})]
+    return [_peer_connection(row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id})]
 
 
-def _link(row: Any) -> PeerConnection:
+def _peer_connection(row: Any) -> PeerConnection:
     return PeerConnection(
         id=row.id,
         network_id=row.network_id,

@@ -95,7 +95,7 @@ class GatewayApi(Api):
 def _presented(problem: Problem) -> dict[str, Any]:
     """A problem in FastAPI's form; what was sent only if it is short, and never a header."""
     entry: dict[str, Any] = {"loc": problem.loc, "msg": problem.message, "type": problem.kind}
-    value = problem.given
+    value = problem.value
     if value is not None and problem.loc[0] != "header" and len(str(value)) <= _LONGEST_INPUT:
         entry["input"] = value
     return entry

@@ -8,7 +8,7 @@ from workflows.peers import credentials_exchange, registration
 
 def get_credentials(user: Caller) -> Credentials:
     """What the caller uses to reach us; the token is the one it presented (conformance 63)."""
-    return registration.ours(user, user.token)
+    return registration.our_credentials(user, user.token)
 
 
 def post_credentials(user: Caller, body: Credentials) -> Credentials:

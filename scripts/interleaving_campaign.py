@@ -165,7 +165,7 @@ def reader(node: Node) -> Callable[[Side, str], int]:
     """Reads the locations of a side; the HTTP status."""
 
     def read(side: Side, token: str) -> int:
-        url = f"{node.url}/ocpi/{access.opens(side.network.role)}/2.1.1/locations"
+        url = f"{node.url}/ocpi/{access.url_segment(side.network.role)}/2.1.1/locations"
         return session().get(url, headers={"Authorization": f"Token {token}"}, timeout=30).status_code
 
     return read

@@ -1,7 +1,7 @@
-"""Connections: a network of ours and the peer that registered with it, or that it registered with.
+"""Connections between our networks and peers, whichever side registered. Spec: 2.1.1 credentials.
 
-Spec: 2.1.1 credentials. A connection is (network, peer country code, peer party id); the peer's
-role is the other one. It stays when the peer unregisters, and with it what the peer pushed.
+The key of a connection is (network, peer country code, peer party id); the peer has the opposite role. When
+the peer unregisters, the connection and the pushed objects stay.
 """
 
 import base64
@@ -17,7 +17,7 @@ from sqlmodel import Field, SQLModel
 from storage import database, secrets, timestamps
 from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
-from storage.objects import Party, Sequence
+from storage.objects import AutoIncrement, Party
 
 REGISTERED = "REGISTERED"
 UNREGISTERED = "UNREGISTERED"
@@ -29,7 +29,7 @@ class ConnectionRow(SQLModel, table=True):
     __tablename__ = "ocpi_connections"
     __table_args__ = (UniqueConstraint("network_id", "country_code", "party_id"),)
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
+    id: int | None = Field(default=None, primary_key=True, sa_type=AutoIncrement)
     network_id: int = Field(sa_type=BigInteger, foreign_key="gw_networks.id")
     country_code: str = Field(max_length=2)
     party_id: str = Field(max_length=3)
@@ -52,7 +52,7 @@ CONNECTIONS = database.table(ConnectionRow)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What a peer told about itself while registering. *encodes_tokens*: it reads tokens in Base64."""
+    """What a peer sent during registration. *encodes_tokens*: it expects tokens in Base64."""
 
     party: Party
     versions_url: str
@@ -65,10 +65,9 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class PeerConnection:
-    """A stored connection, as a caller of peers needs it. The peer's tokens are encrypted.
+    """A stored connection, for calls to the peer. The peer's tokens are encrypted.
 
-    *peer_token* is different ciphertext each time that credentials are stored, so it also tells one
-    registration from the next.
+    Each stored *peer_token* is a different ciphertext, so it also identifies the registration.
     """
 
     id: int
@@ -83,7 +82,7 @@ class PeerConnection:
 
     @property
     def token(self) -> str | None:
-        """The token that the peer gave us, in the form that the peer reads; never log it.
+        """The peer's token in the form that the peer expects; never log it.
 
         Raises:
             errors.ServerError: it was encrypted with another key.
@@ -92,7 +91,7 @@ class PeerConnection:
 
     @property
     def former_token(self) -> str | None:
-        """The token that the peer gave us before, while its newer one is unproven.
+        """The peer's previous token, until the newer one has worked.
 
         Raises:
             errors.ServerError: it was encrypted with another key.
@@ -107,7 +106,7 @@ class PeerConnection:
 
 
 def in_base64(token: str) -> str:
-    """A token as OCPI 2.2 puts it into the header, which some peers expect in 2.1.1 as well."""
+    """A token in Base64, as OCPI 2.2 sends it and some peers expect it in 2.1.1 as well."""
     return base64.b64encode(token.encode()).decode()
 
 
@@ -165,8 +164,8 @@ _END_EXCHANGE = (
 )
 
 
-def keep(transaction: Transaction, network_id: int, peer: Peer) -> int:
-    """Store what *peer* sent, replacing what it sent before. Returns the connection's id."""
+def store(transaction: Transaction, network_id: int, peer: Peer) -> int:
+    """Store the registration of *peer*, replacing an earlier one. Returns the connection's id."""
     now = timestamps.now_ms()
     row = {
         "network_id": network_id,
@@ -216,7 +215,7 @@ def begin_exchange(transaction: Transaction, peer_connection: PeerConnection, se
 
 
 def end_exchange(transaction: Transaction, peer_connection: PeerConnection) -> None:
-    """Record that the exchange has ended and changed nothing."""
+    """Record that the exchange has ended without a change."""
     transaction.execute(
         _END_EXCHANGE, {"k_id": peer_connection.id, "k_peer_token": peer_connection.peer_token}
     )

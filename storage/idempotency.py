@@ -17,7 +17,7 @@ from storage import database, secrets, timestamps
 from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
 
-KEPT_MS = 24 * 3600 * 1000
+RETENTION_MS = 24 * 3600 * 1000
 
 
 class IdempotencyRow(SQLModel, table=True):
@@ -80,7 +80,7 @@ def fingerprint(body: Any) -> str:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def earlier(connection: Connection, use: Use) -> Earlier | None:
+def earlier_use(connection: Connection, use: Use) -> Earlier | None:
     """The first use of the key within the last day, or None."""
     row = connection.execute(_GET, {**_key(use), **_since()}).first()
     if row is None:
@@ -88,7 +88,7 @@ def earlier(connection: Connection, use: Use) -> Earlier | None:
     return Earlier(row[0] == use.fingerprint, row[1], secrets.decrypt(row[2]))
 
 
-def keep(transaction: Transaction, use: Use, network_id: int, response: str) -> None:
+def store(transaction: Transaction, use: Use, network_id: int, response: str) -> None:
     """Store the response, which is JSON text, in the transaction whose effect it describes."""
     transaction.execute(_FORGET, _key(use))
     transaction.execute(
@@ -105,12 +105,12 @@ def keep(transaction: Transaction, use: Use, network_id: int, response: str) -> 
 
 def _since() -> dict[str, int]:
     now = timestamps.now_ms()
-    return {"now": now, "since": now - KEPT_MS}
+    return {"now": now, "since": now - RETENTION_MS}
 
 
 def purge(transaction: Transaction) -> None:
-    """Delete the keys that are older than a day."""
-    transaction.execute(_PURGE, {"since": timestamps.now_ms() - KEPT_MS})
+    """Delete keys after a day."""
+    transaction.execute(_PURGE, {"since": timestamps.now_ms() - RETENTION_MS})
 
 
 def _key(use: Use) -> dict[str, str]:

@@ -176,7 +176,7 @@ def take_over(suspects: set[str]) -> set[str]:
     running = DBOS.list_workflows(status=_PENDING, load_input=False, load_output=False)
     dead = set()
     for executor in {each.executor_id for each in running if each.executor_id} - {f"{_SLOT}{slot.number}"}:
-        with executor_lease.dead(int(executor.removeprefix(_SLOT))) as is_dead:
+        with executor_lease.hold_if_free(int(executor.removeprefix(_SLOT))) as is_dead:
             if not is_dead:
                 continue
             dead.add(executor)

@@ -23,7 +23,7 @@ _PURGE_SECONDS = 300.0
 _LATE_WRITE_MS = 60_000
 """How long after the end of a network a request that began earlier may still store something."""
 
-_KEPT_MS = 24 * 3600 * 1000
+_RETENTION_MS = 24 * 3600 * 1000
 _SETTLED_MS = 30_000
 """Jobs that changed more recently are not reconciled: their workflow may be about to end them."""
 
@@ -61,7 +61,7 @@ class Maintenance(threading.Thread):
     def end_networks() -> None:
         """End networks that have expired or are half deleted; delete rows that were stored late."""
         with database.connect() as connection:
-            ended = networks.over(connection)
+            ended = networks.ended(connection)
             deleted = networks.tombstoned_since(connection, timestamps.now_ms() - _LATE_WRITE_MS)
         for network_id in ended:
             log.info("network_ends", extra={"network": network_id})
@@ -87,7 +87,7 @@ class Maintenance(threading.Thread):
     @staticmethod
     def purge() -> None:
         """Delete expired keys, tokens, jobs and records of the engine after a day."""
-        before = timestamps.now_ms() - _KEPT_MS
+        before = timestamps.now_ms() - _RETENTION_MS
         with database.transaction() as transaction:
             idempotency.purge(transaction)
         with database.transaction() as transaction:

@@ -88,5 +88,5 @@ def require_role(caller: Caller, path: str) -> None:
         errors.Unauthorized: it is another role's.
     """
     segment = path.split("/", 3)[2] if path.count("/") > 1 else ""
-    if segment in ("cpo", "emsp") and segment != access.opens(caller.role):
+    if segment in ("cpo", "emsp") and segment != access.url_segment(caller.role):
         raise errors.Unauthorized(_UNKNOWN)

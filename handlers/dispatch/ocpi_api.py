@@ -81,7 +81,7 @@ class OcpiApi(Api):
         collected = deviations.collected()
         if collected:
             with database.transaction() as transaction:
-                deviations.keep(transaction, user.network_id, user.connection_id, operation_id)
+                deviations.store(transaction, user.network_id, user.connection_id, operation_id)
         headers: Mapping[str, str] = {}
         data = None
         match result:

@@ -50,7 +50,7 @@ def update_location(
     if body.model_fields_set:
         change = functools.partial(templates.updated, change=body)
         with database.transaction() as transaction:
-            sites.revise(transaction, network, location_id, change, public=body.public)
+            sites.update(transaction, network, location_id, change, public=body.public)
     return _location(network, location_id)
 
 

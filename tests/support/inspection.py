@@ -37,7 +37,7 @@ def await_quiet() -> None:
     Jobs and ends that earlier tests left behind would move rows.
     """
     deadline = time.monotonic() + 60
-    while at_once(jobs.unfinished) or at_once(networks.over):
+    while at_once(jobs.unfinished) or at_once(networks.ended):
         assert time.monotonic() < deadline, "a job or the end of a network does not come to an end"
         time.sleep(0.1)
     expires_at = NETWORKS.c.expires_at

@@ -299,7 +299,7 @@ class Model:
         )
 
     def _read_locations(self, side: Side, token: str) -> int:
-        path = f"/ocpi/{access.opens(side.network.role)}/2.1.1/locations"
+        path = f"/ocpi/{access.url_segment(side.network.role)}/2.1.1/locations"
         return self._client.get(path, headers={"Authorization": f"Token {token}"}).status_code
 
 

@@ -252,7 +252,7 @@ class Network:
         self.node = node
         self.id = network.id
         self.network = network
-        self.role = access.opens(network.role)
+        self.role = access.url_segment(network.role)
         self.versions_url = f"{node.url}/ocpi/{self.role}/versions"
 
     def token_a(self) -> str:
@@ -271,7 +271,7 @@ class Network:
         """A peer that is registered already (stored as registration would store it)."""
         told = Peer(party, url, "2.1.1", {"credentials": url}, {"name": "Peer"}, "b" * 40)
         with database.transaction() as connection:
-            connection_id = connections.keep(connection, self.id, told)
+            connection_id = connections.store(connection, self.id, told)
             token = access.mint(connection, access.PEER, self.id, connection_id)
         client = self.node.client(token, self.role)
         client.party = party

@@ -167,7 +167,7 @@ class Push:
         """What was tolerated of the peer that pushes *name*, and how often."""
         peer = self.peer(name)
         network = self.networks[peer.role.upper()]
-        return {r.kind: r.count for r in at_once(deviations.on, network.id, peer.connection_id)}
+        return {r.kind: r.count for r in at_once(deviations.of_peer, network.id, peer.connection_id)}
 
     def path(self, name: str, body: dict[str, Any]) -> str:
         """Where an object is read back."""

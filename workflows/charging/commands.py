@@ -156,7 +156,7 @@ def send(peer_connection: PeerConnection, command: Command) -> tuple[str, str]:
     data = response.data if isinstance(response.data, dict) else {}
     result = str(data.get("result", "REJECTED"))[:15]
     with database.transaction() as transaction:
-        commands.respond(transaction, uid, result)
+        commands.store_response(transaction, uid, result)
     return uid, result
 
 
@@ -167,7 +167,7 @@ def conclude(caller: Caller, name: str, uid: str, result: CommandResult) -> None
         errors.NotFound: we sent no such command to the caller.
     """
     with database.transaction() as transaction:
-        commands.result(transaction, caller.connection_id or 0, uid, name, _outcome(result))
+        commands.store_result(transaction, caller.connection_id or 0, uid, name, _outcome(result))
 
 
 def conclude_by_name(caller: Caller, name_or_uid: str, result: CommandResult) -> None:
@@ -185,7 +185,7 @@ def conclude_by_name(caller: Caller, name_or_uid: str, result: CommandResult) ->
     if uid is None:
         raise errors.NotFound(errors.NOTHING_HERE)
     with database.transaction() as transaction:
-        commands.result(transaction, connection_id, uid, name, _outcome(result))
+        commands.store_result(transaction, connection_id, uid, name, _outcome(result))
 
 
 def _outcome(result: CommandResult) -> str:

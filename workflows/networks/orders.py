@@ -59,7 +59,7 @@ def create_network(user: Member, request: CpoCreateRequest, key: str | None) -> 
         raise errors.NotFound(f"template: there is no {role} template {request.template[:64]}")
     use = _use(user, CREATE_NETWORK, key, request)
     with database.transaction() as transaction:
-        networks.hold(transaction, user.organization_id)
+        networks.lock_organization(transaction, user.organization_id)
         if use is not None and (earlier := _replayed(transaction, use)):
             return _without_ended_tokens(transaction, CpoAcceptedResponse.model_validate_json(earlier))
         _check_quotas(transaction, user.organization_id)
@@ -79,7 +79,7 @@ def create_network(user: Member, request: CpoCreateRequest, key: str | None) -> 
         engine.enqueue(transaction, provisioning.WORKFLOW, job_id)
         response = accepted(network, mint(transaction, network))
         if use is not None:
-            idempotency.keep(transaction, use, network.id, response.json_text())
+            idempotency.store(transaction, use, network.id, response.json_text())
     return response
 
 
@@ -139,7 +139,7 @@ def create_sites(
         raise errors.NotFound(f"locations.{index}.template: there is no location template {slug[:64]}")
     use = _use(user, f"{CREATE_SITES}/{network.id}", key, request)
     with database.transaction() as transaction:
-        networks.hold(transaction, user.organization_id)
+        networks.lock_organization(transaction, user.organization_id)
         if use is not None and (earlier := _replayed(transaction, use)):
             return LocationBulkAcceptedResponse.model_validate_json(earlier)
         _check_jobs(transaction, user.organization_id)
@@ -163,7 +163,7 @@ def create_sites(
             workflow_run_id=job_id,
         )
         if use is not None:
-            idempotency.keep(transaction, use, network.id, response.json_text())
+            idempotency.store(transaction, use, network.id, response.json_text())
     return response
 
 
@@ -232,7 +232,7 @@ def _replayed(transaction: Transaction, use: Use) -> str | None:
     Raises:
         errors.Conflict: the first request was another one.
     """
-    earlier = idempotency.earlier(transaction, use)
+    earlier = idempotency.earlier_use(transaction, use)
     if earlier is None:
         return None
     if not earlier.same:

@@ -114,15 +114,15 @@ def _store_locations(
         else:
             plans.append((item, plan))
             charge_points += len(plan.charge_points)
-    names = set().union(*(sites.names(plan) for _, plan in plans))
+    names = set().union(*(sites.unique_names(plan) for _, plan in plans))
     taken = sites.taken(transaction, network.id, names)
     for item, plan in plans:
-        duplicates = sites.names(plan) & taken
+        duplicates = sites.unique_names(plan) & taken
         if duplicates:
             _refuse_duplicate(item, min(name for _, name in duplicates), "identity")
         elif sites.add(transaction, network.id, network.party, plan):
             failpoints.reach("provision.stored")
-            taken |= sites.names(plan)
+            taken |= sites.unique_names(plan)
             item.created(plan.id, plan.document.name or plan.id)
         else:
             _refuse_duplicate(item, plan.id, "id")

@@ -12,7 +12,7 @@ from typing import Any
 import errors
 from generated.ocpi_models import BusinessDetails, Credentials
 from settings import settings
-from storage.access import opens
+from storage.access import url_segment
 from storage.connections import Peer, in_base64
 from storage.networks import Network
 from storage.objects import Party
@@ -79,12 +79,12 @@ def longest_exchange() -> float:
 
 def versions_url(role: str) -> str:
     """Our versions URL for a role, which a peer gets together with Token A."""
-    return f"{settings().base_url}/ocpi/{opens(role)}/versions"
+    return f"{settings().base_url}/ocpi/{url_segment(role)}/versions"
 
 
 def details_url(role: str) -> str:
     """The URL of our version details for a role."""
-    return f"{settings().base_url}/ocpi/{opens(role)}/{VERSION}"
+    return f"{settings().base_url}/ocpi/{url_segment(role)}/{VERSION}"
 
 
 def credentials_of(network: Network, token: str) -> Credentials:

@@ -39,7 +39,7 @@ def _register_command(role: str, token_a: str) -> str:
         name: f"${{{variable}:?set {variable} to {text}}}" for name, (variable, text) in _VARIABLES.items()
     }
     body = orjson.dumps({**values, "business_details": {"name": "$MY_COUNTRY_CODE $MY_PARTY_ID"}}).decode()
-    url = f"{settings().base_url}/ocpi/{access.opens(role)}/{VERSION}/credentials"
+    url = f"{settings().base_url}/ocpi/{access.url_segment(role)}/{VERSION}/credentials"
     return (
         f"curl -X POST {shlex.quote(url)} -H 'Authorization: Token {token_a}'"
         f" -H 'Content-Type: application/json' -d {_double_quoted(body)}"

@@ -74,7 +74,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
             _lock_for(transaction, caller)
             _require_no_registration_of_ours(transaction, caller.network_id)
             access.spend(transaction, caller.token)
-            connection_id = connections.keep(transaction, caller.network_id, stored)
+            connection_id = connections.store(transaction, caller.network_id, stored)
             replaced = access.end_all(transaction, connection_id, ended_tokens.REPLACED)
             token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
             failpoints.reach("post.written")
@@ -109,7 +109,7 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
             if connections.exchange_runs(transaction, connection_id):
                 raise errors.TooMany(_EXCHANGE_RUNS, RETRY_SECONDS)
             access.end_others(transaction, caller)
-            connections.keep(transaction, caller.network_id, stored)
+            connections.store(transaction, caller.network_id, stored)
             overlap_ms = settings().token_overlap_seconds * 1000
             access.supersede(transaction, caller.network_id, connection_id, overlap_ms)
             token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
@@ -225,7 +225,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     failpoints.reach("join.answered")
     with database.transaction() as transaction:
         _lock_own(transaction, network.id)
-        connection_id = connections.keep(transaction, network.id, stored)
+        connection_id = connections.store(transaction, network.id, stored)
         access.end_all(transaction, connection_id, ended_tokens.REPLACED)
         _bind(transaction, callback, connection_id)
         failpoints.reach("join.written")
@@ -272,7 +272,7 @@ def rotate(
     failpoints.reach("rotate.answered")
     with database.transaction() as transaction:
         _lock_unchanged(transaction, peer_connection)
-        connections.keep(transaction, network.id, stored)
+        connections.store(transaction, network.id, stored)
         access.end_superseded(transaction, peer_connection.id)
         access.supersede(transaction, network.id, peer_connection.id, settings().token_overlap_seconds * 1000)
         _bind(transaction, callback, peer_connection.id)

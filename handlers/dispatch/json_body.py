@@ -95,11 +95,11 @@ def _refuse_depth(value: Any, depth: int) -> None:
 
 
 def _may_repeat_members(raw: bytes, encoded: bytes) -> bool:
-    """Is it worth a second look whether an object names a member twice.
+    """Whether an object may name a member twice.
 
-    Every member has a `":`, in the text as in *encoded*, which was written from the value; a text may have
-    one more inside, which is written encoded as well. So equal counts mean that no member was lost,
-    unless the text spells these two characters in another way.
+    Each member has a `":` in *raw*, and in *encoded*, which was written from the decoded value. Strings that
+    contain `":` add the same number to both. So equal counts mean that no member was lost, unless *raw* has
+    these two characters in another form.
     """
     if any(mark in raw for mark in (*_BLANK_BEFORE_COLON, *_ESCAPED_QUOTE_OR_COLON)):
         return True

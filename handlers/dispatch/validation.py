@@ -72,8 +72,8 @@ def _of_body(details: list[ErrorDetails], body: Any) -> list[Problem]:
         if detail["type"] == "missing":
             path = (*path, detail["loc"][-1])
         problem = _problem(("body", *path), detail["type"], detail["msg"], value)
-        # A value that no member of a union accepts has an error for each: the last one that is about more
-        # than its JSON type says limit.
+        # A value that no member of a union accepts has one error per member. The last error that is not about
+        # the JSON type is the most helpful.
         if path not in problems or _is_about_type(problems[path]) or not _is_about_type(problem):
             problems[path] = problem
     return list(problems.values())

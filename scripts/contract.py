@@ -92,7 +92,7 @@ def give_examples(schemas: Node) -> None:
 
 
 class Derivation:
-    """The request schemas, made from the strict ones: never written twice."""
+    """The request schemas, derived from the strict ones."""
 
     def __init__(self, schemas: Node) -> None:
         self.schemas = schemas
@@ -110,38 +110,38 @@ class Derivation:
             return
         for suffix, make in (("InOrNull", self.or_null), ("In", self.whole), ("PatchItem", self.item),
                              ("Patch", self.partial)):  # fmt: skip
-            stem = name.removesuffix(suffix)
-            if stem != name and stem in self.schemas:
+            base_name = name.removesuffix(suffix)
+            if base_name != name and base_name in self.schemas:
                 self.derived[name] = {}
-                self.derived[name] = make(stem)
+                self.derived[name] = make(base_name)
                 return
 
-    def whole(self, stem: str) -> Node:
+    def whole(self, base_name: str) -> Node:
         """What a PUT or POST may carry: laxer scalars, null where a field may be absent."""
-        strict = self.schemas[stem]
+        strict = self.schemas[base_name]
         if strict.get("type") != "object":
-            return {**accepted(strict), "description": f"{stem} as a request may carry it."}
+            return {**accepted(strict), "description": f"{base_name} as a request may carry it."}
         absent = set(strict.get("x-optional-on-input", ()))
         required = [key for key in strict.get("required", ()) if key not in absent]
         schema = self.lax(strict, set(required), partial=False)
-        return {**schema, "description": f"{stem} as a request may carry it."} | (
+        return {**schema, "description": f"{base_name} as a request may carry it."} | (
             {"required": required} if required else {}
         )
 
-    def or_null(self, stem: str) -> Node:
+    def or_null(self, base_name: str) -> Node:
         """The same, where null means absent."""
-        return with_null(self.whole(stem))
+        return with_null(self.whole(base_name))
 
-    def partial(self, stem: str) -> Node:
+    def partial(self, base_name: str) -> Node:
         """What a PATCH may carry: any of the fields, null only where it may clear one."""
-        strict = self.schemas[stem]
+        strict = self.schemas[base_name]
         schema = self.lax(strict, set(strict.get("required", ())), partial=True)
-        return {**schema, "description": f"The fields of a {stem} that change; null clears one."}
+        return {**schema, "description": f"The fields of a {base_name} that change; null clears one."}
 
-    def item(self, stem: str) -> Node:
-        """A partial object inside a list, told apart by its uid."""
-        schema = self.partial(stem)
-        example = {"uid": self.schemas[stem]["example"]["uid"], **schema["example"]}
+    def item(self, base_name: str) -> Node:
+        """A partial object inside a list, identified by its uid."""
+        schema = self.partial(base_name)
+        example = {"uid": self.schemas[base_name]["example"]["uid"], **schema["example"]}
         return {**schema, "required": ["uid"], "example": example}
 
     def lax(self, strict: Node, required: set[str], *, partial: bool) -> Node:
@@ -168,9 +168,9 @@ class Derivation:
     def property(self, node: Node, *, nullable: bool, partial: bool) -> Node:
         """One property in its lax form."""
         if node.get("x-patch") == "merge-by-uid" and partial:
-            stem = node["items"]["$ref"].removeprefix(SCHEMAS)
-            self.demand(f"{stem}PatchItem")
-            items = {"$ref": f"{SCHEMAS}{stem}PatchItem"}
+            base_name = node["items"]["$ref"].removeprefix(SCHEMAS)
+            self.demand(f"{base_name}PatchItem")
+            items = {"$ref": f"{SCHEMAS}{base_name}PatchItem"}
             return with_null({**node, "items": items}) if nullable else {**node, "items": items}
         if node.get("type") == "array":
             lax = {**node, "items": self.property(node["items"], nullable=False, partial=partial)}
@@ -178,10 +178,10 @@ class Derivation:
         if "$ref" not in node:
             lax = accepted(node)
             return with_null(lax) if nullable else lax
-        stem = node["$ref"].removeprefix(SCHEMAS)
-        target = self.schemas[stem]
+        base_name = node["$ref"].removeprefix(SCHEMAS)
+        target = self.schemas[base_name]
         if target.get("type") == "object" or "anyOf" in target.get("x-accept", ()):
-            name = f"{stem}InOrNull" if nullable else f"{stem}In"
+            name = f"{base_name}InOrNull" if nullable else f"{base_name}In"
             self.demand(name)
             return {**node, "$ref": SCHEMAS + name}
         if not nullable and "x-accept" not in target:
@@ -210,7 +210,7 @@ def with_null(schema: Node) -> Node:
 
 
 def described(node: Any, schemas: Node) -> Any:
-    """*node* with each $ref that has a description beside it made legal OpenAPI 3.0."""
+    """*node* in legal OpenAPI 3.0, although a $ref may have a description beside it."""
     if isinstance(node, list):
         return [described(item, schemas) for item in node]
     if not isinstance(node, dict):
@@ -230,7 +230,7 @@ def nulls_spelt_out(document: Node) -> Node:
     OpenAPI 3.0 knows `nullable` only beside a type, so beside a $ref it would mean nothing.
     """
     schemas = document["components"]["schemas"]
-    made: Node = {}
+    or_null_schemas: Node = {}
 
     def spelt_out(node: Any) -> Any:
         if isinstance(node, list):
@@ -241,12 +241,15 @@ def nulls_spelt_out(document: Node) -> Node:
         if node.get("nullable") is not True or "allOf" not in node:
             return spelt
         name = node["allOf"][0]["$ref"].removeprefix(SCHEMAS)
-        made[f"{name}OrNull"] = {**with_null(spelt_out(schemas[name])), "description": f"{name}, or null."}
+        or_null_schemas[f"{name}OrNull"] = {
+            **with_null(spelt_out(schemas[name])),
+            "description": f"{name}, or null.",
+        }
         del spelt["nullable"]
         return {**spelt, "allOf": [{"$ref": f"{SCHEMAS}{name}OrNull"}]}
 
     published: Node = spelt_out(document)
-    published["components"]["schemas"].update(sorted(made.items()))
+    published["components"]["schemas"].update(sorted(or_null_schemas.items()))
     return published
 
 

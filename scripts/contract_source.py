@@ -1,4 +1,4 @@
-"""The files of openapi/ as they are written: where each part stands, and the mistakes in them.
+"""The files of openapi/ as they are written: the place of each part, and the mistakes in them.
 
 A mistake is one line: the file, the line number, what is wrong, and what to do.
 """
@@ -21,7 +21,7 @@ Keys = tuple[str | int, ...]
 
 
 class File:
-    """A YAML file of openapi/, and where each of its parts stands."""
+    """A YAML file of openapi/, with the line of each part."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -99,7 +99,7 @@ class Source:
         return [*found, *self._unlisted_paths(), *self._operations()]
 
     def place(self, keys: Keys) -> str:
-        """File and line of what stands under *keys* in the folded document."""
+        """File and line of the part at *keys* in the folded document."""
         if keys[:1] == ("paths",) and len(keys) > 1:
             file, key = self.module_of(str(keys[1]))
             return file.place("paths", key, *keys[2:])
@@ -152,11 +152,11 @@ class Source:
                 yield f"{place} does not lead to {expected}; write FILE#/{expected}/NAME"
                 continue
             there = (file.path.parent / path if path else file.path).resolve()
-            known = next((each for each in self.modules.values() if each.path.resolve() == there), None)
-            if known is None:
+            module = next((each for each in self.modules.values() if each.path.resolve() == there), None)
+            if module is None:
                 yield f"{place}: there is no such file in openapi/{self.name}/; correct the name"
-            elif not {name, *_bases(name)} & known.content.get(kind, {}).keys():
-                yield f"{place} leads nowhere; add {name} to {kind} of {known.name} or correct the $ref"
+            elif not {name, *_bases(name)} & module.content.get(kind, {}).keys():
+                yield f"{place} leads nowhere; add {name} to {kind} of {module.name} or correct the $ref"
 
     def _unlisted_paths(self) -> Iterator[str]:
         listed = {item["$ref"] for item in self.root.content["paths"].values()}
@@ -181,7 +181,7 @@ class Source:
                 yield f"{place}: {name} has no x-callers; add who may call it"
 
     def operations(self) -> Iterator[tuple[File, Keys, Any]]:
-        """Every operation, with its file and where it stands in that."""
+        """Every operation, with its file and place."""
         for file in self.modules.values():
             for key, item in file.content.get("paths", {}).items():
                 for method in METHODS:

@@ -39,7 +39,7 @@ WHAT = """\
 Schemathesis against the running program: all phases, no hooks, only the shipped `schemathesis.toml`.
 The program checks its answers against the contract as well (`VALIDATE_RESPONSES`). Peers and operators
 call every URL of their role but credentials, in networks in which an object of each kind is stored.
-Token A stays unspent, because no peer that is made up can be reached. The gateway API is called with
+Token A stays unspent, because a made-up peer cannot be reached. The gateway API is called with
 a user's and an admin's key, its bulk jobs really run.
 """
 HOW_TO_READ = """\

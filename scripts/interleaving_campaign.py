@@ -31,7 +31,7 @@ from nodes import Node, free_port, postgres, session, switch_to  # noqa: E402
 from handlers.dispatch.app import create_app  # noqa: E402
 from storage import access, schema  # noqa: E402
 
-MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of its own is made there)
+MEMORY = Path("/dev/shm")  # noqa: S108  (only for a new folder in it)
 PROCESSES = 2
 HEAD = """\
 # Interleaved exchanges
@@ -50,7 +50,7 @@ Wrong = list[tuple[object, list[str]]]
 
 
 def main() -> int:
-    """Run everything, write what was seen, and say whether it is right."""
+    """Run everything, write the results, and say whether they are right."""
     parser = argparse.ArgumentParser(prog="scripts/interleavings", description=__doc__)
     parser.add_argument("--triples", type=int, default=20_000)
     parser.add_argument("--histories", type=int, default=1000, help="with real threads, on each database")
@@ -90,9 +90,9 @@ def model() -> Iterator[Model]:
         environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_SECRET_KEY": "model"}
         with switch_to(environment):
             schema.upgrade(None)
-            made = Model(create_app())
-            with made.installed():
-                yield made
+            model = Model(create_app())
+            with model.installed():
+                yield model
 
 
 def run_pairs(*, rules: bool = True) -> tuple[int, Wrong]:

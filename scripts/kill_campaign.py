@@ -79,11 +79,11 @@ class Control:
 
     def row(self, database: str) -> str:
         """Its line."""
-        wanted = BROKEN[self.broken]
-        seen = [kill for kill in self.killing.kills if wanted in kinds(kill.complaints)]
-        told = next((c for c in self.killing.complaints if wanted in kinds([c])), "")
+        expected_kind = BROKEN[self.broken]
+        seen = [kill for kill in self.killing.kills if expected_kind in kinds(kill.complaints)]
+        complaint = next((c for c in self.killing.complaints if expected_kind in kinds([c])), "")
         after = f"after kill {seen[0].number}" if seen else f"**not seen** in {len(self.killing.kills)} kills"
-        return f"| {database}, {self.broken} | {wanted} {after} | {told} |"
+        return f"| {database}, {self.broken} | {expected_kind} {after} | {complaint} |"
 
     @property
     def sees(self) -> bool:
@@ -123,12 +123,12 @@ def chunks(kills: int) -> Iterator[int]:
 
 def kill_jobs(killing: Killing, kills: int, seed: int) -> None:
     """All kills, job by job."""
-    dice = random.Random(seed)  # noqa: S311  (the same again for the same seed)
+    rng = random.Random(seed)  # noqa: S311  (reproducible)
     for number, count in enumerate(chunks(kills)):
         killing.size = LOCATIONS_A_KILL * max(count, 5)
         plan = blows(count, seed + number)
         for _ in range(count // EXTRA_SHARE):
-            plan.insert(dice.randrange(1, len(plan) + 1), drawn(RECOVERY, dice))
+            plan.insert(rng.randrange(1, len(plan) + 1), drawn(RECOVERY, rng))
         killing.run(plan)
 
 
@@ -207,7 +207,7 @@ def render(campaigns: list[Campaign], options: argparse.Namespace, load: str) ->
 
 
 def table(campaigns: list[Campaign]) -> str:
-    """What was seen so far."""
+    """The results so far."""
     head = (
         "| database | kills that count | random | in a step | between steps | not counted | jobs ended"
         " | most on one job | locations | lost | double | other complaints | back at work |"

@@ -59,10 +59,10 @@ class Server:
 
     def network(self) -> str:
         """A network without end, provisioned."""
-        made = self.call("POST", "/ocpi/cpos", json={**ORDER, "ttl_seconds": None})
-        while self.call("GET", made["status_url"])["status"] != "READY":
+        accepted = self.call("POST", "/ocpi/cpos", json={**ORDER, "ttl_seconds": None})
+        while self.call("GET", accepted["status_url"])["status"] != "READY":
             time.sleep(_POLL_SECONDS)
-        return str(made["cpo_id"])
+        return str(accepted["cpo_id"])
 
     def order(self, cpo_id: str, count: int, mark: str) -> str:
         """Order *count* locations with two EVSEs each; the URL of the job."""
@@ -91,9 +91,9 @@ class Server:
         seen = []
         while self.call("GET", url)["status"] == "PROVISIONING":
             began = time.monotonic()
-            made = self.call("POST", "/ocpi/cpos", json={**ORDER, "party_id": "LAT"})
+            accepted = self.call("POST", "/ocpi/cpos", json={**ORDER, "party_id": "LAT"})
             seen.append((time.monotonic() - began) * 1000)
-            self.call("DELETE", made["destroy_url"])
+            self.call("DELETE", accepted["destroy_url"])
             time.sleep(_PAUSE_SECONDS)
         return sorted(seen)
 

@@ -1,4 +1,4 @@
-"""The document that clients read, made from the one that the program reads.
+"""The published document, derived from the one that the program reads.
 
 Generators of clients shape it. It has no `x-` keys but those that they know. A property of a request
 has no `default`, because it would become required or be sent always; its description tells the

@@ -125,7 +125,7 @@ SCENARIOS: list[Any] = [
 
 
 def main() -> int:
-    """Measure, write what was seen, and say whether it is within the bound."""
+    """Measure, write the results, and say whether they are within the bound."""
     parser = argparse.ArgumentParser(prog="scripts/slow", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/measurements/slow.md")
     out = parser.parse_args().out
@@ -212,7 +212,7 @@ def judge(scenario: Any, waits: list[float | None]) -> list[str]:
     complaints = []
     if None in waits or max(wait or 0 for wait in waits) > WORST_SECONDS:
         complaints.append(
-            f"{scenario.count} x {scenario.name}: somebody waited longer than {WORST_SECONDS} s"
+            f"{scenario.count} x {scenario.name}: a client waited longer than {WORST_SECONDS} s"
         )
     if scenario.count < LIMIT * 0.9 and p99(waits) > BELOW_P99_SECONDS:
         complaints.append(f"{scenario.count} x {scenario.name}: p99 is {p99(waits):.2f} s")

@@ -114,10 +114,10 @@ def main(folder: Path) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     write("properties.json", unique(pair for page in pages.values() for pair in properties(page)))
     write("enums.json", unique(pair for page in pages.values() for pair in enums(page)))
-    modules = {stem.removeprefix("mod_"): page for stem, page in pages.items()}
+    modules = {page_name.removeprefix("mod_"): page for page_name, page in pages.items()}
     write("methods.json", {module: methods(modules[module]) for module in MODULES})
-    found = {stem: list(examples(page)) for stem, page in pages.items()}
-    write("examples.json", {stem: values for stem, values in found.items() if values})
+    found = {page_name: list(examples(page)) for page_name, page in pages.items()}
+    write("examples.json", {page_name: values for page_name, values in found.items() if values})
 
 
 if __name__ == "__main__":

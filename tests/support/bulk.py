@@ -1,7 +1,7 @@
 """Bulk jobs of locations, ordered over HTTP, and a judge of what became of them.
 
-The judge's rule: every location of the request stands exactly once in the results of the job, in both
-lists and in every table, with the name that was asked for. It reads the tables by itself, not through
+The judge's rule: every location of the request is exactly once in the results of the job, in both
+lists and in every table, with the requested name. It reads the tables by itself, not through
 the program.
 """
 
@@ -72,15 +72,15 @@ def _location(index: int, name: str) -> dict[str, Any]:
 
 def settled(node: Mortal, job: Job) -> int:
     """How many items are done."""
-    asked = "SELECT count(*) FROM gw_job_items WHERE job_id = :job AND state <> :open"
-    return int(rows(node.database, asked, job=job.id, open=_OPEN)[0][0])
+    query = "SELECT count(*) FROM gw_job_items WHERE job_id = :job AND state <> :open"
+    return int(rows(node.database, query, job=job.id, open=_OPEN)[0][0])
 
 
 def executor(node: Mortal, job: Job) -> tuple[str, int]:
     """Who works at the job, and how often it was begun."""
     schema = "" if is_sqlite(node.database) else "dbos."
-    asked = f"SELECT executor_id, recovery_attempts FROM {schema}workflow_status WHERE workflow_uuid = :job"  # noqa: S608  (ours)
-    name, attempts = rows(node.database, asked, job=job.id)[0]
+    query = f"SELECT executor_id, recovery_attempts FROM {schema}workflow_status WHERE workflow_uuid = :job"  # noqa: S608  (ours)
+    name, attempts = rows(node.database, query, job=job.id)[0]
     return str(name), int(attempts or 0)
 
 
@@ -159,10 +159,10 @@ def _unsound(database: str) -> list[str]:
 
 def judge(node: Mortal, job: Job) -> list[str]:
     """What is wrong with a job that has ended."""
-    told = node.read(job.status_url)
-    created = (told.get("results") or {}).get("created", [])
-    failed = (told.get("results") or {}).get("failed", [])
-    complaints = [] if told["status"] == "READY" else [f"status: {told['status']} {told.get('error')}"]
+    status = node.read(job.status_url)
+    created = (status.get("results") or {}).get("created", [])
+    failed = (status.get("results") or {}).get("failed", [])
+    complaints = [] if status["status"] == "READY" else [f"status: {status['status']} {status.get('error')}"]
     complaints += _once("results", (each["index"] for each in created), range(len(job.names)))
     complaints += [f"refused: {each}" for each in failed]
     complaints += [
@@ -170,7 +170,7 @@ def judge(node: Mortal, job: Job) -> list[str]:
         for each in created
         if each["name"] != job.names[each["index"]]
     ]
-    counted = (told.get("results") or {}).get("created_count")
+    counted = (status.get("results") or {}).get("created_count")
     complaints += [] if counted == len(created) else [f"count: {counted} of {len(created)}"]
     wanted = [(each["id"], each["name"]) for each in created]
     for view, listed in (("OCPI list", _peers_list(node, job)), ("gateway list", _gateway_list(node, job))):

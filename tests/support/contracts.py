@@ -47,8 +47,8 @@ class Contract:
     def _compiled(self, schema: bytes, close: bool) -> jsonschema_rs.Draft4Validator:  # noqa: FBT001  (the cache's key)
         """One validator for all that ask for the same: most operations share their refusals."""
         components = self._closed if close else self._translated
-        made = draft4(orjson.loads(schema))
-        whole = {**(closed(made) if close else made), "components": components}
+        normalized = draft4(orjson.loads(schema))
+        whole = {**(closed(normalized) if close else normalized), "components": components}
         return jsonschema_rs.Draft4Validator(whole, mask=_MASK)
 
     def followed(self, node: Schema) -> Schema:
@@ -69,11 +69,11 @@ class Contract:
         Raises:
             errors.RuleBroken: a rule of the contract refuses it.
         """
-        made = self.normal(name)(value)
+        normalized = self.normal(name)(value)
         for absent in self._schemas[name].get("x-optional-on-input", ()):
-            made.setdefault(absent, timestamps.now())  # only timestamps are optional (conformance 161)
-        self.check_strict(name, made)
-        return made
+            normalized.setdefault(absent, timestamps.now())  # only timestamps are optional (conformance 161)
+        self.check_strict(name, normalized)
+        return normalized
 
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
     def normal(self, name: str, known: Known = Known.ACCEPTED) -> Normal:

@@ -11,9 +11,9 @@ from generated import ocpi_models
 
 def example(name: str, /, **changes: Any) -> dict[str, Any]:
     """The example of the schema *name*, with *changes*; None takes a member out."""
-    made = copy.deepcopy(contracts.ocpi().document["components"]["schemas"][name]["example"])
-    made.update(changes)
-    return {key: value for key, value in made.items() if value is not None}
+    changed = copy.deepcopy(contracts.ocpi().document["components"]["schemas"][name]["example"])
+    changed.update(changes)
+    return {key: value for key, value in changed.items() if value is not None}
 
 
 def model(name: str, body: dict[str, Any]) -> Any:

@@ -258,9 +258,9 @@ def problems(response: Any) -> list[dict[str, Any]]:
     assert 422 == response.status_code, response.text
     assert {"detail"} == response.json.keys()
     assert 1 <= len(response.json["detail"]) <= 20
-    for told in response.json["detail"]:
-        assert {"loc", "msg", "type"} <= told.keys() <= {"loc", "msg", "type", "input"}
-        assert told["loc"][0] in {"body", "query", "path", "header"}
+    for problem in response.json["detail"]:
+        assert {"loc", "msg", "type"} <= problem.keys() <= {"loc", "msg", "type", "input"}
+        assert problem["loc"][0] in {"body", "query", "path", "header"}
     return list(response.json["detail"])
 
 

@@ -49,14 +49,14 @@ def await_quiet() -> None:
 def contents() -> Contents:
     """Every row but the noise, by what it holds."""
     await_quiet()
-    made: Contents = {}
+    contents: Contents = {}
     for table in tables():
         if NOISE.get(table, "") is None:
             continue
         for row in rows(table):
             row.pop(NOISE.get(table, ""), None)
-            made[(table, *row.values())] = row
-    return made
+            contents[(table, *row.values())] = row
+    return contents
 
 
 def moved(before: Contents, after: Contents) -> list[tuple[str, Row]]:

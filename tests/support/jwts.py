@@ -59,7 +59,7 @@ def _forget() -> None:
 
 def claims(**changes: Any) -> dict[str, Any]:
     """What a good token says, with changes; `...` takes a claim out."""
-    made = {
+    claims = {
         "org_id": HOME,
         "role": "user",
         "exp": int(time.time()) + 60,
@@ -67,7 +67,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "aud": AUDIENCE,
         **changes,
     }
-    return {name: value for name, value in made.items() if value is not ...}
+    return {name: value for name, value in claims.items() if value is not ...}
 
 
 def signed(key: Any = SECRET, algorithm: str = "HS256", kid: Any = None, **changes: Any) -> str:

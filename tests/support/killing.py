@@ -47,20 +47,20 @@ class Blow:
 
 def blows(kills: int, seed: int, points: tuple[str, ...] = (STORED, STEP)) -> list[Blow]:
     """Half of them at random moments, half at the points in turn; the first at a random moment."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     named = list(itertools.islice(itertools.cycle(points), kills // 2))
     where = [RANDOM] * (kills - len(named) - 1) + named
-    dice.shuffle(where)
-    return [drawn(each, dice) for each in [RANDOM, *where]]
+    rng.shuffle(where)
+    return [drawn(each, rng) for each in [RANDOM, *where]]
 
 
-def drawn(where: str, dice: random.Random) -> Blow:
+def drawn(where: str, rng: random.Random) -> Blow:
     """A blow *where*, at a random time; at a named point not before one step was committed."""
     if where in (RANDOM, RECOVERY):
-        return Blow(where, seconds=dice.uniform(0, _LONGEST_SECONDS))
+        return Blow(where, seconds=rng.uniform(0, _LONGEST_SECONDS))
     if where == STORED:
-        return Blow(where, times=dice.randint(STEP_LOCATIONS + 1, _MOST_STEPS * STEP_LOCATIONS))
-    return Blow(where, times=dice.randint(2, _MOST_STEPS))
+        return Blow(where, times=rng.randint(STEP_LOCATIONS + 1, _MOST_STEPS * STEP_LOCATIONS))
+    return Blow(where, times=rng.randint(2, _MOST_STEPS))
 
 
 @dataclass(frozen=True)
@@ -178,13 +178,13 @@ class Killing:
         assert self.job is not None
         done, since = 0, time.monotonic()
         while True:
-            told = self.node.read(self.job.status_url)
-            now = told["progress"]["locations_done"]
+            status = self.node.read(self.job.status_url)
+            now = status["progress"]["locations_done"]
             if now < done:
                 self.complaints.append(f"back: from {done} to {now}")
             if now != done:
                 done, since = now, time.monotonic()
-            if told["status"] in ENDED or enough(done):
+            if status["status"] in ENDED or enough(done):
                 return
             assert time.monotonic() < since + PATIENCE_SECONDS, f"stuck at {done}: {self.node.log[-3000:]}"
             time.sleep(POLL_SECONDS)

@@ -17,7 +17,7 @@ Rule = Callable[[Any], None]
 
 
 class Known(enum.Enum):
-    """What is known of a document that is to be normalised."""
+    """What is known of a document that is to be normalized."""
 
     ACCEPTED = enum.auto()
     """The request schema accepted it."""
@@ -81,16 +81,16 @@ class Normalizer:
         rules = [] if partial else _rules(schema.get("x-rules", {}), name)
 
         def normal(value: dict[str, Any]) -> dict[str, Any]:
-            made = {}
+            result = {}
             for key, member in members:
                 given = value.get(key)
                 if given is not None:
-                    made[key] = given if member is None else member(given)
+                    result[key] = given if member is None else member(given)
                 elif partial and key in value:
-                    made[key] = None
+                    result[key] = None
             for rule in rules:
-                rule(made)
-            return made
+                rule(result)
+            return result
 
         return normal
 
@@ -122,10 +122,10 @@ class Normalizer:
         each = item or _as_it_is
 
         def normal(value: list[Any]) -> list[Any]:
-            made = [each(element) for element in value]
+            result = [each(element) for element in value]
             for rule in rules:
-                rule(made)
-            return made
+                rule(result)
+            return result
 
         return normal
 
@@ -140,10 +140,10 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _datetime(value: str) -> str:
-    made = timestamps.canonical(value)
+    result = timestamps.canonical(value)
     if value[-6:-5] in ("+", "-"):
-        deviations.note(field_types.OFFSET, f"{value} read as {made}")
-    return made
+        deviations.note(field_types.OFFSET, f"{value} read as {result}")
+    return result
 
 
 def _upper(value: str) -> str:
@@ -162,12 +162,12 @@ def _coordinate(longest: int, value: str) -> str:
     """Six decimals, half-even; what would grow over *longest* (99.9999999) is cut off instead."""
     if value[-_DECIMALS - 1 : -_DECIMALS] == ".":
         return value
-    made = _six(value, ROUND_HALF_EVEN)
-    if len(made) > longest - (not made.startswith("-")):
-        made = _six(value, ROUND_DOWN)
+    result = _six(value, ROUND_HALF_EVEN)
+    if len(result) > longest - (not result.startswith("-")):
+        result = _six(value, ROUND_DOWN)
     if len(value.partition(".")[2]) > _DECIMALS:
-        deviations.note(field_types.DECIMALS, f"{value} read as {made}")
-    return made
+        deviations.note(field_types.DECIMALS, f"{value} read as {result}")
+    return result
 
 
 def _six(value: str, rounding: str) -> str:
@@ -224,7 +224,7 @@ def _unique(key: str, name: str) -> Rule:
         seen = set()
         for item in items:
             if item[key] in seen:
-                raise errors.RuleBroken(f"{name}: {key} {item[key]} stands there twice")
+                raise errors.RuleBroken(f"{name}: {key} {item[key]} occurs twice")
             seen.add(item[key])
 
     return rule
@@ -233,8 +233,8 @@ def _unique(key: str, name: str) -> Rule:
 def _ordered(pair: list[str], _name: str, *, strictly: bool) -> Rule:
     first, second = pair
 
-    def rule(made: dict[str, Any]) -> None:
-        begin, end = made.get(first), made.get(second)
+    def rule(result: dict[str, Any]) -> None:
+        begin, end = result.get(first), result.get(second)
         if begin is None or end is None:
             return
         begin, end = _comparable(begin), _comparable(end)
@@ -250,8 +250,8 @@ def _comparable(value: str) -> Any:
 
 
 def _one_of(names: list[str], _name: str) -> Rule:
-    def rule(made: dict[str, Any]) -> None:
-        if not any(name in made for name in names):
+    def rule(result: dict[str, Any]) -> None:
+        if not any(name in result for name in names):
             raise errors.RuleBroken(f"{names[0]}: one of {' and '.join(names)} must be given")
 
     return rule

@@ -46,7 +46,7 @@ def rows(*, with_peer: bool) -> list[tuple[str, dict[str, Any]]]:
         "created_at": now,
         "updated_at": now,
     }
-    made: list[tuple[str, dict[str, Any]]] = [
+    statements: list[tuple[str, dict[str, Any]]] = [
         ("gw_organizations", {"id": "demo-id", "name": "demo", "created_at": now}),
         ("gw_keys", {"id": "admin", "organization_id": "demo-id", "role": "admin", **key}),
         ("gw_networks", network),
@@ -67,8 +67,8 @@ def rows(*, with_peer: bool) -> list[tuple[str, dict[str, Any]]]:
             "updated_at": now,
         }
         token = {"digest": "d" * 64, "kind": "peer", "last4": "dddd", "created_at": now}
-        made += [
+        statements += [
             ("ocpi_connections", connection),
             ("ocpi_access", {**token, "network_id": 1, "connection_id": 1}),
         ]
-    return made
+    return statements

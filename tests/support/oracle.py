@@ -71,21 +71,23 @@ def known_members(name: str, body: Any) -> Any:
     """A request of the gateway without the members that the contract does not name, which have no effect."""
     schemas = GATEWAY.document["components"]["schemas"]
 
-    def known(schema: dict[str, Any], value: Any) -> Any:
+    def without_unknown_members(schema: dict[str, Any], value: Any) -> Any:
         schema = GATEWAY.followed(schema["allOf"][0] if "allOf" in schema else schema)
         if "x-chosen-by" in schema:
             chosen = schema["anyOf"][0 if schema["x-chosen-by"] in value else 1]
-            return known(chosen, value)
+            return without_unknown_members(chosen, value)
         if isinstance(value, list):
-            return [known(schema["items"], item) for item in value]
+            return [without_unknown_members(schema["items"], item) for item in value]
         if not isinstance(value, dict):
             return value
         members, others = schema["properties"], schema.get("additionalProperties")
         return {
-            key: known(members.get(key, {}), item) for key, item in value.items() if key in members or others
+            key: without_unknown_members(members.get(key, {}), item)
+            for key, item in value.items()
+            if key in members or others
         }
 
-    return known(schemas[name], body)
+    return without_unknown_members(schemas[name], body)
 
 
 def model_of(name: str) -> type[Model]:
@@ -156,45 +158,45 @@ POOL = [*_ANYTHING, *(v for _, _, values in VALUES for v in values if len(repr(v
 
 def example(name: str) -> Any:
     """An example of what a request for *name* carries."""
-    book = GATEWAY if name in REQUESTS else OCPI
-    schemas: dict[str, Any] = book.document["components"]["schemas"]
+    api = GATEWAY if name in REQUESTS else OCPI
+    schemas: dict[str, Any] = api.document["components"]["schemas"]
     base = name.removesuffix("Patch") if name in PATCHES else name
     return copy.deepcopy(schemas[base]["example"])
 
 
 def bodies(seed: int, count: int) -> Iterator[tuple[str, Any]]:
     """*count* names and bodies: examples of which one to three members are changed at random."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     examples = {name: example(name) for name in NAMES}
     for _ in range(count):
-        name = dice.choice(NAMES)
+        name = rng.choice(NAMES)
         body = copy.deepcopy(examples[name])
-        if name in PATCHES and dice.random() < 0.7:
-            body = {key: body[key] for key in body if dice.random() < 0.4}
-        for _ in range(dice.choice((0, 1, 1, 1, 2, 3))):
-            mutate(body, dice)
+        if name in PATCHES and rng.random() < 0.7:
+            body = {key: body[key] for key in body if rng.random() < 0.4}
+        for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
+            mutate(body, rng)
         yield name, body
 
 
-def mutate(body: Any, dice: random.Random) -> None:
+def mutate(body: Any, rng: random.Random) -> None:
     """Change one member of *body*, at any depth."""
     places = [(node, key) for node in containers(body) for key in keys(node)]
     if not places:
         return
-    node, key = dice.choice(places)
-    match dice.randrange(6):
+    node, key = rng.choice(places)
+    match rng.randrange(6):
         case 0 | 1:
-            node[key] = copy.deepcopy(dice.choice(POOL))
+            node[key] = copy.deepcopy(rng.choice(POOL))
         case 2:
             del node[key]
         case 3:
             node[key] = None
         case 4 if isinstance(node, dict):
-            node[dice.choice(("x_extension", "authorization_id", "nul"))] = copy.deepcopy(dice.choice(POOL))
+            node[rng.choice(("x_extension", "authorization_id", "nul"))] = copy.deepcopy(rng.choice(POOL))
         case 4 | 5 if isinstance(node, list):
             node.append(copy.deepcopy(node[key]))
         case _:
-            other_node, other_key = dice.choice(places)
+            other_node, other_key = rng.choice(places)
             node[key] = copy.deepcopy(other_node[other_key])
 
 
@@ -211,11 +213,11 @@ def keys(node: Any) -> list[Any]:
     return list(node) if isinstance(node, dict) else list(range(len(node)))
 
 
-# Differences that are known and wanted
+# Expected differences
 
 
 def is_explained(name: str, old: Outcome, new: Outcome) -> bool:
-    """Is a difference the known one: a PATCH with a time outside the years 1000 to 9999 in UTC.
+    """Whether a difference is the expected one: a PATCH with a time outside the years 1000 to 9999 in UTC.
 
     The models refuse it at once. Today the normalizer reads it, and the result of the PATCH is refused.
     """

@@ -102,13 +102,13 @@ def sites(plan: NetworkPlan) -> Iterator[Planned]:
 
 def stamped(document: Body) -> Body:
     """The document as it is stored: with a last_updated in each of its objects."""
-    made = {**document, "last_updated": NOW}
-    if "evses" in made:
-        made["evses"] = [
+    plans = {**document, "last_updated": NOW}
+    if "evses" in plans:
+        plans["evses"] = [
             {**e, "connectors": [{**c, "last_updated": NOW} for c in e["connectors"]], "last_updated": NOW}
-            for e in made["evses"]
+            for e in plans["evses"]
         ]
-    return made
+    return plans
 
 
 def check(plan: Planned) -> None:
@@ -133,8 +133,8 @@ def check(plan: Planned) -> None:
 
 def everything() -> str:
     """A digest of whatever seed 42 and two jobs make."""
-    made = [plan for slug in CPO_TEMPLATES for plan in sites(network(slug))]
-    made += [site({"template": slug}, "L01_", 3) for slug in LOCATION_TEMPLATES]
+    plans = [plan for slug in CPO_TEMPLATES for plan in sites(network(slug))]
+    plans += [site({"template": slug}, "L01_", 3) for slug in LOCATION_TEMPLATES]
     tokens = [orjson.dumps([t.body, t.standing, t.location_ids]) for t in drivers()]
-    parts = [orjson.dumps([p.id, p.slug, p.document, p.tariffs, str(p.charge_points)]) for p in made]
+    parts = [orjson.dumps([p.id, p.slug, p.document, p.tariffs, str(p.charge_points)]) for p in plans]
     return hashlib.sha256(b"\n".join(parts + tokens)).hexdigest()

@@ -50,10 +50,10 @@ class Journal:
 
     def attempt(self, place: str = "") -> Attempt:
         """Note a write before it is sent; without *place* it makes a new location."""
-        made = Attempt(place, next(self._clock))
-        made.place = place or made.mark
-        self.by_place[made.place].append(made)
-        return made
+        created = Attempt(place, next(self._clock))
+        created.place = place or created.mark
+        self.by_place[created.place].append(created)
+        return created
 
     def answer(self, attempt: Attempt, response: requests.Response) -> None:
         """Note the answer."""
@@ -75,11 +75,11 @@ class Journal:
 def location(attempt: Attempt, evses: int = 1) -> dict[str, Any]:
     """A whole location that bears the mark of *attempt*."""
     stamp = timestamps.text(attempt.stamp)
-    made = [
+    created = [
         example("EVSE", uid=f"E{n}", **short(attempt.mark), last_updated=stamp, status_schedule=None)
         for n in range(evses)
     ]
-    return example("Location", id=attempt.place, **long(attempt.mark), evses=made, last_updated=stamp)
+    return example("Location", id=attempt.place, **long(attempt.mark), evses=created, last_updated=stamp)
 
 
 def long(mark: str) -> dict[str, str]:

@@ -303,11 +303,11 @@ def commit_each_statement() -> None:
     whole = schema.config
 
     def broken() -> Any:
-        made = whole()
-        versions = Path(made.get_main_option("script_location") or "") / "versions"
-        made.set_main_option("version_locations", str(versions))
-        made.set_main_option("script_location", str(Path(__file__).parent / "broken" / "migrations"))
-        return made
+        config = whole()
+        versions = Path(config.get_main_option("script_location") or "") / "versions"
+        config.set_main_option("version_locations", str(versions))
+        config.set_main_option("script_location", str(Path(__file__).parent / "broken" / "migrations"))
+        return config
 
     schema.config = broken
 

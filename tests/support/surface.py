@@ -63,18 +63,18 @@ class Operation:
     def url(self, **ids: str) -> str:
         """The absolute path, with the ids of the examples unless told otherwise."""
         country, party = PARTY if self.ours else PEER
-        known = {**IDS, "country_code": country, "party_id": party, "uid": "unknown", **ids}
-        known["location_or_country"] = known["location_id"]
-        known["evse_or_party"] = known["evse_uid"]
+        values = {**IDS, "country_code": country, "party_id": party, "uid": "unknown", **ids}
+        values["location_or_country"] = values["location_id"]
+        values["evse_or_party"] = values["evse_uid"]
         if "connector_or_location" in self.path:
-            known |= {"location_or_country": country, "evse_or_party": party}
-            known["connector_or_location"] = known["location_id"]
-        return "/ocpi" + self.path.format(**{**known, **ids})
+            values |= {"location_or_country": country, "evse_or_party": party}
+            values["connector_or_location"] = values["location_id"]
+        return "/ocpi" + self.path.format(**{**values, **ids})
 
 
 def _operations() -> list[Operation]:
     document = contracts.ocpi().document
-    made = []
+    operations = []
     for path, item in document["paths"].items():
         role = "emsp" if path.startswith("/emsp") else "cpo"
         for method in METHODS:
@@ -83,8 +83,8 @@ def _operations() -> list[Operation]:
             raw = item[method.lower()]
             schema, body = _body(document, raw)
             callers, statuses = tuple(raw["x-callers"]), tuple(raw["responses"])
-            made.append(Operation(method, path, role, callers, statuses, schema, body))
-    return made
+            operations.append(Operation(method, path, role, callers, statuses, schema, body))
+    return operations
 
 
 def _body(document: dict[str, Any], raw: dict[str, Any]) -> tuple[str | None, Any]:

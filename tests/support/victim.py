@@ -46,21 +46,21 @@ class Victim:
 
     def body(self, schema: str) -> dict[str, Any]:
         """An object of the victim's."""
-        made = example(schema)
+        created = example(schema)
         ids = {"Location": "location_id", "Session": "session_id", "CDR": "cdr_id", "Tariff": "tariff_id"}
-        made["uid" if schema == "Token" else "id"] = self.ids[ids.get(schema, "token_uid")]
-        if "auth_id" in made:
-            made["auth_id"] = self.auth_id
-        location = made if schema == "Location" else made.get("location", {"evses": []})
+        created["uid" if schema == "Token" else "id"] = self.ids[ids.get(schema, "token_uid")]
+        if "auth_id" in created:
+            created["auth_id"] = self.auth_id
+        location = created if schema == "Location" else created.get("location", {"evses": []})
         location["address"] = self.text
         for evse in location["evses"]:
             evse["uid"] = self.ids["evse_uid"]
             evse["connectors"][0]["id"] = self.ids["connector_id"]
         if schema == "Token":
-            made |= {"issuer": self.text, "visual_number": self.text}
+            created |= {"issuer": self.text, "visual_number": self.text}
         if schema == "Session":
-            made["status"] = "ACTIVE"
-        return {key: value for key, value in made.items() if key != "address" or schema == "Location"}
+            created["status"] = "ACTIVE"
+        return {key: value for key, value in created.items() if key != "address" or schema == "Location"}
 
     def _store(self, who: Client, schema: str) -> None:
         body, module = self.body(schema), f"{schema.lower()}s"

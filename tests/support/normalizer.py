@@ -1,4 +1,4 @@
-"""How the oracle makes the canonical form of a document, from the `x-` keys of the contract."""
+"""The oracle's normalization of documents, from the `x-` keys of the contract."""
 
 import enum
 import functools
@@ -17,14 +17,14 @@ Rule = Callable[[Any], None]
 
 
 class Known(enum.Enum):
-    """What is known of a document that is to be normalized."""
+    """Which schema a document has passed before normalization."""
 
     ACCEPTED = enum.auto()
     """The request schema accepted it."""
     PARTIAL = enum.auto()
-    """Likewise, as a PATCH: null clears a field."""
+    """The same for a PATCH: null clears a field."""
     STRICT = enum.auto()
-    """The strict schema accepted it: there is little left to do, and it is done in place."""
+    """The strict schema accepted it, so little is left to do, in place."""
 
 
 _SIX = Decimal("0.000001")
@@ -33,14 +33,14 @@ _SCHEMAS = "#/components/schemas/"
 
 
 class Normalizer:
-    """Makes a function for each schema of the contract that is not sent as it came."""
+    """Creates a function for each schema whose values change."""
 
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
         self.schemas = schemas
         self._made: dict[tuple[str, Known], Normal | None] = {}
 
     def of(self, name: str, known: Known = Known.ACCEPTED) -> Normal:
-        """The function for the strict schema *name* and a document of which that much is known."""
+        """The function for the strict schema *name* and a document in the state *known*."""
         return self._named(name, known) or _as_it_is
 
     def _named(self, name: str, known: Known) -> Normal | None:
@@ -131,7 +131,7 @@ class Normalizer:
 
 
 def _whole(known: Known) -> Known:
-    """What is known of a member: a PATCH goes into lists that it merges, all else it replaces whole."""
+    """The state of a member: a PATCH merges some lists and replaces everything else."""
     return Known.ACCEPTED if known is Known.PARTIAL else known
 
 
@@ -159,7 +159,7 @@ def _number(value: float | str) -> float:
 
 
 def _coordinate(longest: int, value: str) -> str:
-    """Six decimals, half-even; what would grow over *longest* (99.9999999) is cut off instead."""
+    """Six decimals, half-even; truncated if rounding would exceed *longest* (99.9999999)."""
     if value[-_DECIMALS - 1 : -_DECIMALS] == ".":
         return value
     result = _six(value, ROUND_HALF_EVEN)
@@ -199,7 +199,7 @@ def _extensible(known: frozenset[str], name: str) -> Normal:
 
 
 _SAME_WHEN_STRICT = frozenset({"coordinate", "country", "integer", "number"})
-"""What a strict schema accepts of these is canonical."""
+"""Strict values of these types are canonical."""
 
 _SCALARS: dict[str, Normal] = {
     "datetime": _datetime,

@@ -1,4 +1,4 @@
-"""What jsonschema-rs and today's normalizer make of a body, and what the generated models make of it.
+"""The results of jsonschema-rs with the normalizer, and of the generated models, for the same body.
 
 The first is the oracle: it reads the published schemas (`LocationIn`), the models read the strict ones
 (`Location`) through the types of openapi/field_types.py. Neither knows of the other.
@@ -37,7 +37,7 @@ ACCEPTED, BROKEN_RULE, BROKEN_SCHEMA = "accepted", "broken rule", "broken schema
 
 @dataclass(frozen=True)
 class Outcome:
-    """A verdict; of what is accepted also the canonical value and the kinds of deviation that were noted."""
+    """A verdict and, for an accepted body, the canonical value and the noted kinds of deviation."""
 
     verdict: str
     value: Any = None
@@ -45,7 +45,7 @@ class Outcome:
 
 
 def of_oracle(name: str, body: Any) -> Outcome:
-    """What the program makes of *body* today."""
+    """The outcome of the oracle for *body*."""
     if name in REQUESTS:
         fits = GATEWAY.validator({"$ref": f"#/components/schemas/{name}"}).is_valid(body)
         return Outcome(ACCEPTED, known_members(name, body)) if fits else Outcome(BROKEN_SCHEMA)
@@ -63,12 +63,12 @@ def of_oracle(name: str, body: Any) -> Outcome:
         except errors.RuleBroken:
             return Outcome(BROKEN_RULE)
     if name == "Tariff" and body.get("last_updated") is None:
-        del value["last_updated"]  # stamped with the present instant
+        del value["last_updated"]  # the current time
     return Outcome(ACCEPTED, value, tuple(sorted(kinds)))
 
 
 def known_members(name: str, body: Any) -> Any:
-    """A request of the gateway without the members that the contract does not name, which have no effect."""
+    """A gateway request without unknown members, which have no effect."""
     schemas = GATEWAY.document["components"]["schemas"]
 
     def without_unknown_members(schema: dict[str, Any], value: Any) -> Any:
@@ -97,7 +97,7 @@ def model_of(name: str) -> type[Model]:
 
 
 def of_models(name: str, body: Any) -> Outcome:
-    """What the generated model makes of *body*; extension members are left out of its value."""
+    """The outcome of the generated model for *body*, without extension members."""
     kinds: list[str] = []
     try:
         model = model_of(name).model_validate_json(
@@ -120,7 +120,7 @@ def of_models(name: str, body: Any) -> Outcome:
 
 
 def changes(patch: pydantic.BaseModel) -> dict[str, Any]:
-    """What a PATCH changes: the members that were set, null where one is cleared."""
+    """The changes of a PATCH: the members that were set, null to clear one."""
     found = {}
     for field, value in patch:
         if field not in patch.model_fields_set:
@@ -157,7 +157,7 @@ POOL = [*_ANYTHING, *(v for _, _, values in VALUES for v in values if len(repr(v
 
 
 def example(name: str) -> Any:
-    """An example of what a request for *name* carries."""
+    """An example of a request body for *name*."""
     api = GATEWAY if name in REQUESTS else OCPI
     schemas: dict[str, Any] = api.document["components"]["schemas"]
     base = name.removesuffix("Patch") if name in PATCHES else name
@@ -165,7 +165,7 @@ def example(name: str) -> Any:
 
 
 def bodies(seed: int, count: int) -> Iterator[tuple[str, Any]]:
-    """*count* names and bodies: examples of which one to three members are changed at random."""
+    """*count* names and bodies: examples with up to three random changes."""
     rng = random.Random(seed)
     examples = {name: example(name) for name in NAMES}
     for _ in range(count):
@@ -209,7 +209,7 @@ def containers(value: Any) -> Iterator[Any]:
 
 
 def keys(node: Any) -> list[Any]:
-    """What addresses the members of *node*."""
+    """The keys or indexes of the members of *node*."""
     return list(node) if isinstance(node, dict) else list(range(len(node)))
 
 

@@ -1,4 +1,4 @@
-"""The benchmark: the program beside the floor and a rival, in interleaved rounds.
+"""The benchmark: the program, a minimal program (the floor) and a rival, in interleaved rounds.
 
 The servers have one core, the load generator and PostgreSQL the other. What counts is the CPU time
 of a server's own processes for one request, as a ratio within a round: ratios hold on a busy
@@ -129,7 +129,7 @@ def questions(variant: str, cpo_token: str | None, emsp_token: str | None) -> Re
 
 
 def compare(site: Site, servers: Mapping[str, Server], request_streams: Mapping[str, Requests]) -> None:
-    """Program and floor must answer the same, and store the same.
+    """Check that program and floor return and store the same.
 
     Raises:
         Failed: they do not; then the comparison would mean nothing.
@@ -281,13 +281,13 @@ def _load() -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measure the program beside a bare Flask program (the floor) and extrawest-ocpi (the"
+        description="Compare the program with a bare Flask program (the floor) and extrawest-ocpi (the"
         " rival): CPU and requests per second on SQLite and PostgreSQL, and pages of a large network."
         " About ten minutes; wants two quiet cores.",
     )
     parser.add_argument("--quick", action="store_true", help="two short rounds, SQLite only, no rival")
-    parser.add_argument("--rounds", type=int, help="how many rounds (7; quick: 2)")
-    parser.add_argument("--seconds", type=float, help="how long a batch lasts (0.8; quick: 0.4)")
+    parser.add_argument("--rounds", type=int, help="number of rounds (7; quick: 2)")
+    parser.add_argument("--seconds", type=float, help="seconds per batch (0.8; quick: 0.4)")
     parser.add_argument("--out", type=Path, help="folder of the results (docs/measurements; quick: none)")
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 7)
@@ -297,7 +297,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure, and write down what was measured whatever happens."""
+    """Measure, and write the report even after a failure."""
     options = _options()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
@@ -323,14 +323,14 @@ def main() -> int:
 
 
 def _end(*_: object) -> None:
-    """End once; a second signal does not disturb what is being ended."""
+    """End once; ignore a second signal meanwhile."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _keep(results: Results, options: argparse.Namespace, loads: Sequence[str]) -> None:
-    """Print the report, and write it down if there is a folder for it."""
+    """Print the report, and write it if there is a folder for it."""
     text = report.markdown(results, options, loads)
     print(text)
     if options.out:

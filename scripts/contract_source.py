@@ -59,7 +59,7 @@ class File:
         return f"{self.name}:{line}"
 
     def _bad_keys(self, node: yaml.Node) -> Iterator[str]:
-        """Keys that occur twice, of which YAML would keep the last, and keys that are no text."""
+        """Repeated keys, of which YAML would keep the last, and keys that are not text."""
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 yield from self._bad_keys(item)
@@ -85,10 +85,10 @@ class Source:
         self.root = File(SOURCE / f"{name}.yaml")
         paths = sorted((SOURCE / name).glob("*.yaml"), key=lambda path: (path.stem != "common", path))
         self.modules = {path.relative_to(SOURCE).as_posix(): File(path) for path in paths}
-        """By the name that the table of contents has for them, what they share first."""
+        """The modules by name, the shared one first."""
 
     def mistakes(self) -> list[str]:
-        """What is wrong; while a file has another shape, nothing else."""
+        """The mistakes; if a file has the wrong structure, only that one."""
         files = [self.root, *self.modules.values()]
         if unreadable := [mistake for file in files for mistake in file.mistakes]:
             return unreadable
@@ -199,7 +199,7 @@ class Source:
 
 
 def _functions(module: Path) -> set[str]:
-    """The functions of a module of handlers, and the other names that it gives them."""
+    """The functions of a module of handlers, and their aliases."""
     statements = ast.parse(module.read_text()).body
     names = {node.name for node in statements if isinstance(node, ast.FunctionDef)}
     assigned = (
@@ -214,7 +214,7 @@ def _bases(name: str) -> list[str]:
 
 
 def _references(node: Any, *keys: str | int) -> Iterator[tuple[Keys, Any]]:
-    """Every $ref below *node* and the keys that lead to it; what is an example has none."""
+    """Every $ref below *node* with its keys, except in examples."""
     if isinstance(node, list):
         for index, item in enumerate(node):
             yield from _references(item, *keys, index)
@@ -227,7 +227,7 @@ def _references(node: Any, *keys: str | int) -> Iterator[tuple[Keys, Any]]:
 
 
 def _kind(keys: Keys) -> str:
-    """What a $ref under *keys* has to lead to: the key above its name says so, else it is a schema."""
+    """The kind of the target of a $ref at *keys*; by default a schema."""
     above = keys[-3] if len(keys) > 2 else ""  # noqa: PLR2004  (kind, name, $ref)
     is_property = keys[-4:-3] == ("properties",)
     return str(above) if above in KINDS and not is_property else "schemas"

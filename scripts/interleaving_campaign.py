@@ -85,7 +85,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def model() -> Iterator[Model]:
-    """A model on a database of its own, in memory where the machine has such a folder."""
+    """A model on a new database, in memory if the machine has such a folder."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
         environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_SECRET_KEY": "model"}
         with switch_to(environment):
@@ -96,14 +96,14 @@ def model() -> Iterator[Model]:
 
 
 def run_pairs(*, rules: bool = True) -> tuple[int, Wrong]:
-    """Every pair; how many histories, and those that are wrong. *rules*: False for the control."""
+    """Every pair; returns the number of histories and the wrong ones. *rules*: False for the control."""
     with model() as running, contextlib.nullcontext() if rules else old_code():
         outcomes = list(pairs(running))
     return len(outcomes), [(each.history, each.complaints) for each in outcomes if each.complaints]
 
 
 def run_triples(count: int, seed: int) -> tuple[int, Wrong]:
-    """Drawn triples, in several processes."""
+    """Random triples, in several processes."""
     share = count // PROCESSES
     with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
         found = pool.map(_triples, [share] * PROCESSES, [seed + number for number in range(PROCESSES)])
@@ -112,7 +112,7 @@ def run_triples(count: int, seed: int) -> tuple[int, Wrong]:
 
 def _triples(count: int, seed: int) -> Wrong:
     """Triples until *count* of them ran to the third operation."""
-    draw, wrong = random.Random(seed), []  # noqa: S311  (it repeats)
+    draw, wrong = random.Random(seed), []  # noqa: S311  (reproducible)
     with model() as running:
         points = {
             (operation, registered): running.run(operation, registered=registered).points
@@ -141,8 +141,8 @@ def sqlite() -> Iterator[str]:
 
 
 def run_histories(url: str, count: int, seed: int) -> Wrong:
-    """Three operations at the same time, again and again."""
-    draw, wrong = random.Random(seed), []  # noqa: S311  (it repeats)
+    """Three operations at the same time, repeatedly."""
+    draw, wrong = random.Random(seed), []  # noqa: S311  (reproducible)
     with tempfile.TemporaryDirectory() as place:
         environment = {
             "OCPI_GATEWAY_DATABASE_URL": url,
@@ -162,7 +162,7 @@ def run_histories(url: str, count: int, seed: int) -> Wrong:
 
 
 def reader(node: Node) -> Callable[[Side, str], int]:
-    """Reads the locations of a side; the HTTP status."""
+    """Read the locations of a side; returns the HTTP status."""
 
     def read(side: Side, token: str) -> int:
         url = f"{node.url}/ocpi/{access.url_segment(side.network.role)}/2.1.1/locations"

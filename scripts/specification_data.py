@@ -1,4 +1,4 @@
-"""Extract what the tests compare with the contract from the pages of OCPI 2.1.1.
+"""Extract the facts for the tests from the pages of OCPI 2.1.1.
 
 .venv/bin/python scripts/specification_data.py FOLDER    (the Markdown of the branch release-2.1.1-bugfixes)
 
@@ -67,7 +67,7 @@ def enums(page: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def methods(page: str) -> dict[str, list[str]]:
-    """The methods that each role offers to a peer: those that the method table does not mark n/a."""
+    """The methods that each role offers to a peer: methods that the table does not mark n/a."""
     role = "cpo"
     found: dict[str, list[str]] = {}
     for line in page.splitlines():
@@ -91,7 +91,7 @@ def examples(page: str) -> Iterator[dict[str, Any]]:
 
 
 def unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The pairs as a dictionary; a name may come once."""
+    """The pairs as a dictionary; a name must be unique."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:

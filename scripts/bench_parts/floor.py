@@ -1,4 +1,4 @@
-"""The floor: the smallest Flask program that gives the same answers from the same database.
+"""The floor: a minimal Flask program with the same responses from the same database.
 
 No validation, no authentication, no logging. What is left is what the answers cost anyone: waitress
 with the program's settings, Flask, the same SQL through statements that are built once, the same

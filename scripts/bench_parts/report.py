@@ -1,4 +1,4 @@
-"""The report: what was measured as Markdown, and its CPU ratios as SVG."""
+"""The report: the results as Markdown, and the CPU ratios as SVG."""
 
 import argparse
 import platform

@@ -105,7 +105,7 @@ class Load:
         time.sleep(0.2)  # the program that answers before it stores must have begun with these
 
     def until_killed(self, node: Node, seconds: float) -> int:
-        """Write from all threads, kill the node after *seconds*; returns the number of acknowledged writes."""
+        """Write from all threads, kill the node after *seconds*; returns the acknowledged writes."""
         before = self.journal.acknowledged
         threads = [threading.Thread(target=self._write, args=(n,)) for n in range(THREADS)]
         for thread in threads:

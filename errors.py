@@ -1,26 +1,26 @@
-"""Every refusal of the program, by what went wrong. How an API answers one is in handlers/dispatch.
+"""Every refusal of the program, by cause. handlers/dispatch turns them into responses.
 
 Refusal
 ├── ClientError           the request is at fault
-│   ├── BadRequest            not HTTP as it must be
+│   ├── BadRequest            the HTTP request is invalid
 │   ├── Unauthorized          no token, or one that is not valid here
 │   ├── Forbidden             the caller is known, but may not do this
-│   ├── NotFound              no such object, or somebody else's
+│   ├── NotFound              the object does not exist or belongs to another party
 │   ├── MethodNotAllowed      the URL exists, but not for this method and caller
-│   ├── Conflict              it contradicts what exists
+│   ├── Conflict              the request contradicts what exists
 │   ├── TooLarge              the body is over the limit
-│   ├── UnsupportedMedia      the body is not JSON by its own headers
+│   ├── UnsupportedMedia      the headers say that the body is not JSON
 │   ├── TooMany               a quota is used up
-│   ├── Malformed             not JSON, or JSON that cannot be kept
-│   ├── SchemaViolation       the contract's schema does not allow it
-│   ├── RuleBroken            well formed, but a rule forbids it
+│   ├── Malformed             not JSON, or JSON that cannot be stored exactly
+│   ├── SchemaViolation       the contract's schema does not allow the request
+│   ├── RuleBroken            a rule beyond the schema forbids the request
 │   ├── NotEnough             not enough information
 │   └── UnknownLocation       a command names a location that does not exist here
 └── ServerError           the program or a peer is at fault
     ├── CannotStart           the program ends with the message
     ├── Unavailable           the database, or the issuer of a JWT, cannot be reached
-    ├── PeerUnusable          the peer's API did not answer as it must
-    ├── NoCommonVersion       the peer offers no version that is spoken here
+    ├── PeerUnusable          the peer's API did not respond as required
+    ├── NoCommonVersion       the peer does not offer version 2.1.1
     └── MissingEndpoints      the peer lacks endpoints that are required here
 """
 
@@ -29,13 +29,13 @@ from dataclasses import dataclass
 from typing import Any
 
 NOTHING_HERE = "There is no such object, or it is not yours."
-"""One text for what is missing and for what is somebody else's: they must not be told apart."""
+"""The same text whether the object is missing or belongs to another party, which must not be disclosed."""
 
 
 class Refusal(Exception):
-    """A request is not served; *message* says what to change, for the person who debugs the client.
+    """A request is refused. *message* says what to change, for the developer of the client.
 
-    *data*: what else the answer has to carry, where OCPI asks for it.
+    *data*: the data of the response, if OCPI requires any.
     """
 
     def __init__(self, message: str, data: dict[str, Any] | None = None) -> None:
@@ -45,7 +45,7 @@ class Refusal(Exception):
 
     @property
     def fields(self) -> list[str]:
-        """The names of the fields that are wrong, as far as they are known; never what was sent."""
+        """The names of the invalid fields, as far as they are known; never their values."""
         return []
 
 
@@ -54,7 +54,7 @@ class ClientError(Refusal):
 
 
 class BadRequest(ClientError):
-    """The request is not HTTP/1.1, or can be read in two ways."""
+    """The request is not valid HTTP/1.1, or is ambiguous."""
 
 
 class Unauthorized(ClientError):
@@ -66,7 +66,7 @@ class Forbidden(ClientError):
 
 
 class NotFound(ClientError):
-    """No such object, or somebody else's: the two cannot be told apart."""
+    """The object does not exist or belongs to another party; the response is the same."""
 
 
 class MethodNotAllowed(ClientError):
@@ -82,7 +82,7 @@ class Conflict(ClientError):
 
 
 class TooMany(ClientError):
-    """A quota is used up; *retry_after*: seconds until another try may succeed."""
+    """A quota is used up. *retry_after*: seconds until a retry may succeed."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
@@ -94,29 +94,29 @@ class TooLarge(ClientError):
 
 
 class UnsupportedMedia(ClientError):
-    """The body is not JSON by its own headers, or is compressed."""
+    """The headers say that the body is not JSON, or that it is compressed."""
 
 
 class Malformed(ClientError):
-    """Not JSON, or JSON that cannot be kept exactly."""
+    """The body is not JSON, or JSON that cannot be stored exactly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a request.
+    """One error in a request.
 
-    *loc*: where, beginning with body, query, path or header. *message*: what it should be. *kind*: a
-    name for programs, such as `missing`. *given*: the scalar that was sent, where it may be repeated.
+    *loc*: the place, beginning with body, query, path or header. *message*: what it should be. *kind*: a
+    name for programs, such as `missing`. *value*: the scalar that was sent, if it may be repeated.
     """
 
     loc: tuple[str | int, ...]
     message: str
     kind: str
-    given: str | float | bool | None = None
+    value: str | float | bool | None = None
 
 
 class _Invalid(ClientError):
-    """The content of the request is at fault, for *problems* if they are told apart."""
+    """The content of the request is invalid. *problems* lists the errors, if they are known one by one."""
 
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(message)
@@ -124,7 +124,7 @@ class _Invalid(ClientError):
 
     @property
     def fields(self) -> list[str]:
-        """The paths of the fields; without problems, the path that the message begins with."""
+        """The paths of the invalid fields; without problems, the path at the start of the message."""
         if self.problems:
             return [".".join(map(str, problem.loc)) for problem in self.problems]
         return [self.message.partition(": ")[0]]
@@ -135,7 +135,7 @@ class SchemaViolation(_Invalid):
 
 
 class RuleBroken(_Invalid):
-    """The request is well formed, but a rule forbids it."""
+    """The request obeys the schema, but a rule forbids it."""
 
 
 class NotEnough(ClientError):
@@ -151,7 +151,7 @@ class ServerError(Refusal):
 
 
 class CannotStart(ServerError):
-    """The program cannot start; *message* says why, and what to do."""
+    """The program cannot start. *message* says why and what to do."""
 
 
 class Unavailable(ServerError):
@@ -159,11 +159,11 @@ class Unavailable(ServerError):
 
 
 class PeerUnusable(ServerError):
-    """The peer's API did not answer as it must."""
+    """The peer's API did not respond as required."""
 
 
 class NoCommonVersion(ServerError):
-    """The peer offers no version that is spoken here."""
+    """The peer does not offer version 2.1.1."""
 
 
 class MissingEndpoints(ServerError):

@@ -1,4 +1,4 @@
-"""Settings, from the environment with the prefix OCPI_GATEWAY_, each with a default that serves a laptop."""
+"""Settings, from the environment with the prefix OCPI_GATEWAY_. The defaults suit a single machine."""
 
 import functools
 import re
@@ -30,14 +30,14 @@ def _demo_token(what: str) -> Any:
         "",
         exclude=True,
         repr=False,
-        description=f"{what}, 16 to 64 characters; read when the demo networks are made, minted when empty.",
+        description=f"{what}, 16 to 64 characters; used to create the demo networks, generated when empty.",
     )
 
 
 class Settings(BaseSettings):
-    """What a person may change without touching the code. docs/running.md has the same table.
+    """The settings of the program. docs/running.md has the same table.
 
-    What is or may hold a secret is excluded from `model_dump` and from `repr`.
+    Settings that are or may contain a secret are excluded from `model_dump` and from `repr`.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
@@ -46,35 +46,35 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
     public_url: str = Field(
         "",
-        description="Base of every URL that is advertised; http://HOST:PORT when empty. "
-        "Required where HOST is 0.0.0.0 or ::.",
+        description="Base of every advertised URL; http://HOST:PORT when empty. "
+        "Required if HOST is 0.0.0.0 or ::.",
         validate_default=True,
     )
-    data_dir: Path = Field(Path("data"), description="Where the SQLite file and the secret files lie.")
+    data_dir: Path = Field(Path("data"), description="Folder of the SQLite file and the secret files.")
     database_url: str = Field(
         "",
         exclude=True,
         repr=False,
         description="SQLAlchemy URL; a SQLite file in DATA_DIR when empty, or postgresql+psycopg://...",
     )
-    threads: int = Field(8, ge=2, le=64, description="Threads that answer requests.")
+    threads: int = Field(8, ge=2, le=64, description="Threads that serve requests.")
     connection_limit: int = Field(
-        4000, ge=100, le=100_000, description="The most connections at a time, idle ones included."
+        4000, ge=100, le=100_000, description="Maximum number of open connections, including idle ones."
     )
-    demo: bool = Field(True, description="Make two demo networks on an empty database.")
+    demo: bool = Field(True, description="Create two demo networks in an empty database.")
     secret_key: str = Field(
         "",
         exclude=True,
         repr=False,
-        description="Key for the peers' tokens at rest, the same for the whole life of the database; "
-        "a 0600 file in DATA_DIR when empty.",
+        description="Key that encrypts the peers' tokens; never change it for an existing database. "
+        "A file with mode 0600 in DATA_DIR when empty.",
     )
     admin_token: str = Field(
         "",
         exclude=True,
         repr=False,
         description="Gateway key of the administrator, 16 characters or more; "
-        "minted into DATA_DIR/admin.token when empty. Read by the first start only.",
+        "generated into DATA_DIR/admin.token when empty. Only the first start uses it.",
     )
     demo_cpo_token_a: str = _demo_token("Token A of the demo CPO")
     demo_cpo_operator_token: str = _demo_token("Operator token of the demo CPO")
@@ -87,33 +87,33 @@ class Settings(BaseSettings):
         description="Key of gateway JWTs signed with HS256, 32 bytes or more.",
     )
     jwt_jwks_url: str = Field(
-        "", description="Where the public keys of gateway JWTs signed with RS256 or ES256 are."
+        "", description="URL of the public keys of gateway JWTs signed with RS256 or ES256."
     )
-    jwt_issuer: str = Field("", description="The iss that a gateway JWT must have; any when empty.")
-    jwt_audience: str = Field("", description="The aud that a gateway JWT must have; any when empty.")
+    jwt_issuer: str = Field("", description="Required iss of a gateway JWT; any when empty.")
+    jwt_audience: str = Field("", description="Required aud of a gateway JWT; any when empty.")
     networks_per_organization: int = Field(
-        2000, ge=1, le=1_000_000, description="The most live networks an organization has."
+        2000, ge=1, le=1_000_000, description="Maximum number of live networks per organization."
     )
     jobs_per_organization: int = Field(
-        1000, ge=1, le=1_000_000, description="The most unfinished jobs an organization has."
+        1000, ge=1, le=1_000_000, description="Maximum number of unfinished jobs per organization."
     )
-    page_limit: int = Field(100, ge=1, le=1000, description="The most objects a page holds.")
+    page_limit: int = Field(100, ge=1, le=1000, description="Maximum number of objects per page.")
     page_bytes: int = Field(
         8_388_608,
         ge=1024,
         le=134_217_728,
-        description="The most bytes of objects a page holds, unless one object alone has more.",
+        description="Maximum bytes of objects per page; a single larger object is still sent.",
     )
     body_limit: int = Field(
-        4_194_304, ge=1024, le=16_777_216, description="The most bytes a body, and a stored object, holds."
+        4_194_304, ge=1024, le=16_777_216, description="Maximum bytes of a body and of a stored object."
     )
     schema_refusal_status: Annotated[Literal[200, 400], BeforeValidator(int)] = Field(
         400,
-        description="HTTP status of a schema refusal; 200 for peers that read status_codes literally.",
+        description="HTTP status of a schema violation; 200 for peers that read status_codes literally.",
     )
     sessions_require_date_from: bool = Field(
         False,
-        description="Refuse a list of sessions without date_from, as mod_sessions 2.1.1 says.",
+        description="Refuse a list of sessions without date_from, as mod_sessions 2.1.1 requires.",
     )
     post_updates_registered: bool = Field(
         False, description="POST credentials with Token C acts as PUT, as the library ocpi-python expects."
@@ -125,10 +125,10 @@ class Settings(BaseSettings):
         60,
         ge=0,
         le=3600,
-        description="How long a replaced Token C lives until the new one is used.",
+        description="How long a replaced Token C works until the new one is used.",
     )
     required_endpoints: str = Field(
-        "credentials", description="Modules that a peer must offer to register, comma separated."
+        "credentials", description="Modules that a peer must offer to register, comma-separated."
     )
     allow_loopback_peers: bool | None = Field(
         None,
@@ -136,11 +136,12 @@ class Settings(BaseSettings):
     )
     peer_allow: str = Field(
         "",
-        description="Peers that are allowed in private networks: address:port-port, comma separated.",
+        description="Allowed peers in private networks: address:port-port, comma-separated.",
     )
-    peer_timeout_seconds: float = Field(10.0, gt=0, le=60, description="The longest a call to a peer takes.")
+    peer_timeout_seconds: float = Field(10.0, gt=0, le=60, description="Maximum seconds of a call to a peer.")
     validate_responses: bool = Field(
-        False, description="Check every answer against the contract; an error answer is 500 + 3000."
+        False,
+        description="Check every response against the contract; a wrong one becomes HTTP 500 with 3000.",
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
@@ -151,8 +152,8 @@ class Settings(BaseSettings):
         if not value and host in _EVERY_ADDRESS:
             raise PydanticCustomError(
                 "public_url",
-                "must be set because HOST is {host}, which nobody can call; set it to what partners call, "
-                "such as https://ocpi.example.com",
+                "must be set because HOST is {host}, which is not an address to call; set it to the URL that "
+                "partners call, such as https://ocpi.example.com",
                 {"host": host},
             )
         return value
@@ -200,7 +201,7 @@ class Settings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """What advertised URLs begin with, without a trailing slash."""
+        """The base of advertised URLs, without a trailing slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
 
@@ -211,7 +212,7 @@ class Settings(BaseSettings):
 
     @property
     def loopback_peers(self) -> bool:
-        """May a peer be on this machine. docs/security-cases.md "Address policy"."""
+        """Whether a peer may be on this host. docs/security-cases.md "Address policy"."""
         if self.allow_loopback_peers is None:
             return self.host in LOOPBACK
         return self.allow_loopback_peers

@@ -50,7 +50,7 @@ Command: `scripts/proxy`. nginx runs the configuration of docs/proxy.md with TLS
 
 
 def main() -> int:
-    """Run it, write what was seen, and say whether it is what docs/proxy.md promises."""
+    """Run it, write the results, and say whether they agree with docs/proxy.md."""
     parser = argparse.ArgumentParser(prog="scripts/proxy", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/measurements/proxy.md")
     out = parser.parse_args().out
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 Seen = dict[str, tuple[str, bool]]
-"""What was tried, what came of it, and whether that is right."""
+"""By attempt: the result, and whether it is right."""
 
 
 class Trial:
@@ -126,7 +126,7 @@ class Trial:
             if old not in text:
                 sys.exit(f"docs/proxy.md has no {old}; change this script with it")
             text = text.replace(old, new)
-        # The log tells which instance answered.
+        # The log names the instance that served the request.
         log = f"log_format upstream '$upstream_addr $status'; access_log {self.place}/access.log upstream;"
         paths = "".join(
             f"{name}_temp_path {self.place}/{name};"
@@ -150,7 +150,7 @@ class Trial:
             process.wait(20)
 
     def answers(self) -> bool:
-        """Does an instance answer through the proxy."""
+        """Whether an instance responds through the proxy."""
         with contextlib.suppress(requests.RequestException):
             return self.session.get(f"{self.url}/ready", timeout=5).ok
         return False
@@ -161,11 +161,11 @@ class Trial:
         return self.session.get(f"{self.url}{path}", headers=headers, timeout=30)
 
     def note(self, what: str, result: str, *, right: bool) -> None:
-        """Keep what was seen."""
+        """Record a result."""
         self.seen[what] = (result, right)
 
     def register(self, token_a: str, peer: PeerServer) -> str:
-        """A partner registers by the URLs that the node advertises, and writes a location."""
+        """A partner registers through the advertised URLs and writes a location."""
         headers = {"Authorization": f"Token {token_a}"}
         details = self.get("/ocpi/emsp/versions", token_a).json()["data"][0]["url"]
         answer: Any = self.session.post(
@@ -184,7 +184,7 @@ class Trial:
         return token
 
     def spread(self, token: str) -> None:
-        """Both instances answer, and both have the location."""
+        """Both instances respond, and both have the location."""
         statuses = Counter(
             self.get("/ocpi/emsp/2.1.1/locations/NL/TNM/PROXY", token).status_code for _ in range(REQUESTS)
         )
@@ -199,7 +199,7 @@ class Trial:
         )
 
     def crowd(self, token: str) -> None:
-        """One address holds as many silent requests as it may; another address is served."""
+        """One address holds as many silent requests as allowed; another address is served."""
         context = ssl.create_default_context(cafile=str(self.certificate))
         held = []
         for _ in range(PER_ADDRESS + 30):
@@ -221,7 +221,7 @@ class Trial:
         )
 
     def kill(self, first: Node, token: str) -> None:
-        """One instance dies and comes back; reads go on."""
+        """One instance dies and restarts; reads continue."""
         first.kill()
         statuses = Counter(self.get("/ocpi/emsp/versions", token).status_code for _ in range(REQUESTS))
         self.note(
@@ -235,7 +235,7 @@ class Trial:
 
 
 def write_certificate(certificate: Path, key: Path) -> None:
-    """A certificate for 127.0.0.1 that signs itself."""
+    """A self-signed certificate for 127.0.0.1."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)

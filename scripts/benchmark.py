@@ -1,4 +1,4 @@
-"""The benchmark: the program beside the floor and a rival, in interleaved rounds.
+"""The benchmark: the program, a minimal program (the floor) and a rival, in interleaved rounds.
 
 The servers have one core, the load generator and PostgreSQL the other. What counts is the CPU time
 of a server's own processes for one request, as a ratio within a round: ratios hold on a busy
@@ -88,22 +88,22 @@ def _rival(seed: Path) -> Server:
 
 
 def make_rival_home() -> None:
-    """The rival's environment, made once."""
-    marker, wanted = RIVAL_HOME / "requirements.txt", "\n".join(RIVAL)
-    if marker.exists() and marker.read_text() == wanted:
+    """The rival's environment, created once."""
+    marker, requirements = RIVAL_HOME / "requirements.txt", "\n".join(RIVAL)
+    if marker.exists() and marker.read_text() == requirements:
         return
     say("setting up .venv-rival (once)")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(RIVAL_HOME)], check=True, timeout=120)
     pip = [str(RIVAL_HOME / "bin" / "python"), "-m", "pip", "install", "-qq"]
     subprocess.run([*pip, "--disable-pip-version-check", *RIVAL], check=True, timeout=300)
-    marker.write_text(wanted)
+    marker.write_text(requirements)
 
 
 # The rounds
 
 
 def questions(variant: str, cpo_token: str | None, emsp_token: str | None) -> Requests:
-    """The four operations as this variant is asked for them, each without end."""
+    """Endless streams of the requests of this variant, by operation."""
     slash = "/" if variant == THE_RIVAL else ""
     ours, theirs = "/ocpi/cpo/2.1.1/locations", f"/ocpi/emsp/2.1.1/locations/{'/'.join(PEER_PARTY)}"
     page, get, put, patch = OPERATIONS
@@ -128,8 +128,8 @@ def questions(variant: str, cpo_token: str | None, emsp_token: str | None) -> Re
     }
 
 
-def compare(site: Site, servers: Mapping[str, Server], asked: Mapping[str, Requests]) -> None:
-    """Program and floor must answer the same, and store the same.
+def compare(site: Site, servers: Mapping[str, Server], request_streams: Mapping[str, Requests]) -> None:
+    """Check that program and floor return and store the same.
 
     Raises:
         Failed: they do not; then the comparison would mean nothing.
@@ -138,7 +138,7 @@ def compare(site: Site, servers: Mapping[str, Server], asked: Mapping[str, Reque
         keys = [keys_of(variant, operation)[0] for variant in (PROGRAM, FLOOR)]
         writes = operation in OPERATIONS[2:]
         before = [site.kept(key)[0] for key in keys] if writes else []
-        answers = [_essence(servers[v].port, next(asked[v][operation])) for v in (PROGRAM, FLOOR)]
+        answers = [_essence(servers[v].port, next(request_streams[v][operation])) for v in (PROGRAM, FLOOR)]
         if answers[0] != answers[1]:
             raise Failed(f"{operation}: program and floor differ: {str(answers)[:1500]}")
         if writes:
@@ -147,8 +147,8 @@ def compare(site: Site, servers: Mapping[str, Server], asked: Mapping[str, Reque
                 raise Failed(f"{operation}: program and floor store differently: {kept}")
 
 
-def _essence(port: int, asked: bytes) -> tuple[bytes, list[str], Any]:
-    head, body = fetch(port, asked)
+def _essence(port: int, request: bytes) -> tuple[bytes, list[str], Any]:
+    head, body = fetch(port, request)
     names = sorted(line.partition(":")[0].lower() for line in head.decode().split("\r\n")[1:])
     return head[9:12], [name for name in names if name != "server"], {**orjson.loads(body), "timestamp": None}
 
@@ -157,43 +157,43 @@ def rounds(
     results: Results,
     place: str,
     servers: Mapping[str, Server],
-    asked: Mapping[str, Requests],
+    request_streams: Mapping[str, Requests],
     connections: int,
-    given: argparse.Namespace,
+    options: argparse.Namespace,
 ) -> None:
-    """Every operation against every variant, as often as asked, in an order that turns."""
-    operations = next(iter(asked.values())).keys()
+    """Measure every operation against every variant, in a rotating order."""
+    operations = next(iter(request_streams.values())).keys()
     for name, operation in itertools.product(servers, operations):
-        servers[name].measure(asked[name][operation], connections, min(0.5, given.seconds))
-    for number in range(given.rounds):
+        servers[name].measure(request_streams[name][operation], connections, min(0.5, options.seconds))
+    for number in range(options.rounds):
         order = list(servers) if number % 2 else list(servers)[::-1]
-        say(f"{place}: round {number + 1} of {given.rounds}")
+        say(f"{place}: round {number + 1} of {options.rounds}")
         for operation in operations:
             row = {
-                name: servers[name].measure(asked[name][operation], connections, given.seconds)
+                name: servers[name].measure(request_streams[name][operation], connections, options.seconds)
                 for name in order
             }
             results.add(place, operation, row)
 
 
-def four_operations(results: Results, site: Site, seed: Path | None, given: argparse.Namespace) -> None:
+def four_operations(results: Results, site: Site, seed: Path | None, options: argparse.Namespace) -> None:
     """The four operations, at 2 and at 8 threads."""
     for threads in (2, 8):
         with contextlib.ExitStack() as stack:
             running = [_program(site.settings, threads), _floor(site.url, threads, site.cpo, site.emsp)]
             running += [_rival(seed)] if seed else []
             servers = {server.name: stack.enter_context(server) for server in running}
-            asked = {
+            request_streams = {
                 PROGRAM: questions(PROGRAM, site.tokens[site.cpo], site.tokens[site.emsp]),
                 FLOOR: questions(FLOOR, None, None),
                 THE_RIVAL: questions(THE_RIVAL, RIVAL_TOKEN, RIVAL_TOKEN),
             }
-            asked = {name: asked[name] for name in servers}
-            compare(site, servers, asked)
-            rounds(results, f"{site.name}, {threads} threads", servers, asked, threads, given)
+            request_streams = {name: request_streams[name] for name in servers}
+            compare(site, servers, request_streams)
+            rounds(results, f"{site.name}, {threads} threads", servers, request_streams, threads, options)
 
 
-def deep_pages(results: Results, site: Site, given: argparse.Namespace) -> None:
+def deep_pages(results: Results, site: Site, options: argparse.Namespace) -> None:
     """Pages of a network of 100,000 locations, one request at a time."""
     say(f"{site.name}: storing {MANY:,} locations")
     site.fill()
@@ -203,12 +203,16 @@ def deep_pages(results: Results, site: Site, given: argparse.Namespace) -> None:
     ):
         servers = {PROGRAM: program, FLOOR: floor}
         tokens = {PROGRAM: site.tokens[site.many], FLOOR: None}
-        asked = {name: _deep_questions(server.port, tokens[name]) for name, server in servers.items()}
+        request_streams = {
+            name: _deep_questions(server.port, tokens[name]) for name, server in servers.items()
+        }
         for operation in DEEP:
-            answers = [_essence(servers[v].port, next(asked[v][operation])) for v in (PROGRAM, FLOOR)]
+            answers = [
+                _essence(servers[v].port, next(request_streams[v][operation])) for v in (PROGRAM, FLOOR)
+            ]
             if answers[0] != answers[1] or len(answers[0][2]["data"]) != LIMIT:
                 raise Failed(f"{operation}: program and floor differ: {str(answers)[:1500]}")
-        rounds(results, f"{site.name}, {MANY:,}", servers, asked, 1, given)
+        rounds(results, f"{site.name}, {MANY:,}", servers, request_streams, 1, options)
 
 
 def _deep_questions(port: int, token: str | None) -> Requests:
@@ -227,18 +231,18 @@ def _deep_questions(port: int, token: str | None) -> Requests:
     return {name: itertools.cycle([request("GET", query, token)]) for name, query in queries.items()}
 
 
-def run(results: Results, given: argparse.Namespace) -> None:
-    """Everything that is asked for; *results* holds what is finished at any time."""
+def run(results: Results, options: argparse.Namespace) -> None:
+    """Run the requested measurements; *results* always has the finished ones."""
     seed = None
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        if not given.quick:
+        if not options.quick:
             make_rival_home()
             results.versions += RIVAL[:2]
             seed = place / "rival.json"
             seed.write_bytes(orjson.dumps({"CPO": list(own(FEW)), "EMSP": written(THE_RIVAL)}))
         results.versions.append(f"SQLite {_sqlite_version()}")
-        for name in ("SQLite",) if given.quick else ("SQLite", "PostgreSQL"):
+        for name in ("SQLite",) if options.quick else ("SQLite", "PostgreSQL"):
             say(f"{name}: preparing")
             home = place / name
             home.mkdir()
@@ -247,8 +251,8 @@ def run(results: Results, given: argparse.Namespace) -> None:
                 url = stack.enter_context(nodes.postgres())
                 results.versions.append(f"PostgreSQL {_postgres_version(url)}")
             site = Site.make(name, url, home)
-            four_operations(results, site, seed, given)
-            deep_pages(results, site, given)
+            four_operations(results, site, seed, options)
+            deep_pages(results, site, options)
 
 
 def _sqlite_version() -> str:
@@ -277,24 +281,24 @@ def _load() -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measure the program beside a bare Flask program (the floor) and extrawest-ocpi (the"
+        description="Compare the program with a bare Flask program (the floor) and extrawest-ocpi (the"
         " rival): CPU and requests per second on SQLite and PostgreSQL, and pages of a large network."
         " About ten minutes; wants two quiet cores.",
     )
     parser.add_argument("--quick", action="store_true", help="two short rounds, SQLite only, no rival")
-    parser.add_argument("--rounds", type=int, help="how many rounds (7; quick: 2)")
-    parser.add_argument("--seconds", type=float, help="how long a batch lasts (0.8; quick: 0.4)")
+    parser.add_argument("--rounds", type=int, help="number of rounds (7; quick: 2)")
+    parser.add_argument("--seconds", type=float, help="seconds per batch (0.8; quick: 0.4)")
     parser.add_argument("--out", type=Path, help="folder of the results (docs/measurements; quick: none)")
-    given = parser.parse_args()
-    given.rounds = given.rounds or (2 if given.quick else 7)
-    given.seconds = given.seconds or (0.4 if given.quick else 0.8)
-    given.out = given.out or (None if given.quick else RESULTS)
-    return given
+    options = parser.parse_args()
+    options.rounds = options.rounds or (2 if options.quick else 7)
+    options.seconds = options.seconds or (0.4 if options.quick else 0.8)
+    options.out = options.out or (None if options.quick else RESULTS)
+    return options
 
 
 def main() -> int:
-    """Measure, and write down what was measured whatever happens."""
-    given = _options()
+    """Measure, and write the report even after a failure."""
+    options = _options()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     before = _load()
@@ -304,7 +308,7 @@ def main() -> int:
     os.sched_setaffinity(0, {CORES[-1]})
     code = 1
     try:
-        run(results, given)
+        run(results, options)
         code = 0
     except KeyboardInterrupt:
         code = 130
@@ -314,25 +318,25 @@ def main() -> int:
         if code:
             results.remarks.append("interrupted, so not all rounds are there")
         if results.rows:
-            _keep(results, given, (before, _load()))
+            _keep(results, options, (before, _load()))
     return code
 
 
 def _end(*_: object) -> None:
-    """End once; a second signal does not disturb what is being ended."""
+    """End once; ignore a second signal meanwhile."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def _keep(results: Results, given: argparse.Namespace, loads: Sequence[str]) -> None:
-    """Print the report, and write it down if there is a folder for it."""
-    text = report.markdown(results, given, loads)
+def _keep(results: Results, options: argparse.Namespace, loads: Sequence[str]) -> None:
+    """Print the report, and write it if there is a folder for it."""
+    text = report.markdown(results, options, loads)
     print(text)
-    if given.out:
-        given.out.mkdir(parents=True, exist_ok=True)
-        (given.out / "benchmark.md").write_text(text)
-        (given.out / "benchmark.svg").write_text(report.svg(results))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "benchmark.md").write_text(text)
+        (options.out / "benchmark.svg").write_text(report.svg(results))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run the recipes of docs/clients.md, as they stand there, against a running node.
+"""Run the recipes of docs/clients.md against a running node.
 
 A recipe is a chapter. Its `sh` blocks are run, its other blocks are written to the file that their first
 line names; a `console` block is for people only.
@@ -32,7 +32,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def run(language: str, url: str, key: str, folder: Path) -> str:
-    """Carry out the recipe of *language* in *folder* against the node at *url*; what it prints.
+    """Run the recipe of *language* in *folder* against the node at *url*; returns its output.
 
     Raises:
         subprocess.CalledProcessError: a command failed.
@@ -87,7 +87,7 @@ def wait_until_ready(url: str) -> None:
 
 
 def page(runs: dict[str, tuple[float, str]]) -> str:
-    """The page of docs/measurements: by language, the seconds that a recipe took and what it printed."""
+    """The page of docs/measurements: by language, the seconds and the output of the recipe."""
     versions = f"Python {platform.python_version()}, {os.cpu_count()} cores"
     load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     chapters = "".join(
@@ -97,7 +97,7 @@ def page(runs: dict[str, tuple[float, str]]) -> str:
     return f"""\
 # Generated clients
 
-Command: `scripts/clients`. Each recipe of [clients.md](../clients.md) as it stands there, against a fresh
+Command: `scripts/clients`. Each recipe of [clients.md](../clients.md) from that page, against a new
 node: the clients are generated, type-checked and driven. No file of theirs is edited.
 {chapters}
 {versions}; load average {load}.

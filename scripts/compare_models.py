@@ -16,7 +16,7 @@ import oracle  # noqa: E402  (the tests' own module, found by the line above)
 
 
 def main() -> None:
-    """Exit 1 when a difference is not explained."""
+    """Exit with 1 if a difference is not expected."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bodies", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Compare two recordings of the suite: what tests received and stored before and after a change.
+"""Compare two recordings of the suite: the responses and stored objects of tests before and after a change.
 
     RECORD_TO=before scripts/test ...         (twice, where a second one tells what differs by chance)
     .venv/bin/python scripts/compare_recordings.py before after [--again before2] [--all]
@@ -16,7 +16,7 @@ from pathlib import Path
 
 Entries = dict[tuple[str, str], set[str]]
 SHOWN = 5
-"""Differences shown of each test, without --all."""
+"""The number of differences that are shown per test without --all."""
 
 
 def load(folder: Path) -> Entries:
@@ -38,7 +38,7 @@ def load(folder: Path) -> Entries:
 
 
 def differences(before: Entries, after: Entries, again: Entries) -> dict[tuple[str, str], list[str]]:
-    """What is gone (-) and what is new (+), by test or module; both in the entries' own text."""
+    """The removed (-) and added (+) entries, by test or module."""
     found = {}
     for key, entries in before.items():
         if key not in after:

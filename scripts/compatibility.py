@@ -1,4 +1,4 @@
-"""Compare the published documents with those of the last release, and refuse what breaks a client.
+"""Compare the published documents with those of the last release, and refuse changes that break clients.
 
 A break needs a higher minor version in pyproject.toml, and a line under "Breaking" in CHANGELOG.md
 that names what changed. These changes are breaks:
@@ -26,7 +26,7 @@ BOUNDS = {"maxLength": 1, "maxItems": 1, "maximum": 1, "minLength": -1, "minItem
 
 
 class Interface:
-    """A document as schemas by name; what an operation is sent, and what it answers, are schemas, too."""
+    """A document as schemas by name; requests and responses of operations are schemas, too."""
 
     def __init__(self, document: Node) -> None:
         self.schemas: Node = dict(document["components"]["schemas"])
@@ -74,7 +74,7 @@ def schema_of(node: Node) -> Node:
 
 
 def breaks(old: Interface, new: Interface) -> Iterator[tuple[str, str]]:
-    """What of *new* breaks a client of *old*: a name such as `put_token` or `Token.uid`, and the change."""
+    """The changes in *new* that break a client of *old*: a name such as `put_token`, and a text."""
     for name, schema in old.schemas.items():
         if name in new.schemas:
             sent, received = name in new.requests, name in new.answers
@@ -84,7 +84,7 @@ def breaks(old: Interface, new: Interface) -> Iterator[tuple[str, str]]:
 
 
 def changes(name: str, old: Node, new: Node, *, sent: bool, received: bool) -> Iterator[tuple[str, str]]:
-    """What of the schema *new* breaks a client that sends or receives what *old* describes."""
+    """The changes in the schema *new* that break a client that sends or receives *old*."""
     for key in [*different(old, new), *(tighter(old, new) if sent else ())]:
         yield name, f"{key} is {new.get(key)} now, it was {old.get(key)}"
     members, new_members = old.get("properties", {}), new.get("properties", {})
@@ -105,12 +105,12 @@ def changes(name: str, old: Node, new: Node, *, sent: bool, received: bool) -> I
 
 
 def different(old: Node, new: Node) -> list[str]:
-    """The keys that may not change, and do."""
+    """The changed keys that must not change."""
     return [key for key in ("url", "type", "$ref", "pattern", "format") if old.get(key) != new.get(key)]
 
 
 def tighter(old: Node, new: Node) -> list[str]:
-    """The keys of bounds that allow less."""
+    """The keys of bounds that became stricter."""
     return [
         key for key in BOUNDS if key in new and (key not in old or BOUNDS[key] * (new[key] - old[key]) < 0)
     ]
@@ -122,7 +122,7 @@ def parts(schema: Node) -> list[Node]:
 
 
 def allowed(schema: Node, members: set[str]) -> set[str]:
-    """What *schema* allows, in words; only *members* of its properties count."""
+    """*schema* in words, with only *members* of its properties."""
     values = {f"the value {value}" for value in schema.get("enum", ())} or {"any value"}
     absent = {f"the absence of {key}" for key in members - set(schema.get("required", ()))}
     null = {"null"} if schema.get("nullable") else set()
@@ -138,7 +138,7 @@ def announced(name: str, released: str, version: str, changelog: str) -> bool:
 
 
 def main() -> None:
-    """Exit with the breaks that are not announced."""
+    """Exit with the breaking changes that are not announced."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     changelog = (ROOT / "CHANGELOG.md").read_text()
     last = max((ROOT / "docs" / "releases").iterdir(), key=lambda folder: Version(folder.name))

@@ -1,4 +1,4 @@
-"""The files of openapi/ as they are written: where each part stands, and the mistakes in them.
+"""The files of openapi/ as they are written: the place of each part, and the mistakes in them.
 
 A mistake is one line: the file, the line number, what is wrong, and what to do.
 """
@@ -21,7 +21,7 @@ Keys = tuple[str | int, ...]
 
 
 class File:
-    """A YAML file of openapi/, and where each of its parts stands."""
+    """A YAML file of openapi/, with the line of each part."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,7 +59,7 @@ class File:
         return f"{self.name}:{line}"
 
     def _bad_keys(self, node: yaml.Node) -> Iterator[str]:
-        """Keys that occur twice, of which YAML would keep the last, and keys that are no text."""
+        """Repeated keys, of which YAML would keep the last, and keys that are not text."""
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 yield from self._bad_keys(item)
@@ -85,10 +85,10 @@ class Source:
         self.root = File(SOURCE / f"{name}.yaml")
         paths = sorted((SOURCE / name).glob("*.yaml"), key=lambda path: (path.stem != "common", path))
         self.modules = {path.relative_to(SOURCE).as_posix(): File(path) for path in paths}
-        """By the name that the table of contents has for them, what they share first."""
+        """The modules by name, the shared one first."""
 
     def mistakes(self) -> list[str]:
-        """What is wrong; while a file has another shape, nothing else."""
+        """The mistakes; if a file has the wrong structure, only that one."""
         files = [self.root, *self.modules.values()]
         if unreadable := [mistake for file in files for mistake in file.mistakes]:
             return unreadable
@@ -99,7 +99,7 @@ class Source:
         return [*found, *self._unlisted_paths(), *self._operations()]
 
     def place(self, keys: Keys) -> str:
-        """File and line of what stands under *keys* in the folded document."""
+        """File and line of the part at *keys* in the folded document."""
         if keys[:1] == ("paths",) and len(keys) > 1:
             file, key = self.module_of(str(keys[1]))
             return file.place("paths", key, *keys[2:])
@@ -152,11 +152,11 @@ class Source:
                 yield f"{place} does not lead to {expected}; write FILE#/{expected}/NAME"
                 continue
             there = (file.path.parent / path if path else file.path).resolve()
-            known = next((each for each in self.modules.values() if each.path.resolve() == there), None)
-            if known is None:
+            module = next((each for each in self.modules.values() if each.path.resolve() == there), None)
+            if module is None:
                 yield f"{place}: there is no such file in openapi/{self.name}/; correct the name"
-            elif not {name, *_bases(name)} & known.content.get(kind, {}).keys():
-                yield f"{place} leads nowhere; add {name} to {kind} of {known.name} or correct the $ref"
+            elif not {name, *_bases(name)} & module.content.get(kind, {}).keys():
+                yield f"{place} leads nowhere; add {name} to {kind} of {module.name} or correct the $ref"
 
     def _unlisted_paths(self) -> Iterator[str]:
         listed = {item["$ref"] for item in self.root.content["paths"].values()}
@@ -181,7 +181,7 @@ class Source:
                 yield f"{place}: {name} has no x-callers; add who may call it"
 
     def operations(self) -> Iterator[tuple[File, Keys, Any]]:
-        """Every operation, with its file and where it stands in that."""
+        """Every operation, with its file and place."""
         for file in self.modules.values():
             for key, item in file.content.get("paths", {}).items():
                 for method in METHODS:
@@ -199,7 +199,7 @@ class Source:
 
 
 def _functions(module: Path) -> set[str]:
-    """The functions of a module of handlers, and the other names that it gives them."""
+    """The functions of a module of handlers, and their aliases."""
     statements = ast.parse(module.read_text()).body
     names = {node.name for node in statements if isinstance(node, ast.FunctionDef)}
     assigned = (
@@ -214,7 +214,7 @@ def _bases(name: str) -> list[str]:
 
 
 def _references(node: Any, *keys: str | int) -> Iterator[tuple[Keys, Any]]:
-    """Every $ref below *node* and the keys that lead to it; what is an example has none."""
+    """Every $ref below *node* with its keys, except in examples."""
     if isinstance(node, list):
         for index, item in enumerate(node):
             yield from _references(item, *keys, index)
@@ -227,7 +227,7 @@ def _references(node: Any, *keys: str | int) -> Iterator[tuple[Keys, Any]]:
 
 
 def _kind(keys: Keys) -> str:
-    """What a $ref under *keys* has to lead to: the key above its name says so, else it is a schema."""
+    """The kind of the target of a $ref at *keys*; by default a schema."""
     above = keys[-3] if len(keys) > 2 else ""  # noqa: PLR2004  (kind, name, $ref)
     is_property = keys[-4:-3] == ("properties",)
     return str(above) if above in KINDS and not is_property else "schemas"

@@ -39,7 +39,7 @@ WHAT = """\
 Schemathesis against the running program: all phases, no hooks, only the shipped `schemathesis.toml`.
 The program checks its answers against the contract as well (`VALIDATE_RESPONSES`). Peers and operators
 call every URL of their role but credentials, in networks in which an object of each kind is stored.
-Token A stays unspent, because no peer that is made up can be reached. The gateway API is called with
+Token A stays unspent, because a made-up peer cannot be reached. The gateway API is called with
 a user's and an admin's key, its bulk jobs really run.
 """
 HOW_TO_READ = """\
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
+        """The name in the table."""
         if not self.credentials:
             return f"{NAMES[self.role]}, {self.token}"
         which = "DELETE credentials" if self.delete else "credentials"
@@ -109,7 +109,7 @@ RUNS = [
 
 @dataclass
 class Outcome:
-    """What a run's report says."""
+    """The content of a run's report."""
 
     cases: int = 0
     positive: int = 0
@@ -122,7 +122,7 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Did anything go wrong, in what was found or in the run itself."""
+        """Whether there are failures, or the run itself failed."""
         return bool(self.failures or self.errors or self.exit_code)
 
     def row(self, run: Run) -> str:
@@ -134,7 +134,7 @@ class Outcome:
         )
 
     def count(self, event: dict[str, Any]) -> None:
-        """Take one line of the report into account."""
+        """Process one line of the report."""
         if "NonFatalError" in event or "FatalError" in event:
             self.errors += 1
         recorder = event.get("ScenarioFinished", {}).get("recorder") or {}
@@ -187,7 +187,7 @@ def server(place: Path, *, on_postgresql: bool) -> Iterator[Node]:
 
 
 def fuzz(run: Run, node: Node, token: str, place: Path, options: argparse.Namespace) -> Outcome:
-    """Let `st` run, and read its report."""
+    """Run `st` and read its report."""
     report, log = place / f"{run.label}.ndjson", place / f"{run.label}.log"
     command = [
         *(str(Path(sys.executable).with_name("st")), "--config-file", str(ROOT / "schemathesis.toml")),
@@ -213,7 +213,7 @@ def fuzz(run: Run, node: Node, token: str, place: Path, options: argparse.Namesp
 
 
 def _watch(process: "subprocess.Popen[bytes]", report: Path, began: float) -> None:
-    """Say now and then that it goes on, until it ends."""
+    """Print progress until the process ends."""
     while True:
         try:
             process.wait(_TICK)
@@ -269,7 +269,7 @@ def render(outcomes: dict[Run, Outcome], options: argparse.Namespace, database: 
 
 
 def table(outcomes: dict[Run, Outcome]) -> str:
-    """The runs, a line each."""
+    """The list of runs."""
     head = "| run | cases | failures | 2xx of positive | 401 | duration |\n|---|---:|---:|---:|---:|---:|"
     return "\n".join([head, *(outcome.row(run) for run, outcome in outcomes.items())])
 
@@ -282,17 +282,19 @@ def _command(options: argparse.Namespace) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/fuzz",
-        description="Let Schemathesis loose on a fresh server, once with each kind of token. The table of"
+        description="Run Schemathesis against a new server, once with each kind of token. The table of"
         " results goes to docs/measurements/fuzz.md. Exit code 1: something failed.",
     )
-    parser.add_argument("-n", "--examples", type=int, default=20, help="examples an operation and phase (20)")
-    parser.add_argument("--seed", type=int, default=1, help="what randomness starts from (1)")
+    parser.add_argument(
+        "-n", "--examples", type=int, default=20, help="examples per operation and phase (20)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="random seed (1)")
     parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL rather than SQLite")
     parser.add_argument(
         "--only",
         metavar="TEXT",
         default="",
-        help="only the runs whose name holds TEXT; the table is printed, docs are left alone: "
+        help="only the runs whose name contains TEXT; the table is printed and docs are not changed: "
         + "; ".join(run.name for run in RUNS),
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs and reports there")
@@ -300,10 +302,10 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run them all; 1 when anything failed."""
+    """Run all; returns 1 if anything failed."""
     options = _options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell puts behind &
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for background jobs
     chosen = [run for run in RUNS if options.only.lower() in run.name.lower()]
     database = "PostgreSQL" if options.postgresql else "SQLite"
     outcomes: dict[Run, Outcome] = {}

@@ -31,7 +31,7 @@ from nodes import Node, free_port, postgres, session, switch_to  # noqa: E402
 from handlers.dispatch.app import create_app  # noqa: E402
 from storage import access, schema  # noqa: E402
 
-MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of its own is made there)
+MEMORY = Path("/dev/shm")  # noqa: S108  (only for a new folder in it)
 PROCESSES = 2
 HEAD = """\
 # Interleaved exchanges
@@ -50,7 +50,7 @@ Wrong = list[tuple[object, list[str]]]
 
 
 def main() -> int:
-    """Run everything, write what was seen, and say whether it is right."""
+    """Run everything, write the results, and say whether they are right."""
     parser = argparse.ArgumentParser(prog="scripts/interleavings", description=__doc__)
     parser.add_argument("--triples", type=int, default=20_000)
     parser.add_argument("--histories", type=int, default=1000, help="with real threads, on each database")
@@ -85,25 +85,25 @@ def main() -> int:
 
 @contextlib.contextmanager
 def model() -> Iterator[Model]:
-    """A model on a database of its own, in memory where the machine has such a folder."""
+    """A model on a new database, in memory if the machine has such a folder."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
         environment = {"OCPI_GATEWAY_DATA_DIR": place, "OCPI_GATEWAY_SECRET_KEY": "model"}
         with switch_to(environment):
             schema.upgrade(None)
-            made = Model(create_app())
-            with made.installed():
-                yield made
+            model = Model(create_app())
+            with model.installed():
+                yield model
 
 
 def run_pairs(*, rules: bool = True) -> tuple[int, Wrong]:
-    """Every pair; how many histories, and those that are wrong. *rules*: False for the control."""
+    """Every pair; returns the number of histories and the wrong ones. *rules*: False for the control."""
     with model() as running, contextlib.nullcontext() if rules else old_code():
         outcomes = list(pairs(running))
     return len(outcomes), [(each.history, each.complaints) for each in outcomes if each.complaints]
 
 
 def run_triples(count: int, seed: int) -> tuple[int, Wrong]:
-    """Drawn triples, in several processes."""
+    """Random triples, in several processes."""
     share = count // PROCESSES
     with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
         found = pool.map(_triples, [share] * PROCESSES, [seed + number for number in range(PROCESSES)])
@@ -112,7 +112,7 @@ def run_triples(count: int, seed: int) -> tuple[int, Wrong]:
 
 def _triples(count: int, seed: int) -> Wrong:
     """Triples until *count* of them ran to the third operation."""
-    draw, wrong = random.Random(seed), []  # noqa: S311  (it repeats)
+    draw, wrong = random.Random(seed), []  # noqa: S311  (reproducible)
     with model() as running:
         points = {
             (operation, registered): running.run(operation, registered=registered).points
@@ -141,8 +141,8 @@ def sqlite() -> Iterator[str]:
 
 
 def run_histories(url: str, count: int, seed: int) -> Wrong:
-    """Three operations at the same time, again and again."""
-    draw, wrong = random.Random(seed), []  # noqa: S311  (it repeats)
+    """Three operations at the same time, repeatedly."""
+    draw, wrong = random.Random(seed), []  # noqa: S311  (reproducible)
     with tempfile.TemporaryDirectory() as place:
         environment = {
             "OCPI_GATEWAY_DATABASE_URL": url,
@@ -162,10 +162,10 @@ def run_histories(url: str, count: int, seed: int) -> Wrong:
 
 
 def reader(node: Node) -> Callable[[Side, str], int]:
-    """Reads the locations of a side; the HTTP status."""
+    """Read the locations of a side; returns the HTTP status."""
 
     def read(side: Side, token: str) -> int:
-        url = f"{node.url}/ocpi/{access.opens(side.network.role)}/2.1.1/locations"
+        url = f"{node.url}/ocpi/{access.url_segment(side.network.role)}/2.1.1/locations"
         return session().get(url, headers={"Authorization": f"Token {token}"}, timeout=30).status_code
 
     return read

@@ -1,4 +1,4 @@
-"""Kill -9 of bulk jobs, again and again, on SQLite and on PostgreSQL; is every location there exactly once?
+"""Repeated kill -9 of bulk jobs, on SQLite and PostgreSQL; does every location exist exactly once?
 
 Half of the kills fall at random moments, half at a named point, inside the transaction of a step and
 between two steps in turn; the first job takes more than the others. Then two processes share a
@@ -51,14 +51,14 @@ LONGEST_JOB = 40
 """Kills of the first job; the others have half as many."""
 
 LOCATIONS_A_KILL = 100
-"""So large are the jobs that they live long enough."""
+"""The size of a job, so that it runs long enough."""
 
 CONTROL_KILLS = 20
 TAKEN_OVER = 2000
 """Locations of a job of two processes."""
 
 EXTRA_SHARE = 10
-"""One kill more in so many falls while the program recovers; it is not counted unless items were settled."""
+"""One extra kill per so many happens during recovery; it counts only if items were settled."""
 
 HOW_TO_READ = """\
 A kill is SIGKILL, followed by a start of the same program on the same database.
@@ -72,22 +72,22 @@ SIGKILL keeps what the operating system has taken, so this shows atomicity, not 
 
 @dataclass
 class Control:
-    """What the judge said of a broken variant."""
+    """The errors found in a broken variant."""
 
     broken: str
     killing: Killing
 
     def row(self, database: str) -> str:
         """Its line."""
-        wanted = BROKEN[self.broken]
-        seen = [kill for kill in self.killing.kills if wanted in kinds(kill.complaints)]
-        told = next((c for c in self.killing.complaints if wanted in kinds([c])), "")
+        expected_kind = BROKEN[self.broken]
+        seen = [kill for kill in self.killing.kills if expected_kind in kinds(kill.complaints)]
+        complaint = next((c for c in self.killing.complaints if expected_kind in kinds([c])), "")
         after = f"after kill {seen[0].number}" if seen else f"**not seen** in {len(self.killing.kills)} kills"
-        return f"| {database}, {self.broken} | {wanted} {after} | {told} |"
+        return f"| {database}, {self.broken} | {expected_kind} {after} | {complaint} |"
 
     @property
     def sees(self) -> bool:
-        """Did the judge notice."""
+        """Whether the error was found."""
         return BROKEN[self.broken] in kinds(self.killing.complaints)
 
 
@@ -104,7 +104,7 @@ class Campaign:
 
     @property
     def failed(self) -> bool:
-        """Is anything wrong with the program, or with the judge."""
+        """Whether the program or the check failed."""
         wrong = self.killing.complaints if self.killing else []
         return bool(wrong or self.pair_complaints or not all(each.sees for each in self.controls))
 
@@ -113,7 +113,7 @@ class Campaign:
 
 
 def chunks(kills: int) -> Iterator[int]:
-    """How many kills each job takes."""
+    """The number of kills per job."""
     size = LONGEST_JOB
     while kills > 0:
         yield min(size, kills)
@@ -123,12 +123,12 @@ def chunks(kills: int) -> Iterator[int]:
 
 def kill_jobs(killing: Killing, kills: int, seed: int) -> None:
     """All kills, job by job."""
-    dice = random.Random(seed)  # noqa: S311  (the same again for the same seed)
+    rng = random.Random(seed)  # noqa: S311  (reproducible)
     for number, count in enumerate(chunks(kills)):
         killing.size = LOCATIONS_A_KILL * max(count, 5)
         plan = blows(count, seed + number)
         for _ in range(count // EXTRA_SHARE):
-            plan.insert(dice.randrange(1, len(plan) + 1), drawn(RECOVERY, dice))
+            plan.insert(rng.randrange(1, len(plan) + 1), drawn(RECOVERY, rng))
         killing.run(plan)
 
 
@@ -157,7 +157,7 @@ def take_over(campaign: Campaign, url: str, place: Path, times: int) -> None:
 
 
 def run(campaign: Campaign, url: str, place: Path, options: argparse.Namespace) -> None:
-    """Everything on one database."""
+    """Run everything on one database."""
     with contextlib.ExitStack() as stack:
 
         def killing(broken: str, size: int) -> Killing:
@@ -207,7 +207,7 @@ def render(campaigns: list[Campaign], options: argparse.Namespace, load: str) ->
 
 
 def table(campaigns: list[Campaign]) -> str:
-    """What was seen so far."""
+    """The results so far."""
     head = (
         "| database | kills that count | random | in a step | between steps | not counted | jobs ended"
         " | most on one job | locations | lost | double | other complaints | back at work |"
@@ -284,25 +284,25 @@ def _load() -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/killing",
-        description="Kill -9 of bulk jobs, each followed by a restart; is every location there exactly once?"
+        description="Kill -9 of bulk jobs, each followed by a restart; is every location stored exactly once?"
         " The table goes to docs/measurements/kills.md. Exit code 1: something is lost, double or half,"
         " or a broken variant was not noticed. Ctrl-C prints what was seen so far and writes nothing.",
     )
-    parser.add_argument("--kills", type=int, default=100, help="kills that count, a database (100)")
-    parser.add_argument("--seed", type=int, default=1, help="what randomness starts from (1)")
+    parser.add_argument("--kills", type=int, default=100, help="counted kills per database (100)")
+    parser.add_argument("--seed", type=int, default=1, help="random seed (1)")
     parser.add_argument("--database", choices=[*NAMES, "both"], default="both", help="which (both)")
     parser.add_argument(
-        "--takeovers", type=int, default=5, help="kills of one of two processes, of either sort (5)"
+        "--takeovers", type=int, default=5, help="kills of one of two processes, of each kind (5)"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the table goes")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the table")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Run it all; 1 when anything failed."""
+    """Run all; returns 1 if anything failed."""
     options = _options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell puts behind &
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for background jobs
     chosen = list(NAMES) if options.database == "both" else [options.database]
     options.servers = []
     campaigns: list[Campaign] = []

@@ -1,4 +1,4 @@
-"""What datamodel-code-generator reads: the schemas that become models, and the parameters of operations.
+"""The input of datamodel-code-generator: schemas of models, and the parameters of operations.
 
 A strict schema serves for requests as well, because the types of openapi/field_types.py accept the
 loose forms. So the published `LocationIn` has no model of its own: `Location` reads it.
@@ -13,13 +13,13 @@ Node = dict[str, Any]
 METHODS = ("get", "put", "post", "patch", "delete")
 SCHEMAS = "#/components/schemas/"
 STORED = ("Location", "EVSE", "Connector", "Session", "CDR", "Tariff", "Token")
-"""The objects that are kept with members that the contract does not name. Conformance 30."""
+"""The objects that keep extension members. Conformance 30."""
 NOT_MODELS = ("OrNull", "Envelope", "Page")
-"""Endings of schemas without a model: an envelope is written around text that is stored."""
+"""Endings of schemas without a model: an envelope is written around stored text."""
 
 
 def for_models(folded: Node) -> Node:
-    """The document that the generator reads, from one whose references are not resolved yet."""
+    """The document for the generator, from one with unresolved references."""
     document = copy.deepcopy(folded)
     components = document["components"]
     schemas = {name: node for name, node in components["schemas"].items() if not name.endswith(NOT_MODELS)}
@@ -106,7 +106,7 @@ def argument(parameter: Node) -> Node:
     if "$ref" in parameter:
         return parameter
     schema = parameter["schema"]
-    if schema.get("type") == "integer":  # the generator's own key, which only it sees
+    if schema.get("type") == "integer":  # a key of the generator, which only it reads
         schema = {**schema, "customTypePath": "openapi.field_types.IntegerText"}
     return {
         **parameter,
@@ -117,7 +117,7 @@ def argument(parameter: Node) -> Node:
 
 
 def reachable(schemas: Node, names: set[str]) -> list[str]:
-    """*names* and every schema that one of them refers to, in the order of the alphabet."""
+    """*names* and every schema that they refer to, in alphabetical order."""
     found: set[str] = set()
     waiting = set(names)
     while waiting:

@@ -1,4 +1,4 @@
-"""How fast bulk jobs are, what memory they take, and how long an order of a network waits meanwhile.
+"""Measures the speed and memory of bulk jobs, and the latency of an order meanwhile.
 
 Real servers with the shipped settings, one database after the other; orders come over HTTP. A rate is
 the number of locations by the time from the answer 202 to READY, seen by polling.
@@ -51,21 +51,21 @@ class Server:
     database: str
 
     def call(self, method: str, path: str, **more: Any) -> Any:
-        """The decoded answer, which must be a success."""
+        """The decoded response of a successful call."""
         answer = self.session.request(method, self.node.url + path, timeout=120, **more)
         if not answer.ok:
             sys.exit(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return answer.json() if answer.content else None
 
     def network(self) -> str:
-        """A network without end, provisioned."""
-        made = self.call("POST", "/ocpi/cpos", json={**ORDER, "ttl_seconds": None})
-        while self.call("GET", made["status_url"])["status"] != "READY":
+        """A provisioned network without expiry."""
+        accepted = self.call("POST", "/ocpi/cpos", json={**ORDER, "ttl_seconds": None})
+        while self.call("GET", accepted["status_url"])["status"] != "READY":
             time.sleep(_POLL_SECONDS)
-        return str(made["cpo_id"])
+        return str(accepted["cpo_id"])
 
     def order(self, cpo_id: str, count: int, mark: str) -> str:
-        """Order *count* locations with two EVSEs each; the URL of the job."""
+        """Order *count* locations with two EVSEs each; returns the URL of the job."""
         items = [_location(f"{mark}{number}") for number in range(count)]
         return str(
             self.call("POST", f"/ocpi/cpos/{cpo_id}/locations", json={"locations": items})["status_url"]
@@ -79,26 +79,26 @@ class Server:
             sys.exit(f"the job ended {job['status']}: {job.get('error') or job['results']['failed'][:1]}")
 
     def rate(self, cpo_id: str, count: int, mark: str) -> float:
-        """Locations a second of one job."""
+        """Locations per second of one job."""
         url = self.order(cpo_id, count, mark)
         began = time.monotonic()
         self.finish(url, count)
         return count / (time.monotonic() - began)
 
     def latencies(self, cpo_id: str, count: int, mark: str) -> list[float]:
-        """Milliseconds that orders of networks take while a job of *count* locations runs."""
+        """The latency of orders in milliseconds while a job of *count* locations runs."""
         url = self.order(cpo_id, count, mark)
         seen = []
         while self.call("GET", url)["status"] == "PROVISIONING":
             began = time.monotonic()
-            made = self.call("POST", "/ocpi/cpos", json={**ORDER, "party_id": "LAT"})
+            accepted = self.call("POST", "/ocpi/cpos", json={**ORDER, "party_id": "LAT"})
             seen.append((time.monotonic() - began) * 1000)
-            self.call("DELETE", made["destroy_url"])
+            self.call("DELETE", accepted["destroy_url"])
             time.sleep(_PAUSE_SECONDS)
         return sorted(seen)
 
     def memory(self) -> float:
-        """MiB that the node's processes hold: resident, summed."""
+        """The resident memory of the node's processes in MiB."""
         group = os.getpgid(self.node.pid)
         held = 0
         for status in Path("/proc").glob("[0-9]*/status"):
@@ -194,12 +194,12 @@ def main() -> int:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser(
         prog="scripts/provision",
-        description="Measure bulk jobs on SQLite and PostgreSQL: locations a second, memory, and how long "
+        description="Measure bulk jobs on SQLite and PostgreSQL: locations per second, memory, and how long "
         "orders of networks take meanwhile. About ten minutes; wants two quiet cores.",
     )
     parser.add_argument("--rounds", type=int, default=5, help="jobs of 1,000 locations (5)")
     parser.add_argument(
-        "--only", choices=DATABASES, help="one database; the line is printed, docs left alone"
+        "--only", choices=DATABASES, help="one database; the line is printed and docs are not changed"
     )
     options = parser.parse_args()
     load = " ".join(f"{x:.2f}" for x in os.getloadavg())

@@ -1,4 +1,4 @@
-"""The document that clients read, made from the one that the program reads.
+"""The published document, derived from the one that the program reads.
 
 Generators of clients shape it. It has no `x-` keys but those that they know. A property of a request
 has no `default`, because it would become required or be sent always; its description tells the
@@ -17,7 +17,7 @@ OR_NULL = "OrNull"
 
 
 def published(runtime: Node) -> Node:
-    """What is published of the document *runtime*."""
+    """The published form of the document *runtime*."""
     document: Node = without_extensions(copy.deepcopy(runtime))
     schemas = document["components"]["schemas"]
     for schema in schemas.values():
@@ -36,7 +36,7 @@ def published(runtime: Node) -> Node:
 
 
 def without_extensions(node: Any) -> Any:
-    """*node* without the `x-` keys that steer only the program."""
+    """*node* without the `x-` keys that only the program uses."""
     if isinstance(node, list):
         return [without_extensions(item) for item in node]
     if not isinstance(node, dict):

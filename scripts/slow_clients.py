@@ -1,4 +1,4 @@
-"""Slow clients: they take nine tenths of the connections, then more than there are; who else is served?
+"""Slow clients: they take nine tenths of the connections, then more than the limit. Are others served?
 
 Others come on new connections at a fixed rate, and wait from the moment at which they were to come: a
 stall is not hidden by the requests that it held back. Writes docs/measurements/slow.md; exit status 1
@@ -74,23 +74,23 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
+        """The name in the table."""
         return self.habit.name
 
     def clients(self, address: tuple[str, int]) -> SlowClients:
-        """The slow clients, at work while the context is open."""
+        """Run the slow clients while the context is open."""
         return SlowClients(address, self.habit, self.count)
 
 
 class SlowPeers:
-    """Registrations with peers that answer after 9 s: one after the other, several at a time."""
+    """Repeated registrations with peers that respond after 9 s, several at a time."""
 
     name = "registrations with peers that answer after 9 s"
     count = 4
 
     @contextlib.contextmanager
     def clients(self, address: tuple[str, int]) -> Iterator["SlowPeers"]:
-        """The registrations, at work while the context is open."""
+        """Run the registrations while the context is open."""
         self.opened, is_over = 0, threading.Event()
         network = at_once(networks.of_party, ("NL", "DEM"))[0]
 
@@ -125,7 +125,7 @@ SCENARIOS: list[Any] = [
 
 
 def main() -> int:
-    """Measure, write what was seen, and say whether it is within the bound."""
+    """Measure, write the results, and say whether they are within the bound."""
     parser = argparse.ArgumentParser(prog="scripts/slow", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/measurements/slow.md")
     out = parser.parse_args().out
@@ -166,7 +166,7 @@ def running(place: Path) -> Iterator[tuple[Node, str]]:
 
 
 def measure(node: Node, scenario: Any, token: str) -> tuple[int, list[float | None]]:
-    """How many connections the slow clients opened, and how long others waited."""
+    """The number of connections of slow clients, and the waiting times of others."""
     url = f"{node.url}/ocpi/cpo/versions"
     address = ("127.0.0.1", int(node.environment["OCPI_GATEWAY_PORT"]))
     with scenario.clients(address) as slow, ThreadPoolExecutor(PER_SECOND * int(PATIENCE_SECONDS)) as pool:
@@ -184,13 +184,13 @@ def measure(node: Node, scenario: Any, token: str) -> tuple[int, list[float | No
 
 
 def waited(url: str, token: str, due: float) -> float | None:
-    """How many seconds after *due* the answer was there; None: it never was."""
+    """Seconds from *due* to the response, or None without a response."""
     seconds = answer_seconds(url, PATIENCE_SECONDS, {"Authorization": f"Token {token}"})
     return None if seconds is None else time.monotonic() - due
 
 
 def p99(waits: list[float | None]) -> float:
-    """What 99 of 100 waited at most; who was not answered waited for ever."""
+    """The 99th percentile of the waiting times; a missing response counts as infinite."""
     ordered = sorted(float("inf") if wait is None else wait for wait in waits)
     return ordered[max(0, round(len(ordered) * 0.99) - 1)]
 
@@ -208,11 +208,11 @@ def row(scenario: Any, opened: int, waits: list[float | None]) -> str:
 
 
 def judge(scenario: Any, waits: list[float | None]) -> list[str]:
-    """What is beyond the bound."""
+    """The violations of the bound."""
     complaints = []
     if None in waits or max(wait or 0 for wait in waits) > WORST_SECONDS:
         complaints.append(
-            f"{scenario.count} x {scenario.name}: somebody waited longer than {WORST_SECONDS} s"
+            f"{scenario.count} x {scenario.name}: a client waited longer than {WORST_SECONDS} s"
         )
     if scenario.count < LIMIT * 0.9 and p99(waits) > BELOW_P99_SECONDS:
         complaints.append(f"{scenario.count} x {scenario.name}: p99 is {p99(waits):.2f} s")
@@ -220,7 +220,7 @@ def judge(scenario: Any, waits: list[float | None]) -> list[str]:
 
 
 def cpu_share(node: Node) -> float:
-    """The share of a core that a node uses while nobody calls it."""
+    """The share of a core that an idle node uses."""
 
     def used() -> float:
         fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""Extract what the tests compare with the contract from the pages of OCPI 2.1.1.
+"""Extract the facts for the tests from the pages of OCPI 2.1.1.
 
 .venv/bin/python scripts/specification_data.py FOLDER    (the Markdown of the branch release-2.1.1-bugfixes)
 
@@ -67,7 +67,7 @@ def enums(page: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def methods(page: str) -> dict[str, list[str]]:
-    """The methods that each role offers to a peer: those that the method table does not mark n/a."""
+    """The methods that each role offers to a peer: methods that the table does not mark n/a."""
     role = "cpo"
     found: dict[str, list[str]] = {}
     for line in page.splitlines():
@@ -91,7 +91,7 @@ def examples(page: str) -> Iterator[dict[str, Any]]:
 
 
 def unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The pairs as a dictionary; a name may come once."""
+    """The pairs as a dictionary; a name must be unique."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
@@ -114,10 +114,10 @@ def main(folder: Path) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     write("properties.json", unique(pair for page in pages.values() for pair in properties(page)))
     write("enums.json", unique(pair for page in pages.values() for pair in enums(page)))
-    modules = {stem.removeprefix("mod_"): page for stem, page in pages.items()}
+    modules = {page_name.removeprefix("mod_"): page for page_name, page in pages.items()}
     write("methods.json", {module: methods(modules[module]) for module in MODULES})
-    found = {stem: list(examples(page)) for stem, page in pages.items()}
-    write("examples.json", {stem: values for stem, values in found.items() if values})
+    found = {page_name: list(examples(page)) for page_name, page in pages.items()}
+    write("examples.json", {page_name: values for page_name, values in found.items() if values})
 
 
 if __name__ == "__main__":

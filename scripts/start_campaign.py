@@ -37,7 +37,7 @@ MOST_UNREACHED = 10
 
 @dataclass
 class Result:
-    """What came of one kind of start."""
+    """The result of one kind of start."""
 
     what: str
     statements: int
@@ -72,7 +72,7 @@ def enumerate_kills(what: str, new: Callable[[], Site], settings: dict[str, str]
 
 
 def relax(url: str) -> str:
-    """Let PostgreSQL sync nothing: the client is killed, never the server. Its version."""
+    """Disable fsync of PostgreSQL, because only clients are killed; returns its version."""
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
@@ -104,7 +104,7 @@ def run(url: str, folder: Path) -> list[Result]:
 def render(results: list[Result], server: str, database: str) -> str:
     """The page."""
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607  (git is where the user has it)
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607  (git from the PATH)
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -134,7 +134,7 @@ The start of the engine has a few statements more or fewer each time, so some ki
 
 
 def main() -> int:
-    """Run it; 1 when anything failed, or when the control was not caught."""
+    """Run all; returns 1 if anything failed or the control was not caught."""
     parser = argparse.ArgumentParser(prog="scripts/killing_starts", description=__doc__)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     database = parser.parse_args().database

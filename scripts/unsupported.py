@@ -1,15 +1,15 @@
-"""What handlers/dispatch does not implement of OpenAPI: `scripts/generate` refuses it."""
+"""Finds OpenAPI constructs that handlers/dispatch does not implement; `scripts/generate` refuses them."""
 
 from collections.abc import Iterator
 
 from model_schemas import METHODS, Node
 
 Problem = tuple[tuple[str, ...], str]
-"""The keys of a part of the document, and what is not implemented of it."""
+"""The keys of a part of the document, and the unsupported construct."""
 
 PARAMETER_KEYS = {"name", "in", "description", "required", "schema", "example", "examples"}
 SCHEMA_KEYS = {"discriminator", "uniqueItems", "minProperties", "maxProperties", "writeOnly"}
-"""What the generated models do not check."""
+"""The keywords that the generated models do not check."""
 
 
 def unsupported(document: Node) -> Iterator[Problem]:
@@ -59,7 +59,7 @@ def _in_parameters(parameters: list[Node], document: Node) -> Iterator[str]:
 
 
 def resolved(document: Node, node: Node) -> Node:
-    """*node*, or what its $ref points to."""
+    """*node*, or the target of its $ref."""
     while "$ref" in node:
         kind, name = node["$ref"].split("/")[-2:]
         node = document["components"][kind][name]

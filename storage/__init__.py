@@ -1,1 +1,1 @@
-"""What is kept: tables, and the functions that read and write them. Knows nothing of HTTP."""
+"""The tables of the database and the functions that read and write them, independent of HTTP."""

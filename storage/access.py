@@ -1,7 +1,7 @@
-"""Our tokens and who presents them.
+"""Our tokens and their callers.
 
-Only digests are stored. Four kinds: `registration` (Token A), `callback` (what a peer calls us with
-while we register at it), `peer` (Token C), `operator` (the back office of our own party).
+Only digests are stored. There are four kinds: `registration` (Token A), `callback` (for the peer's calls
+while we register there), `peer` (Token C) and `operator` (the back office of our own party).
 """
 
 import hmac
@@ -26,7 +26,7 @@ OPERATOR = "operator"
 
 
 class AccessRow(SQLModel, table=True):
-    """One token of ours."""
+    """One of our tokens."""
 
     __tablename__ = "ocpi_access"
 
@@ -49,8 +49,8 @@ ACCESS = database.table(AccessRow)
 class Caller:
     """Who sent a request: which of our networks the token belongs to, and which peer, if any.
 
-    *expires_at*: when the token ends by itself, in milliseconds; only a Token C that a newer one replaces has
-    such an end. *is_first_use*: nobody has presented this Token C before.
+    *expires_at*: when the token expires, in milliseconds; only a Token C that a newer one replaces expires.
+    *is_first_use*: this Token C has not been used before.
     """
 
     kind: str
@@ -67,7 +67,7 @@ class Caller:
 
     @property
     def party(self) -> Party:
-        """Our own party, whose URLs the token opens."""
+        """Our own party, to whose URLs the token gives access."""
         return self.country_code, self.party_id
 
     @property
@@ -136,7 +136,7 @@ _SUPERSEDE = (
     .where(_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.expires_at.is_(None))
     .values(
         expires_at=bindparam("until"),
-        used_at=sqlalchemy.func.coalesce(_c.used_at, bindparam("now")),  # so no later use confirms it
+        used_at=sqlalchemy.func.coalesce(_c.used_at, bindparam("now")),  # so that no later use confirms it
     )
 )
 _REGISTRATION_RUNS = sqlalchemy.select(_c.digest).where(
@@ -153,7 +153,7 @@ _BIND = (
 
 
 def identify(connection: Connection, token: str) -> Caller | None:
-    """Who presents *token*, or None. If it is its first use, the caller has to call `confirm`."""
+    """The caller with this *token*, or None. After a first use, `confirm` must be called."""
     digest = secrets.digest(token)
     row = connection.execute(_IDENTIFY, {"digest": digest}).first()
     if row is None or not hmac.compare_digest(row[0], digest):
@@ -175,8 +175,8 @@ def identify(connection: Connection, token: str) -> Caller | None:
 def confirm(transaction: Transaction, caller: Caller) -> None:
     """Record the first use of a Token C, which ends the tokens that it replaces.
 
-    It locks the network's connections first, as an exchange does: PostgreSQL would end one of the two as a
-    deadlock otherwise.
+    It locks the network's connections first, as an exchange does, because the two would deadlock on
+    PostgreSQL otherwise.
     """
     connections.lock(transaction, caller.network_id)
     digest = secrets.digest(caller.token)
@@ -187,14 +187,14 @@ def confirm(transaction: Transaction, caller: Caller) -> None:
 
 
 def _end(transaction: Transaction, statement: Any, values: dict[str, Any], reason: str) -> int:
-    """Delete tokens and remember why. Returns their number."""
+    """Delete tokens and record the reason. Returns their number."""
     digests = list(transaction.execute(statement, values).scalars())
     ended_tokens.record(transaction, digests, reason)
     return len(digests)
 
 
 def ended_reason(connection: Connection, token: str) -> str | None:
-    """Why *token* no longer works, one of the reasons in storage/ended_tokens.py; None if that is unknown."""
+    """Why *token* no longer works, as a reason of storage/ended_tokens.py; None if unknown."""
     recorded = ended_tokens.reason(connection, token)
     if recorded is not None:
         return recorded
@@ -216,12 +216,12 @@ def require_live(transaction: Transaction, caller: Caller) -> None:
     A token that another exchange has replaced meanwhile counts as ended. docs/security-cases.md "Tokens".
 
     Raises:
-        errors.Unauthorized: the token ended while the peer was called.
+        errors.Unauthorized: the token has ended since.
     """
     row = transaction.execute(_IS_LIVE, {"d": secrets.digest(caller.token)}).first()
     expected = (caller.kind, caller.connection_id, caller.expires_at)
-    is_over = caller.expires_at is not None and caller.expires_at <= timestamps.now_ms()
-    if row is None or tuple(row) != expected or is_over:
+    is_expired = caller.expires_at is not None and caller.expires_at <= timestamps.now_ms()
+    if row is None or tuple(row) != expected or is_expired:
         raise errors.Unauthorized("This token ended while your request was served.")
 
 
@@ -233,7 +233,7 @@ def mint(
     lives_ms: int | None = None,
     chosen: str = "",
 ) -> str:
-    """A new token of *kind*, or *chosen*; only its digest stays. *lives_ms*: until it ends."""
+    """Store the digest of a new token or of *chosen*; returns the token. *lives_ms*: until it expires."""
     token = chosen or secrets.mint({REGISTRATION: "a_", OPERATOR: "o_"}.get(kind, ""))
     now = timestamps.now_ms()
     row = {
@@ -281,8 +281,8 @@ def bind(transaction: Transaction, token: str, connection_id: int) -> bool:
 def supersede(transaction: Transaction, network_id: int, connection_id: int, overlap_ms: int) -> None:
     """Let the Tokens C of a connection end with the first use of the next one, or after *overlap_ms*.
 
-    Tokens of the network that have expired are deleted. Only this network's: its lock is held, and
-    transactions that delete each other's rows end as a deadlock on PostgreSQL.
+    The network's expired tokens are deleted as well. Those of other networks stay, because only this
+    network's lock is held: transactions that delete each other's rows deadlock on PostgreSQL.
     """
     now = timestamps.now_ms()
     values = {"connection": connection_id, "until": now + overlap_ms, "now": now}
@@ -292,13 +292,13 @@ def supersede(transaction: Transaction, network_id: int, connection_id: int, ove
 
 
 def end_others(transaction: Transaction, caller: Caller) -> None:
-    """End every other Token C of the caller's connection; their answers to a PUT were lost."""
+    """End every other Token C of the caller's connection, which the peer never received."""
     values = {"d": secrets.digest(caller.token), "connection": caller.connection_id}
     _end(transaction, _END_OTHERS, values, ended_tokens.ROTATED)
 
 
 def end_superseded(transaction: Transaction, connection_id: int) -> None:
-    """End the Tokens C of a connection that are in their overlap."""
+    """End the replaced Tokens C of a connection before their overlap is over."""
     _end(transaction, _END_SUPERSEDED, {"connection": connection_id}, ended_tokens.ROTATED)
 
 
@@ -318,12 +318,12 @@ def is_open(connection: Connection, token: str) -> bool:
 
 
 def invitations(connection: Connection, network_id: int) -> list[str]:
-    """The last four characters of each Token A that nobody has used."""
+    """The last four characters of each unused Token A."""
     return [
         row[0] for row in connection.execute(_UNUSED, {"network_id": network_id, "kind": REGISTRATION}).all()
     ]
 
 
-def opens(role: str) -> str:
+def url_segment(role: str) -> str:
     """The URL segment of a role: `cpo` or `emsp`."""
     return "cpo" if role == CPO else "emsp"

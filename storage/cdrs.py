@@ -1,4 +1,4 @@
-"""Charge detail records: the bill; never changed once stored. Spec: 2.1.1 mod_cdrs."""
+"""Charge detail records, which are immutable. Spec: 2.1.1 mod_cdrs."""
 
 import orjson
 from sqlalchemy import Index, UniqueConstraint
@@ -12,7 +12,7 @@ from storage.objects import Document, DocumentTable, ObjectColumns, Party, Scope
 
 
 class CDRRow(ObjectColumns, table=True):
-    """A CDR, our own or one that a peer sent; its id is compared without regard to case."""
+    """A CDR of ours or of a peer. Its id is case-insensitive."""
 
     __tablename__ = "ocpi_cdrs"
     __table_args__ = (
@@ -34,12 +34,12 @@ page = _DOCUMENTS.page
 def get(
     connection: Connection, network_id: int, party: Party, cdr_id: str, *, scope: Scope | None = None
 ) -> Document | None:
-    """The CDR, or None; None as well if it is not in *scope*."""
+    """The CDR, or None if it does not exist or is not in *scope*."""
     return _DOCUMENTS.get(connection, network_id, party, cdr_id.lower(), scope=scope)
 
 
 def post(transaction: Transaction, network_id: int, party: Party, cdr: CDR) -> tuple[Stored, str]:
-    """Store a new CDR; the same one again changes nothing. Also the id under which it is stored.
+    """Store a new CDR; repeating the same CDR changes nothing. Returns the outcome and the stored id.
 
     Raises:
         errors.RuleBroken: the id is taken by another CDR. Spec: 2.1.1 mod_cdrs 1.

@@ -1,4 +1,4 @@
-"""Commands: those that reached us as CPO, and those that we sent as eMSP. Spec: 2.1.1 mod_commands."""
+"""Commands that we received as CPO or sent as eMSP. Spec: 2.1.1 mod_commands."""
 
 import sqlalchemy
 from sqlalchemy import BigInteger, Index, bindparam
@@ -13,7 +13,7 @@ SENT = "sent"
 
 
 class CommandRow(SQLModel, table=True):
-    """One command; *response* and *reason*: the direct answer; *result*: what became of it."""
+    """One command. *response* and *reason* are the direct response; *result* is the final result."""
 
     __tablename__ = "ocpi_commands"
     __table_args__ = (Index("ix_ocpi_commands_open", "network_id", "connection_id", "name", "result"),)
@@ -33,12 +33,14 @@ class CommandRow(SQLModel, table=True):
 
 _TABLE = database.table(CommandRow)
 _c = _TABLE.c
-_MINE = (_c.connection_id == bindparam("k_connection"), _c.direction == SENT)
-_RESULT = sqlalchemy.select(_c.name, _c.result).where(*_MINE, _c.uid == bindparam("k_uid"))
-_OPEN = sqlalchemy.select(_c.uid).where(*_MINE, _c.name == bindparam("k_name"), _c.result.is_(None)).limit(2)
+_SENT_HERE = (_c.connection_id == bindparam("k_connection"), _c.direction == SENT)
+_RESULT = sqlalchemy.select(_c.name, _c.result).where(*_SENT_HERE, _c.uid == bindparam("k_uid"))
+_OPEN = (
+    sqlalchemy.select(_c.uid).where(*_SENT_HERE, _c.name == bindparam("k_name"), _c.result.is_(None)).limit(2)
+)
 _SET_RESULT = (
     sqlalchemy.update(_TABLE)
-    .where(*_MINE, _c.uid == bindparam("k_uid"), _c.result.is_(None))
+    .where(*_SENT_HERE, _c.uid == bindparam("k_uid"), _c.result.is_(None))
     .values(result=bindparam("outcome"), result_at=bindparam("now"))
 )
 _SET_RESPONSE = (
@@ -56,7 +58,7 @@ def record(
     response: str | None = None,
     reason: str | None = None,
 ) -> str:
-    """Keep a command, *request* as JSON text; its uid, which nobody can guess. Conformance 199."""
+    """Store a command, with *request* as JSON text. Returns its unguessable uid. Conformance 199."""
     uid = secrets.mint()
     row = {
         "uid": uid,
@@ -73,13 +75,13 @@ def record(
     return uid
 
 
-def respond(transaction: Transaction, uid: str, response: str) -> None:
-    """Keep what the CPO answered at once."""
+def store_response(transaction: Transaction, uid: str, response: str) -> None:
+    """Store the CPO's direct response."""
     transaction.execute(_SET_RESPONSE, {"k_uid": uid, "answer": response})
 
 
-def result(transaction: Transaction, connection_id: int, uid: str, name: str, outcome: str) -> None:
-    """Keep the result of a command that we sent over this connection; the first one stays.
+def store_result(transaction: Transaction, connection_id: int, uid: str, name: str, outcome: str) -> None:
+    """Store the result of a command that we sent over this connection. The first result is final.
 
     Raises:
         errors.NotFound: no such command was sent over this connection.
@@ -101,6 +103,6 @@ def name_of(connection: Connection, connection_id: int, uid: str) -> str | None:
 
 
 def only_open(connection: Connection, connection_id: int, name: str) -> str | None:
-    """The uid of the single open command *name* of this connection; None if there are none or several."""
+    """The uid of the open command *name* of this connection; None unless there is exactly one."""
     rows = connection.execute(_OPEN, {"k_connection": connection_id, "k_name": name}).scalars().all()
     return rows[0] if len(rows) == 1 else None

@@ -1,7 +1,7 @@
-"""Connections: a network of ours and the peer that registered with it, or that it registered with.
+"""Connections between our networks and peers, whichever side registered. Spec: 2.1.1 credentials.
 
-Spec: 2.1.1 credentials. A connection is (network, peer country code, peer party id); the peer's
-role is the other one. It stays when the peer unregisters, and with it what the peer pushed.
+The key of a connection is (network, peer country code, peer party id); the peer has the opposite role. When
+the peer unregisters, the connection and the pushed objects stay.
 """
 
 import base64
@@ -17,7 +17,7 @@ from sqlmodel import Field, SQLModel
 from storage import database, secrets, timestamps
 from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
-from storage.objects import Party, Sequence
+from storage.objects import AutoIncrement, Party
 
 REGISTERED = "REGISTERED"
 UNREGISTERED = "UNREGISTERED"
@@ -29,7 +29,7 @@ class ConnectionRow(SQLModel, table=True):
     __tablename__ = "ocpi_connections"
     __table_args__ = (UniqueConstraint("network_id", "country_code", "party_id"),)
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
+    id: int | None = Field(default=None, primary_key=True, sa_type=AutoIncrement)
     network_id: int = Field(sa_type=BigInteger, foreign_key="gw_networks.id")
     country_code: str = Field(max_length=2)
     party_id: str = Field(max_length=3)
@@ -52,7 +52,7 @@ CONNECTIONS = database.table(ConnectionRow)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What a peer told about itself while registering. *encodes_tokens*: it reads tokens in Base64."""
+    """What a peer sent during registration. *encodes_tokens*: it expects tokens in Base64."""
 
     party: Party
     versions_url: str
@@ -65,10 +65,9 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class PeerConnection:
-    """A stored connection, as a caller of peers needs it. The peer's tokens are encrypted.
+    """A stored connection, for calls to the peer. The peer's tokens are encrypted.
 
-    *peer_token* is different ciphertext each time that credentials are stored, so it also tells one
-    registration from the next.
+    Each stored *peer_token* is a different ciphertext, so it also identifies the registration.
     """
 
     id: int
@@ -83,7 +82,7 @@ class PeerConnection:
 
     @property
     def token(self) -> str | None:
-        """The token that the peer gave us, in the form that the peer reads; never log it.
+        """The peer's token in the form that the peer expects; never log it.
 
         Raises:
             errors.ServerError: it was encrypted with another key.
@@ -92,7 +91,7 @@ class PeerConnection:
 
     @property
     def former_token(self) -> str | None:
-        """The token that the peer gave us before, while its newer one is unproven.
+        """The peer's previous token, until the newer one has worked.
 
         Raises:
             errors.ServerError: it was encrypted with another key.
@@ -107,7 +106,7 @@ class PeerConnection:
 
 
 def in_base64(token: str) -> str:
-    """A token as OCPI 2.2 puts it into the header, which some peers expect in 2.1.1 as well."""
+    """A token in Base64, as OCPI 2.2 sends it and some peers expect it in 2.1.1 as well."""
     return base64.b64encode(token.encode()).decode()
 
 
@@ -165,8 +164,8 @@ _END_EXCHANGE = (
 )
 
 
-def keep(transaction: Transaction, network_id: int, peer: Peer) -> int:
-    """Store what *peer* sent, replacing what it sent before. Returns the connection's id."""
+def store(transaction: Transaction, network_id: int, peer: Peer) -> int:
+    """Store the registration of *peer*, replacing an earlier one. Returns the connection's id."""
     now = timestamps.now_ms()
     row = {
         "network_id": network_id,
@@ -197,10 +196,10 @@ def is_registered(connection: Connection, connection_id: int) -> bool:
     return row is not None and row.state == REGISTERED
 
 
-def is_unchanged(connection: Connection, link: PeerConnection) -> bool:
-    """Whether the connection is still the registration that *link* was read from."""
-    row = connection.execute(_STATE, {"k_id": link.id}).first()
-    return row is not None and (row.state, row.peer_token) == (REGISTERED, link.peer_token)
+def is_unchanged(connection: Connection, peer_connection: PeerConnection) -> bool:
+    """Whether the connection is still the registration that *peer_connection* was read from."""
+    row = connection.execute(_STATE, {"k_id": peer_connection.id}).first()
+    return row is not None and (row.state, row.peer_token) == (REGISTERED, peer_connection.peer_token)
 
 
 def exchange_runs(connection: Connection, connection_id: int) -> bool:
@@ -209,15 +208,17 @@ def exchange_runs(connection: Connection, connection_id: int) -> bool:
     return until is not None and until > timestamps.now_ms()
 
 
-def begin_exchange(transaction: Transaction, link: PeerConnection, seconds: float) -> None:
+def begin_exchange(transaction: Transaction, peer_connection: PeerConnection, seconds: float) -> None:
     """Record that we are renewing or ending this connection ourselves, for at most *seconds*."""
     until = timestamps.now_ms() + round(seconds * 1000)
-    transaction.execute(_BEGIN_EXCHANGE, {"k_id": link.id, "until": until})
+    transaction.execute(_BEGIN_EXCHANGE, {"k_id": peer_connection.id, "until": until})
 
 
-def end_exchange(transaction: Transaction, link: PeerConnection) -> None:
-    """Record that the exchange has ended and changed nothing."""
-    transaction.execute(_END_EXCHANGE, {"k_id": link.id, "k_peer_token": link.peer_token})
+def end_exchange(transaction: Transaction, peer_connection: PeerConnection) -> None:
+    """Record that the exchange has ended without a change."""
+    transaction.execute(
+        _END_EXCHANGE, {"k_id": peer_connection.id, "k_peer_token": peer_connection.peer_token}
+    )
 
 
 def end(transaction: Transaction, connection_id: int) -> None:
@@ -225,9 +226,11 @@ def end(transaction: Transaction, connection_id: int) -> None:
     transaction.execute(_END, {"k_id": connection_id, "now": timestamps.now_ms()})
 
 
-def forget_former_token(transaction: Transaction, link: PeerConnection) -> None:
+def forget_former_token(transaction: Transaction, peer_connection: PeerConnection) -> None:
     """Delete the peer's former token, because its newer one works."""
-    transaction.execute(_FORGET_FORMER, {"k_id": link.id, "k_peer_token": link.peer_token})
+    transaction.execute(
+        _FORGET_FORMER, {"k_id": peer_connection.id, "k_peer_token": peer_connection.peer_token}
+    )
 
 
 def allow(transaction: Transaction, connection_id: int, parties: list[Party]) -> None:
@@ -240,15 +243,15 @@ def of_party(connection: Connection, network_id: int, party: Party) -> PeerConne
     """The connection with *party*, or None."""
     values = {"network_id": network_id, "country_code": party[0], "party_id": party[1]}
     row = connection.execute(_OF_PARTY, values).first()
-    return _link(row) if row else None
+    return _peer_connection(row) if row else None
 
 
 def of_network(connection: Connection, network_id: int) -> list[PeerConnection]:
     """Every connection of the network, oldest first."""
-    return [_link(row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id})]
+    return [_peer_connection(row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id})]
 
 
-def _link(row: Any) -> PeerConnection:
+def _peer_connection(row: Any) -> PeerConnection:
     return PeerConnection(
         id=row.id,
         network_id=row.network_id,

@@ -50,8 +50,8 @@ _REQUEST_WAIT_MS = 2_000
 _JOB_WAIT_MS = 15_000
 """How long a request and a job wait for a lock of the database."""
 
-_BRIEF_SECONDS = 0.5
-"""Nobody holds the write lock for so long while the database is well."""
+_SLOT_WAIT_SECONDS = 0.5
+"""A healthy database never holds the write lock for so long."""
 
 _STARTUP_LOCK_ID = 0x0C9121  # arbitrary, for pg_advisory_lock
 _OUTAGES = (
@@ -68,7 +68,7 @@ _HINTS = {
     "disk I/O error": "Look at the disk and at the space on it, then start again.",
     "No space left": "Free space on the disk, then start again.",
 }
-"""What to do when a start fails, by a part of the reason."""
+"""What to do after a failed start, by a part of the error message."""
 
 
 def connect() -> Connection:
@@ -96,35 +96,35 @@ def transaction() -> Iterator[Transaction]:
 
 @contextlib.contextmanager
 def job_turn() -> Iterator[None]:
-    """Let a step of a job take turns with the requests of this process, which it would starve on SQLite.
+    """Let a step of a job take turns with requests, because it would starve them on SQLite.
 
     Raises:
-        errors.Unavailable: no turn came.
+        errors.Unavailable: the step got no turn in time.
     """
     with _writers().turn(_JOB_WAIT_MS) if is_sqlite() else contextlib.nullcontext():
         yield
 
 
 class _Writers:
-    """The writers of this process: at most *most* at once, so that readers always find a thread."""
+    """Limits the concurrent writers of this process to *limit*, so that readers always get a thread."""
 
-    def __init__(self, most: int, *, in_turn: bool = False) -> None:
-        """*in_turn*: let one write at a time, because SQLite's own waiting starves writers under load."""
-        self._slots = threading.BoundedSemaphore(most)
-        self._turns = threading.Semaphore(1 if in_turn else most)
-        self._next = threading.Lock()  # held by who gets the next turn, or the last one would take it again
+    def __init__(self, limit: int, *, in_turn: bool = False) -> None:
+        """*in_turn*: one writer at a time, because SQLite's locking starves some writers under load."""
+        self._slots = threading.BoundedSemaphore(limit)
+        self._turns = threading.Semaphore(1 if in_turn else limit)
+        self._next = threading.Lock()  # makes turns fair: the next writer holds it while it waits
         self._began: dict[int, float] = {}
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold a slot. While all are taken, wait briefly, unless another writer has waited long.
+        """Hold a slot. If none is free, wait briefly, but not if a writer has been busy for long.
 
         Raises:
             errors.Unavailable: no slot became free.
         """
         began, writer = time.monotonic(), threading.get_ident()
-        is_stuck = any(began - other > _BRIEF_SECONDS for other in list(self._began.values()))
-        if not self._slots.acquire(timeout=0 if is_stuck else _BRIEF_SECONDS):
+        is_stuck = any(began - other > _SLOT_WAIT_SECONDS for other in list(self._began.values()))
+        if not self._slots.acquire(timeout=0 if is_stuck else _SLOT_WAIT_SECONDS):
             raise errors.Unavailable("Too many requests wait for the database; try again.")
         try:
             with self.turn(_REQUEST_WAIT_MS):
@@ -138,10 +138,10 @@ class _Writers:
 
     @contextlib.contextmanager
     def turn(self, wait_ms: int) -> Iterator[None]:
-        """Take a turn, and wait for it no longer than *wait_ms*.
+        """Hold the turn, after waiting for at most *wait_ms*.
 
         Raises:
-            errors.Unavailable: no turn came.
+            errors.Unavailable: the turn did not become free in time.
         """
         deadline = time.monotonic() + wait_ms / 1000
         is_next = self._next.acquire(timeout=wait_ms / 1000)
@@ -191,7 +191,7 @@ def _configure_connections(
 ) -> None:
     """Let each new connection wait for a lock no longer than *wait_ms*, and run *commands* on it.
 
-    *sqlite_isolation*: how the sqlite3 driver begins a transaction by itself; None: not at all.
+    *sqlite_isolation*: the transaction that the sqlite3 driver begins implicitly; None for none.
     """
     waiting = [f"SET lock_timeout = {wait_ms}"]
     if is_sqlite():
@@ -209,12 +209,12 @@ def _configure_connections(
 
 
 def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock at once: a transaction that upgrades from reading to writing can fail."""
+    """Take the write lock at once, because upgrading a transaction from reading to writing can fail."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _translate_error(context: ExceptionContext) -> errors.Unavailable | None:
-    """Turn an outage of the database into errors.Unavailable, and log the reason. Other errors stay."""
+    """Log an outage of the database and raise errors.Unavailable for it. Other errors are unchanged."""
     error = context.original_exception
     # For a damaged file sqlite3 raises the base class itself.
     if isinstance(error, _OUTAGES) or type(error) is sqlite3.DatabaseError:
@@ -230,9 +230,9 @@ def _reason(error: BaseException) -> str:
 
 @functools.cache
 def dbos_engine() -> Engine:
-    """The engine for DBOS. No error translation: DBOS decides by SQLAlchemy's exceptions what to retry.
+    """The engine for DBOS, without error translation: DBOS retries by SQLAlchemy's exceptions.
 
-    On SQLite the driver begins a transaction before the first write, as in DBOS's own engines.
+    On SQLite the driver begins a transaction before the first write, as in the engines that DBOS creates.
     """
     engine = sqlalchemy.create_engine(
         settings().database, pool_size=20, max_overflow=0, pool_pre_ping=not is_sqlite()
@@ -273,7 +273,7 @@ def table(model: type[SQLModel]) -> Table:
 def rows(connection: Connection, statement: Select[Row], values: Mapping[str, Any]) -> list[Row]:
     """The rows of a SELECT of one model, as objects of that model. They belong to no session.
 
-    For tables that are read rarely: an object costs three times as much as a row of Core.
+    Use it for tables that are read rarely: an object costs three times as much as a row of Core.
     """
     with Session(connection, expire_on_commit=False) as session:
         return list(session.scalars(statement, values))
@@ -286,10 +286,10 @@ def dialect_inserts(target: Table) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def startup_lock() -> Iterator[None]:
-    """Let one process at a time start on this database: migrations, secret files, demo networks.
+    """Let one process at a time start on this database.
 
     Raises:
-        errors.CannotStart: the database, or a file that a start needs, cannot be used.
+        errors.CannotStart: the database or a required file cannot be used.
     """
     try:
         with _file_lock() if is_sqlite() else _advisory_lock():
@@ -311,7 +311,7 @@ def _file_lock() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _advisory_lock() -> Iterator[None]:
-    """Held by a connection of its own, which waits as long as it takes."""
+    """Hold the lock with a separate connection, which waits without a limit."""
     engine = sqlalchemy.create_engine(settings().database, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({_STARTUP_LOCK_ID})")

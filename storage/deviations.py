@@ -1,9 +1,7 @@
-"""What a peer does that was tolerated: counted, with the latest example, so that it can be told.
+"""Tolerated deviations of peers: counted, with the latest example.
 
-openapi/field_types.py names the kinds that models tolerate.
-
-A request collects remarks while it is served; they are kept with one write at its end, and only if
-there are any. Conformance 33, 48, 116.
+openapi/field_types.py names the kinds that models tolerate. A request collects its deviations while it is
+served. They are stored with one write at its end, if there are any. Conformance 33, 48, 116.
 """
 
 from contextvars import ContextVar
@@ -18,11 +16,11 @@ from storage.database import Connection, Transaction
 
 STALE = "update older than what is stored"
 TOKEN_IN_BASE64 = "tokens in Base64"  # noqa: S105  (a kind)
-_LONGEST = 200
+_EXAMPLE_LENGTH = 200
 
 
-class RemarkRow(SQLModel, table=True):
-    """One kind of remark on one peer's use of one operation; connection 0 is the back office."""
+class DeviationRow(SQLModel, table=True):
+    """One kind of deviation of one peer in one operation; connection 0 is the back office."""
 
     __tablename__ = "ocpi_remarks"
 
@@ -31,12 +29,12 @@ class RemarkRow(SQLModel, table=True):
     operation: str = Field(primary_key=True, max_length=64)
     kind: str = Field(primary_key=True, max_length=64)
     count: int
-    example: str = Field(max_length=_LONGEST)
+    example: str = Field(max_length=_EXAMPLE_LENGTH)
     last_at: int = Field(sa_type=BigInteger)
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class Deviation:
     """What was tolerated, how often, and the latest example."""
 
     operation: str
@@ -45,8 +43,8 @@ class Remark:
     example: str
 
 
-_TABLE = database.table(RemarkRow)
-_KEEP = {
+_TABLE = database.table(DeviationRow)
+_STORE = {
     name: insert.on_conflict_do_update(
         index_elements=["network_id", "connection_id", "operation", "kind"],
         set_={
@@ -69,24 +67,24 @@ _collected: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("collected", de
 
 
 def note(kind: str, example: str) -> None:
-    """Remark on the request that is being served; *example* may come from a client, NUL included."""
-    printable = "".join(each if each.isprintable() else "?" for each in example[:_LONGEST])
+    """Note a deviation of the current request. *example* may come from a client and contain NUL."""
+    printable = "".join(each if each.isprintable() else "?" for each in example[:_EXAMPLE_LENGTH])
     _collected.set((*_collected.get(), (kind, printable)))
 
 
 def begin() -> None:
-    """Forget what an earlier request on this thread left."""
+    """Forget the deviations of an earlier request on this thread."""
     if _collected.get():
         _collected.set(())
 
 
 def collected() -> tuple[tuple[str, str], ...]:
-    """What was remarked on this request: kinds with examples."""
+    """The deviations of the current request: kinds with examples."""
     return _collected.get()
 
 
-def keep(transaction: Transaction, network_id: int, connection_id: int | None, operation: str) -> None:
-    """Count what was remarked on this request, if anything was."""
+def store(transaction: Transaction, network_id: int, connection_id: int | None, operation: str) -> None:
+    """Store the deviations of the current request."""
     collected = _collected.get()
     _collected.set(())
     kinds: dict[str, tuple[int, str]] = {}
@@ -105,10 +103,10 @@ def keep(transaction: Transaction, network_id: int, connection_id: int | None, o
         for kind, (count, example) in sorted(kinds.items())
     ]
     for row in rows:
-        transaction.execute(_KEEP[transaction.dialect.name], row)
+        transaction.execute(_STORE[transaction.dialect.name], row)
 
 
-def on(connection: Connection, network_id: int, connection_id: int | None) -> list[Remark]:
-    """What was tolerated of a peer."""
+def of_peer(connection: Connection, network_id: int, connection_id: int | None) -> list[Deviation]:
+    """The tolerated deviations of a peer; None for *connection_id* means the back office."""
     values = {"network_id": network_id, "connection_id": connection_id or 0}
-    return [Remark(*row) for row in connection.execute(_LIST, values)]
+    return [Deviation(*row) for row in connection.execute(_LIST, values)]

@@ -1,6 +1,6 @@
-"""Tokens and keys that ended: their digests with the reason, for 24 hours.
+"""Digests of ended tokens and keys, with the reason, for 24 hours.
 
-Whoever presents such a token is told why it no longer works. The rows may outlive their network.
+The response to such a token says why it no longer works. The rows may outlive their network.
 """
 
 import sqlalchemy
@@ -19,7 +19,7 @@ NETWORK_EXPIRED = "network expired"
 NETWORK_DELETED = "network deleted"
 REVOKED = "revoked"
 
-_KEPT_MS = 24 * 3600 * 1000
+_RETENTION_MS = 24 * 3600 * 1000
 
 
 class EndedTokenRow(SQLModel, table=True):
@@ -46,7 +46,7 @@ _PURGE = sqlalchemy.delete(ENDED_TOKENS).where(_c.ended_at < bindparam("before")
 
 
 def record(transaction: Transaction, digests: list[str], reason: str) -> None:
-    """Remember why tokens ended, in the transaction that ends them."""
+    """Record why tokens ended, in the transaction that ends them."""
     now = timestamps.now_ms()
     rows = [{"digest": digest, "reason": reason, "ended_at": now} for digest in digests]
     if rows:
@@ -55,10 +55,10 @@ def record(transaction: Transaction, digests: list[str], reason: str) -> None:
 
 def reason(connection: Connection, token: str) -> str | None:
     """Why *token* ended, or None if it did not end within the last 24 hours."""
-    found = connection.execute(_REASON, {"digest": secrets.digest(token)}).scalar()
-    return None if found is None else str(found)
+    stored = connection.execute(_REASON, {"digest": secrets.digest(token)}).scalar()
+    return None if stored is None else str(stored)
 
 
 def purge(transaction: Transaction) -> None:
-    """Forget the tokens that ended more than 24 hours ago."""
-    transaction.execute(_PURGE, {"before": timestamps.now_ms() - _KEPT_MS})
+    """Delete the records of tokens that ended more than 24 hours ago."""
+    transaction.execute(_PURGE, {"before": timestamps.now_ms() - _RETENTION_MS})

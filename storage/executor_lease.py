@@ -1,8 +1,7 @@
-"""Slots: which process works at which durable jobs. docs/architecture.md "A job".
+"""Slots: each process that runs durable jobs holds one. docs/architecture.md "A job".
 
-A process holds one slot as long as it lives: a locked file beside a SQLite database, an advisory lock
-of PostgreSQL. The lock ends with the process, however it ends, so a slot that can be taken is one whose
-jobs nobody works at.
+A slot is a locked file beside a SQLite database, or an advisory lock of PostgreSQL. The lock ends with the
+process, however it ends, so no process runs the jobs of a free slot.
 """
 
 import contextlib
@@ -19,56 +18,56 @@ import errors
 from settings import settings
 from storage import database
 
-MOST = 64
-_CLASS = 0x0C91  # any number of our own, for pg_try_advisory_lock
+MAX_SLOTS = 64
+_LOCK_CLASS = 0x0C91  # arbitrary, for pg_try_advisory_lock
 
 
 class Slot:
-    """One slot that is held."""
+    """A held slot."""
 
-    def __init__(self, number: int, held: Any) -> None:
+    def __init__(self, number: int, lock: Any) -> None:
         self.number = number
-        self._held = held
+        self._lock = lock
 
     def still_held(self) -> bool:
-        """Is it ours; a lock of PostgreSQL ends when the server restarts, and is taken again here."""
-        if not isinstance(self._held, sqlalchemy.Connection):
+        """Whether this process holds the slot. A lock that PostgreSQL lost in a restart is taken again."""
+        if not isinstance(self._lock, sqlalchemy.Connection):
             return True
         with contextlib.suppress(sqlalchemy.exc.DBAPIError, psycopg.Error):
-            self._held.exec_driver_sql("SELECT 1")
+            self._lock.exec_driver_sql("SELECT 1")
             return True
-        fresh = _try(self.number)
-        if fresh is not None:
-            self._held = fresh
-        return fresh is not None
+        lock = _try_lock(self.number)
+        if lock is not None:
+            self._lock = lock
+        return lock is not None
 
 
 def take() -> Slot:
-    """The first slot that no process holds.
+    """Take the first free slot.
 
     Raises:
         errors.Unavailable: there are more processes than slots.
     """
-    for number in range(MOST):
-        held = _try(number)
-        if held is not None:
-            return Slot(number, held)
-    raise errors.Unavailable(f"More than {MOST} processes share this database.")
+    for number in range(MAX_SLOTS):
+        lock = _try_lock(number)
+        if lock is not None:
+            return Slot(number, lock)
+    raise errors.Unavailable(f"More than {MAX_SLOTS} processes share this database.")
 
 
 @contextlib.contextmanager
-def dead(number: int) -> Iterator[bool]:
-    """Does no process hold the slot; if so, none can take it meanwhile."""
-    held = _try(number)
+def hold_if_free(number: int) -> Iterator[bool]:
+    """Hold the slot if it is free; yields whether it was free."""
+    lock = _try_lock(number)
     try:
-        yield held is not None
+        yield lock is not None
     finally:
-        if held is not None:
-            held.close()
+        if lock is not None:
+            lock.close()
 
 
-def _try(number: int) -> Any:
-    """The lock of a slot, or None if somebody holds it."""
+def _try_lock(number: int) -> Any:
+    """The lock of a slot, or None if another process holds it."""
     return _try_file(number) if database.is_sqlite() else _try_advisory(number)
 
 
@@ -86,7 +85,7 @@ def _try_file(number: int) -> IO[str] | None:
 def _try_advisory(number: int) -> sqlalchemy.Connection | None:
     engine = sqlalchemy.create_engine(settings().database, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     connection = engine.connect()
-    if connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_CLASS}, {number:d})").scalar():
+    if connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LOCK_CLASS}, {number:d})").scalar():
         return connection
     connection.close()
     return None

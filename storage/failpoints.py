@@ -1,8 +1,7 @@
-"""Failpoints: named places where a test lets the power fail.
+"""Failpoints: named places where a test kills the process.
 
-The program dies at the place that the environment variable OCPI_GATEWAY_FAILPOINT names: `name` for
-the first time that it is reached, `name:n` for the n-th. Without the variable nothing is counted and
-nothing happens. docs/architecture.md "Harnesses".
+The environment variable OCPI_GATEWAY_FAILPOINT names the place: `name` kills at the first visit, `name:n`
+at the n-th. Without the variable, failpoints do nothing. docs/architecture.md "Harnesses".
 """
 
 import itertools
@@ -14,6 +13,6 @@ _visits = itertools.count(1)
 
 
 def reach(name: str) -> None:
-    """Die here, if this is the place, as in a power cut."""
+    """Kill the process if OCPI_GATEWAY_FAILPOINT names this visit."""
     if name == _armed and next(_visits) == int(_times or 1):
         os.kill(os.getpid(), signal.SIGKILL)

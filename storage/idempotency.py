@@ -1,7 +1,7 @@
-"""Idempotency keys of the gateway's creates: one key, one effect. docs/gateway.md "Idempotency".
+"""Idempotency keys of the gateway's POST requests: one key, one effect. docs/gateway.md "Idempotency".
 
-The answer is encrypted because it holds tokens. A key lives for a day, or as long as the network that it
-created; a request that was refused stores none.
+The response is encrypted because it holds tokens. A key is kept for a day, or as long as the network that
+it created, whichever is shorter. A refused request stores no key.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from storage import database, secrets, timestamps
 from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
 
-KEPT_MS = 24 * 3600 * 1000
+RETENTION_MS = 24 * 3600 * 1000
 
 
 class IdempotencyRow(SQLModel, table=True):
@@ -36,7 +36,7 @@ class IdempotencyRow(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A key as a request names it: for which operation of which organization, with which body."""
+    """One use of a key: the organization, the operation, and a fingerprint of the body."""
 
     organization_id: str
     operation: str
@@ -46,11 +46,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Whether the key's first request was the same, and what was answered, as JSON text."""
+    """The key's first request: whether it was the same, and its response as JSON text."""
 
     same: bool
     network_id: int
-    answer: str
+    response: str
 
 
 TABLE = database.table(IdempotencyRow)
@@ -76,27 +76,27 @@ _PURGE = sqlalchemy.delete(TABLE).where(_c.created_at <= bindparam("since"))
 
 
 def fingerprint(body: Any) -> str:
-    """What tells two bodies apart; the order of members does not count."""
+    """A digest of a body; the order of members does not matter."""
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def earlier(connection: Connection, use: Use) -> Earlier | None:
-    """What the key was used for within a day, or None."""
+def earlier_use(connection: Connection, use: Use) -> Earlier | None:
+    """The first use of the key within the last day, or None."""
     row = connection.execute(_GET, {**_key(use), **_since()}).first()
     if row is None:
         return None
     return Earlier(row[0] == use.fingerprint, row[1], secrets.decrypt(row[2]))
 
 
-def keep(transaction: Transaction, use: Use, network_id: int, answer: str) -> None:
-    """Store the answer, which is JSON text, in the transaction whose effect it describes."""
+def store(transaction: Transaction, use: Use, network_id: int, response: str) -> None:
+    """Store the response, which is JSON text, in the transaction whose effect it describes."""
     transaction.execute(_FORGET, _key(use))
     transaction.execute(
         _ADD,
         {
             **_key(use),
             "fingerprint": use.fingerprint,
-            "answer": secrets.encrypt(answer),
+            "answer": secrets.encrypt(response),
             "network_id": network_id,
             "created_at": timestamps.now_ms(),
         },
@@ -105,12 +105,12 @@ def keep(transaction: Transaction, use: Use, network_id: int, answer: str) -> No
 
 def _since() -> dict[str, int]:
     now = timestamps.now_ms()
-    return {"now": now, "since": now - KEPT_MS}
+    return {"now": now, "since": now - RETENTION_MS}
 
 
 def purge(transaction: Transaction) -> None:
-    """Delete the keys that are older than a day."""
-    transaction.execute(_PURGE, {"since": timestamps.now_ms() - KEPT_MS})
+    """Delete keys after a day."""
+    transaction.execute(_PURGE, {"since": timestamps.now_ms() - RETENTION_MS})
 
 
 def _key(use: Use) -> dict[str, str]:

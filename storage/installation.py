@@ -1,6 +1,6 @@
 """The installation: one row that ties the database to its secret key. docs/security-cases.md "Tokens".
 
-The row is written by the first start. It holds a ciphertext that only the right secret key opens.
+The first start writes the row. It holds a ciphertext that only the right secret key decrypts.
 """
 
 import sqlalchemy
@@ -37,16 +37,16 @@ _CIPHERTEXTS = sqlalchemy.union_all(
 
 
 def key_check(connection: Connection) -> str | None:
-    """What only the secret key of this database opens; None before the first start has ended."""
+    """The ciphertext that only the secret key of this database decrypts; None before the first start."""
     return connection.execute(_KEY_CHECK).scalar()
 
 
 def ciphertexts(connection: Connection) -> list[str]:
-    """What is stored encrypted: the peers' tokens, and answers kept for an Idempotency-Key."""
+    """All stored ciphertexts: the peers' tokens, and responses kept for an Idempotency-Key."""
     return list(connection.execute(_CIPHERTEXTS).scalars())
 
 
 def add(transaction: Transaction) -> None:
-    """Store the row, with the secret key that this process has."""
+    """Store the row, encrypted with this process's secret key."""
     row = {"id": _ID, "key_check": secrets.encrypt(_PLAINTEXT), "created_at": timestamps.now_ms()}
     transaction.execute(sqlalchemy.insert(INSTALLATION), row)

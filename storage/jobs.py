@@ -1,11 +1,10 @@
-"""Durable jobs: what to provision, item by item, and the result of each item. docs/gateway.md "Jobs".
+"""Durable jobs: the items to provision and their results. docs/gateway.md "Jobs".
 
-The engine (workflows/engine.py) decides when a job runs. These tables hold what the program and its
-clients need: the status of a job, the requests that are still open, and the results.
+The engine (workflows/engine.py) decides when a job runs. These tables hold the status of a job, the requests
+of its open items, and the results of the others.
 """
 
-from collections.abc import Iterable
-from collections.abc import Sequence as Many
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -65,7 +64,7 @@ class Job(SQLModel, table=True):
 
     @property
     def step(self) -> str | None:
-        """The step that a client is told; None before the first and after a failure."""
+        """The step that clients see; None before the first step and after a failure."""
         return {PROVISIONING: "locations", READY: "done"}.get(self.status)
 
     @property
@@ -75,7 +74,7 @@ class Job(SQLModel, table=True):
 
 
 class JobItem(SQLModel, table=True):
-    """One item of a job: its request while it is OPEN, then its result."""
+    """One item of a job, with its request while it is OPEN and its result afterward."""
 
     __tablename__ = "gw_job_items"
     __table_args__ = (Index("ix_gw_job_items_open", "job_id", "state", "position"),)
@@ -89,11 +88,11 @@ class JobItem(SQLModel, table=True):
     error: str | None = None
 
     def created(self, location_id: str, name: str) -> None:
-        """Note that the item was created as *location_id*."""
+        """Set the result: the item was created as *location_id*."""
         self.state, self.location_id, self.name = CREATED, location_id, name
 
     def refused(self, name: str | None, error: ProvisioningErrorDetail) -> None:
-        """Note that the item cannot be created."""
+        """Set the result: the item cannot be created."""
         self.state, self.name, self.error = REFUSED, name, error.json_text()
 
     @property
@@ -166,7 +165,7 @@ def create(
     organization_id: str,
     network_id: int,
     kind: str,
-    requests: Many[Any],
+    requests: Sequence[Any],
     status: str,
     job_id: str,
 ) -> None:
@@ -198,7 +197,7 @@ def get(connection: Connection, job_id: str) -> Job | None:
 
 
 def of(connection: Connection, network_id: int, job_id: str, kind: str) -> Job | None:
-    """The job of *kind* with this id if it is the network's, else None."""
+    """The network's job of *kind* with this id, or None."""
     job = get(connection, job_id)
     return job if job is not None and (job.network_id, job.kind) == (network_id, kind) else None
 
@@ -281,7 +280,7 @@ def results(connection: Connection, job_id: str) -> LocationBulkResults:
 
 
 def end_network(transaction: Transaction, network_id: int) -> None:
-    """Cancel the unfinished jobs of a network that ends, and delete the others and all items."""
+    """Cancel the unfinished jobs of a network; delete its other jobs and all items."""
     for statement in _END_NETWORK:
         transaction.execute(statement, {"k_network": network_id, "now": timestamps.now_ms()})
 

@@ -3,7 +3,7 @@
 docs/gateway.md "Keys and organizations".
 
 A key is `ogk_` and 43 characters; only its digest is stored. The administrator's first key has the
-id `admin`. Only a first start stores it; afterward keys change through scripts/keys alone.
+id `admin`. Only the first start stores it; afterward only scripts/keys changes keys.
 """
 
 import hmac
@@ -47,7 +47,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A fresh key; it is shown once."""
+    """A new key, which is shown once."""
 
     id: str
     organization_id: str
@@ -56,7 +56,7 @@ class Minted:
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """What may be shown of a key later."""
+    """A key without its secret."""
 
     id: str
     organization: str
@@ -78,7 +78,7 @@ _REVOKE = sqlalchemy.delete(KEYS).where(_c.id == bindparam("k_id")).returning(_c
 
 
 def identify(connection: Connection, key: str) -> Member | None:
-    """Who presents *key*, or None."""
+    """The member with this *key*, or None."""
     digest = secrets.digest(key)
     row = connection.execute(_IDENTIFY, {"digest": digest}).first()
     if row is None or not hmac.compare_digest(row[0], digest):
@@ -124,7 +124,7 @@ def listed(connection: Connection) -> list[ListedKey]:
 
 
 def revoke(transaction: Transaction, key_id: str) -> bool:
-    """End the key; False if there is none with this id."""
+    """Delete the key; False if there is none with this id."""
     digests = list(transaction.execute(_REVOKE, {"k_id": key_id}).scalars())
     ended_tokens.record(transaction, digests, ended_tokens.REVOKED)
     return bool(digests)

@@ -1,7 +1,7 @@
-"""Locations with their EVSEs and connectors: one document a location. Spec: 2.1.1 mod_locations.
+"""Locations with their EVSEs and connectors, in one document per location. Spec: 2.1.1 mod_locations.
 
-What a request addresses is a model; the document around it stays decoded JSON. A location may have 250
-EVSEs, and most requests are about one of them.
+Only the addressed part of a document becomes a model; the rest stays decoded JSON. A location may have 250
+EVSEs, and most requests address one of them.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Part = Location | EVSE | Connector
 
 
 class LocationRow(ObjectColumns, table=True):
-    """A location, our own or one that a peer pushed."""
+    """A location of ours or of a peer."""
 
     __tablename__ = "ocpi_locations"
     __table_args__ = (
@@ -47,25 +47,25 @@ class LocationRow(ObjectColumns, table=True):
     published: bool = True
 
 
-_DOCUMENTS = DocumentTable(LocationRow, kept=("published",))
+_DOCUMENTS = DocumentTable(LocationRow, preserved=("published",))
 
 page = _DOCUMENTS.page
 
 
-def _most(field: FieldInfo) -> int:
-    """How many items the contract allows in a list."""
+def _max_items(field: FieldInfo) -> int:
+    """The maximum number of items of a list in the contract."""
     return next(bound.max_length for bound in field.metadata if isinstance(bound, MaxLen))
 
 
-_MOST = {
-    "evses": _most(Location.model_fields["evses"]),
-    "connectors": _most(EVSE.model_fields["connectors"]),
+_MAX_ITEMS = {
+    "evses": _max_items(Location.model_fields["evses"]),
+    "connectors": _max_items(EVSE.model_fields["connectors"]),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class LocationPath:
-    """A location, an EVSE of it, or a connector of that."""
+    """The path to a location, an EVSE or a connector."""
 
     location_id: str
     evse_uid: str | None = None
@@ -73,19 +73,19 @@ class LocationPath:
 
     @property
     def model(self) -> type[Location] | type[EVSE] | type[Connector]:
-        """The class of what is there."""
+        """The model at the path."""
         if self.evse_uid is None:
             return Location
         return EVSE if self.connector_id is None else Connector
 
     @property
     def key(self) -> str:
-        """The field that names it."""
+        """The name of the last path parameter's field."""
         return "uid" if self.model is EVSE else "id"
 
     @property
     def id(self) -> str:
-        """The value of that field."""
+        """The last path parameter."""
         return self.connector_id or self.evse_uid or self.location_id
 
 
@@ -106,7 +106,7 @@ class _Decoded:
 def get(
     connection: Connection, network_id: int, party: Party, path: LocationPath, *, published: bool = False
 ) -> Document | None:
-    """What is at *path*, or None; *published*: None as well if the location is hidden from peers."""
+    """What is at *path*, or None. *published*: only if peers may see the location."""
     scope = {"published": True} if published else {}
     document = _DOCUMENTS.get(connection, network_id, party, path.location_id, scope=scope)
     if document is None or path.evse_uid is None:
@@ -118,7 +118,7 @@ def get(
 def add(
     transaction: Transaction, network_id: int, party: Party, location: Location, *, published: bool
 ) -> bool:
-    """Store a generated location, which we stamped, unless its id is taken; True if it was stored."""
+    """Store a generated location unless its id is taken; True if it was stored."""
     columns = {"id": location.id, "published": published}
     return _DOCUMENTS.add(transaction, network_id, party, location, columns, is_stamped=True)
 
@@ -127,7 +127,7 @@ def put(transaction: Transaction, network_id: int, party: Party, path: LocationP
     """Store *part* at *path* unless what is stored there is newer.
 
     Raises:
-        errors.NotFound: its parent does not exist; nothing is created. Spec: 2.1.1 mod_locations 2.2.2.
+        errors.NotFound: the parent does not exist, and is not created. Spec: 2.1.1 mod_locations 2.2.2.
     """
     if isinstance(part, Location):
         return _DOCUMENTS.put(transaction, network_id, party, part, {"id": part.id, "published": True})
@@ -147,12 +147,12 @@ def update(
     path: LocationPath,
     change: Change[Any],
 ) -> Stored:
-    """Apply *change* to what is at *path*, which it gets as its model.
+    """Apply *change* to the model at *path*.
 
-    The parents' `last_updated` become at least the child's. Spec: 2.1.1 mod_locations 2.1.1.
+    The `last_updated` of its parents becomes at least its own. Spec: 2.1.1 mod_locations 2.1.1.
 
     Raises:
-        errors.NotFound: there is nothing at *path*.
+        errors.NotFound: *path* does not exist.
     """
     locked = _DOCUMENTS.lock(transaction, network_id, party, path.location_id)
     if path.evse_uid is None:
@@ -179,9 +179,9 @@ def change(
     *,
     published: bool | None,
 ) -> None:
-    """Replace a location of ours by `to` of it, which we stamped.
+    """Replace one of our locations by the result of `to`, which has our timestamps.
 
-    *published*: whether peers see it; None leaves that as it is.
+    *published*: whether peers may see it; None leaves that unchanged.
 
     Raises:
         errors.NotFound: there is no such location.
@@ -203,7 +203,7 @@ def _find(location: Body, path: LocationPath) -> Body | None:
 
 
 def _with_part(location: Body, path: LocationPath, part: EVSE | Connector) -> Body:
-    """*location* with *part* at *path*; the `last_updated` of its parents becomes at least its own.
+    """*location* with *part* at *path*. The `last_updated` of the parents becomes at least that of *part*.
 
     Raises:
         errors.NotFound: the parent of *part* does not exist.
@@ -218,13 +218,13 @@ def _with_part(location: Body, path: LocationPath, part: EVSE | Connector) -> Bo
 
 
 def _with_child(parent: Body, name: str, key: str, child: Body) -> Body:
-    """*parent* with *child* in place of the one with its key, and not older than the child.
+    """*parent* with *child* added, or replacing the one with its key; `last_updated` is the later one.
 
     Raises:
         errors.RuleBroken: the parent would have more children than the contract allows.
     """
     children = {each[key]: each for each in parent.get(name, ())} | {child[key]: child}
-    if len(children) > _MOST[name]:
-        raise errors.RuleBroken(f"{name}: would be {len(children)}; at most {_MOST[name]} are allowed")
+    if len(children) > _MAX_ITEMS[name]:
+        raise errors.RuleBroken(f"{name}: would be {len(children)}; at most {_MAX_ITEMS[name]} are allowed")
     time = max(parent["last_updated"], child["last_updated"], key=time_order)
     return parent | {name: list(children.values()), "last_updated": time}

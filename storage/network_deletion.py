@@ -1,4 +1,4 @@
-"""The end of a network: every row of it goes, a tombstone stays. docs/gateway.md "Ending a network"."""
+"""Deletes every row of a network and leaves a tombstone. docs/gateway.md "Ending a network"."""
 
 import sqlalchemy
 from sqlalchemy import bindparam
@@ -16,9 +16,9 @@ _DELETES = tuple(
 
 
 def erase(transaction: Transaction, network_id: int) -> None:
-    """Delete every row of the network, also those that a late request stored after its end.
+    """Delete every row of the network, including rows that a late request stored after its end.
 
-    Its jobs that were running stay for a while, FAILED as cancelled.
+    Unfinished jobs become FAILED as cancelled and stay for a day.
     """
     networks.mark_deleting(transaction, network_id)
     for delete in _DELETES:

@@ -1,7 +1,7 @@
-"""Organizations, and the virtual networks that they own: one network is one of our parties in one role.
+"""Organizations and their virtual networks. A network is one of our parties in one role.
 
-A network that is being deleted, or whose time is over, is no more: it is read nowhere, and its tokens
-open nothing, swept or not (docs/gateway.md "Ending a network").
+A network that is expired or being deleted counts as gone even before its rows are deleted: it is not read
+and its tokens do not work (docs/gateway.md "Ending a network").
 """
 
 import uuid
@@ -15,7 +15,7 @@ from sqlmodel import Field, SQLModel
 
 from storage import database, timestamps
 from storage.database import Connection, Transaction
-from storage.objects import Party, Sequence
+from storage.objects import AutoIncrement, Party
 
 CPO = "CPO"
 EMSP = "EMSP"
@@ -33,7 +33,7 @@ class OrganizationRow(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """What a network is generated from; the same blueprint gives the same documents."""
+    """What a network is generated from; the same blueprint generates the same documents."""
 
     template: str
     version: int
@@ -47,10 +47,10 @@ class Network(SQLModel, table=True):
     __tablename__ = "gw_networks"
     __table_args__ = (
         UniqueConstraint("organization_id", "country_code", "party_id"),
-        {"sqlite_autoincrement": True},  # an id is never used again
+        {"sqlite_autoincrement": True},  # ids are not reused
     )
 
-    id: int = Field(primary_key=True, sa_type=Sequence)
+    id: int = Field(primary_key=True, sa_type=AutoIncrement)
     organization_id: str = Field(max_length=36, foreign_key="gw_organizations.id")
     role: str = Field(max_length=4)
     country_code: str = Field(max_length=2)
@@ -73,12 +73,12 @@ class Network(SQLModel, table=True):
 
     @property
     def blueprint(self) -> Blueprint:
-        """What its documents are generated from."""
+        """The blueprint of its documents."""
         return Blueprint(self.template, self.template_version, self.seed, orjson.loads(self.overrides))
 
 
 class TombstoneRow(SQLModel, table=True):
-    """What stays of a network that was deleted."""
+    """What remains of a deleted network."""
 
     __tablename__ = "gw_tombstones"
 
@@ -93,7 +93,7 @@ TOMBSTONES = database.table(TombstoneRow)
 
 _c = NETWORKS.c
 ALIVE = (_c.deleting.is_(False), or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")))
-_OF_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.name == bindparam("name"))
+_ORGANIZATION_BY_NAME = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.name == bindparam("name"))
 _ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id"))
 _ANY_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).limit(1)
 _BY_PARTY = sqlalchemy.select(Network).where(
@@ -105,11 +105,11 @@ _BY_ID = sqlalchemy.select(Network).where(_c.id == bindparam("network_id"), *ALI
 _OWNED = sqlalchemy.select(Network).where(
     _c.id == bindparam("network_id"), _c.organization_id == bindparam("organization_id"), *ALIVE
 )
-_MINE = (_c.organization_id == bindparam("organization_id"), *ALIVE)
-_COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(NETWORKS).where(*_MINE)
+_OF_ORGANIZATION_ALIVE = (_c.organization_id == bindparam("organization_id"), *ALIVE)
+_COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(NETWORKS).where(*_OF_ORGANIZATION_ALIVE)
 _PAGE = (
     sqlalchemy.select(Network)
-    .where(*_MINE)
+    .where(*_OF_ORGANIZATION_ALIVE)
     .order_by(_c.id)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
@@ -123,19 +123,21 @@ _LOCK = (
     .where(_c.id == bindparam("k_id"), _c.deleting.is_(False))
     .values(updated_at=bindparam("now"))
 )
-_HOLD = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id")).with_for_update()
+_LOCK_ORGANIZATION = (
+    sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id")).with_for_update()
+)
 _MARK_DELETING = (
     sqlalchemy.update(NETWORKS)
     .where(_c.id == bindparam("k_id"))
     .values(deleting=True, updated_at=bindparam("now"))
 )
-_OVER = (
+_ENDED = (
     sqlalchemy.select(_c.id)
     .where(or_(_c.deleting.is_(True), _c.expires_at <= bindparam("now")))
     .order_by(_c.id)
 )
 _TOMBSTONE = sqlalchemy.insert(TOMBSTONES)
-_ERASE = sqlalchemy.delete(NETWORKS).where(_c.id == bindparam("k_id"))
+_DELETE = sqlalchemy.delete(NETWORKS).where(_c.id == bindparam("k_id"))
 _OWNER = (
     sqlalchemy.select(_c.organization_id).where(_c.id == bindparam("network_id"))
     .union_all(
@@ -149,28 +151,28 @@ _TOMBSTONED = sqlalchemy.select(TOMBSTONES.c.network_id).where(TOMBSTONES.c.ende
 
 def organization(transaction: Transaction, name: str) -> str:
     """The id of the organization *name*, created if it is new."""
-    found = transaction.execute(_OF_ORGANIZATION, {"name": name}).scalar()
-    if found is not None:
-        return str(found)
-    fresh = str(uuid.uuid4())
-    row = {"id": fresh, "name": name, "created_at": timestamps.now_ms()}
+    matches = transaction.execute(_ORGANIZATION_BY_NAME, {"name": name}).scalar()
+    if matches is not None:
+        return str(matches)
+    new_id = str(uuid.uuid4())
+    row = {"id": new_id, "name": name, "created_at": timestamps.now_ms()}
     transaction.execute(sqlalchemy.insert(ORGANIZATIONS), row)
-    return fresh
+    return new_id
 
 
 def organization_exists(connection: Connection, organization_id: str) -> bool:
-    """Is there an organization with this id."""
+    """Whether there is an organization with this id."""
     return connection.execute(_ORGANIZATION, {"id": organization_id}).first() is not None
 
 
 def any_organization(connection: Connection) -> bool:
-    """Is there any organization. A first start makes one."""
+    """Whether there is any organization. The first start creates one."""
     return connection.execute(_ANY_ORGANIZATION).first() is not None
 
 
-def hold(transaction: Transaction, organization_id: str) -> None:
-    """Let nobody else make a network of this organization until the transaction ends."""
-    transaction.execute(_HOLD, {"id": organization_id}).all()
+def lock_organization(transaction: Transaction, organization_id: str) -> None:
+    """Lock the organization until the transaction ends, so that no other request creates its networks."""
+    transaction.execute(_LOCK_ORGANIZATION, {"id": organization_id}).all()
 
 
 def create(
@@ -184,7 +186,7 @@ def create(
     job_id: str | None = None,
     expires_at: int | None = None,
 ) -> Network:
-    """A new network of our party *party*; *expires_at* in milliseconds, None for never."""
+    """Store a new network of our *party*; *expires_at* in milliseconds, None for never."""
     now = timestamps.now_ms()
     plan = blueprint or Blueprint("", 1, 0, {})
     row: dict[str, Any] = {
@@ -207,28 +209,28 @@ def create(
 
 
 def any_existed(connection: Connection) -> bool:
-    """Is there any network, or was there ever one."""
+    """Whether there is, or ever was, any network."""
     return connection.execute(_ANY).first() is not None
 
 
 def get(connection: Connection, network_id: int) -> Network | None:
     """The network with this id, or None."""
-    found = database.rows(connection, _BY_ID, {"network_id": network_id, "now": timestamps.now_ms()})
-    return found[0] if found else None
+    matches = database.rows(connection, _BY_ID, {"network_id": network_id, "now": timestamps.now_ms()})
+    return matches[0] if matches else None
 
 
 def owned(connection: Connection, organization_id: str, network_id: int) -> Network | None:
-    """The network with this id, if it is the organization's; else None."""
+    """The organization's network with this id, or None."""
     values = {"organization_id": organization_id, "network_id": network_id, "now": timestamps.now_ms()}
-    found = database.rows(connection, _OWNED, values)
-    return found[0] if found else None
+    matches = database.rows(connection, _OWNED, values)
+    return matches[0] if matches else None
 
 
 def page(connection: Connection, organization_id: str, offset: int, limit: int) -> tuple[list[Network], int]:
     """The organization's networks, oldest first, and how many there are."""
     values = {"organization_id": organization_id, "now": timestamps.now_ms()}
-    found = database.rows(connection, _PAGE, {**values, "offset": offset, "limit": limit})
-    return found, count(connection, organization_id)
+    matches = database.rows(connection, _PAGE, {**values, "offset": offset, "limit": limit})
+    return matches, count(connection, organization_id)
 
 
 def count(connection: Connection, organization_id: str) -> int:
@@ -238,39 +240,39 @@ def count(connection: Connection, organization_id: str) -> int:
 
 
 def taken(connection: Connection, organization_id: str, country_code: str) -> set[str]:
-    """The party ids that the organization's networks hold in a country, those that are ending too."""
+    """The party ids of the organization's networks in a country, including networks that are ending."""
     values = {"organization_id": organization_id, "country_code": country_code}
     return {row[0] for row in connection.execute(_TAKEN, values).all()}
 
 
 def of_party(connection: Connection, party: Party) -> list[Network]:
-    """Every network of our party *party*, in any role and organization."""
+    """Every network with this *party*, in any role and organization."""
     values = {"country_code": party[0], "party_id": party[1], "now": timestamps.now_ms()}
     return database.rows(connection, _BY_PARTY, values)
 
 
 def lock(transaction: Transaction, network_id: int) -> bool:
-    """Hold the network until the transaction ends, for it changes; False if it is gone or is being deleted.
+    """Lock the network until the transaction ends; False if it is gone or being deleted.
 
-    It is a write, so on both databases the transaction waits here for whoever holds the network.
+    The lock is a write, so on both databases it waits for other transactions that hold the lock.
     """
     return transaction.execute(_LOCK, {"k_id": network_id, "now": timestamps.now_ms()}).rowcount > 0
 
 
 def mark_deleting(transaction: Transaction, network_id: int) -> None:
-    """From now on the network is being deleted."""
+    """Mark the network as being deleted."""
     transaction.execute(_MARK_DELETING, {"k_id": network_id, "now": timestamps.now_ms()})
 
 
-def over(connection: Connection) -> list[int]:
-    """Networks that are being deleted, or whose time is over."""
-    return [row[0] for row in connection.execute(_OVER, {"now": timestamps.now_ms()}).all()]
+def ended(connection: Connection) -> list[int]:
+    """The networks that are expired or being deleted."""
+    return [row[0] for row in connection.execute(_ENDED, {"now": timestamps.now_ms()}).all()]
 
 
 def tombstone(transaction: Transaction, network_id: int) -> None:
-    """Put the tombstone in the network's place, inside the transaction that deletes what it had."""
+    """Replace the network by its tombstone, in the transaction that deletes its rows."""
     owner = owner_of(transaction, network_id)
-    if owner is None or not transaction.execute(_ERASE, {"k_id": network_id}).rowcount:
+    if owner is None or not transaction.execute(_DELETE, {"k_id": network_id}).rowcount:
         return
     transaction.execute(
         _TOMBSTONE, {"network_id": network_id, "organization_id": owner, "ended_at": timestamps.now_ms()}
@@ -278,7 +280,7 @@ def tombstone(transaction: Transaction, network_id: int) -> None:
 
 
 def owner_of(connection: Connection, network_id: int) -> str | None:
-    """The organization that has, or had, the network; None if there never was one."""
+    """The organization that has or had the network; None if there was no such network."""
     row = connection.execute(_OWNER, {"network_id": network_id}).first()
     return row[0] if row else None
 

@@ -1,13 +1,12 @@
-"""How an OCPI object is kept: the validated JSON text as it is sent, beside typed key columns.
+"""Storage of OCPI objects: the validated JSON text as it is sent, and typed key columns.
 
-Every kind of object has a table of its own (locations.py, sessions.py, ...) and one `DocumentTable`
-that reads and writes it. Statements are built once. Lists give out stored texts undecoded.
+Every kind of object has its table (locations.py, sessions.py, ...) and one `DocumentTable` that reads and
+writes it. Statements are built once. Lists return stored texts without decoding them.
 """
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping
-from collections.abc import Sequence as Many
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
@@ -27,11 +26,11 @@ Party = tuple[str, str]
 
 
 class OcpiObject(Protocol):
-    """What is stored: a generated model, or what else has a JSON text and `last_updated`."""
+    """An object to store: a generated model, or anything else with a JSON text and `last_updated`."""
 
     @property
     def last_updated(self) -> str | None:
-        """When it was last changed. A model of a tariff may lack it in a request, but never here."""
+        """When it was last changed. A tariff in a request may lack it, but a stored object never does."""
 
     def json_text(self) -> str:
         """Its JSON text."""
@@ -40,19 +39,19 @@ class OcpiObject(Protocol):
 T = TypeVar("T")
 
 Scope = Mapping[str, Any]
-"""By column, the value that it must have, or a list of such values.
+"""A filter: by column, the required value or a list of allowed values.
 
-`owner` stands for country code and party id together, as in `NL/TNM`.
+`owner` means country code and party id together, as in `NL/TNM`.
 """
 
-Sequence = BigInteger().with_variant(Integer(), "sqlite")
+AutoIncrement = BigInteger().with_variant(Integer(), "sqlite")
 
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """What a PATCH does.
+    """The effect of a PATCH.
 
-    *apply*: from the stored object to the new one; None leaves it as it is. *is_stamped*: the new
+    *apply*: computes the new object from the stored one; None means no change. *is_stamped*: the new
     `last_updated` comes from us.
     """
 
@@ -62,14 +61,14 @@ class Change(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One object as the JSON text that is sent. Opaque: nobody outside storage looks inside."""
+    """One object as the JSON text that is sent. Code outside storage does not parse it."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Objects in creation order, how many there are in all, and where the next page begins."""
+    """Objects in creation order, the number of all objects, and the start of the next page."""
 
     documents: list[str]
     total: int
@@ -78,7 +77,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which part of a list is asked for; instants in milliseconds, `date_to` exclusive."""
+    """The requested part of a list; instants in milliseconds, `date_to` exclusive."""
 
     offset: int = 0
     limit: int = 50
@@ -88,7 +87,7 @@ class Window:
 
 
 class Stored(Enum):
-    """What became of a PUT or PATCH."""
+    """The outcome of a PUT or PATCH."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -104,7 +103,7 @@ class ObjectColumns(SQLModel):
     `document_bytes`: the size of the document in UTF-8.
     """
 
-    seq: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
+    seq: int | None = Field(default=None, primary_key=True, sa_type=AutoIncrement)
     network_id: int = Field(sa_type=BigInteger)
     country_code: str = Field(max_length=2)
     party_id: str = Field(max_length=3)
@@ -118,7 +117,7 @@ class ObjectColumns(SQLModel):
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """The JSON text of an object that nobody else can change until the transaction ends."""
+    """The JSON text of an object that is locked until the transaction ends."""
 
     seq: int
     document: str
@@ -132,16 +131,16 @@ class DocumentTable:
         model: type[SQLModel],
         *,
         key: tuple[str, ...] = ("id",),
-        kept: tuple[str, ...] = (),
+        preserved: tuple[str, ...] = (),
         since: Mapping[str, str] | None = None,
     ) -> None:
-        """*key*: what tells two objects of one party apart; *kept*: columns that a PUT leaves alone.
+        """*key*: the columns that identify an object of a party. *preserved*: columns that a PUT keeps.
 
-        *since*: columns that a PUT leaves alone as long as another column stays what it is.
+        *since*: columns that a PUT keeps while the column that they depend on is unchanged.
         """
         self.table = database.table(model)
         self.key = ("network_id", "country_code", "party_id", *key)
-        self._defaults: dict[str, Any] = {**dict.fromkeys(kept), "revision": 1}
+        self._defaults: dict[str, Any] = {**dict.fromkeys(preserved), "revision": 1}
         c = self.table.c
         where_key = [c[name] == bindparam(f"k_{name}") for name in self.key]
         self._get = select(c.document).where(*where_key)
@@ -156,12 +155,12 @@ class DocumentTable:
             name: insert.on_conflict_do_nothing(index_elements=self.key).returning(c.seq)
             for name, insert in inserts.items()
         }
-        self._put = {name: self._upsert(insert, kept, since or {}) for name, insert in inserts.items()}
+        self._put = {name: self._upsert(insert, preserved, since or {}) for name, insert in inserts.items()}
 
-    def _upsert(self, insert: Any, kept: tuple[str, ...], since: Mapping[str, str]) -> Any:
-        """Insert, or replace what is not newer; `revision` 1 tells that it was inserted."""
+    def _upsert(self, insert: Any, preserved: tuple[str, ...], since: Mapping[str, str]) -> Any:
+        """Insert, or replace a document that is not newer. Returns the revision: 1 after an insert."""
         c, new = self.table.c, insert.excluded
-        unchanged = {"seq", "revision", *self.key, *kept}
+        unchanged = {"seq", "revision", *self.key, *preserved}
         changed = {column.name: new[column.name] for column in c if column.name not in unchanged}
         for name, other in since.items():
             changed[name] = sqlalchemy.case((new[other] == c[other], c[name]), else_=new[name])
@@ -177,7 +176,7 @@ class DocumentTable:
     def get(
         self, connection: Connection, network_id: int, party: Party, *key: str, scope: Scope | None = None
     ) -> Document | None:
-        """The object, or None; None as well if it is not in *scope*."""
+        """The object, or None if it does not exist or is not in *scope*."""
         statement, values = self._get, self._key_values(network_id, party, *key)
         if scope:
             statement, values = _narrowed(statement, self.table, _shape(scope)), {**values, **scope}
@@ -191,18 +190,24 @@ class DocumentTable:
         """
         scope = {"network_id": network_id, **scope}
         bounds = {"date_from": window.date_from, "date_to": window.date_to, "cursor": window.cursor}
-        given = {name: value for name, value in bounds.items() if value is not None}
-        page, count = _page(self.table, _shape(scope), frozenset(given))
+        used_bounds = {name: value for name, value in bounds.items() if value is not None}
+        page, count = _page(self.table, _shape(scope), frozenset(used_bounds))
         short = settings().page_bytes // (window.limit + 1)
-        values = {**scope, **given, "offset": window.offset, "limit": window.limit + 1, "short": short}
+        values = {
+            **scope,
+            **used_bounds,
+            "offset": window.offset,
+            "limit": window.limit + 1,
+            "short": short,
+        }
         rows = connection.execute(page, values).all()
         total = rows[0].total if rows else connection.execute(count, values).scalar_one()
-        here = _within_page_bytes(rows[: window.limit])
-        onward = str(here[-1].seq) if len(rows) > len(here) else None
-        return Page(self._documents(connection, here), total, onward)
+        page_rows = _within_page_bytes(rows[: window.limit])
+        next_cursor = str(page_rows[-1].seq) if len(rows) > len(page_rows) else None
+        return Page(self._documents(connection, page_rows), total, next_cursor)
 
-    def _documents(self, connection: Connection, rows: Many[Row[Any]]) -> list[str]:
-        """The documents of *rows*, which hold the short ones; one that was deleted meanwhile is left out."""
+    def _documents(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[str]:
+        """The documents of *rows*, which contain only the short ones. Deleted ones are left out."""
         absent = [row.seq for row in rows if row.document is None]
         if not absent:
             return [row.document for row in rows]
@@ -248,7 +253,7 @@ class DocumentTable:
     def row(
         network_id: int, party: Party, new: OcpiObject, columns: Mapping[str, Any], *, is_stamped: bool
     ) -> dict[str, Any]:
-        """The row that keeps *new*."""
+        """The row of *new*."""
         return {
             "network_id": network_id,
             "country_code": party[0],
@@ -258,7 +263,7 @@ class DocumentTable:
         }
 
     def lock(self, transaction: Transaction, network_id: int, party: Party, *key: str) -> Locked:
-        """The object, which nobody else can change until the transaction ends.
+        """Lock the object until the transaction ends.
 
         Raises:
             errors.NotFound: there is none.
@@ -271,7 +276,7 @@ class DocumentTable:
     def update(
         self, transaction: Transaction, locked: Locked, new: OcpiObject, *, is_stamped: bool, **columns: Any
     ) -> None:
-        """Store *new* in place of an object that is locked. *is_stamped*: as in `put`."""
+        """Replace a locked object by *new*. *is_stamped*: as in `put`."""
         values = {**_document_columns(new, is_stamped=is_stamped), **columns, "k_seq": locked.seq}
         transaction.execute(self._update, values)
 
@@ -281,27 +286,29 @@ class DocumentTable:
 
 
 def _document_columns(new: OcpiObject, *, is_stamped: bool) -> dict[str, Any]:
-    """The columns that change with the document. A stamped one is found by the real instant of the stamp.
+    """The columns that change with the document.
+
+    A document that we stamped has the exact instant in `last_updated`, although its text has whole seconds.
 
     Raises:
         errors.RuleBroken: the document is longer than BODY_LIMIT.
     """
     document = new.json_text()
-    size, most = len(document.encode()), settings().body_limit
-    if size > most:
-        raise errors.RuleBroken(f"The object would have {size} bytes; at most {most} bytes are stored.")
-    stated = timestamps.parse(str(new.last_updated))
-    updated = max(stated, timestamps.now_ms()) if is_stamped else stated
+    size, limit = len(document.encode()), settings().body_limit
+    if size > limit:
+        raise errors.RuleBroken(f"The object would have {size} bytes; at most {limit} bytes are stored.")
+    document_time = timestamps.parse(str(new.last_updated))
+    updated = max(document_time, timestamps.now_ms()) if is_stamped else document_time
     return {
         "last_updated": updated,
-        "document_updated": stated,
+        "document_updated": document_time,
         "document": document,
         "document_bytes": size,
     }
 
 
 Shape = tuple[tuple[str, bool], ...]
-"""The columns of a scope, each with whether it has a list of values: what decides the statement."""
+"""The columns of a scope, and whether each has a list of values. One statement serves each shape."""
 
 
 def _shape(scope: Scope) -> Shape:
@@ -327,7 +334,7 @@ def _narrowed(statement: Select[Any], table: Table, shape: Shape) -> Select[Any]
 def _page(table: Table, shape: Shape, bounds: frozenset[str]) -> tuple[Select[Any], Select[Any]]:
     """The statement of a page and of its count, for one combination of filters.
 
-    The page has the documents that are so short that all of them fit into PAGE_BYTES.
+    The page contains only documents so short that all of them fit into PAGE_BYTES.
     """
     c = table.c
     where = _conditions(table, shape)
@@ -345,11 +352,11 @@ def _page(table: Table, shape: Shape, bounds: frozenset[str]) -> tuple[Select[An
     return start.limit(bindparam("limit")), count
 
 
-def _within_page_bytes(rows: Many[Row[Any]]) -> Many[Row[Any]]:
-    """The first of *rows*, as many as PAGE_BYTES allows, but at least one."""
+def _within_page_bytes(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """As many of the first *rows* as PAGE_BYTES allows, but at least one."""
     sizes = itertools.accumulate(row.document_bytes for row in rows)
-    most = settings().page_bytes
-    return rows[: max(1, sum(size <= most for size in sizes))]
+    limit = settings().page_bytes
+    return rows[: max(1, sum(size <= limit for size in sizes))]
 
 
 def encode(value: Any) -> str:

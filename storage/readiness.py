@@ -1,7 +1,4 @@
-"""Readiness: whether the database takes writes, which a write finds out.
-
-docs/architecture.md "The server".
-"""
+"""Readiness: whether the database accepts a write. docs/architecture.md "The server"."""
 
 import logging
 import sqlite3
@@ -20,7 +17,7 @@ from storage import database
 log = logging.getLogger("ocpi_gateway")
 
 FRESH_SECONDS = 5.0
-"""How long an answer is repeated."""
+"""How long a result is reused."""
 _LOCK_SECONDS = 1
 _CONNECT_SECONDS = 2
 _WRITE = sqlalchemy.text("UPDATE alembic_version SET version_num = version_num RETURNING version_num")
@@ -28,18 +25,18 @@ _WRITE = sqlalchemy.text("UPDATE alembic_version SET version_num = version_num R
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """*schema*: the revision of the newest migration; None while the database takes no writes."""
+    """*schema*: the revision of the newest migration; None while the database accepts no writes."""
 
     schema: str | None
 
     @property
     def is_ready(self) -> bool:
-        """Whether the database takes writes."""
+        """Whether the database accepts writes."""
         return self.schema is not None
 
 
 class Probe:
-    """Writes to the database at most once in `FRESH_SECONDS`, however many ask."""
+    """Writes to the database at most once in `FRESH_SECONDS`, for all requests together."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,7 +44,7 @@ class Probe:
         self._fresh_until = 0.0
 
     def check(self) -> Readiness:
-        """The newest answer. While somebody else writes it is the one before, if there is one."""
+        """The newest result. While another thread writes, it is the previous result, if there is one."""
         if self._last is not None and (time.monotonic() < self._fresh_until or self._lock.locked()):
             return self._last
         with self._lock:
@@ -65,13 +62,13 @@ def _write() -> Readiness:
             revisions = connection.execute(_WRITE).scalars().all()  # all: SQLite commits after the last row
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip()
-        log.error("not_ready", extra={"reason": reason[:200]})  # noqa: TRY400  (the reason says it all)
+        log.error("not_ready", extra={"reason": reason[:200]})  # noqa: TRY400  (the reason suffices)
         return Readiness(None)
     return Readiness(revisions[0] if revisions else None)
 
 
 def _engine() -> Engine:
-    """Where the write goes: connections of its own, which do not wait as long as those of requests."""
+    """An engine with separate connections, which wait for less time than those of requests."""
     url = settings().database
     options: dict[str, Any] = {"poolclass": NullPool, "isolation_level": "AUTOCOMMIT"}
     if database.is_sqlite():

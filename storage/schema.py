@@ -1,4 +1,4 @@
-"""Migrations, run at start; Alembic sees our tables only."""
+"""Migrations, which run at start. Alembic sees only our tables."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from storage.database import Connection, Transaction
 
 METADATA = SQLModel.metadata
 OURS = ("gw_", "ocpi_")
-"""What the names of our tables begin with."""
+"""The prefixes of our tables."""
 
 
 def version(connection: Connection) -> str | None:
@@ -43,30 +43,30 @@ def version(connection: Connection) -> str | None:
 
 
 def newest() -> str | None:
-    """The schema version that this program works with."""
+    """The schema version of this program."""
     return ScriptDirectory.from_config(config()).get_current_head()
 
 
 def drop_empty_tables(transaction: Transaction) -> None:
-    """Drop our tables in a database without a version: an interrupted first start left them behind.
+    """Drop our empty tables in a database without a version, which an interrupted first start left.
 
     Raises:
         errors.CannotStart: one of them holds data.
     """
     names = [name for name in sqlalchemy.inspect(transaction).get_table_names() if name.startswith(OURS)]
-    found = MetaData()
-    found.reflect(transaction, only=names)
-    for table in found.sorted_tables:
+    leftovers = MetaData()
+    leftovers.reflect(transaction, only=names)
+    for table in leftovers.sorted_tables:
         if transaction.execute(sqlalchemy.select(sqlalchemy.literal(1)).select_from(table)).first():
             raise errors.CannotStart(
                 f"The database has no schema version, but its table {table.name} holds data. "
                 "Restore a backup, or let DATABASE_URL name an empty database."
             )
-    found.drop_all(transaction)
+    leftovers.drop_all(transaction)
 
 
 def upgrade(from_version: str | None) -> None:
-    """Run the migrations after *from_version*, on connections of Alembic's own.
+    """Run the migrations after *from_version*, on connections that Alembic opens.
 
     Call it under `database.startup_lock()`, outside any transaction.
 

@@ -1,7 +1,7 @@
 """Secrets at rest: our tokens as digests, the peers' tokens encrypted.
 
-The key comes from the setting SECRET_KEY or from a file `secret.key` (mode 0600) in DATA_DIR that
-the first start makes; the administrator's token likewise. docs/security-cases.md "Tokens".
+The key comes from the setting SECRET_KEY, or from the file `secret.key` (mode 0600) in DATA_DIR, which the
+first start creates. The administrator's token works alike. docs/security-cases.md "Tokens".
 """
 
 import base64
@@ -25,7 +25,7 @@ def mint(prefix: str = "") -> str:
 
 
 def digest(token: str) -> str:
-    """What is stored of a token of ours, and what it is looked up by."""
+    """The digest under which one of our tokens is stored."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -47,7 +47,7 @@ def decrypt(ciphertext: str) -> str:
 
 
 def opens(ciphertext: str) -> bool:
-    """Does the secret key decrypt *ciphertext*.
+    """Whether the secret key decrypts *ciphertext*.
 
     Raises:
         errors.CannotStart: there is no usable secret key.
@@ -66,12 +66,12 @@ def create_key() -> None:
 
 
 def key_file() -> Path:
-    """Where the key is while the setting SECRET_KEY is empty."""
+    """The file of the key, used if the setting SECRET_KEY is empty."""
     return settings().data_dir / "secret.key"
 
 
 def admin_token_file() -> Path:
-    """Where the administrator's token is while the setting ADMIN_TOKEN is empty."""
+    """The file of the administrator's token, used if the setting ADMIN_TOKEN is empty."""
     return settings().data_dir / "admin.token"
 
 
@@ -82,7 +82,7 @@ def admin_token() -> str | None:
 
 
 def create_admin_token() -> str:
-    """The administrator's token, minted into the file unless it or the setting exists."""
+    """The administrator's token; created in the file unless the file or the setting exists."""
     if not settings().admin_token:
         _write_once(admin_token_file(), mint().encode())
     return admin_token() or ""
@@ -90,9 +90,9 @@ def create_admin_token() -> str:
 
 @functools.lru_cache(maxsize=1)
 def _cipher() -> Fernet:
-    given = settings().secret_key
-    if given:
-        return Fernet(base64.urlsafe_b64encode(hashlib.sha256(given.encode()).digest()))
+    configured = settings().secret_key
+    if configured:
+        return Fernet(base64.urlsafe_b64encode(hashlib.sha256(configured.encode()).digest()))
     try:
         return Fernet(key_file().read_bytes())
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def _cipher() -> Fernet:
 
 
 def wrong_key(finding: str) -> errors.CannotStart:
-    """The refusal to start with another secret key than the database's, or without one."""
+    """The refusal to start with a wrong or missing secret key."""
     return errors.CannotStart(
         f"{finding} Restore {key_file().resolve()}, or set OCPI_GATEWAY_SECRET_KEY to the key "
         "with which the database was set up."
@@ -110,11 +110,11 @@ def wrong_key(finding: str) -> errors.CannotStart:
 
 
 def _write_once(path: Path, content: bytes) -> None:
-    """Write *content* to *path*, readable by us alone, unless somebody else was first."""
+    """Write *content* to *path* with mode 0600, unless the file exists."""
     if path.exists():
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")  # one that a killed process left is written over
+    draft = path.with_suffix(f".{os.getpid()}")  # overwrites the draft of a killed process
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

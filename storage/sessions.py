@@ -20,7 +20,7 @@ FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
 
 
 class SessionRow(ObjectColumns, table=True):
-    """A session, our own or one that a peer pushed; *reader*: the one peer that may see it."""
+    """A session of ours or of a peer. *reader*: the one peer that may see it."""
 
     __tablename__ = "ocpi_sessions"
     __table_args__ = (
@@ -50,8 +50,8 @@ def put(transaction: Transaction, network_id: int, party: Party, session: Sessio
         return Stored.CREATED
     locked = _DOCUMENTS.lock(transaction, network_id, party, session.id)
     old = Session.model_validate_json(locked.document)
-    late = time_order(session.last_updated) < time_order(old.last_updated)
-    if late or not may_follow(old, session):
+    is_stale = time_order(session.last_updated) < time_order(old.last_updated)
+    if is_stale or not may_follow(old, session):
         return Stored.STALE
     _DOCUMENTS.update(transaction, locked, session, is_stamped=False, reader=reader)
     return Stored.UPDATED
@@ -83,7 +83,7 @@ def update(
 
 
 def may_follow(old: Session, new: Session) -> bool:
-    """Whether a session may become *new*; False for what comes late to one that is over.
+    """Whether *new* may replace *old*; False for a late update of a session that has ended.
 
     Conformance 142.
 

@@ -1,12 +1,11 @@
 """Sites: our own locations as the gateway sees them, with their charge points. docs/gateway.md "Locations".
 
-A site is the OCPI document that peers read (storage/locations.py), and beside it what OCPI has no
-field for: its slug, its charge points, and which EVSE each of their plugs is. A site that is deleted
-stays a document with every EVSE REMOVED; here it is gone.
+A site is the OCPI document that peers read (storage/locations.py) plus what OCPI has no field for: its slug,
+its charge points, and the EVSE of each of their plugs. After the deletion of a site, its document stays with
+every EVSE REMOVED, but the gateway no longer lists it.
 """
 
-from collections.abc import Callable
-from collections.abc import Sequence as Many
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +19,14 @@ from storage import database, locations, networks, tariffs, timestamps
 from storage.database import Connection, Transaction
 from storage.locations import LocationRow
 from storage.networks import Network
-from storage.objects import Party, Sequence
+from storage.objects import AutoIncrement, Party
 
 UNSTAMPED = "1970-01-01T00:00:00Z"
-"""`last_updated` of what is planned and not stored yet."""
+"""`last_updated` of planned objects that are not stored yet."""
 
 
 class SiteRow(SQLModel, table=True):
-    """What the gateway knows of a location of ours."""
+    """The gateway's data of one of our locations."""
 
     __tablename__ = "gw_sites"
 
@@ -39,7 +38,7 @@ class SiteRow(SQLModel, table=True):
 
 
 class ChargePointFields(SQLModel):
-    """What a virtual charge point has, planned and stored."""
+    """The fields of a virtual charge point, planned or stored."""
 
     identity: str = Field(max_length=34)
     brand_slug: str = Field(max_length=64)
@@ -59,13 +58,13 @@ class ChargePointRow(ChargePointFields, table=True):
         Index("ix_gw_charge_points_location", "network_id", "location_id"),
     )
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
+    id: int | None = Field(default=None, primary_key=True, sa_type=AutoIncrement)
     network_id: int = Field(sa_type=BigInteger)
     location_id: str = Field(max_length=39)
 
 
 class RoutingRow(SQLModel, table=True):
-    """Which EVSE and connector of the OCPI document one plug of a charge point is."""
+    """The EVSE and connector of the OCPI document for one plug of a charge point."""
 
     __tablename__ = "gw_routing"
     __table_args__ = (
@@ -74,7 +73,7 @@ class RoutingRow(SQLModel, table=True):
         UniqueConstraint("network_id", "evse_id"),
     )
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
+    id: int | None = Field(default=None, primary_key=True, sa_type=AutoIncrement)
     network_id: int = Field(sa_type=BigInteger)
     charge_point_id: int = Field(sa_type=BigInteger)
     position: int
@@ -85,7 +84,7 @@ class RoutingRow(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class EvsePlan:
-    """Which EVSE and connector of the OCPI document one plug of a charge point is."""
+    """The EVSE and connector of the OCPI document for one plug of a charge point."""
 
     uid: str
     evse_id: str
@@ -93,14 +92,14 @@ class EvsePlan:
 
 
 class ChargePointPlan(ChargePointFields):
-    """A virtual charge point to be."""
+    """A planned virtual charge point."""
 
     evses: tuple[EvsePlan, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """A site to be: its location and tariffs, which are stamped when they are stored; its charge points."""
+    """A planned site. Its location and tariffs get their timestamps when they are stored."""
 
     id: str
     slug: str
@@ -112,7 +111,7 @@ class SitePlan:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """One plug of a charge point, as it is stored."""
+    """A stored plug of a charge point."""
 
     id: int
     uid: str
@@ -121,7 +120,7 @@ class Routing:
 
 
 class ChargePoint(ChargePointFields):
-    """A virtual charge point, as it is stored."""
+    """A stored virtual charge point."""
 
     id: int
     routing: tuple[Routing, ...]
@@ -129,7 +128,7 @@ class ChargePoint(ChargePointFields):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site, as it is stored; instants in milliseconds. Without slug: the back office made it by OCPI."""
+    """A stored site; instants in milliseconds. Sites that the back office created by OCPI have no slug."""
 
     id: str
     document: Location
@@ -142,7 +141,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """How many rows a network has now."""
+    """The current number of rows of a network."""
 
     locations: int = 0
     chargers: int = 0
@@ -151,7 +150,7 @@ class Topology:
 
 
 Name = tuple[str, str]
-"""A name that is unique in a network, after its kind: identity, evse_uid or evse_id."""
+"""The kind (identity, evse_uid or evse_id) and value of a name that is unique in a network."""
 
 LOCATIONS = database.table(LocationRow)
 SITES = database.table(SiteRow)
@@ -159,8 +158,8 @@ CHARGE_POINTS = database.table(ChargePointRow)
 ROUTING = database.table(RoutingRow)
 
 
-def _given(table: sqlalchemy.Table) -> dict[str, Any]:
-    """Every column but the id, which the database gives."""
+def _parameters(table: sqlalchemy.Table) -> dict[str, Any]:
+    """Parameters for every column but the id, which the database assigns."""
     return {column.name: bindparam(column.name) for column in table.c if column.name != "id"}
 
 
@@ -172,16 +171,16 @@ _LIVE = (
     _l.party_id == bindparam("party_id"),
     _s.deleted_at.is_(None),
 )
-_SEEN = (_l.id, _l.document, _l.published, _s.slug, _s.created_at, _l.last_updated)
+_SITE_COLUMNS = (_l.id, _l.document, _l.published, _s.slug, _s.created_at, _l.last_updated)
 _PAGE = (
-    sqlalchemy.select(*_SEEN)
+    sqlalchemy.select(*_SITE_COLUMNS)
     .select_from(_JOINED)
     .where(*_LIVE)
     .order_by(_l.seq)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
-_ONE = sqlalchemy.select(*_SEEN).select_from(_JOINED).where(*_LIVE, _l.id == bindparam("id"))
+_ONE = sqlalchemy.select(*_SITE_COLUMNS).select_from(_JOINED).where(*_LIVE, _l.id == bindparam("id"))
 _COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(_JOINED).where(*_LIVE)
 _CHARGE_POINTS = (
     sqlalchemy.select(ChargePointRow)
@@ -194,8 +193,8 @@ _ROUTING = (
     .order_by(_r.charge_point_id, _r.position)
 )
 _ADD_SITE = sqlalchemy.insert(SITES)
-_ADD_CHARGE_POINT = sqlalchemy.insert(CHARGE_POINTS).values(_given(CHARGE_POINTS)).returning(_p.id)
-_ADD_ROUTING = sqlalchemy.insert(ROUTING).values(_given(ROUTING))
+_ADD_CHARGE_POINT = sqlalchemy.insert(CHARGE_POINTS).values(_parameters(CHARGE_POINTS)).returning(_p.id)
+_ADD_ROUTING = sqlalchemy.insert(ROUTING).values(_parameters(ROUTING))
 _TAKEN = {
     column.name: sqlalchemy.select(column).where(
         column.table.c.network_id == bindparam("network_id"), column.in_(bindparam("ids", expanding=True))
@@ -242,7 +241,7 @@ _SITE_TALLY = (
 )
 
 
-def names(plan: SitePlan) -> set[Name]:
+def unique_names(plan: SitePlan) -> set[Name]:
     """The names in *plan* that must be unique in a network."""
     plugs = [evse for charge_point in plan.charge_points for evse in charge_point.evses]
     return (
@@ -252,19 +251,19 @@ def names(plan: SitePlan) -> set[Name]:
     )
 
 
-def taken(connection: Connection, network_id: int, wanted: set[Name]) -> set[Name]:
-    """Which of the names *wanted* the network has."""
-    found: set[Name] = set()
+def taken(connection: Connection, network_id: int, names: set[Name]) -> set[Name]:
+    """The *names* that the network has already."""
+    matches: set[Name] = set()
     for kind, statement in _TAKEN.items():
-        values = {"network_id": network_id, "ids": [name for each, name in wanted if each == kind]}
-        found.update((kind, name) for name in connection.execute(statement, values).scalars())
-    return found
+        values = {"network_id": network_id, "ids": [name for each, name in names if each == kind]}
+        matches.update((kind, name) for name in connection.execute(statement, values).scalars())
+    return matches
 
 
 def add(transaction: Transaction, network_id: int, party: Party, plan: SitePlan) -> bool:
-    """Store a site with all its rows; False, and nothing stored, if the id of its location is taken.
+    """Store a site with all its rows; False, without storing anything, if the id of its location is taken.
 
-    The transaction holds the network, and none of the site's names is taken.
+    The caller has locked the network and checked that none of the site's names is taken.
     """
     now = timestamps.now()
     location = stamped(plan.document, now)
@@ -322,18 +321,18 @@ def page(connection: Connection, network: Network, offset: int, limit: int) -> t
 
 def get(connection: Connection, network: Network, location_id: str) -> Site | None:
     """One site, or None."""
-    found = _sites(
+    matches = _sites(
         connection, network.id, connection.execute(_ONE, {**_live(network), "id": location_id}).all()
     )
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def _live(network: Network) -> dict[str, Any]:
     return {"network_id": network.id, "country_code": network.country_code, "party_id": network.party_id}
 
 
-def _sites(connection: Connection, network_id: int, rows: Many[Any]) -> list[Site]:
-    equipped = _equipped(connection, network_id, [row[0] for row in rows])
+def _sites(connection: Connection, network_id: int, rows: Sequence[Any]) -> list[Site]:
+    charge_points = _charge_points(connection, network_id, [row[0] for row in rows])
     return [
         Site(
             row[0],
@@ -342,31 +341,31 @@ def _sites(connection: Connection, network_id: int, rows: Many[Any]) -> list[Sit
             row[3],
             row[4],
             row[5],
-            equipped.get(row[0], ()),
+            charge_points.get(row[0], ()),
         )
         for row in rows
     ]
 
 
-def _equipped(
+def _charge_points(
     connection: Connection, network_id: int, location_ids: list[str]
 ) -> dict[str, tuple[ChargePoint, ...]]:
     """The charge points of each location."""
-    found = database.rows(connection, _CHARGE_POINTS, {"network_id": network_id, "ids": location_ids})
-    plugs = connection.execute(_ROUTING, {"ids": [row.id for row in found]}).all()
+    matches = database.rows(connection, _CHARGE_POINTS, {"network_id": network_id, "ids": location_ids})
+    plugs = connection.execute(_ROUTING, {"ids": [row.id for row in matches]}).all()
     routing: dict[int, list[Routing]] = {}
     for plug in plugs:
         route = Routing(plug.id, plug.evse_uid, plug.evse_id, plug.connector_id)
         routing.setdefault(plug.charge_point_id, []).append(route)
-    equipped: dict[str, tuple[ChargePoint, ...]] = {}
-    for row in found:
+    charge_points: dict[str, tuple[ChargePoint, ...]] = {}
+    for row in matches:
         fields = row.model_dump(exclude={"network_id", "location_id"})
         charge_point = ChargePoint(**fields, routing=tuple(routing.get(fields["id"], ())))
-        equipped[row.location_id] = (*equipped.get(row.location_id, ()), charge_point)
-    return equipped
+        charge_points[row.location_id] = (*charge_points.get(row.location_id, ()), charge_point)
+    return charge_points
 
 
-def revise(
+def update(
     transaction: Transaction,
     network: Network,
     location_id: str,
@@ -378,26 +377,26 @@ def revise(
 
     Raises:
         errors.NotFound: there is no such site.
-        errors.Refusal: as *change* does. Nothing is changed then.
+        errors.Refusal: *change* raised it; nothing has changed.
     """
-    _held(transaction, network, location_id)
+    _locked_site(transaction, network, location_id)
     locations.change(
         transaction,
         network.id,
         network.party,
         location_id,
-        lambda location: _touched(change(location)),
+        lambda location: _stamped(change(location)),
         published=public,
     )
 
 
 def delete(transaction: Transaction, network: Network, location_id: str) -> None:
-    """Take a site away: its charge points go, its EVSEs are REMOVED.
+    """Delete a site: its charge points are deleted, its EVSEs become REMOVED.
 
     Raises:
         errors.NotFound: there is no such site.
     """
-    site = _held(transaction, network, location_id)
+    site = _locked_site(transaction, network, location_id)
     key = {"network_id": network.id, "location_id": location_id}
     now = timestamps.now_ms()
     transaction.execute(_DELETE_ROUTING, key)
@@ -409,8 +408,8 @@ def delete(transaction: Transaction, network: Network, location_id: str) -> None
     locations.change(transaction, network.id, network.party, location_id, _removed, published=None)
 
 
-def _held(transaction: Transaction, network: Network, location_id: str) -> Site:
-    """The site, with its network held until the transaction ends.
+def _locked_site(transaction: Transaction, network: Network, location_id: str) -> Site:
+    """The site, with its network locked until the transaction ends.
 
     Raises:
         errors.NotFound: there is no such site.
@@ -421,7 +420,7 @@ def _held(transaction: Transaction, network: Network, location_id: str) -> Site:
     return site
 
 
-def _touched(location: Location) -> Location:
+def _stamped(location: Location) -> Location:
     return location.model_copy(update={"last_updated": timestamps.stamp(location.last_updated)})
 
 
@@ -433,7 +432,7 @@ def _removed(location: Location) -> Location:
 
 
 def topologies(connection: Connection, network_ids: list[int]) -> dict[int, Topology]:
-    """What each of the networks has now."""
+    """The topology of each of the networks."""
     sites, charge_points, plugs = (
         dict(connection.execute(tally, {"ids": network_ids}).all()) for tally in (_SITE_TALLY, *_TALLIES)
     )

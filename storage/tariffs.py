@@ -15,7 +15,7 @@ from storage.objects import (
 
 
 class TariffRow(ObjectColumns, table=True):
-    """A tariff, our own or one that a peer pushed."""
+    """A tariff of ours or of a peer."""
 
     __tablename__ = "ocpi_tariffs"
     __table_args__ = (
@@ -38,7 +38,7 @@ def put(transaction: Transaction, network_id: int, party: Party, tariff: Tariff)
 
 
 def add(transaction: Transaction, network_id: int, party: Party, tariff: Tariff) -> bool:
-    """Store a generated tariff, which we stamped, unless its id is taken; True if it was stored."""
+    """Store a generated tariff unless its id is taken; True if it was stored."""
     return _DOCUMENTS.add(transaction, network_id, party, tariff, {"id": tariff.id}, is_stamped=True)
 
 

@@ -1,8 +1,8 @@
-"""Instants: text in UTC with `Z` as OCPI writes it, and milliseconds since 1970 where order matters.
+"""Timestamps: text in UTC with `Z` as in OCPI, and milliseconds since 1970 for comparisons.
 
-What we author has whole seconds, because some peers read no fractions. What a peer sent keeps its
-fraction, cut to milliseconds; a fraction of zero is left out. So the order of texts is not the order of
-instants, and every comparison uses milliseconds. Spec: 2.1.1 types 1.2; docs/architecture.md "Timestamps".
+Our own timestamps have whole seconds, because some peers cannot read fractions. A peer's timestamp keeps its
+fraction, truncated to milliseconds; a fraction of zero is dropped. So texts do not sort like instants, and
+every comparison uses milliseconds. Spec: 2.1.1 types 1.2; docs/architecture.md "Timestamps".
 """
 
 import functools
@@ -21,22 +21,22 @@ def now_ms() -> int:
 
 
 def now() -> str:
-    """The present instant as we author it."""
+    """The current time in whole seconds."""
     return authored(now_ms())
 
 
 def authored(milliseconds: int) -> str:
-    """The text of an instant that we author: the whole second in which it lies."""
+    """The text of an instant, truncated to whole seconds."""
     return f"{_second(milliseconds // 1000)}Z"
 
 
 def stamp(*earlier: str) -> str:
-    """The present instant as we author it, or the latest of *earlier* if that is later."""
+    """The current time in whole seconds, or the latest of *earlier* if that is later."""
     return max(now(), *earlier, key=parse)
 
 
 def text(milliseconds: int) -> str:
-    """The canonical text of an instant that keeps its milliseconds."""
+    """The canonical text of an instant, with its milliseconds."""
     seconds, rest = divmod(milliseconds, 1000)
     fraction = f".{rest:03d}" if rest else ""
     return f"{_second(seconds)}{fraction}Z"
@@ -44,15 +44,15 @@ def text(milliseconds: int) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
-    """The text of a whole second. The cache serves the present one, which every answer needs."""
+    """The text of a whole second. The cache serves the current one, which every response needs."""
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"
 
 
 def parse(value: str) -> int:
-    """Milliseconds since 1970 of any form that the contract accepts; finer digits are cut off.
+    """Milliseconds since 1970 from any form that the contract accepts; finer digits are truncated.
 
     Raises:
-        errors.RuleBroken: the day does not exist (30 February), or the offset leads out of the calendar.
+        errors.RuleBroken: the day does not exist (February 30), or the instant is out of range.
     """
     milliseconds = bound(value)
     try:
@@ -63,7 +63,7 @@ def parse(value: str) -> int:
 
 
 def bound(value: str) -> int:
-    """As `parse`, for the bound of a list, which may lie outside the calendar.
+    """Like `parse`, but for the bound of a list, which may be out of range.
 
     Raises:
         errors.RuleBroken: the day does not exist.

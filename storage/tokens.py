@@ -1,9 +1,9 @@
 """Drivers' tokens. Spec: 2.1.1 mod_tokens.
 
-A token's key is (uid, type). `auth_since` is when the token got its `auth_id`: sessions and CDRs belong
-to the party that pushed a contract id first, and a party cannot claim them by changing an older token.
-Our own tokens also have what OCPI has no field for: a standing (ALLOWED, BLOCKED, EXPIRED, NO_CREDIT)
-and the locations that they are restricted to.
+A token's key is (uid, type). `auth_since` is when the token got its `auth_id`. Sessions and CDRs belong to
+the party that pushed a contract id first, so a party cannot claim them by changing an older token. Our own
+tokens have two columns that OCPI lacks: a standing (ALLOWED, BLOCKED, EXPIRED, NO_CREDIT) and the locations
+that they are restricted to.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ from storage.objects import (
 
 
 class TokenRow(ObjectColumns, table=True):
-    """A token, our own or one that a peer pushed."""
+    """A token of ours or of a peer."""
 
     __tablename__ = "ocpi_tokens"
     __table_args__ = (
@@ -50,7 +50,7 @@ class TokenRow(ObjectColumns, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What real-time authorization looks at."""
+    """The data for real-time authorization."""
 
     valid: bool
     standing: str | None
@@ -59,7 +59,7 @@ class Standing:
 
 
 _DOCUMENTS = DocumentTable(
-    TokenRow, key=("id", "type"), kept=("standing", "restricted_to"), since={"auth_since": "auth_id"}
+    TokenRow, key=("id", "type"), preserved=("standing", "restricted_to"), since={"auth_since": "auth_id"}
 )
 page = _DOCUMENTS.page
 
@@ -92,7 +92,7 @@ _SET_STANDING = (
 def get(
     connection: Connection, network_id: int, party: Party, uid: str, type_: TokenType | None
 ) -> Document | None:
-    """The token's document, or None. *type_* None: the only token with this uid, else the RFID one."""
+    """The token's document, or None. Without *type_*: the only token with this uid, else the RFID token."""
     rows = _rows_by_type(connection, network_id, party, uid)
     row = rows.get(_resolve_type(rows, type_))
     return None if row is None else Document(row.document)
@@ -179,10 +179,10 @@ def set_standing(
 def standing(
     connection: Connection, network_id: int, party: Party, uid: str, type_: TokenType
 ) -> Standing | None:
-    """The standing of a token of ours, or None if there is no such token."""
+    """The standing of one of our tokens, or None if there is no such token."""
     row = _rows_by_type(connection, network_id, party, uid).get(type_.value)
     if row is None:
         return None
     token = Token.model_validate_json(row.document)
-    places = None if row.restricted_to is None else frozenset(orjson.loads(row.restricted_to))
-    return Standing(token.valid, row.standing, places, token.language)
+    location_ids = None if row.restricted_to is None else frozenset(orjson.loads(row.restricted_to))
+    return Standing(token.valid, row.standing, location_ids, token.language)

@@ -1,6 +1,6 @@
-"""What tests share: a running node on each database, networks in it, clients, and a peer to talk to.
+"""Shared fixtures: a running node on each database, networks, clients and a peer.
 
-Every test that asks for `node` runs twice: on SQLite and on a real PostgreSQL.
+Every test with the fixture `node` runs twice: on SQLite and on a real PostgreSQL.
 """
 
 import os
@@ -19,12 +19,12 @@ from peers import PeerServer
 import settings as settings_module
 
 hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
-# The gate says the same of the same commit; `--hypothesis-profile default` searches.
+# The gate is deterministic; `--hypothesis-profile default` searches at random.
 hypothesis.settings.load_profile("gate")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the census of conformance numbers; keep a process at hand that forks nodes."""
+    """Register the conformance census, and start the process that forks nodes."""
     config.pluginmanager.register(Census(), "conformance-census")
     if recording.RECORDER is not None:
         config.pluginmanager.register(recording.RECORDER, "recorder")
@@ -44,7 +44,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="session")
 def node(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """The program, running in a process of its own; storage in this process uses its database."""
+    """The running program; storage in the test process uses its database."""
     environment = {
         "OCPI_GATEWAY_DATABASE_URL": database_url,
         "OCPI_GATEWAY_DATA_DIR": str(tmp_path_factory.mktemp("data")),
@@ -59,7 +59,7 @@ def node(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def loud(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Another instance on the same database that logs all it can, with a log of its own."""
+    """Another instance on the same database, with log level DEBUG."""
     place = tmp_path_factory.mktemp("loud")
     shutil.copy(Path(node.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key", place)
     environment = {
@@ -74,37 +74,37 @@ def loud(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]
 
 @pytest.fixture
 def cpo(node: Node) -> Network:
-    """A fresh CPO network NL/DEM."""
+    """A new CPO network NL/DEM."""
     return node.network("CPO", ("NL", "DEM"))
 
 
 @pytest.fixture
 def emsp(node: Node) -> Network:
-    """A fresh eMSP network NL/DEP."""
+    """A new eMSP network NL/DEP."""
     return node.network("EMSP", ("NL", "DEP"))
 
 
 @pytest.fixture
 def gateway(node: Node) -> Gateway:
-    """The gateway API with the user key of a fresh organization."""
+    """The gateway API with a user key of a new organization."""
     return node.gateway()
 
 
 @pytest.fixture
 def stranger(node: Node) -> Gateway:
-    """The same with the user key of another organization."""
+    """The gateway API with a user key of another organization."""
     return node.gateway()
 
 
 @pytest.fixture
 def admin(node: Node) -> Gateway:
-    """The same with an admin key, at home in a third organization."""
+    """The gateway API with an admin key of a third organization."""
     return node.gateway("admin")
 
 
 @pytest.fixture
 def another_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
-    """Starts further instances of the program, each with a SQLite database and settings of its own."""
+    """Starts further instances of the program, each with its own SQLite database and settings."""
     running: list[Node] = []
 
     def start(**changes: str) -> Node:
@@ -127,14 +127,14 @@ def another_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
 
 @pytest.fixture
 def peer() -> Iterator[PeerServer]:
-    """A foreign OCPI party with a server of its own."""
+    """An OCPI peer with its own server."""
     with PeerServer() as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
 def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test never writes into the working folder, whatever it starts."""
+    """Keep tests from writing into the working folder."""
     if "OCPI_GATEWAY_DATA_DIR" not in os.environ:
         monkeypatch.setenv("OCPI_GATEWAY_DATA_DIR", str(tmp_path))
         settings_module.settings.cache_clear()

@@ -1,7 +1,7 @@
-"""What a person does at a terminal: register at a peer, renew, leave; invite another peer; keys and jobs.
+"""The command line: register at a peer, rotate, unregister; invite a peer; keys and jobs.
 
-Behind scripts/register, scripts/invite, scripts/keys and scripts/jobs. Each works with the settings and
-the database of the running server.
+These are scripts/register, scripts/invite, scripts/keys and scripts/jobs. Each uses the settings and the
+database of the running server.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from workflows.peers.addresses import AddressRefused
 from workflows.running_server import NoServerError
 
 _SERVER = argparse.ArgumentParser(add_help=False)
-_SERVER.add_argument("--port", type=int, help="port of our server, where several run on one DATA_DIR")
+_SERVER.add_argument("--port", type=int, help="port of our server, if several run on one DATA_DIR")
 
 
 def main(arguments: list[str]) -> None:
@@ -32,8 +32,8 @@ def main(arguments: list[str]) -> None:
     commands = {"register": register, "invite": invite, "keys": keys_command, "jobs": jobs_command}
     run = commands.get(command)
     if run is None:
-        sys.exit(f"say one of {', '.join(commands)}")
-    logging.getLogger().addHandler(logging.NullHandler())  # the log is the server's; this prints sentences
+        sys.exit(f"unknown command {command!r}; use one of {', '.join(commands)}")
+    logging.getLogger().addHandler(logging.NullHandler())  # the messages below say what the log would
     try:
         run(rest)
     except ValidationError as invalid:
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
 
 
 def register(arguments: list[str]) -> None:
-    """Register at a peer, or with --rotate or --unregister act on a registration that exists."""
+    """Register at a peer; or rotate the tokens of a registration, or end it."""
     parser = argparse.ArgumentParser(
         prog="scripts/register",
         parents=[_SERVER],
@@ -63,38 +63,38 @@ def register(arguments: list[str]) -> None:
         "--unregister", metavar="NL/TNM", type=_party, help="end the registration with this peer"
     )
     options = _parse(parser, arguments)
-    network = _network(options.ours)
+    network = _only_network(options.ours)
     if options.rotate:
-        registration.rotate(network, _link(network, options.rotate), _say)
+        registration.rotate(network, _peer_connection(network, options.rotate), _print_line)
     elif options.unregister:
-        registration.leave(_link(network, options.unregister), _say)
+        registration.leave(_peer_connection(network, options.unregister), _print_line)
     elif options.versions_url and options.token_a:
-        registration.join(network, options.versions_url, options.token_a, _say)
+        registration.join(network, options.versions_url, options.token_a, _print_line)
     else:
-        parser.error("give VERSIONS_URL and TOKEN_A, or --rotate, or --unregister")
+        parser.error("VERSIONS_URL and TOKEN_A, --rotate or --unregister is required")
 
 
 def invite(arguments: list[str]) -> None:
-    """Print a fresh Token A."""
+    """Print a new Token A."""
     parser = argparse.ArgumentParser(
         prog="scripts/invite",
         parents=[_SERVER],
-        description="Make one more Token A. With it a peer registers, or replaces the registration it has.",
+        description="Create another Token A. A peer uses it to register, or to replace its registration.",
     )
     parser.add_argument("--as", dest="ours", required=True, metavar="NL/DEM", type=_party, help="our party")
-    network = _network(_parse(parser, arguments).ours)
+    network = _only_network(_parse(parser, arguments).ours)
     with database.transaction() as transaction:
         token_a = access.mint(transaction, access.REGISTRATION, network.id)
-    print(f"versions URL    {credentials_exchange.versions_url(network.role)}")  # noqa: T201  (for a person)
+    print(f"versions URL    {credentials_exchange.versions_url(network.role)}")  # noqa: T201  (output of the command)
     print(f"Token A         {token_a}")  # noqa: T201  (likewise)
 
 
 def keys_command(arguments: list[str]) -> None:
-    """List the keys of the gateway API, mint one, revoke one."""
+    """List, mint or revoke keys of the gateway API."""
     parser = argparse.ArgumentParser(
         prog="scripts/keys",
         description="Keys of the gateway API. A user key acts in its own organization, an admin key in any "
-        "(X-Organization-Id). Only a digest is kept: a key is shown once.",
+        "(X-Organization-Id). Only a digest is stored: a key is shown once.",
     )
     act = parser.add_subparsers(dest="act", metavar="list | mint | revoke", required=True)
     act.add_parser("list", parents=[_SERVER], help="every key, without its secret")
@@ -108,34 +108,34 @@ def keys_command(arguments: list[str]) -> None:
             found = keys.listed(connection)
         for key in found:
             created = timestamps.authored(key.created_at)[:10]
-            _say(f"{key.id:36}  {key.role:5}  ...{key.last4}  {created}  {key.organization}")
+            _print_line(f"{key.id:36}  {key.role:5}  ...{key.last4}  {created}  {key.organization}")
     elif options.act == "mint":
         with database.transaction() as transaction:
             minted = keys.mint(transaction, options.organization, options.role)
-        _say(f"id            {minted.id}")
-        _say(f"organization  {minted.organization_id}    ({options.organization})")
-        _say(f"key           {minted.key}    (shown this once)")
+        _print_line(f"id            {minted.id}")
+        _print_line(f"organization  {minted.organization_id}    ({options.organization})")
+        _print_line(f"key           {minted.key}    (shown only once)")
     else:
         with database.transaction() as transaction:
             revoked = keys.revoke(transaction, options.id)
         if not revoked:
-            sys.exit(f"there is no key {options.id}; scripts/keys list tells which there are")
+            sys.exit(f"there is no key {options.id}; scripts/keys list shows all keys")
 
 
 def jobs_command(arguments: list[str]) -> None:
-    """Show one job, also of a network that is gone."""
+    """Show one job, also of a deleted network."""
     parser = argparse.ArgumentParser(
         prog="scripts/jobs",
         parents=[_SERVER],
         description="A durable job: its state, what is done, why it failed.",
     )
-    parser.add_argument("job_id", help="as the answer to the order said: job_id or workflow_run_id")
+    parser.add_argument("job_id", help="job_id or workflow_run_id of the response to the order")
     job_id = _parse(parser, arguments).job_id
     with database.connect() as connection:
         job, tally = jobs.get(connection, job_id), jobs.tally(connection, job_id)
     if job is None:
-        sys.exit("there is no such job; those of deleted networks are kept for a day if they were running")
-    shown = {
+        sys.exit("there is no such job; a cancelled job of a deleted network is kept for a day")
+    fields = {
         "job": job.id,
         "what": f"{job.kind} of network {job.network_id}",
         "status": job.status,
@@ -145,12 +145,12 @@ def jobs_command(arguments: list[str]) -> None:
         "changed at": timestamps.authored(job.updated_at),
         **({} if job.failure is None else {"error": f"{job.failure.code}: {job.failure.message}"}),
     }
-    for name, value in shown.items():
-        _say(f"{name:11} {value}")
+    for name, value in fields.items():
+        _print_line(f"{name:11} {value}")
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
-    """The arguments; afterwards the settings of the running server are in force.
+    """Parse the arguments and put the settings of the running server in force.
 
     Raises:
         NoServerError: there is no such server.
@@ -162,7 +162,7 @@ def _parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Na
 
 def _name(text: str) -> str:
     name = " ".join(text.split())
-    if not 1 <= len(name) <= 255:  # noqa: PLR2004  (as wide as its column)
+    if not 1 <= len(name) <= 255:  # noqa: PLR2004  (the width of the column)
         raise argparse.ArgumentTypeError("an organization's name has 1 to 255 characters")
     return name
 
@@ -174,30 +174,30 @@ def _party(text: str) -> Party:
     return country_code, party_id
 
 
-def _network(party: Party) -> Network:
+def _only_network(party: Party) -> Network:
     with database.connect() as connection:
         found = networks.of_party(connection, party)
     if len(found) != 1:
-        sys.exit(f"{len(found)} networks are {'/'.join(party)}; one is needed")
+        sys.exit(f"{len(found)} networks have the party {'/'.join(party)}; exactly one is required")
     return found[0]
 
 
-def _link(network: Network, party: Party) -> PeerConnection:
+def _peer_connection(network: Network, party: Party) -> PeerConnection:
     with database.connect() as connection:
-        link = connections.of_party(connection, network.id, party)
-    if link is None:
+        peer_connection = connections.of_party(connection, network.id, party)
+    if peer_connection is None:
         with database.connect() as connection:
             parties = ", ".join(
                 "/".join(each.party) for each in connections.of_network(connection, network.id)
             )
         sys.exit(f"no connection with {'/'.join(party)}; the network has {parties or 'none'}")
-    return link
+    return peer_connection
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, flush=True)  # noqa: T201  (each step as it happens)
 
 
 if __name__ == "__main__":
-    os.umask(0o077)  # as the server does: a script may be the first to make a file
+    os.umask(0o077)  # as in the server: a script may create a file first
     main(sys.argv[1:])

@@ -2,9 +2,9 @@
 
 docs/architecture.md "A job".
 
-The transaction that stores a job also enqueues its workflow, under the id of the job. A process that
-serves runs the queue. It holds a numbered slot (storage/executor_lease.py), and the slot's name is the
-engine's executor id, so other processes can tell the jobs of a dead process from those of a live one.
+The transaction that stores a job also enqueues its workflow, under the id of the job. Each server process
+runs the queue. It holds a numbered slot (storage/executor_lease.py), and the slot's name is the engine's
+executor id, so other processes can distinguish the jobs of a dead process from those of a live one.
 """
 
 import contextlib
@@ -39,7 +39,10 @@ _PURGED_AT_ONCE = 500
 
 
 class Stopped(BaseException):
-    """The program ends; the job goes on at the next start. No Exception, or the engine would record it."""
+    """The program ends and the job resumes at the next start.
+
+    It is a BaseException, because the engine would record an Exception as the job's result.
+    """
 
 
 _stopping = threading.Event()
@@ -53,7 +56,7 @@ def _slot() -> executor_lease.Slot:
 
 @functools.cache
 def _datasource() -> SQLAlchemyDatasource:
-    """What runs the steps of this process."""
+    """The datasource that runs the steps of this process."""
     return SQLAlchemyDatasource.create(
         settings().database,
         engine=database.dbos_engine(),
@@ -63,8 +66,8 @@ def _datasource() -> SQLAlchemyDatasource:
 
 
 def migrate() -> None:
-    """Bring the engine's own tables up to date. Call it under `database.startup_lock()`."""
-    _log_as_ours()
+    """Bring the engine's tables up to date. Call it under `database.startup_lock()`."""
+    _redirect_log()
     DBOS.migrate(settings().database)
     SQLAlchemyDatasource.migrate(settings().database)
 
@@ -86,24 +89,24 @@ def start() -> None:
     with database.startup_lock():
         DBOS(config=config)
         _datasource()
-        _log_as_ours()
+        _redirect_log()
         DBOS.launch()
         queue = DBOS.retrieve_queue(_QUEUE)
-        wanted = (_CONCURRENCY, _POLL_SECONDS)
-        if queue is None or (queue.worker_concurrency, queue.polling_interval_sec) != wanted:
+        expected = (_CONCURRENCY, _POLL_SECONDS)
+        if queue is None or (queue.worker_concurrency, queue.polling_interval_sec) != expected:
             DBOS.register_queue(_QUEUE, worker_concurrency=_CONCURRENCY, polling_interval_sec=_POLL_SECONDS)
 
 
-def _log_as_ours() -> None:
-    """Let the engine's log go where ours goes."""
-    theirs = logging.getLogger("dbos")
-    theirs.setLevel(logging.ERROR)
-    theirs.handlers.clear()
-    theirs.propagate = True
+def _redirect_log() -> None:
+    """Send the engine's log to the root logger."""
+    logger = logging.getLogger("dbos")
+    logger.setLevel(logging.ERROR)
+    logger.handlers.clear()
+    logger.propagate = True
 
 
 def stop() -> None:
-    """Let every job of this process stop before its next step; the next start resumes it."""
+    """Stop every job of this process before its next step; the next start resumes it."""
     _stopping.set()
 
 
@@ -133,7 +136,7 @@ def enqueue(transaction: Transaction, workflow: str, job_id: str) -> None:
         "workflow_id": job_id,
         "app_version": _VERSION,
     }
-    # A client costs 0.2 ms; one that is kept would have to follow the settings in tests.
+    # A client costs 0.2 ms. A cached one would be wrong after a test changes the settings.
     client = DBOSClient(
         system_database_engine=database.dbos_engine(),
         serializer=DBOSPortableJSONSerializer(),
@@ -144,13 +147,13 @@ def enqueue(transaction: Transaction, workflow: str, job_id: str) -> None:
     client.enqueue_in_transaction(transaction, options, job_id)
 
 
-def given_up(job_ids: Iterable[str]) -> set[str]:
-    """The jobs whose workflow is unknown or has ended, well or not: the engine runs them no more."""
-    wanted = set(job_ids)
-    if not wanted:
-        return wanted
-    workflows = DBOS.list_workflows(workflow_ids=list(wanted), load_input=False, load_output=False)
-    return wanted - {each.workflow_id for each in workflows if each.status not in _ENDED}
+def abandoned(job_ids: Iterable[str]) -> set[str]:
+    """The jobs that the engine will not run again: their workflow is unknown, or it has ended."""
+    candidates = set(job_ids)
+    if not candidates:
+        return candidates
+    workflows = DBOS.list_workflows(workflow_ids=list(candidates), load_input=False, load_output=False)
+    return candidates - {each.workflow_id for each in workflows if each.status not in _ENDED}
 
 
 def purge(before_ms: int) -> None:
@@ -162,10 +165,10 @@ def purge(before_ms: int) -> None:
 
 
 def take_over(suspects: set[str]) -> set[str]:
-    """Resume the jobs of dead processes; the executors that look dead now.
+    """Resume the jobs of dead processes; returns the executors that look dead now.
 
-    Only the jobs of executors that looked dead the time before as well (*suspects*): a restart of
-    PostgreSQL ends every lock for a moment.
+    An executor counts as dead if it also looked dead the time before (*suspects*), because a restart of
+    PostgreSQL releases every lock for a moment.
     """
     slot = _slot()
     if not slot.still_held():
@@ -173,13 +176,13 @@ def take_over(suspects: set[str]) -> set[str]:
     running = DBOS.list_workflows(status=_PENDING, load_input=False, load_output=False)
     dead = set()
     for executor in {each.executor_id for each in running if each.executor_id} - {f"{_SLOT}{slot.number}"}:
-        with executor_lease.dead(int(executor.removeprefix(_SLOT))) as is_dead:
+        with executor_lease.hold_if_free(int(executor.removeprefix(_SLOT))) as is_dead:
             if not is_dead:
                 continue
             dead.add(executor)
             if executor in suspects:
                 log.info("takes_over", extra={"executor": executor})
                 with warnings.catch_warnings(), contextlib.suppress(KeyError):
-                    # DBOS 3.4 has no public name for it: resume_workflow forgets how often it was tried.
+                    # DBOS 3.4 has no public equivalent: resume_workflow resets the number of attempts.
                     DBOS._recover_pending_workflows([executor])  # noqa: SLF001
     return dead

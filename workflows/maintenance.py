@@ -1,7 +1,7 @@
-"""What every process does beside serving: it ends what is over and takes over what a dead process left.
+"""Background duties of every process: end expired networks, resume jobs of dead processes, purge old rows.
 
-Several processes may do each duty at once, and the next round makes good a crash in the middle, because
-the database alone says what is to be done. docs/architecture.md "Maintenance".
+Several processes may do a duty at once, and the next round completes a duty that a crash interrupted,
+because the work that is due follows from the database alone. docs/architecture.md "Maintenance".
 """
 
 import logging
@@ -20,14 +20,14 @@ _ROUND_SECONDS = 1.0
 _TAKE_OVER_SECONDS = 2.0
 _RECONCILE_SECONDS = 5.0
 _PURGE_SECONDS = 300.0
-_LATE_MS = 60_000
-"""How long after the end of a network a request that began before may still store something."""
+_LATE_WRITE_MS = 60_000
+"""How long after the end of a network a request that began earlier may still store something."""
 
-_KEPT_MS = 24 * 3600 * 1000
+_RETENTION_MS = 24 * 3600 * 1000
 _SETTLED_MS = 30_000
-"""A job that changed lately is not looked for: its workflow may be about to end it."""
+"""Jobs that changed more recently are not reconciled: their workflow may be about to end them."""
 
-_GIVEN_UP = ProvisioningErrorDetail(
+_ABANDONED = ProvisioningErrorDetail(
     code=ProvisioningErrorCode.unknown_error,
     message="The job ended without a result; order it again.",
     retryable=True,
@@ -35,7 +35,7 @@ _GIVEN_UP = ProvisioningErrorDetail(
 
 
 class Maintenance(threading.Thread):
-    """Looks after networks and jobs as long as the process lives."""
+    """The thread that does the duties while the process lives."""
 
     def __init__(self) -> None:
         super().__init__(name="maintenance", daemon=True)
@@ -43,7 +43,7 @@ class Maintenance(threading.Thread):
         self._due = dict.fromkeys((self.end_networks, self.take_over, self.reconcile, self.purge), 0.0)
 
     def run(self) -> None:
-        """Do what is due, and never give up."""
+        """Do each duty at its interval. A duty that fails is tried again in the next round."""
         intervals = (_ROUND_SECONDS, _TAKE_OVER_SECONDS, _RECONCILE_SECONDS, _PURGE_SECONDS)
         every: dict[Callable[[], None], float] = dict(zip(self._due, intervals, strict=True))
         while True:
@@ -54,15 +54,15 @@ class Maintenance(threading.Thread):
                 self._due[duty] = time.monotonic() + seconds
                 try:
                     duty()
-                except Exception as error:  # noqa: BLE001  (the next round makes it good)
+                except Exception as error:  # noqa: BLE001  (the next round tries again)
                     log.warning("duty_failed", extra={"duty": duty.__name__, "reason": type(error).__name__})
 
     @staticmethod
     def end_networks() -> None:
-        """End networks that have expired or are half deleted; delete what came late."""
+        """End networks that have expired or are half deleted; delete rows that were stored late."""
         with database.connect() as connection:
-            ended = networks.over(connection)
-            deleted = networks.tombstoned_since(connection, timestamps.now_ms() - _LATE_MS)
+            ended = networks.ended(connection)
+            deleted = networks.tombstoned_since(connection, timestamps.now_ms() - _LATE_WRITE_MS)
         for network_id in ended:
             log.info("network_ends", extra={"network": network_id})
             orders.end(network_id, ended_tokens.NETWORK_EXPIRED)
@@ -76,18 +76,18 @@ class Maintenance(threading.Thread):
 
     @staticmethod
     def reconcile() -> None:
-        """Let a job fail that the engine has given up."""
+        """Fail the jobs that the engine will not run again."""
         settled = timestamps.now_ms() - _SETTLED_MS
         with database.connect() as connection:
             unfinished = [job.id for job in jobs.unfinished(connection) if job.updated_at < settled]
-        for job_id in engine.given_up(unfinished):
+        for job_id in engine.abandoned(unfinished):
             with database.transaction() as transaction:
-                jobs.end(transaction, job_id, jobs.FAILED, _GIVEN_UP)
+                jobs.end(transaction, job_id, jobs.FAILED, _ABANDONED)
 
     @staticmethod
     def purge() -> None:
-        """Delete what is a day old."""
-        before = timestamps.now_ms() - _KEPT_MS
+        """Delete expired keys, tokens, jobs and records of the engine after a day."""
+        before = timestamps.now_ms() - _RETENTION_MS
         with database.transaction() as transaction:
             idempotency.purge(transaction)
         with database.transaction() as transaction:

@@ -1,7 +1,7 @@
-"""Who may write and read what over the peer API.
+"""Which parties' objects a caller of the peer API may read and write.
 
-A peer writes and reads under the parties of its connection. The back office writes under our own party,
-and reads what every peer pushed. Spec: 2.1.1 transport_and_format, Client owned object push; conformance 99
+A peer reads and writes under the parties of its connection. The back office writes under our own party
+and reads what all peers pushed. Spec: 2.1.1 transport_and_format, Client owned object push; conformance 99
 to 107.
 """
 
@@ -18,28 +18,28 @@ def writable_parties(caller: Caller) -> list[Party]:
 
 
 def require_own_party(caller: Caller, country_code: str, party_id: str) -> Party:
-    """The party of a URL, which has to be our own.
+    """The party of a URL, which must be our own.
 
     Raises:
-        errors.NotFound: it is another one.
+        errors.NotFound: it is another party.
     """
     return _require([caller.party], (country_code, party_id))
 
 
 def require_writable(caller: Caller, country_code: str, party_id: str) -> Party:
-    """The party of a URL, under which *caller* has to be allowed to write.
+    """The party of a URL, under which *caller* must be allowed to write.
 
     Raises:
-        errors.NotFound: it is not.
+        errors.NotFound: the caller may not write there.
     """
     return _require(writable_parties(caller), (country_code, party_id))
 
 
 def require_readable(caller: Caller, country_code: str, party_id: str) -> Party:
-    """The party of a URL under which a peer pushed something that *caller* has to be allowed to read.
+    """The party of a URL, whose pushed objects *caller* must be allowed to read.
 
     Raises:
-        errors.NotFound: it is not.
+        errors.NotFound: the caller may not read there.
     """
     party = country_code, party_id
     return party if caller.is_operator else _require(writable_parties(caller), party)
@@ -52,7 +52,7 @@ def _require(allowed: list[Party], party: Party) -> Party:
 
 
 def received_scope(caller: Caller) -> Scope:
-    """The scope of a list of what peers pushed: all of it for the back office, its own for a peer."""
+    """The scope of a list of pushed objects: all of them for the back office, a peer's own for a peer."""
     if caller.is_operator:
         return {}
     if caller.peer is not None and not caller.further_parties:
@@ -61,7 +61,7 @@ def received_scope(caller: Caller) -> Scope:
 
 
 def addressed_scope(caller: Caller) -> Scope:
-    """The scope of a list of our own objects each of which concerns one peer."""
+    """The scope of a list of our objects of which each peer sees only those addressed to it."""
     return {} if caller.is_operator else {"reader": _names(caller)}
 
 

@@ -1,7 +1,7 @@
 """The file DATA_DIR/server-PORT.json of a running server, from which scripts take its settings.
 
-The server holds a lock on the file until its process ends, however it ends. A file without the lock is
-left over from a server that has ended.
+The server holds a lock on the file until its process ends. An unlocked file belongs to a server that has
+ended.
 """
 
 import fcntl
@@ -16,14 +16,14 @@ import orjson
 from settings import PREFIX, settings
 
 _NEEDED = ("database_url", "secret_key")
-"""Settings that are never written to the file, but that scripts need where the server has them."""
+"""Settings that are never written to the file. A script needs those that the server has."""
 
 _LOCK_TRIES = 20
 _SECONDS_BETWEEN_TRIES = 0.05
 
 
 class NoServerError(Exception):
-    """There is no server whose settings can be taken; the message says what to do."""
+    """No server has settings that a script can use; the message says what to do."""
 
 
 def announce() -> None:
@@ -45,10 +45,10 @@ def announce() -> None:
 
 
 def adopt(port: int | None) -> None:
-    """Put the settings of the server that runs on DATA_DIR in force here; *port* chooses among several.
+    """Use the settings of the server that runs on DATA_DIR; *port* chooses among several servers.
 
     Raises:
-        NoServerError: none runs, one must be chosen, or a setting that is not in the file is not set here.
+        NoServerError: no server runs, several run, or a setting that is not in the file is not set here.
     """
     server = _choose(settings().data_dir, port)
     values = server["settings"]
@@ -84,7 +84,7 @@ def _choose(data_dir: Path, port: int | None) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What the server says of itself; None if it has ended, or has not written it yet."""
+    """The description of the server; None if the server has ended or has not written the file yet."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Take the lock; scripts that look at the file hold it for an instant, so try again."""
+    """Take the lock. Retry, because a script holds it for a moment while it reads the file."""
     for _ in range(_LOCK_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Start-up: migrations, the secret key, the admin's key, the demo networks. One starter at a time."""
+"""Startup: migrations, the secret key, the admin's key, the demo networks. One process starts at a time."""
 
 import logging
 from dataclasses import dataclass
@@ -15,30 +15,30 @@ from workflows.peers.credentials_exchange import versions_url
 log = logging.getLogger("ocpi_gateway")
 
 DEMO_ORGANIZATION = "demo"
-_DEMO = ((CPO, ("NL", "DEM"), "small-urban-ac"), (EMSP, ("NL", "DEP"), "emsp-drivers"))
+_DEMO_NETWORKS = ((CPO, ("NL", "DEM"), "small-urban-ac"), (EMSP, ("NL", "DEP"), "emsp-drivers"))
 _DEMO_SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What a partner and the back office are given for one network; shown once."""
+    """The tokens of one network, for a partner and for the back office; shown once."""
 
     network: Network
     tokens: Tokens
 
 
 def prepare() -> list[Invitation]:
-    """Bring everything up to date; the invitations to the networks that were made just now.
+    """Prepare the database and the secret files; returns the invitations to demo networks just created.
 
     Raises:
-        errors.CannotStart: the database, or the secret key, cannot be used.
+        errors.CannotStart: the database or the secret key cannot be used.
     """
     with database.startup_lock():
         engine.migrate()
         _migrate()
         engine.migrate()
         _match_secret_key()
-        _look_at_admin_token()
+        _warn_about_admin_token()
         with database.connect() as connection:
             is_first = not networks.any_existed(connection)
         if not settings().demo or not is_first:
@@ -47,11 +47,11 @@ def prepare() -> list[Invitation]:
             return []
         with database.transaction() as transaction:
             organization = networks.organization(transaction, DEMO_ORGANIZATION)
-            return [_demo(transaction, organization, *each) for each in _DEMO]
+            return [_create_demo(transaction, organization, *each) for each in _DEMO_NETWORKS]
 
 
 def _migrate() -> None:
-    """Bring the database to the newest schema. One that is up to date is only read."""
+    """Migrate the database to the newest schema. A database that is up to date is only read."""
     with database.connect() as connection:
         version = schema.version(connection)
     if version == schema.newest():
@@ -63,11 +63,10 @@ def _migrate() -> None:
 
 
 def _match_secret_key() -> None:
-    """Refuse a secret key that is not the database's; set up a database that has none.
+    """Refuse a secret key that is not the database's; create a key for a new database.
 
-    docs/security-cases.md "Tokens".
-
-    A database of schema version 0001 has no check value. It takes the key that opens something it holds.
+    docs/security-cases.md "Tokens". A database of schema version 0001 has no check value; its key is the one
+    that decrypts what it holds.
     """
     with database.connect() as connection:
         check = installation.key_check(connection)
@@ -84,20 +83,20 @@ def _match_secret_key() -> None:
         installation.add(transaction)
 
 
-def _look_at_admin_token() -> None:
-    """Say so if the administrator's token that this process was given opens nothing."""
+def _warn_about_admin_token() -> None:
+    """Log a warning if the administrator's token of this process is not a live key."""
     token = secrets.admin_token()
     if token is None:
         return
     with database.connect() as connection:
         is_admin = keys.is_admin(connection, token)
     if not is_admin:
-        given = "ADMIN_TOKEN" if settings().admin_token else secrets.admin_token_file()
-        remedy = "`scripts/keys mint --organization NAME --role admin` makes a new one"
-        log.warning("%s is ignored: it is not a live key of an administrator; %s.", given, remedy)
+        source = "ADMIN_TOKEN" if settings().admin_token else secrets.admin_token_file()
+        remedy = "`scripts/keys mint --organization NAME --role admin` creates a new one"
+        log.warning("%s is ignored: it is not a live key of an administrator; %s.", source, remedy)
 
 
-def _demo(
+def _create_demo(
     transaction: Transaction, organization: str, role: str, party: tuple[str, str], slug: str
 ) -> Invitation:
     template = templates.network_template(slug, role)
@@ -110,7 +109,7 @@ def _demo(
 
 
 def _chosen_tokens(role: str) -> Tokens:
-    """The tokens that the settings name for a demo network; empty where they name none."""
+    """The tokens for a demo network from the settings; empty where a setting is empty."""
     chosen = settings()
     if role == CPO:
         return Tokens(chosen.demo_cpo_token_a, chosen.demo_cpo_operator_token)
@@ -118,7 +117,7 @@ def _chosen_tokens(role: str) -> Tokens:
 
 
 def _printable(invitation: Invitation) -> Tokens:
-    """Its tokens, or, where a setting names one, the environment variable that holds it."""
+    """The tokens to print; a token from a setting is shown as the name of its environment variable."""
     role = invitation.network.role
     chosen, variable = _chosen_tokens(role), f"${PREFIX}DEMO_{role}"
     return Tokens(
@@ -128,7 +127,7 @@ def _printable(invitation: Invitation) -> Tokens:
 
 
 def banner(invitations: list[Invitation]) -> str:
-    """What a person sees: always where things are, and once the tokens of a first start."""
+    """The text for the terminal: the URLs, and once the tokens of a first start."""
     base = settings().base_url
     lines = [f"OCPI 2.1.1 node on {base}    contract: {base}/docs    state: {base}/ready"]
     for invitation in invitations:
@@ -139,15 +138,15 @@ def banner(invitations: list[Invitation]) -> str:
             f"  versions URL    {versions_url(network.role)}",
             f"  Token A         {tokens.token_a}    (a peer registers with it, once)",
             f"  operator token  {tokens.operator_token}    (its back office: reads all, writes its own)",
-            f"  curl -H \"Authorization: Token {tokens.operator_token}\" '{_sight(network)}'",
+            f"  curl -H \"Authorization: Token {tokens.operator_token}\" '{_example_url(network)}'",
         ]
     if invitations:
-        lines += ["", "These tokens are shown this once; scripts/invite makes another Token A."]
-    return "\n".join([*lines, "", *_order()])
+        lines += ["", "These tokens are shown only once; scripts/invite creates another Token A."]
+    return "\n".join([*lines, "", *_create_network_example()])
 
 
-def _order() -> list[str]:
-    """A curl that makes a network of one's own."""
+def _create_network_example() -> list[str]:
+    """An example request that creates a network."""
     path = secrets.admin_token_file().resolve()
     is_setting = settings().admin_token or not path.exists()
     key = "$OCPI_GATEWAY_ADMIN_TOKEN" if is_setting else f"$(cat '{path}')"
@@ -156,12 +155,12 @@ def _order() -> list[str]:
         f'  curl -X POST {settings().base_url}/ocpi/cpos -H "Authorization: Bearer {key}"'
         f" -H 'Content-Type: application/json' -d '{body}'"
     )
-    return ["Make a network of your own; the answer has all that a partner needs to register at it:", curl]
+    return ["Create your own network; the response has all that a partner needs to register:", curl]
 
 
 _ROLES = {CPO: "CPO", EMSP: "eMSP"}
 
 
-def _sight(network: Network) -> str:
+def _example_url(network: Network) -> str:
     place = "cpo/2.1.1/locations" if network.role == CPO else "emsp/2.1.1/tokens"
     return f"{settings().base_url}/ocpi/{place}?limit=2"

@@ -1,4 +1,4 @@
-"""An API: an OpenAPI document, the models generated from it, and how its requests are answered."""
+"""The base class of an API: an OpenAPI document, its generated models, and the form of its responses."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -14,14 +14,14 @@ import errors
 
 GENERATED = Path(__file__).parent.parent.parent / "generated"
 UNAVAILABLE_SECONDS = 1
-"""After how long another try may find the database again."""
+"""The Retry-After while the database is unavailable."""
 
 Authenticate = Callable[[str], dict[str, Any] | None]
 """A security function as Connexion calls it: from the header to `{"sub": caller}`, or None."""
 
 
 class Api(ABC):
-    """One document and what its URLs have in common."""
+    """One document and what its URLs share."""
 
     name: ClassVar[str]
     """The name of the document and its models in generated/."""
@@ -44,20 +44,20 @@ class Api(ABC):
 
     @abstractmethod
     def owns(self, path: str) -> bool:
-        """Whether *path* belongs to this API, as a known URL or an unknown one."""
+        """Whether *path* belongs to this API, whether the document has it or not."""
 
     @abstractmethod
     def identify(self, environ: Mapping[str, Any], path: str) -> Any:
-        """Who sends the request: the `user` of its handler.
+        """The caller, which the handler gets as `user`.
 
         Raises:
-            errors.Unauthorized: no credentials, or unknown ones.
-            errors.Forbidden: the caller is known, but may not act as it wants to.
+            errors.Unauthorized: the credentials are missing or unknown.
+            errors.Forbidden: the caller is known, but may not act in that organization.
         """
 
     @abstractmethod
     def respond(self, result: Any, status: int, user: Any, operation_id: str) -> flask.Response:
-        """The response to what a handler returned; *status* is the lowest success of the operation."""
+        """The response for a handler's *result*; *status* is the lowest success status of the operation."""
 
     @abstractmethod
     def refuse(self, refusal: errors.Refusal) -> flask.Response:
@@ -65,15 +65,15 @@ class Api(ABC):
 
     @abstractmethod
     def method_not_allowed(self, user: Any, method: str, allowed: list[str]) -> errors.Refusal:
-        """The refusal of a method that *user* may not use on a URL, as opposed to those *allowed*."""
+        """The refusal of a method that *user* may not use on a URL; *allowed* are the methods it may use."""
 
     @abstractmethod
     def report(self, kind: str, example: str) -> None:
-        """Take note of a deviation that a model tolerated in a body."""
+        """Record a deviation that a model tolerated in a body."""
 
     @abstractmethod
     def log_fields(self, user: Any) -> dict[str, Any]:
-        """Whose request it is, for the access log."""
+        """The fields of the access log that identify the caller."""
 
     def headers(self, refusal: errors.Refusal) -> dict[str, str]:
         """The HTTP headers of a refusal. RFC 9110 10.2.3, 11.6.1, 15.5.6."""
@@ -90,7 +90,7 @@ class Api(ABC):
 
 
 def json_response(body: bytes | str, status: int, headers: Mapping[str, str] | None = None) -> flask.Response:
-    """A JSON response; an empty one has no media type."""
+    """A JSON response, without a media type if it is empty."""
     response = flask.Response(body, status, headers, content_type="application/json")
     if not body:
         del response.headers["Content-Type"]

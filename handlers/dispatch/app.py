@@ -30,14 +30,14 @@ Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
 def create_app() -> flask.Flask:
-    """The application, on a database that is prepared."""
+    """The application. The database must be prepared."""
     return assemble([GatewayApi(), OcpiApi()])
 
 
 def assemble(apis: Sequence[Api]) -> flask.Flask:
-    """The application of *apis*, whose database is prepared.
+    """The application with *apis*. The database must be prepared.
 
-    The first of them that owns a URL answers for it; the last one answers for all other URLs.
+    The first API that owns a URL serves it. The last API serves all other URLs.
     """
     app = flask.Flask("ocpi_gateway", static_folder=None)
     app.url_map.merge_slashes = False
@@ -55,7 +55,7 @@ def assemble(apis: Sequence[Api]) -> flask.Flask:
 
 
 def tolerate_slashes(application: Wsgi) -> Wsgi:
-    """The same answer with, without and with doubled slashes, and never a redirect. Conformance 61."""
+    """Ignore trailing and doubled slashes, without a redirect. Conformance 61."""
 
     def tolerant(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -67,7 +67,7 @@ def tolerate_slashes(application: Wsgi) -> Wsgi:
 
 
 def _check_owners(app: flask.Flask, apis: Sequence[Api]) -> None:
-    """Every view is behind the authentication of its own API.
+    """Check that the authentication of its API protects every view.
 
     Raises:
         ValueError: a document has a URL that another API owns.
@@ -79,7 +79,7 @@ def _check_owners(app: flask.Flask, apis: Sequence[Api]) -> None:
 
 
 def _authenticate(app: flask.Flask, apis: Sequence[Api]) -> None:
-    """Authentication comes before everything else at the URLs of an API, unknown ones included."""
+    """Authenticate every request to a URL of an API first, even if the URL is unknown."""
 
     @app.before_request
     def identify() -> None:
@@ -97,7 +97,7 @@ def _authenticate(app: flask.Flask, apis: Sequence[Api]) -> None:
 
 
 def _handle_errors(app: flask.Flask, default: Api) -> None:
-    """Whatever goes wrong, the API of the URL responds, *default* where no API owns it."""
+    """Turn every error into a response of the URL's API, or of *default* if no API owns the URL."""
 
     @app.errorhandler(errors.Refusal)
     def refuse(refusal: errors.Refusal) -> flask.Response:
@@ -137,7 +137,7 @@ def _as_refusal(app: flask.Flask, error: HTTPException, api: Api) -> errors.Refu
 
 
 def _report_health(app: flask.Flask, version: str) -> None:
-    """Whether the process lives, and whether it can do its work. docs/architecture.md "The server"."""
+    """Add /health (the process runs) and /ready (the database works). docs/architecture.md "The server"."""
     probe = readiness.Probe()
 
     @app.get("/health")
@@ -146,43 +146,43 @@ def _report_health(app: flask.Flask, version: str) -> None:
 
     @app.get("/ready")
     def ready() -> tuple[dict[str, str | None], int]:
-        found = probe.check()
+        readiness_now = probe.check()
         state = {
-            "status": "ready" if found.is_ready else "unavailable",
+            "status": "ready" if readiness_now.is_ready else "unavailable",
             "version": version,
-            "schema": found.schema,
+            "schema": readiness_now.schema,
             "database": database.dialect(),
         }
-        return state, 200 if found.is_ready else 503
+        return state, 200 if readiness_now.is_ready else 503
 
 
 def _reason(refusal: errors.Refusal) -> dict[str, Any]:
-    """Why a request was refused, for the log."""
+    """The log fields of a refusal."""
     return {"refusal": type(refusal).__name__, "fields": [field[:100] for field in refusal.fields[:10]]}
 
 
 def _finish_each_request(app: flask.Flask) -> None:
-    """One line a request: no header, no query, no body, so no secret."""
-    wanted = logging.getLogger().isEnabledFor(logging.INFO)
+    """Log one line per request, without headers, query and body, and so without secrets."""
+    is_logged = logging.getLogger().isEnabledFor(logging.INFO)
 
     @app.after_request
     def finish(response: flask.Response) -> flask.Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["X-Request-ID"] = logs.request_id.get()
-        if wanted:
-            seen = flask.g
-            user, refusal = seen.get("user"), seen.get("refusal")
+        if is_logged:
+            context = flask.g
+            user, refusal = context.get("user"), context.get("refusal")
             logs.access(
                 {
                     "method": flask.request.method[:20],
                     "path": logs.redact(flask.request.path)[:300],
                     "client": flask.request.remote_addr,
                     "http_status": response.status_code,
-                    "status_code": seen.get("status_code"),
-                    **(seen.api.log_fields(user) if user else _NOBODY),
+                    "status_code": context.get("status_code"),
+                    **(context.api.log_fields(user) if user else _NOBODY),
                     "caller": user.kind if user else None,
                     **(_reason(refusal) if refusal else {}),
-                    "ms": round((time.perf_counter() - seen.get("began", 0)) * 1000, 2),
+                    "ms": round((time.perf_counter() - context.get("began", 0)) * 1000, 2),
                 }
             )
         return response

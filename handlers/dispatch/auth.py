@@ -1,4 +1,4 @@
-"""Who is calling. The contract's security scheme names `ocpi_token`; nothing else authenticates."""
+"""Authentication by OCPI token. The contract's security scheme names `ocpi_token`."""
 
 import base64
 import binascii
@@ -25,10 +25,10 @@ _REASONS = {
 
 
 def ocpi_token(authorization: str) -> dict[str, Any] | None:
-    """The caller behind an Authorization header, as Connexion wants it, or None.
+    """The caller of an Authorization header in the form that Connexion requires, or None.
 
-    Spec: 2.1.1 transport_and_format, Security and authentication. The scheme is compared without
-    regard to case (RFC 7235), the token byte by byte.
+    Spec: 2.1.1 transport_and_format, Security and authentication. The scheme is case-insensitive (RFC 7235),
+    the token is compared byte by byte.
     """
     words = authorization.split(" ")
     if len(words) != _WORDS or words[0].lower() != _SCHEME or not words[1]:
@@ -42,7 +42,7 @@ def ocpi_token(authorization: str) -> dict[str, Any] | None:
 
 
 def explain_refusal(authorization: str | None) -> str:
-    """Why an Authorization header identifies nobody, for the person who debugs the client."""
+    """Why an Authorization header is refused, for the developer of the client."""
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != _SCHEME or not token:
         return _FORM
@@ -58,14 +58,14 @@ def explain_refusal(authorization: str | None) -> str:
 
 
 def ended_reason(token: str) -> str | None:
-    """A sentence on why a token or key of ours no longer works; None if we do not know it."""
+    """A sentence that says why one of our tokens or keys no longer works; None if it is unknown."""
     with database.connect() as connection:
         reason = access.ended_reason(connection, token)
     return None if reason is None else _REASONS[reason]
 
 
 def _is_ours(token: str) -> bool:
-    """Whether *token* is a token of ours, live or ended."""
+    """Whether *token* is one of our tokens, live or ended."""
     with database.connect() as connection:
         return bool(access.identify(connection, token) or access.ended_reason(connection, token))
 
@@ -80,13 +80,11 @@ def _from_base64(text: str) -> str | None:
 
 
 def require_role(caller: Caller, path: str) -> None:
-    """Refuse a token under the URLs of the role that it was not minted for.
-
-    docs/architecture.md "Order of refusal".
+    """Refuse a token under the URLs of the other role. docs/architecture.md "Order of refusal".
 
     Raises:
-        errors.Unauthorized: it is another role's.
+        errors.Unauthorized: the token belongs to the other role.
     """
     segment = path.split("/", 3)[2] if path.count("/") > 1 else ""
-    if segment in ("cpo", "emsp") and segment != access.opens(caller.role):
+    if segment in ("cpo", "emsp") and segment != access.url_segment(caller.role):
         raise errors.Unauthorized(_UNKNOWN)

@@ -1,8 +1,8 @@
-"""Who is calling the gateway, and for which organization. The contract's security scheme names `member`.
+"""Authentication for the gateway API. The contract's security scheme names `member`.
 
-A bearer token is one of our own opaque keys, or a JWT of an issuer that the settings name. What a JWT
-must have to be believed (signature, exp, iss, aud) is 401 when it is wrong; what it must say of its
-bearer (org_id, role) is 403. docs/gateway.md "Keys and organizations"; RFC 8725.
+A bearer token is one of our opaque keys, or a JWT from the issuer in the settings. An invalid signature, exp,
+iss or aud of a JWT gets 401, an invalid org_id or role gets 403. docs/gateway.md "Keys and organizations";
+RFC 8725.
 """
 
 import functools
@@ -23,10 +23,10 @@ _SHARED = "HS256"
 
 
 def member(token: str) -> dict[str, Any] | None:
-    """Who presents *token*, as Connexion wants it, or None.
+    """The member with this *token* in the form that Connexion requires, or None.
 
     Raises:
-        errors.Forbidden: a good JWT that does not say for whom it acts.
+        errors.Forbidden: a valid JWT has no valid role or organization.
         errors.Unavailable: the keys of the JWT's issuer cannot be fetched.
     """
     claims = _claims(token) if _JWT.fullmatch(token) else None
@@ -35,12 +35,12 @@ def member(token: str) -> dict[str, Any] | None:
 
 
 def within(caller: Member, organization_header: str | None) -> Member:
-    """The member in the organization that the request acts in: an admin picks it, a user has one.
+    """The member in the organization of the request, which an admin may choose.
 
     *organization_header*: X-Organization-Id as it was sent.
 
     Raises:
-        errors.Forbidden: it is not theirs, or does not exist.
+        errors.Forbidden: the organization does not exist, or the member may not act in it.
     """
     if organization_header is None or organization_header == caller.organization_id:
         return caller
@@ -71,7 +71,7 @@ def _bearer(claims: dict[str, Any]) -> Member:
 
 
 def _claims(token: str) -> dict[str, Any] | None:
-    """What a JWT says, if it is to be believed. Its header never decides how it is verified."""
+    """The claims of a valid JWT, else None. The settings decide how it is verified, not its header."""
     config = settings()
     required = ["exp", *(["iss"] if config.jwt_issuer else []), *(["aud"] if config.jwt_audience else [])]
     try:
@@ -87,7 +87,7 @@ def _claims(token: str) -> dict[str, Any] | None:
             options={
                 "require": required,
                 "verify_aud": bool(config.jwt_audience),
-                "verify_iat": False,  # clocks differ, and nothing follows from it
+                "verify_iat": False,  # clocks differ, and iat has no effect here
                 "enforce_minimum_key_length": True,
             },
         )
@@ -96,7 +96,7 @@ def _claims(token: str) -> dict[str, Any] | None:
 
 
 def _key(header: dict[str, Any]) -> tuple[jwt.PyJWK | str | None, list[str]]:
-    """The key that may have signed a token, with the one kind of signature that it makes."""
+    """The key for a token with this *header*, and the algorithm of that key."""
     config, algorithm = settings(), header.get("alg")
     if algorithm == _SHARED and config.jwt_secret:
         return config.jwt_secret, [_SHARED]

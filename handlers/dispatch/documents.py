@@ -1,4 +1,4 @@
-"""The published documents, and the pages on which people read them and try them out."""
+"""The published documents, and the pages for reading and trying them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,18 +36,18 @@ _CONTENT_SECURITY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; worker-src blob:;"
     " frame-ancestors 'none'"
 )
-"""The pages load nothing from elsewhere. Redoc and Swagger UI write styles; Redoc searches in a worker."""
+"""The pages load nothing from other hosts. Redoc and Swagger UI inject styles; Redoc searches in a worker."""
 
 
 def publish(app: flask.Flask, apis: Sequence[Api]) -> None:
-    """Add the documents as JSON and YAML and their pages to *app*, those of the last API first."""
+    """Add the documents (JSON and YAML) and their pages to *app*, starting with the last API."""
     titles = {api.name: api.title for api in reversed(apis)}
 
     @app.get("/openapi/<name>.<form>")
     def document(name: str, form: str) -> flask.Response:
         if name not in titles or form not in ("json", "yaml"):
-            there = " and ".join(f"/openapi/{known}.json" for known in titles)
-            raise errors.NotFound(f"Published are {there}, and the same as .yaml.")
+            urls = " and ".join(f"/openapi/{api}.json" for api in titles)
+            raise errors.NotFound(f"The documents are {urls}, also as .yaml.")
         return _file(GENERATED / f"{name}.{form}")
 
     @app.get("/")
@@ -57,7 +57,7 @@ def publish(app: flask.Flask, apis: Sequence[Api]) -> None:
         if name in _ASSETS:
             return _file(_ASSETS[name], _ASSET_SECONDS)
         if name == "try":
-            urls = [{"name": title, "url": f"/openapi/{known}.json"} for known, title in titles.items()]
+            urls = [{"name": title, "url": f"/openapi/{api}.json"} for api, title in titles.items()]
             return _page("try.html", titles=titles, urls=urls)
         if name in titles:
             return _page("read.html", titles=titles, shown=name)
@@ -77,12 +77,12 @@ def _page(file: str, **values: object) -> flask.Response:
 
 
 def _file(path: Path, max_age: int = 0) -> flask.Response:
-    """A file, which a client may keep for *max_age* seconds without asking."""
+    """A file that clients may cache for *max_age* seconds."""
     return _cached(flask.Response(path.read_bytes(), content_type=_MEDIA_TYPES[path.suffix]), max_age)
 
 
 def _cached(response: flask.Response, max_age: int = 0) -> flask.Response:
-    """The same with an ETag, or a 304 for a client that has it."""
+    """Add an ETag; the response becomes a 304 for a client that has the content."""
     response.add_etag()
     response.headers["Cache-Control"] = f"max-age={max_age}" if max_age else "no-cache"
     response.make_conditional(flask.request)

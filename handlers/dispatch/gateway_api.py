@@ -1,4 +1,4 @@
-"""The gateway API: plain JSON for bearers of keys and JWTs. docs/gateway.md "Errors"."""
+"""The gateway API: plain JSON, authenticated by keys and JWTs. docs/gateway.md "Errors"."""
 
 import re
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from storage.keys import Member
 
 _URLS = re.compile(r"/(?:ocpi/(?:cpos|templates)|ocpp)(?:/|\Z)")
 _BEARER = re.compile(r"bearer ([^ ]+)", re.IGNORECASE)
-_LONGEST_MESSAGE = 1000
-_LONGEST_INPUT = 100
+_MAX_MESSAGE = 1000
+_MAX_INPUT = 100
 _UNPROCESSABLE = 422
 _STATUSES: dict[type[errors.Refusal], int] = {
     errors.BadRequest: 400,
@@ -37,7 +37,7 @@ _STATUSES: dict[type[errors.Refusal], int] = {
 
 
 class GatewayApi(Api):
-    """Virtual networks, the templates that they are made from, the catalog."""
+    """Virtual networks, their templates and the catalog."""
 
     name = "gateway"
     title = "Gateway API"
@@ -45,11 +45,11 @@ class GatewayApi(Api):
     authentication_scheme = "Bearer"
 
     def owns(self, path: str) -> bool:
-        """Whether it is in one of the gateway's three trees."""
+        """Whether *path* is in one of the gateway's three URL trees."""
         return _URLS.match(path) is not None
 
     def identify(self, environ: Mapping[str, Any], path: str) -> Member:
-        """Whose token it is, in the organization that the request acts in."""
+        """The member, in the organization of the request."""
         del path
         match = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
         if match is None:
@@ -60,7 +60,7 @@ class GatewayApi(Api):
         return bearer.within(identity["sub"], environ.get("HTTP_X_ORGANIZATION_ID"))
 
     def respond(self, result: Any, status: int, user: Member, operation_id: str) -> flask.Response:
-        """*result* as it is."""
+        """*result* without an envelope."""
         del user, operation_id
         if result is None:
             return json_response(b"", status)
@@ -71,7 +71,7 @@ class GatewayApi(Api):
     def refuse(self, refusal: errors.Refusal) -> flask.Response:
         """`detail`: a sentence, or the list of problems of a 422."""
         status = next(_STATUSES[kind] for kind in type(refusal).__mro__ if kind in _STATUSES)
-        detail: Any = refusal.message[:_LONGEST_MESSAGE]
+        detail: Any = refusal.message[:_MAX_MESSAGE]
         if isinstance(refusal, errors.SchemaViolation | errors.RuleBroken) and refusal.problems:
             status, detail = _UNPROCESSABLE, [_presented(problem) for problem in refusal.problems]
         elif status == _UNPROCESSABLE:
@@ -79,23 +79,23 @@ class GatewayApi(Api):
         return json_response(orjson.dumps({"detail": detail}), status, self.headers(refusal))
 
     def method_not_allowed(self, user: Member, method: str, allowed: list[str]) -> errors.Refusal:
-        """403 where only another role may do anything, else 405."""
+        """403 if *user* may use no method here, else 405."""
         if not allowed:
-            return errors.Forbidden(f"This is not for the role {user.kind}.")
-        return errors.MethodNotAllowed(f"{method} is not known here; use {', '.join(allowed)}.", allowed)
+            return errors.Forbidden(f"The role {user.kind} may not do this.")
+        return errors.MethodNotAllowed(f"{method} is not allowed here; use {', '.join(allowed)}.", allowed)
 
     def report(self, kind: str, example: str) -> None:
-        """Nothing: deviations are those of peers."""
+        """Do nothing: only deviations of peers are recorded."""
 
     def log_fields(self, user: Member) -> dict[str, Any]:
-        """The organization that the request acts in."""
+        """The organization of the request."""
         return {"organization": user.organization_id}
 
 
 def _presented(problem: Problem) -> dict[str, Any]:
-    """A problem in FastAPI's form; what was sent only if it is short, and never a header."""
+    """A problem in FastAPI's form, with the sent value if it is short and not a header."""
     entry: dict[str, Any] = {"loc": problem.loc, "msg": problem.message, "type": problem.kind}
-    value = problem.given
-    if value is not None and problem.loc[0] != "header" and len(str(value)) <= _LONGEST_INPUT:
+    value = problem.value
+    if value is not None and problem.loc[0] != "header" and len(str(value)) <= _MAX_INPUT:
         entry["input"] = value
     return entry

@@ -1,7 +1,7 @@
-"""JSON bodies before a model reads them: media type, encoding, and JSON that cannot be kept.
+"""Checks of a JSON body before a model reads it: media type, encoding, and JSON that cannot be kept exactly.
 
-Pydantic takes the last of two members with one name, and rounds a number that a double cannot hold;
-neither may happen to what a client sends. Security S19 to S24, S48, S49.
+Pydantic keeps the last of two members with the same name, and rounds a number that a double cannot hold. Both
+would silently change what a client sent. Security S19 to S24, S48, S49.
 """
 
 import json
@@ -24,13 +24,13 @@ INEXACT = "number with more digits than can be kept exactly"
 
 
 def read(environ: dict[str, Any]) -> bytes:
-    """The JSON text of a request, without blanks around it; empty if there is none.
+    """The JSON text of a request, stripped; empty without a body.
 
-    The server has read it whole, and has had a larger one refused already.
+    The server has read the whole body and refused one over the limit.
 
     Raises:
-        errors.UnsupportedMedia: another media type than JSON, or a compressed body.
-        errors.Malformed: not JSON, or JSON that cannot be kept as it is.
+        errors.UnsupportedMedia: the media type is not JSON, or the body is compressed.
+        errors.Malformed: the body is not JSON, or JSON that cannot be kept exactly.
     """
     raw: bytes = environ["wsgi.input"].read().strip()
     if not raw:
@@ -63,19 +63,19 @@ def exact(raw: bytes) -> bytes:
         raise errors.Malformed(f"The body is not valid JSON: {str(error)[:200]}.") from None
     if not _is_shallow(raw):
         _refuse_depth(value, 1)
-    again = orjson.dumps(value)
-    if again == raw:
+    encoded = orjson.dumps(value)
+    if encoded == raw:
         return raw  # no member and no digit can have been lost
-    if _may_repeat_members(raw, again):
+    if _may_repeat_members(raw, encoded):
         _refuse_repeated_members(raw)
     return _with_inexact_numbers_marked(raw) if _may_have_inexact_numbers(raw) else raw
 
 
 def _is_shallow(raw: bytes) -> bool:
-    """Whether *raw* is certainly no deeper than is allowed: its brackets cancel out level by level.
+    """Whether *raw* is certainly not nested too deeply, because its brackets cancel out level by level.
 
-    A pass may cancel two levels, so half as many passes are made; what is left needs a closer look,
-    as does a text with a bracket or an escape in it.
+    A pass may cancel two levels, so there are half as many passes. A body with brackets left over, or with
+    brackets or escapes in strings, is checked exactly afterward.
     """
     marks = raw.translate(None, _NO_MARKS).replace(b'""', b"")
     for _ in range(MAX_DEPTH // 2):
@@ -86,7 +86,7 @@ def _is_shallow(raw: bytes) -> bool:
 
 
 def _refuse_depth(value: Any, depth: int) -> None:
-    """Refuse what is nested too deeply."""
+    """Refuse a value that is nested too deeply."""
     if depth > MAX_DEPTH:
         raise errors.Malformed(f"The body is nested deeper than {MAX_DEPTH} levels.")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -94,20 +94,20 @@ def _refuse_depth(value: Any, depth: int) -> None:
             _refuse_depth(item, depth + 1)
 
 
-def _may_repeat_members(raw: bytes, again: bytes) -> bool:
-    """Is it worth a second look whether an object names a member twice.
+def _may_repeat_members(raw: bytes, encoded: bytes) -> bool:
+    """Whether an object may name a member twice.
 
-    Every member has a `":`, in the text as in *again*, which was written from the value; a text may have
-    one more inside, which is written again as well. So equal counts mean that no member was lost,
-    unless the text spells these two characters in another way.
+    Each member has a `":` in *raw*, and in *encoded*, which was written from the decoded value. Strings that
+    contain `":` add the same number to both. So equal counts mean that no member was lost, unless *raw* has
+    these two characters in another form.
     """
     if any(mark in raw for mark in (*_BLANK_BEFORE_COLON, *_ESCAPED_QUOTE_OR_COLON)):
         return True
-    return raw.count(b'":') != again.count(b'":')
+    return raw.count(b'":') != encoded.count(b'":')
 
 
 def _may_have_inexact_numbers(raw: bytes) -> bool:
-    """Are there sixteen digits in a row, or an exponent of three, anywhere, texts included."""
+    """Whether there are sixteen digits in a row or a three-digit exponent anywhere, including in strings."""
     digits = raw.translate(_DIGITS).replace(b"E", b"e")
     return b"0" * 16 in digits or any(mark in digits for mark in _LONG_NUMBERS)
 
@@ -127,8 +127,8 @@ def _refuse_repeated_members(raw: bytes) -> None:
 def _with_inexact_numbers_marked(raw: bytes) -> bytes:
     """*raw* with an object in place of each number that a double cannot hold.
 
-    So a model refuses it where it would be kept, and names the field; where it is dropped unread it
-    does no harm.
+    A model that would keep such a number refuses the object and names the field. A number in a member that is
+    dropped does no harm.
     """
     return orjson.dumps(json.loads(raw, parse_float=_exact, parse_int=_integer))
 
@@ -141,7 +141,7 @@ def _exact(text: str) -> Any:
 
 
 def _integer(text: str) -> Any:
-    """An integer of 64 bits as it is; a longer one as a double, if that holds it exactly."""
+    """A 64-bit integer as an int; a longer one as a double, if the double is exact."""
     if len(text) < len("-9223372036854775808"):
         return int(text)
     return _exact(text)

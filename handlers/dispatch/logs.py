@@ -1,4 +1,4 @@
-"""Logs: JSON, one line each, on stderr. Nothing that is logged holds a secret."""
+"""Logs: one JSON object per line on stderr, without secrets."""
 
 import contextlib
 import logging
@@ -21,19 +21,19 @@ docs/security-cases.md "Tokens".
 """
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""What every line of the request that this thread serves has, and its answer as `X-Request-ID`."""
+"""The id of the current request: in each of its log lines, and in the response as `X-Request-ID`."""
 
 
 def redact(text: str) -> str:
-    """The text without what looks like a token."""
+    """*text* without anything that looks like a token."""
     return _TOKEN.sub("[redacted]", text)
 
 
 class Lines(logging.Formatter):
-    """A record as one JSON line; line breaks in values are escaped by JSON itself."""
+    """Formats a record as one JSON line. JSON escapes line breaks in values."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Format the record."""
         line: dict[str, Any] = {
             "at": round(record.created, 3),
             "level": record.levelname,
@@ -48,7 +48,7 @@ class Lines(logging.Formatter):
 
 
 def access(line: dict[str, Any]) -> None:
-    """One request, in one write: a tenth of what a log record costs."""
+    """Log one request with a single write, which costs a tenth of a log record."""
     now = round(time.time(), 3)
     whole = {"at": now, "level": "INFO", "what": "request", **line, "request_id": request_id.get()}
     with contextlib.suppress(OSError):  # a full disk is no reason to refuse the request
@@ -56,9 +56,9 @@ def access(line: dict[str, Any]) -> None:
 
 
 def _one_line(text: bytes) -> bytes:
-    """*text* without the tokens that settings name, as one line.
+    """*text* as one line, without the tokens from the settings.
 
-    JSON escapes line feeds; three more characters end a line for some readers.
+    JSON escapes line feeds. Three other characters also end a line for some readers.
     """
     for token in settings().demo_tokens:
         text = text.replace(orjson.dumps(token)[1:-1], b"(a demo token)")
@@ -74,4 +74,4 @@ def configure() -> None:
     logging.basicConfig(level=settings().log_level.upper(), handlers=[handler], force=True)
     for noisy in ("alembic", "urllib3", "connexion", "openapi_spec_validator"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a thread is usual
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # requests often wait for a thread

@@ -19,15 +19,15 @@ from storage.access import CALLBACK, REGISTRATION, Caller
 from storage.objects import Document, Page
 
 SUCCESS = 1000
-_LONGEST_MESSAGE = 1000
-_LONGEST_EXAMPLE = 64
-_MOST_EXAMPLES = 5
-_TOLD = (
+_MAX_MESSAGE = 1000
+_MAX_EXAMPLE = 64
+_MAX_EXAMPLES = 5
+_MESSAGE_PARTS = (
     ("ignored", {deviations.STALE}),
     ("converted", {ALPHA_2, OFFSET, DECIMALS, END_DATE_TIME, deviations.TOKEN_IN_BASE64}),
     ("extension members kept", {EXTENSION}),
 )
-"""What a success tells of deviations, in this order."""
+"""The deviations in the message of a success, in this order."""
 _STATUSES: dict[type[errors.Refusal], tuple[int, int]] = {
     errors.BadRequest: (400, 2000),
     errors.Unauthorized: (401, 2000),
@@ -62,11 +62,11 @@ class OcpiApi(Api):
     authentication_scheme = "Token"
 
     def owns(self, path: str) -> bool:
-        """Whether it is under /ocpi; the gateway is asked first."""
+        """Whether *path* is under /ocpi. The gateway's URLs are matched first."""
         return path.startswith("/ocpi")
 
     def identify(self, environ: Mapping[str, Any], path: str) -> Caller:
-        """Whose token it is, if it is valid for the URLs of this role."""
+        """The caller, if its token is valid for the role in *path*."""
         deviations.begin()
         authorization = environ.get("HTTP_AUTHORIZATION")
         identity = self.authenticate(authorization or "")
@@ -81,7 +81,7 @@ class OcpiApi(Api):
         collected = deviations.collected()
         if collected:
             with database.transaction() as transaction:
-                deviations.keep(transaction, user.network_id, user.connection_id, operation_id)
+                deviations.store(transaction, user.network_id, user.connection_id, operation_id)
         headers: Mapping[str, str] = {}
         data = None
         match result:
@@ -109,7 +109,7 @@ class OcpiApi(Api):
             status = settings().schema_refusal_status
         body: dict[str, Any] = {
             "status_code": code,
-            "status_message": refusal.message[:_LONGEST_MESSAGE],
+            "status_message": refusal.message[:_MAX_MESSAGE],
             "timestamp": utc_now(),
         }
         if refusal.data is not None:
@@ -118,37 +118,37 @@ class OcpiApi(Api):
         return json_response(orjson.dumps(body), status, self.headers(refusal))
 
     def method_not_allowed(self, user: Caller, method: str, allowed: list[str]) -> errors.Refusal:
-        """405; 401 for a token that opens the registration only. Conformance 9, 27, 67 to 70."""
+        """401 for a token that is only for registration, else 405. Conformance 9, 27, 67 to 70."""
         if not allowed and user.kind in (REGISTRATION, CALLBACK):
             return errors.Unauthorized("This token opens versions, details and credentials only.")
         methods = ", ".join(allowed) or "nothing"
         return errors.MethodNotAllowed(f"{method} is not for this token; it may use {methods} here.", allowed)
 
     def report(self, kind: str, example: str) -> None:
-        """Remark on it, so that the peer can be told."""
+        """Note the deviation, so that the response can name it."""
         deviations.note(kind, example)
 
     def log_fields(self, user: Caller) -> dict[str, Any]:
-        """The network that the token belongs to."""
+        """The network of the token."""
         return {"network": user.network_id}
 
 
 def _envelope(data: str | None, message: str) -> str:
-    """A success with *data*, which is JSON text: stored documents are not decoded."""
+    """A success with *data* as JSON text, so that stored documents are not decoded."""
     member = "" if data is None else f'"data":{data},'
     status = f'"status_code":{SUCCESS},"status_message":{orjson.dumps(message).decode()}'
     return f'{{{member}{status},"timestamp":"{utc_now()}"}}'
 
 
 def _message(result: Any, collected: Sequence[tuple[str, str]]) -> str:
-    """The whole truth of a success: what was ignored, converted and kept, each with its first five."""
+    """The message of a success: what was ignored, converted and kept, with up to five examples each."""
     parts = ["Success"]
     if isinstance(result, Explained):
         parts.append(result.reason)
-    for label, kinds in _TOLD[:1] if isinstance(result, Ignored) else _TOLD:
+    for label, kinds in _MESSAGE_PARTS[:1] if isinstance(result, Ignored) else _MESSAGE_PARTS:
         examples = list(dict.fromkeys(example for kind, example in collected if kind in kinds))
         if examples:
-            names = ", ".join(example[:_LONGEST_EXAMPLE] for example in examples[:_MOST_EXAMPLES])
+            names = ", ".join(example[:_MAX_EXAMPLE] for example in examples[:_MAX_EXAMPLES])
             parts.append(f"{label}: {names}")
     return "; ".join(parts)
 
@@ -161,7 +161,7 @@ def _paging_headers(page: Page, request: flask.Request) -> dict[str, str]:
     if page.cursor is not None:
         offset = int(query.get("offset", 0)) + len(page.documents)
         filters = [(name, value) for name, value in query.items() if name in ("date_from", "date_to")]
-        chosen = f"&{urlencode(filters)}" if filters else ""
-        onward = f"offset={offset}&limit={limit}{chosen}&cursor={page.cursor}"
-        headers["Link"] = f'<{settings().base_url}{quote(request.path)}?{onward}>; rel="next"'
+        filter_query = f"&{urlencode(filters)}" if filters else ""
+        next_query = f"offset={offset}&limit={limit}{filter_query}&cursor={page.cursor}"
+        headers["Link"] = f'<{settings().base_url}{quote(request.path)}?{next_query}>; rel="next"'
     return headers

@@ -37,7 +37,7 @@ Handler = Callable[..., Any]
 
 
 class Parameters:
-    """The parameters of one operation, by a model whose fields are arguments of the handler."""
+    """The parameters of one operation, read by a model whose fields are arguments of the handler."""
 
     def __init__(self, api: Api, operation_id: str, declared: list[dict[str, Any]]) -> None:
         class_name = "".join(word.capitalize() for word in operation_id.split("_")) + "Parameters"
@@ -49,7 +49,7 @@ class Parameters:
         """By argument: where the parameter is in a request, and its name there."""
 
     def read(self, path: dict[str, str], problems: list[Problem]) -> dict[str, Any]:
-        """The handler's arguments; what is wrong is added to *problems*."""
+        """The handler's arguments; errors are added to *problems*."""
         if self.model is None:
             return {}
         values = path
@@ -91,7 +91,7 @@ class Body:
         """The body as a model, None without one; what is wrong is added to *problems*.
 
         Raises:
-            errors.Refusal: it is of another media type, or not JSON that can be kept.
+            errors.Refusal: the body is not JSON, or JSON that cannot be kept exactly.
         """
         raw = json_body.read(environ)
         if not self.required and raw in (b"", b"null"):
@@ -114,16 +114,16 @@ class Operation:
     """One operation of the contract, ready to be called."""
 
     def __init__(self, api: Api, resolved: OpenAPIOperation, raw: dict[str, Any]) -> None:
-        """*resolved*: the operation as Connexion sees it; *raw*: as it stands in the document."""
+        """*resolved*: the operation from Connexion; *raw*: the operation in the document."""
         self.api = api
         self.id: str = raw["operationId"]
         self.handler: Handler = resolved.function
         self.callers = _callers(raw)
         self.parameters = Parameters(api, self.id, resolved.parameters)
         self.body = Body(api, raw["requestBody"]) if "requestBody" in raw else None
-        self.most_problems = validation.MOST
+        self.max_problems = validation.MAX_PROBLEMS
         if self.body is not None and self.body.is_bulk:
-            self.most_problems *= validation.MOST
+            self.max_problems *= validation.MAX_PROBLEMS
         self.success = min(int(status) for status in raw["responses"] if status.startswith("2"))
         arguments = {*self.parameters.places, "user", *(["body"] if self.body else [])}
         self.unused = arguments - _accepted_arguments(self.handler, arguments)
@@ -139,7 +139,7 @@ class Operation:
         if self.body is not None:
             arguments["body"] = self.body.read(flask.request.environ, problems)
         if problems:
-            raise validation.refusal(problems, self.most_problems)
+            raise validation.refusal(problems, self.max_problems)
         arguments["user"] = user
         for name in self.unused:
             del arguments[name]
@@ -175,11 +175,11 @@ class PathItemView:
 
 
 class _ValidatedSpecification(OpenAPISpecification):
-    """A document that `scripts/generate` had Connexion validate; at each start it would take a second."""
+    """A document that `scripts/generate` has validated, so that a start does not spend a second on it."""
 
     @classmethod
     def _validate_spec(cls, spec: Any) -> None:
-        """Nothing: `scripts/generate --check` holds it."""
+        """Do nothing: `scripts/generate --check` validates the document."""
 
 
 def register(app: flask.Flask, api: Api) -> None:
@@ -208,18 +208,22 @@ def register(app: flask.Flask, api: Api) -> None:
 
 
 def argument_name(parameter: str) -> str:
-    """What a handler calls a parameter: `idempotency_key` for `Idempotency-Key`."""
+    """The name of a handler's argument for a parameter: `idempotency_key` for `Idempotency-Key`."""
     return parameter.lower().replace("-", "_")
 
 
 def _callers(raw: dict[str, Any]) -> frozenset[str]:
-    """The kinds of token that may use an operation, with those that a setting admits."""
-    also = (kinds for name, kinds in raw.get("x-callers-if", {}).items() if getattr(settings(), name))
-    return frozenset(raw["x-callers"]).union(*also)
+    """The kinds of token that may use an operation, including those that a setting admits."""
+    admitted = (kinds for name, kinds in raw.get("x-callers-if", {}).items() if getattr(settings(), name))
+    return frozenset(raw["x-callers"]).union(*admitted)
 
 
 def _accepted_arguments(handler: Handler, arguments: set[str]) -> set[str]:
-    """Which of the *arguments* that the contract has *handler* takes; it must not need others."""
+    """The *arguments* that *handler* accepts.
+
+    Raises:
+        TypeError: it requires others.
+    """
     parameters = inspect.signature(handler).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return arguments

@@ -17,7 +17,7 @@ class PageQuery(TypedDict):
 
 
 def window(query: PageQuery) -> Window:
-    """The part of the list that is asked for; `date_from` inclusive, `date_to` exclusive (conformance 95)."""
+    """The requested part of a list; `date_from` is inclusive, `date_to` exclusive (conformance 95)."""
     return Window(
         offset=query["offset"],
         limit=page_size(query["limit"]),
@@ -28,6 +28,6 @@ def window(query: PageQuery) -> Window:
 
 
 def page_size(limit: int | None) -> int:
-    """How many objects a page holds: what is asked for, at most what the setting allows."""
-    most = settings().page_limit
-    return most if limit is None else min(limit, most)
+    """The number of objects per page: the requested *limit*, but at most PAGE_LIMIT."""
+    maximum = settings().page_limit
+    return maximum if limit is None else min(limit, maximum)

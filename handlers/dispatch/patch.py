@@ -1,4 +1,4 @@
-"""PATCH: what its body makes of a stored object. Spec: 2.1.1 transport_and_format, PATCH."""
+"""PATCH: how its body changes a stored object. Spec: 2.1.1 transport_and_format, PATCH."""
 
 from typing import Any, TypeVar
 
@@ -16,12 +16,12 @@ Fields = dict[str, Any]
 
 
 def change(patch: Model, key: str = "id", *, by_owner: bool = False) -> Change[Any]:
-    """The change of a stored object that *patch* asks for; *key*: the field that names the object.
+    """The change that *patch* requests; *key*: the field that identifies the object.
 
-    A field that is given replaces the stored one whole, null clears it; `evses` are merged by uid
-    (conformance 113, 121). A patch older than the object is ignored (116); one without `last_updated`
-    gets the present instant (115). The result is validated like any other object.
-    *by_owner*: the back office changes its own object, so parents of what changes are stamped too (96).
+    A sent field replaces the whole stored one, null clears it; `evses` are merged by uid (conformance 113,
+    121). A patch older than the object is ignored (116). A patch without `last_updated` gets the current time
+    (115). The result is validated like any other object. *by_owner*: the back office changes its own object,
+    so the parents of changed objects get new timestamps as well (96).
 
     Raises (from the change):
         errors.RuleBroken: *key* would change, or the result would be invalid.
@@ -55,7 +55,7 @@ def _patched(stored: M, changes: Fields, key: str) -> M | None:
 
 
 def _stamp_parents(location: Any, patches: list[Any]) -> None:
-    """Stamp the location and those EVSEs whose connectors *patches* change, but not before their children."""
+    """Stamp the location and the EVSEs whose connectors *patches* change, no earlier than their children."""
     changed = {patch.uid for patch in patches if "connectors" in patch.model_fields_set}
     for evse in location.evses:
         if evse.uid in changed:
@@ -72,32 +72,32 @@ def require_same(in_url: str, in_body: str, name: str) -> None:
     """Refuse ids that differ. Spec: 2.1.1 transport_and_format, Errors.
 
     Raises:
-        errors.RuleBroken: they do.
+        errors.RuleBroken: they differ.
     """
     if in_url != in_body:
         raise errors.RuleBroken(f"{name}: {in_body} in the body, {in_url} in the URL")
 
 
 def _changes(patch: Model) -> Fields:
-    """What the client sent, null and extension members included."""
+    """The fields that the client sent, including nulls and extension members."""
     return {name: value for name, value in patch if name in patch.model_fields_set}
 
 
 def _merged_evses(stored: list[Any], patches: list[Any], time: str) -> Fields:
-    """EVSEs merged by uid, and the location's `last_updated`; no EVSE is ever deleted. Conformance 121."""
+    """The EVSEs merged by uid, and the location's `last_updated`. No EVSE is deleted. Conformance 121."""
     evses = {evse.uid: evse for evse in stored}
     for patch in patches:
         changes = _changes(patch)
         current = dict(evses.get(patch.uid, ()))
         if not current or not _is_stale(changes, current):
-            # Validated as a part of the location, where an error gets its whole path.
+            # Validated later as part of the location, so that an error has its whole path.
             evses[patch.uid] = current | {"last_updated": time} | changes
     times = [time, *(patch.last_updated for patch in patches if patch.last_updated)]
     return {"evses": list(evses.values()), "last_updated": max(times, key=time_order)}
 
 
 def _is_stale(changes: Fields, current: Fields) -> bool:
-    """Whether *changes* are older than what is stored; it is remarked on. Conformance 116."""
+    """Whether *changes* are older than the stored object, which is noted as a deviation. Conformance 116."""
     time = changes.get("last_updated")
     if time is None or time_order(time) >= time_order(current["last_updated"]):
         return False

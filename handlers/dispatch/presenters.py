@@ -1,4 +1,4 @@
-"""How networks, jobs and locations look to callers of the gateway. docs/gateway.md "Conventions"."""
+"""The gateway's responses for networks, jobs and locations. docs/gateway.md "Conventions"."""
 
 from generated.gateway_models import (
     ChargerSummary,
@@ -24,7 +24,7 @@ from workflows.peers.credentials_exchange import versions_url
 
 
 def networks(found: list[Network]) -> list[CpoResponse]:
-    """Networks, with how many rows each has now."""
+    """Networks with their topology."""
     with database.connect() as connection:
         topologies = sites.topologies(connection, [each.id for each in found])
     return [_network(each, topologies[each.id]) for each in found]
@@ -54,7 +54,7 @@ def _network(network: Network, topology: Topology) -> CpoResponse:
 
 
 def status(network: Network, job: Job | None) -> CpoStatusResponse:
-    """How far the making of a network has come; one without a job was made before there were jobs."""
+    """The provisioning status of a network. A network without a job was created before jobs existed."""
     response = CpoStatusResponse(
         cpo_id=str(network.id),
         status=ProvisioningStatus.READY if job is None else ProvisioningStatus(job.status),
@@ -72,7 +72,7 @@ def status(network: Network, job: Job | None) -> CpoStatusResponse:
 
 
 def job(job: Job) -> LocationBulkStatusResponse:
-    """How far a bulk creation has come, and in the end what became of each item."""
+    """The status of a bulk creation, with the result of each item once it has ended."""
     response = LocationBulkStatusResponse(
         job_id=job.id,
         job_type=job.kind,
@@ -89,7 +89,7 @@ def job(job: Job) -> LocationBulkStatusResponse:
 
 
 def _progress(job: Job, total: int) -> ProvisioningProgress:
-    """What is done of *total* items. docs/gateway.md "Jobs"."""
+    """The progress of a job with *total* items. docs/gateway.md "Jobs"."""
     with database.connect() as connection:
         tally = jobs.tally(connection, job.id) if total else {}
     done = tally.get(jobs.CREATED, 0) + tally.get(jobs.REFUSED, 0)
@@ -114,7 +114,7 @@ def location(network: Network, site: Site) -> OcpiLocationResponse:
         city=document.city,
         postal_code=templates.postal_code(document),
         country=templates.alpha2(document.country),
-        # Not validated: OCPI takes 99.9 degrees north from a back office.
+        # Not validated: by OCPI a back office may have stored 99.9 degrees north.
         coordinates=Coordinates.model_construct(
             latitude=float(place.latitude), longitude=float(place.longitude)
         ),

@@ -1,8 +1,7 @@
-"""Checks responses against the contract: in every test, and where a setting asks for it.
+"""Checks responses against the contract, in every test and with the setting VALIDATE_RESPONSES.
 
-The schemas are closed here: a member that the contract does not name is an error, unless its schema says
-that extension members are kept. jsonschema-rs does it, so that the models do not check what they wrote
-themselves.
+The schemas are closed: a member that the contract does not name is an error, unless its schema allows
+extension members. jsonschema-rs does the check, so that the models do not check their own output.
 """
 
 import functools
@@ -67,14 +66,14 @@ def draft4(node: Any) -> Any:
         return node
     schema = {key: draft4(value) for key, value in node.items() if key not in ("example", "nullable")}
     if schema.get("required") == []:
-        del schema["required"]  # draft 4 wants none rather than an empty list
+        del schema["required"]  # draft 4 forbids an empty list
     if node.get("nullable") is True and isinstance(schema.get("type"), str):
         schema["type"] = [schema["type"], "null"]
     return schema
 
 
 def closed(node: Any) -> Any:
-    """The same schema; members that it does not name are refused, unless it says that they are allowed."""
+    """The same schema, but without unnamed members unless it allows them explicitly."""
     if isinstance(node, list):
         return [closed(item) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""What a handler returns when a model or a stored document alone does not say everything."""
+"""Results of handlers that are more than a model or a stored document."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -17,7 +17,7 @@ OLDER = "older than the stored object"
 class Written:
     """201 without a body where *is_new*, else 200. Spec: 2.1.1 status_codes.
 
-    *location*: the URL of what was stored, where OCPI asks for it.
+    *location*: the URL of the stored object, if OCPI requires it.
     """
 
     is_new: bool
@@ -31,7 +31,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Explained(Generic[_T]):
-    """200 with *data*; *reason* tells in the status message why it is what it is."""
+    """200 with *data*, and *reason* in the status message."""
 
     data: _T
     reason: str
@@ -46,11 +46,11 @@ def written(outcome: Stored) -> Written | Ignored:
     return Written(is_new=outcome is Stored.CREATED)
 
 
-def found(document: _T | None) -> _T:
+def require_found(document: _T | None) -> _T:
     """The document.
 
     Raises:
-        errors.NotFound: there is none.
+        errors.NotFound: it is None.
     """
     if document is None:
         raise errors.NotFound(errors.NOTHING_HERE)

@@ -1,4 +1,4 @@
-"""The program: takes its port, prepares the database, says where it is, serves until it is stopped."""
+"""The program: opens its port, prepares the database, prints the banner and serves until it is stopped."""
 
 import argparse
 import errno
@@ -23,16 +23,16 @@ from workflows.peers import addresses
 log = logging.getLogger("ocpi_gateway")
 
 _OTHER_FILES = 200
-"""Open files that are no connections: databases, calls to peers, the program itself."""
+"""Open files besides connections: databases, calls to peers, the program itself."""
 _FINISH_SECONDS = 10
 _END_SECONDS = 14
-"""A step of a job may wait longer for a locked database; it is lost, and repeated at the next start."""
+"""The process exits after this time even if a step of a job still waits; the next start repeats the step."""
 
 
 def main() -> None:
     """Serve."""
     os.umask(0o077)  # the SQLite files and locks are private from the moment they exist
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until it serves, Ctrl-C ends it without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during startup exits without a traceback
     parser = argparse.ArgumentParser(
         prog="scripts/serve",
         description="Run the OCPI 2.1.1 node. Settings come from the environment:",
@@ -51,25 +51,25 @@ def main() -> None:
 
 
 def _read_settings() -> Settings:
-    """The settings in force, or the end of the program with what is wrong with them."""
+    """Read the settings; exit with their errors if they are invalid."""
     if "OCPI_GATEWAY_WORKERS" in os.environ:
         sys.exit(
             "OCPI_GATEWAY_WORKERS: there is no such setting. Run several instances on one PostgreSQL"
-            " behind a proxy instead; docs/proxy.md says how."
+            " behind a proxy instead; see docs/proxy.md."
         )
     try:
         config = settings()
         addresses.policy()
     except ValidationError as error:
-        wrong = [f"OCPI_GATEWAY_{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors()]
-        sys.exit("\n".join(wrong))
+        messages = [f"OCPI_GATEWAY_{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors()]
+        sys.exit("\n".join(messages))
     except ValueError as error:
         sys.exit(f"OCPI_GATEWAY_{error}")
     return config
 
 
 def _listen(config: Settings) -> socket.socket:
-    """The socket to serve on, or the end of the program with the setting to change."""
+    """Open the socket; exit with the setting to change if that fails."""
     try:
         return listen(config.host, config.port)
     except OSError as error:
@@ -85,7 +85,7 @@ def _listen(config: Settings) -> socket.socket:
 
 
 def _serve(listening: socket.socket, config: Settings) -> None:
-    """Serve, work at jobs and look after networks until SIGTERM or Ctrl-C."""
+    """Serve, run jobs and maintenance until SIGTERM or Ctrl-C."""
     limit = _connection_limit(config.connection_limit)
     server = Server(app.create_app(), listening, config.threads, limit)
     engine.start()
@@ -102,7 +102,7 @@ def _serve(listening: socket.socket, config: Settings) -> None:
 
 
 def _connection_limit(wanted: int) -> int:
-    """The most connections: *wanted*, or fewer if the process may not open as many files."""
+    """The connection limit: *wanted*, or less if the process may not open as many files."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard == resource.RLIM_INFINITY or wanted <= hard - _OTHER_FILES:

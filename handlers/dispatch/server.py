@@ -1,6 +1,6 @@
-"""The HTTP server: waitress, with deadlines for slow clients and refusals in the program's own form.
+"""The HTTP server: waitress, with deadlines for slow clients and the program's form of refusals.
 
-One thread reads every connection; a request reaches one of the request threads once it is complete.
+One thread reads all connections. A request reaches one of the request threads once it is complete.
 docs/architecture.md "The server"; Security S19, S26, S39, S51.
 """
 
@@ -23,15 +23,15 @@ import errors
 from settings import settings
 
 REFUSAL = "ocpi_gateway.refusal"
-"""The member of a WSGI environment that says why the program must refuse the request, or None."""
+"""The key of the WSGI environment with the reason why the program must refuse the request, or None."""
 
 BACKLOG = 2048
 REQUEST_SECONDS = 30
-"""How long a request may take from its first byte until it is complete."""
+"""The longest time from the first byte of a request to its last."""
 IDLE_SECONDS = 10
 CROWDED = 0.9
-"""From this share of the connection limit on, connections without a complete request end after
-`CROWDED_SECONDS`. Without it, clients that send a byte now and then keep everybody else out."""
+"""Above this share of the connection limit, connections without a complete request end after
+`CROWDED_SECONDS`. Otherwise clients that send a byte now and then would block all others."""
 CROWDED_SECONDS = 1
 _HEADER_BYTES = 32_768
 _FOLDED_LINE = re.compile(rb"\r\n[ \t]")
@@ -41,7 +41,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class _Parser(HTTPRequestParser):
-    """Reads a request. One that cannot be served becomes a request that the program refuses."""
+    """Parses a request. An invalid one is still passed to the program, which refuses it."""
 
     command, path, request_uri, query, url_scheme = (
         "GET",
@@ -53,28 +53,28 @@ class _Parser(HTTPRequestParser):
     refusal: errors.Refusal | None = None
 
     def received(self, data: bytes) -> int:
-        """Take bytes of the request; how many of them belong to it."""
+        """Parse bytes of the request; returns how many of them belong to it."""
         consumed: int = super().received(data)
         if self.error is not None:
             self.refusal, self.error = _refusal(self.error), None
-            self.expect_continue = False  # or the body would be asked for
-            self.headers["CONNECTION"] = "close"  # where the next request would begin is unknown
+            self.expect_continue = False  # otherwise waitress would request the body
+            self.headers["CONNECTION"] = "close"  # the start of the next request is unknown
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the head.
+        """Parse the request line and the headers.
 
         Raises:
-            ParsingError: it is not HTTP/1.0 or 1.1, or can be read in two ways.
+            ParsingError: they are not valid HTTP/1.0 or 1.1, or are ambiguous.
         """
         try:
             super().parse_header(header_plus)
-        except ValueError as error:  # a URL or a number that Python does not read
+        except ValueError as error:  # a URL or a number that Python cannot parse
             raise ParsingError("The request line or a header is invalid") from error
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("The server speaks HTTP/1.0 and HTTP/1.1")
         if _FOLDED_LINE.search(header_plus):  # waitress unfolds it; RFC 9112 5.2
-            raise ParsingError("A header is folded over two lines")
+            raise ParsingError("A header is folded over several lines")
         host = self.headers.get("HOST")
         if (host is None and self.version == "1.1") or "," in (host or ""):  # waitress joins two with a comma
             raise ParsingError("Send one Host header")  # RFC 9112 3.2
@@ -85,7 +85,7 @@ class _Parser(HTTPRequestParser):
 
 
 def _refusal(error: Any) -> errors.Refusal:
-    """What the program says instead of waitress, which repeats what was sent."""
+    """The refusal for an error of waitress, whose own text would repeat what was sent."""
     if isinstance(error, RequestEntityTooLarge):
         limit = settings().body_limit
         return errors.TooLarge(f"The body is larger than {limit} bytes; split it into several requests.")
@@ -104,12 +104,12 @@ class _Task(WSGITask):
 
 
 class _Channel(HTTPChannel):
-    """One connection; it notes how long it has been waiting for a complete request."""
+    """One connection; it records since when it has been waiting for a complete request."""
 
     parser_class = _Parser
     task_class = _Task
     first_byte: float | None = None
-    """When the request that is not complete yet began."""
+    """When the incomplete request began."""
     must_linger = False
     is_lingering = False
 
@@ -118,16 +118,16 @@ class _Channel(HTTPChannel):
         self.waiting_since: float = self.creation_time
 
     def received(self, data: bytes) -> bool:
-        """Take what the client sent."""
+        """Receive bytes from the client."""
         if self.first_byte is None:
             self.first_byte = time.time()
         return not self.is_lingering and bool(super().received(data))
 
     def service(self) -> None:
-        """Answer a request.
+        """Serve one request.
 
-        Further requests that came with it are dropped and the connection ends, as RFC 9112 9.3.2 allows:
-        a thread would wait until the client has read the answers before.
+        Pipelined requests are dropped and the connection ends, as RFC 9112 9.3.2 allows: otherwise a thread
+        would wait until the client has read the earlier responses.
         """
         with self.requests_lock:
             if len(self.requests) > 1 or self.server.is_stopping:
@@ -140,8 +140,8 @@ class _Channel(HTTPChannel):
     def handle_close(self) -> None:
         """Close the connection.
 
-        After a refusal this takes a second call, from the client or from `maintenance`. Until then
-        what the client still sends is thrown away: it would not read the answer otherwise. RFC 9112 9.6.
+        After a refusal only a second call closes it, from the client or from `maintenance`. Until then the
+        rest of the request is discarded, so that the client can read the response. RFC 9112 9.6.
         """
         if self.must_linger and self.socket is not None:
             self.must_linger, self.is_lingering = False, True
@@ -152,7 +152,7 @@ class _Channel(HTTPChannel):
         super().handle_close()
 
     def is_late(self, now: float, *, crowded: bool) -> bool:
-        """Whether the client took too long to send a request, or to read the answer to one."""
+        """Whether the client took too long to send a request or to read a response."""
         if self.requests:
             return False
         if crowded and now - self.waiting_since > CROWDED_SECONDS:
@@ -178,17 +178,17 @@ class Server(TcpWSGIServer):
             max_request_header_size=_HEADER_BYTES,
             max_request_body_size=settings().body_limit + 1,  # it refuses a body of exactly this size
             ident="",  # Security S39
-            log_socket_errors=False,  # what a client does to its connection is no news
-            clear_untrusted_proxy_headers=False,  # nothing reads them
+            log_socket_errors=False,  # broken connections of clients are normal
+            clear_untrusted_proxy_headers=False,  # the program does not read them
         )
         address = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(application, _sock=listening, adj=adjustments, sockinfo=address, bind_socket=False)
 
     def handle_accept(self) -> None:
-        """Accept every connection that waits: to look at thousands for each new one takes seconds."""
-        known = -1
-        while known != len(self._map) < self.adj.connection_limit:
-            known = len(self._map)
+        """Accept all waiting connections at once, because polling thousands for each one takes seconds."""
+        count = -1
+        while count != len(self._map) < self.adj.connection_limit:
+            count = len(self._map)
             super().handle_accept()
 
     def maintenance(self, now: float) -> None:
@@ -196,12 +196,12 @@ class Server(TcpWSGIServer):
         super().maintenance(now)
         crowded = len(self.active_channels) >= CROWDED * self.adj.connection_limit
         for channel in self.active_channels.values():
-            # What came since the last poll has not been read yet, and a poll of thousands takes long.
+            # Compared with the last poll, because bytes that arrived since have not been read yet.
             if channel.is_late(self._last_poll_began, crowded=crowded):
                 channel.will_close = True
 
     def stop(self) -> None:
-        """Let `run` return soon; safe in a signal handler."""
+        """Make `run` return soon; safe in a signal handler."""
         self.is_stopping = True
         self.pull_trigger()
 
@@ -211,7 +211,7 @@ class Server(TcpWSGIServer):
             self._poll()
 
     def drain(self, seconds: float) -> None:
-        """Accept nothing more, and let running requests finish for at most *seconds*."""
+        """Stop accepting, and let running requests finish for at most *seconds*."""
         wasyncore.dispatcher.close(self)
         deadline = time.monotonic() + seconds
         while self._close_idle_channels() and time.monotonic() < deadline:
@@ -223,7 +223,7 @@ class Server(TcpWSGIServer):
         wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
 
     def _close_idle_channels(self) -> bool:
-        """Close every connection without a running request; whether others are left."""
+        """Close every connection without a running request; True if others remain."""
         for channel in list(self.active_channels.values()):
             if not channel.requests and not channel.total_outbufs_len:
                 channel.handle_close()
@@ -231,10 +231,10 @@ class Server(TcpWSGIServer):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, before anything else is done: two servers never share a port.
+    """A listening socket. It is opened first, so that two servers never share a port.
 
     Raises:
-        OSError: the port is taken, or the address is not of this machine.
+        OSError: the port is taken, or this host does not have the address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")

@@ -1,4 +1,4 @@
-"""What is wrong with a request: Pydantic's errors, as the responses of both APIs list them."""
+"""Validation of requests: Pydantic's errors as the problems that the responses of both APIs list."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +15,11 @@ from openapi.field_types import RULE, BulkRequest, Model
 
 Loc = tuple[str | int, ...]
 
-MOST = 10
-"""How many problems a response lists; of a bulk request, of each of as many items."""
+MAX_PROBLEMS = 10
+"""The most problems in a response; for a bulk request, the most per item and the most bad items."""
 _TOO_MANY = 1000
-_LONGEST_MESSAGE = 200
-_LONGEST_NAME = 80
+_MAX_MESSAGE = 200
+_MAX_NAME = 80
 _SHORT_MESSAGES = {
     "enum": "Input should be one of the values that the contract lists",
     "string_pattern_mismatch": "String does not match the required pattern",
@@ -29,7 +29,7 @@ _SHORT_MESSAGES = {
 def read_body(
     raw: bytes, adapter: TypeAdapter[Any], report: Callable[[str, str], None]
 ) -> tuple[Any, list[Problem]]:
-    """The JSON text *raw* as what *adapter* validates, and what is wrong with it, each place once.
+    """Validate the JSON text *raw* with *adapter*; returns the value and its problems, one per place.
 
     *report*: see openapi/field_types.py.
     """
@@ -41,9 +41,9 @@ def read_body(
 
 
 def read_bulk(raw: bytes, model: type[BulkRequest]) -> tuple[BulkRequest | None, list[Problem]]:
-    """The JSON text *raw* as a bulk request, and what is wrong with it: problems of up to MOST bad items.
+    """Validate the JSON text *raw* as a bulk request; returns it and the problems of the first bad items.
 
-    A model would stop at the first bad item: without that rule, Pydantic keeps a million errors.
+    A model alone would stop at the first bad item, because Pydantic would otherwise keep a million errors.
     """
     body = orjson.loads(raw)
     try:
@@ -56,10 +56,10 @@ def read_bulk(raw: bytes, model: type[BulkRequest]) -> tuple[BulkRequest | None,
         try:
             items.append(adapter.validate_json(orjson.dumps(item)))
         except ValidationError as error:
-            details, place = _details(error)[:MOST], (model.items_field, index)
+            details, place = _details(error)[:MAX_PROBLEMS], (model.items_field, index)
             problems += _of_body([{**each, "loc": (*place, *each["loc"])} for each in details], body)
             bad += 1
-            if bad == MOST:
+            if bad == MAX_PROBLEMS:
                 break
     fields: dict[str, Any] = {model.items_field: items}
     return (None, problems) if problems else (model.model_construct(**fields), [])
@@ -72,8 +72,8 @@ def _of_body(details: list[ErrorDetails], body: Any) -> list[Problem]:
         if detail["type"] == "missing":
             path = (*path, detail["loc"][-1])
         problem = _problem(("body", *path), detail["type"], detail["msg"], value)
-        # A value that no member of a union accepts has an error for each: the last one that is about more
-        # than its JSON type says most.
+        # A value that no member of a union accepts has one error per member. The last error that is not about
+        # the JSON type is the most helpful.
         if path not in problems or _is_about_type(problems[path]) or not _is_about_type(problem):
             problems[path] = problem
     return list(problems.values())
@@ -98,7 +98,7 @@ def _inexact(value: Any, loc: Loc) -> Iterator[Loc]:
 
 
 def of_parameters(error: ValidationError, places: dict[str, tuple[str, str]]) -> list[Problem]:
-    """What *error* says about parameters; *places*: where each is in the request, and its name there."""
+    """The problems of parameters; *places*: where each is in the request, and its name there."""
     return [
         _problem(places[str(detail["loc"][0])], detail["type"], detail["msg"], detail["input"])
         for detail in error.errors(include_url=False, include_context=False)
@@ -118,24 +118,24 @@ def result_obeys_rules() -> Iterator[None]:
         problems = [
             _problem(("body", *each["loc"]), each["type"], each["msg"], None) for each in _details(error)
         ]
-        raise errors.RuleBroken(message(problems), problems[:MOST]) from None
+        raise errors.RuleBroken(message(problems), problems[:MAX_PROBLEMS]) from None
 
 
-def refusal(problems: list[Problem], most: int = MOST) -> errors.Refusal:
-    """The refusal for *problems*, of which it keeps *most*; who only breaks rules has the right form."""
+def refusal(problems: list[Problem], limit: int = MAX_PROBLEMS) -> errors.Refusal:
+    """The refusal for *problems*, of which it keeps *limit*; who only breaks rules has the right form."""
     kind = errors.RuleBroken if all(problem.kind == RULE for problem in problems) else errors.SchemaViolation
-    return kind(message(problems), problems[:most])
+    return kind(message(problems), problems[:limit])
 
 
 def message(problems: Sequence[Problem]) -> str:
-    """Every problem with its full path, as one sentence for a person."""
+    """The problems with their paths, as one sentence."""
     lines = [f"{_dotted(problem.loc)}: {problem.message}" for problem in problems]
-    more = f"; and {len(lines) - MOST} more" if len(lines) > MOST else ""
-    return "; ".join(lines[:MOST]) + more
+    more = f"; and {len(lines) - MAX_PROBLEMS} more" if len(lines) > MAX_PROBLEMS else ""
+    return "; ".join(lines[:MAX_PROBLEMS]) + more
 
 
 def _details(error: ValidationError) -> list[ErrorDetails]:
-    """Pydantic's errors, without the inputs: it would decode the whole body again for every missing field."""
+    """Pydantic's errors, without inputs, which would decode the whole body again for every missing field."""
     if error.error_count() > _TOO_MANY:  # an object with a hundred thousand wrong members
         text = f"Input has {error.error_count()} errors"
         return [ErrorDetails(type="too_many_errors", loc=(), msg=text, input=None)]
@@ -143,7 +143,7 @@ def _details(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _dotted(loc: Loc) -> str:
-    """`evses.0.status` for a member of the body; a parameter's name; `body` for the whole of it."""
+    """`evses.0.status` for a member of the body, the name of a parameter, or `body` for the whole body."""
     return ".".join(map(str, loc[1:])) or str(loc[0])
 
 
@@ -152,7 +152,7 @@ def _is_about_type(problem: Problem) -> bool:
 
 
 def _place(value: Any, loc: Loc) -> tuple[Loc, Any]:
-    """The keys of *loc* that lead anywhere in *value*, and where: Pydantic names union members in between."""
+    """The real path of *loc* in *value*, and the value there. Pydantic's *loc* also names union members."""
     path: list[str | int] = []
     for key in loc:
         with contextlib.suppress(LookupError, TypeError):
@@ -164,8 +164,8 @@ def _place(value: Any, loc: Loc) -> tuple[Loc, Any]:
 def _problem(loc: Loc, kind: str, text: str, value: Any) -> Problem:
     if isinstance(value, dict) and json_body.INEXACT in value:
         kind, text = "float_precision", "Input has more digits than can be kept exactly"
-    if len(text) > _LONGEST_MESSAGE:
+    if len(text) > _MAX_MESSAGE:
         text = _SHORT_MESSAGES.get(kind, "Input is not valid")
-    loc = tuple(key[:_LONGEST_NAME] if isinstance(key, str) else key for key in loc)
+    loc = tuple(key[:_MAX_NAME] if isinstance(key, str) else key for key in loc)
     scalar = value if isinstance(value, str | int | float) else None
     return Problem(loc, text, kind, scalar)

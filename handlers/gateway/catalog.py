@@ -8,7 +8,7 @@ from generated.gateway_models import (
     ModelListResponse,
     ModelResponse,
 )
-from handlers.dispatch.responses import found
+from handlers.dispatch.responses import require_found
 from workflows.networks import catalog
 
 
@@ -22,14 +22,14 @@ def list_brands(page: int, limit: int) -> BrandListResponse:
 def list_models(brand_slug: str, page: int, limit: int) -> ModelListResponse:
     """The models of a maker."""
     models = [_model(each) for each in catalog.models(brand_slug)]
-    found(models or None)  # every brand has models
+    require_found(models or None)  # every brand has models
     begin = (page - 1) * limit
     return ModelListResponse(data=models[begin : begin + limit], total=len(models), page=page, limit=limit)
 
 
 def get_model(brand_slug: str, model_slug: str) -> ModelResponse:
     """One model."""
-    return _model(found(catalog.model(brand_slug, model_slug)))
+    return _model(require_found(catalog.model(brand_slug, model_slug)))
 
 
 def _model(model: catalog.Model) -> ModelResponse:

@@ -11,7 +11,7 @@ from generated.gateway_models import (
     OcpiLocationResponse,
 )
 from handlers.dispatch import presenters
-from handlers.dispatch.responses import found
+from handlers.dispatch.responses import require_found
 from storage import database, sites
 from storage.keys import Member
 from storage.networks import CPO, Network
@@ -30,10 +30,10 @@ def list_locations(user: Member, cpo_id: str, page: int, limit: int) -> OcpiLoca
 def create_locations(
     user: Member, cpo_id: str, body: LocationBulkCreateRequest, idempotency_key: str | None
 ) -> LocationBulkAcceptedResponse:
-    """Many locations at once, made durably."""
+    """Create locations in bulk, as a durable job."""
     network = orders.network_of(user, cpo_id)
     if network.role != CPO:
-        raise errors.NotFound("An eMSP network has no locations of its own.")
+        raise errors.NotFound("An eMSP network has no locations.")
     return orders.create_sites(user, network, body, idempotency_key)
 
 
@@ -50,12 +50,12 @@ def update_location(
     if body.model_fields_set:
         change = functools.partial(templates.updated, change=body)
         with database.transaction() as transaction:
-            sites.revise(transaction, network, location_id, change, public=body.public)
+            sites.update(transaction, network, location_id, change, public=body.public)
     return _location(network, location_id)
 
 
 def delete_location(user: Member, cpo_id: str, location_id: str) -> None:
-    """Take a location away; peers see its EVSEs as REMOVED."""
+    """Delete a location; peers see its EVSEs as REMOVED."""
     network = orders.network_of(user, cpo_id)
     with database.transaction() as transaction:
         sites.delete(transaction, network, location_id)
@@ -64,4 +64,4 @@ def delete_location(user: Member, cpo_id: str, location_id: str) -> None:
 def _location(network: Network, location_id: str) -> OcpiLocationResponse:
     with database.connect() as connection:
         site = sites.get(connection, network, location_id)
-    return presenters.location(network, found(site))
+    return presenters.location(network, require_found(site))

@@ -1,4 +1,4 @@
-"""Virtual networks: the order for one, its state, its end. docs/gateway.md "Networks"."""
+"""Virtual networks. docs/gateway.md "Networks"."""
 
 from generated.gateway_models import (
     CpoAcceptedResponse,
@@ -17,12 +17,12 @@ from workflows.networks import orders, report
 def list_networks(user: Member, page: int, limit: int) -> CpoListResponse:
     """The organization's networks, oldest first."""
     with database.connect() as connection:
-        found, total = networks.page(connection, user.organization_id, (page - 1) * limit, limit)
-    return CpoListResponse(data=presenters.networks(found), total=total, page=page, limit=limit)
+        networks_found, total = networks.page(connection, user.organization_id, (page - 1) * limit, limit)
+    return CpoListResponse(data=presenters.networks(networks_found), total=total, page=page, limit=limit)
 
 
 def create_network(user: Member, body: CpoCreateRequest, idempotency_key: str | None) -> CpoAcceptedResponse:
-    """A network, made durably; its tokens are in this answer only."""
+    """Create a network, as a durable job. Only this response contains its tokens."""
     return orders.create_network(user, body, idempotency_key)
 
 
@@ -32,17 +32,17 @@ def get_network(user: Member, cpo_id: str) -> CpoResponse:
 
 
 def get_network_status(user: Member, cpo_id: str) -> CpoStatusResponse:
-    """How far the making of a network has come."""
+    """The provisioning status of a network."""
     network = orders.network_of(user, cpo_id)
     return presenters.status(network, orders.job_of(network))
 
 
 def delete_network(user: Member, cpo_id: str) -> None:
-    """End a network; of one that has ended, nothing."""
+    """Delete a network; one that has ended stays ended."""
     orders.delete_network(user.organization_id, int(cpo_id))
 
 
 def get_network_report(user: Member, cpo_id: str) -> CpoReportResponse:
-    """One page about a network, for people."""
+    """A report on a network in Markdown."""
     network = orders.network_of(user, cpo_id)
     return CpoReportResponse(cpo_id=str(network.id), markdown=report.of(network))

@@ -10,7 +10,7 @@ from workflows.networks import templates
 
 
 def list_network_templates() -> TemplateListResponse:
-    """What a network can be made from."""
+    """The network templates."""
     entries = templates.network_templates()
     return TemplateListResponse(data=entries, total=len(entries))
 
@@ -18,7 +18,7 @@ def list_network_templates() -> TemplateListResponse:
 def list_location_templates(
     type: CurrentType | None, ocpp_version: OcppVersion | None
 ) -> LocationTemplateListResponse:
-    """What a location can be made from."""
+    """The location templates."""
     entries = templates.location_templates(type, ocpp_version)
     return LocationTemplateListResponse(data=entries, total=len(entries))
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from generated.ocpi_models import CDR
 from handlers.dispatch.pagination import PageQuery, window
-from handlers.dispatch.responses import Written, found
+from handlers.dispatch.responses import Written, require_found
 from settings import settings
 from storage import cdrs, database
 from storage.access import Caller
@@ -25,7 +25,9 @@ def get_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str) -> Docu
     """One of our CDRs."""
     party = require_own_party(user, country_code, party_id)
     with database.connect() as connection:
-        return found(cdrs.get(connection, user.network_id, party, cdr_id, scope=addressed_scope(user)))
+        return require_found(
+            cdrs.get(connection, user.network_id, party, cdr_id, scope=addressed_scope(user))
+        )
 
 
 def post_cdr(user: Caller, body: CDR) -> Written:
@@ -46,7 +48,7 @@ def get_received_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str
     """A CDR as it is stored here."""
     party = require_readable(user, country_code, party_id)
     with database.connect() as connection:
-        return found(cdrs.get(connection, user.network_id, party, cdr_id))
+        return require_found(cdrs.get(connection, user.network_id, party, cdr_id))
 
 
 def post_received_cdr(user: Caller, body: CDR) -> Written:
@@ -57,5 +59,5 @@ def post_received_cdr(user: Caller, body: CDR) -> Written:
 def _post(user: Caller, party: Party, role: str, body: CDR) -> Written:
     with database.transaction() as transaction:
         outcome, kept_id = cdrs.post(transaction, user.network_id, party, body)
-    place = f"{settings().base_url}/ocpi/{role}/2.1.1/cdrs/{party[0]}/{party[1]}/{quote(kept_id, safe='')}"
-    return Written(is_new=outcome is Stored.CREATED, location=place)
+    url = f"{settings().base_url}/ocpi/{role}/2.1.1/cdrs/{party[0]}/{party[1]}/{quote(kept_id, safe='')}"
+    return Written(is_new=outcome is Stored.CREATED, location=url)

@@ -23,7 +23,7 @@ def receive_command(
     return Explained(CommandResponse(result=decision.result), decision.reason)
 
 
-# One function: the contract has an operation for each command, and the body's type tells which it is.
+# One function for the four operations of the contract: the body's type identifies the command.
 reserve_now = start_session = stop_session = unlock_connector = receive_command
 
 
@@ -31,10 +31,10 @@ reserve_now = start_session = stop_session = unlock_connector = receive_command
 
 
 def post_command_result(user: Caller, command: str, uid: str, body: CommandResult) -> None:
-    """A peer tells what became of a command that we sent."""
+    """A peer sends the result of a command that we sent."""
     commands.conclude(user, command, uid, body)
 
 
 def post_command_result_by_name(user: Caller, command: str, body: CommandResult) -> None:
-    """The same, where the URL has the command's name alone, or its uid alone."""
+    """The same, with only the command's name or only its uid in the URL."""
     commands.conclude_by_name(user, command, body)

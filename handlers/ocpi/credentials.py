@@ -7,15 +7,15 @@ from workflows.peers import credentials_exchange, registration
 
 
 def get_credentials(user: Caller) -> Credentials:
-    """What the caller uses to reach us; the token is the one it presented (conformance 63)."""
-    return registration.ours(user, user.token)
+    """Our credentials for the caller; the token is the one that it sent (conformance 63)."""
+    return registration.our_credentials(user, user.token)
 
 
 def post_credentials(user: Caller, body: Credentials) -> Credentials:
-    """A peer registers with Token A; a registered one gets here only where a setting lets it.
+    """A peer registers with Token A. A registered peer renews, if POST_UPDATES_REGISTERED allows it.
 
     Raises:
-        errors.RuleBroken: the body has our own versions URL, as a pasted `credentials_payload` has.
+        errors.RuleBroken: the body has our versions URL, as in an unchanged `credentials_payload`.
     """
     if body.url == credentials_exchange.versions_url(user.role):
         raise errors.RuleBroken("url: this is the versions URL of this network; send your own credentials")
@@ -25,7 +25,7 @@ def post_credentials(user: Caller, body: Credentials) -> Credentials:
 
 
 def put_credentials(user: Caller, body: Credentials) -> Credentials:
-    """A registered peer renews its credentials; it gets a new token."""
+    """A registered peer renews its credentials and gets a new token."""
     return registration.renew(user, body)
 
 

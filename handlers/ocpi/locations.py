@@ -6,7 +6,7 @@ import errors
 from generated.ocpi_models import EVSE, ConnectorPatch, EVSEPatch, Location, LocationPatch
 from handlers.dispatch.pagination import PageQuery, window
 from handlers.dispatch.patch import change, require_same
-from handlers.dispatch.responses import Ignored, Written, found, written
+from handlers.dispatch.responses import Ignored, Written, require_found, written
 from storage import database, locations
 from storage.access import Caller
 from storage.locations import LocationPath, Part
@@ -27,22 +27,22 @@ def list_locations(user: Caller, **query: Unpack[PageQuery]) -> Page:
 
 def get_location(user: Caller, location_id: str) -> Document:
     """One of our locations."""
-    return found(_own(user, LocationPath(location_id)))
+    return require_found(_own(user, LocationPath(location_id)))
 
 
 def get_evse(user: Caller, location_or_country: str, evse_or_party: str) -> Document:
     """One EVSE of one of our locations."""
-    return found(_own(user, LocationPath(location_or_country, evse_or_party)))
+    return require_found(_own(user, LocationPath(location_or_country, evse_or_party)))
 
 
 def get_connector_or_location(
     user: Caller, location_or_country: str, evse_or_party: str, connector_or_location: str
 ) -> Document:
-    """A connector; or, under our own country and party, a location. Conformance P."""
+    """A connector, or a location if the first segments are our country and party. Conformance P."""
     connector = _own(user, LocationPath(location_or_country, evse_or_party, connector_or_location))
     if connector is None and (location_or_country.upper(), evse_or_party.upper()) == user.party:
         return get_location(user, connector_or_location)
-    return found(connector)
+    return require_found(connector)
 
 
 def put_location(
@@ -94,7 +94,7 @@ def get_received_location(
         LocationPath(location_id, evse_uid, connector_id),
     )
     with database.connect() as connection:
-        return found(locations.get(connection, user.network_id, party, path))
+        return require_found(locations.get(connection, user.network_id, party, path))
 
 
 def put_received_location(
@@ -106,7 +106,7 @@ def put_received_location(
     evse_uid: str | None = None,
     connector_id: str | None = None,
 ) -> Written | Ignored:
-    """A peer pushes a location, or an EVSE or connector of one that is stored here."""
+    """A peer pushes a location, or an EVSE or connector of a stored location."""
     path = LocationPath(location_id, evse_uid, connector_id)
     return _put(user, require_writable(user, country_code, party_id), path, body)
 
@@ -129,7 +129,7 @@ def patch_received_location(
         return written(locations.update(transaction, user.network_id, party, path, change(body, path.key)))
 
 
-# One function a method: the contract has an operation for each of the three kinds of object.
+# One function per method: the contract has an operation for each of the three kinds of object.
 get_received_evse = get_received_connector = get_received_location
 put_received_evse = put_received_connector = put_received_location
 patch_received_evse = patch_received_connector = patch_received_location

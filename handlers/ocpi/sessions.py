@@ -6,7 +6,7 @@ import errors
 from generated.ocpi_models import Session, SessionPatch
 from handlers.dispatch.pagination import PageQuery, window
 from handlers.dispatch.patch import change, require_same
-from handlers.dispatch.responses import Ignored, Written, found, written
+from handlers.dispatch.responses import Ignored, Written, require_found, written
 from settings import settings
 from storage import database, sessions
 from storage.access import Caller
@@ -35,7 +35,7 @@ def get_session(user: Caller, country_code: str, party_id: str, session_id: str)
     party = require_own_party(user, country_code, party_id)
     scope = addressed_scope(user)
     with database.connect() as connection:
-        return found(sessions.get(connection, user.network_id, party, session_id, scope=scope))
+        return require_found(sessions.get(connection, user.network_id, party, session_id, scope=scope))
 
 
 def put_session(
@@ -70,7 +70,7 @@ def get_received_session(user: Caller, country_code: str, party_id: str, session
     """A session as it is stored here."""
     party = require_readable(user, country_code, party_id)
     with database.connect() as connection:
-        return found(sessions.get(connection, user.network_id, party, session_id))
+        return require_found(sessions.get(connection, user.network_id, party, session_id))
 
 
 put_received_session, patch_received_session = put_session, patch_session

@@ -5,7 +5,7 @@ from typing import Unpack
 from generated.ocpi_models import Tariff, TariffPatch
 from handlers.dispatch.pagination import PageQuery, window
 from handlers.dispatch.patch import change, require_same
-from handlers.dispatch.responses import Ignored, Written, found, written
+from handlers.dispatch.responses import Ignored, Written, require_found, written
 from storage import database, tariffs
 from storage.access import Caller
 from storage.objects import Document, Page
@@ -24,7 +24,7 @@ def get_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -
     """One of our tariffs."""
     party = require_own_party(user, country_code, party_id)
     with database.connect() as connection:
-        return found(tariffs.get(connection, user.network_id, party, tariff_id))
+        return require_found(tariffs.get(connection, user.network_id, party, tariff_id))
 
 
 def put_tariff(
@@ -57,7 +57,7 @@ def get_received_tariff(user: Caller, country_code: str, party_id: str, tariff_i
     """A tariff as it is stored here."""
     party = require_readable(user, country_code, party_id)
     with database.connect() as connection:
-        return found(tariffs.get(connection, user.network_id, party, tariff_id))
+        return require_found(tariffs.get(connection, user.network_id, party, tariff_id))
 
 
 def patch_received_tariff(

@@ -1,11 +1,11 @@
-"""Tokens: who may charge, in both roles; and real-time authorization. Spec: 2.1.1 mod_tokens."""
+"""Tokens, in both roles, and real-time authorization. Spec: 2.1.1 mod_tokens."""
 
 from typing import Unpack
 
 from generated.ocpi_models import AuthorizationInfo, LocationReferences, Token, TokenPatch, TokenType
 from handlers.dispatch.pagination import PageQuery, window
 from handlers.dispatch.patch import change, require_same
-from handlers.dispatch.responses import Ignored, Written, found, written
+from handlers.dispatch.responses import Ignored, Written, require_found, written
 from storage import database, tokens
 from storage.access import Caller
 from storage.objects import Document, Page
@@ -27,7 +27,7 @@ def get_received_token(
     """A token that a peer pushed."""
     party = require_readable(user, country_code, party_id)
     with database.connect() as connection:
-        return found(tokens.get(connection, user.network_id, party, token_uid, type))
+        return require_found(tokens.get(connection, user.network_id, party, token_uid, type))
 
 
 def put_token(
@@ -69,13 +69,13 @@ def get_token(
     """One of our drivers' tokens."""
     party = require_own_party(user, country_code, party_id)
     with database.connect() as connection:
-        return found(tokens.get(connection, user.network_id, party, token_uid, type))
+        return require_found(tokens.get(connection, user.network_id, party, token_uid, type))
 
 
 def get_token_by_uid(user: Caller, token_uid: str, type: TokenType | None) -> Document:
-    """The same, at the URL that hubs use."""
+    """One of our drivers' tokens, at the URL that hubs use."""
     with database.connect() as connection:
-        return found(tokens.get(connection, user.network_id, user.party, token_uid, type))
+        return require_found(tokens.get(connection, user.network_id, user.party, token_uid, type))
 
 
 def authorize_token(
@@ -98,6 +98,6 @@ def authorize_token_of_party(
     token_type: TokenType | None,
     body: LocationReferences | None,
 ) -> AuthorizationInfo:
-    """The same under the URL of the library ocpi-python; the party must be ours."""
+    """Real-time authorization at the URL of the library ocpi-python; the party must be ours."""
     require_own_party(user, country_code, party_id)
     return authorize_token(user, token_uid, type, token_type, body)

@@ -1,4 +1,4 @@
-"""Versions and their details: where a peer begins. Spec: 2.1.1 version_information_endpoint."""
+"""Versions and version details. Spec: 2.1.1 version_information_endpoint."""
 
 from generated.ocpi_models import Endpoint, ModuleID, Version, VersionDetails, VersionNumber
 from storage.access import Caller
@@ -6,7 +6,7 @@ from workflows.peers.credentials_exchange import MODULES, VERSION, details_url
 
 
 def get_versions(user: Caller) -> list[Version]:
-    """The versions that the token's role speaks."""
+    """The versions of the token's role."""
     return [Version(version=VersionNumber(VERSION), url=details_url(user.role))]
 
 

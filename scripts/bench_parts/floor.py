@@ -1,4 +1,4 @@
-"""The floor: the smallest Flask program that gives the same answers from the same database.
+"""The floor: a minimal Flask program with the same responses from the same database.
 
 No validation, no authentication, no logging. What is left is what the answers cost anyone: waitress
 with the program's settings, Flask, the same SQL through statements that are built once, the same
@@ -61,7 +61,7 @@ class Database:
 
     @functools.cache  # noqa: B019  (there is one)
     def page(self, filters: frozenset[str]) -> Select[Any]:
-        """A page and the number of all objects, for the parameters that are given."""
+        """A page and the number of all objects, for the parameters."""
         c = self.table.c
         where = [c.network_id == bindparam("network_id"), c.published == bindparam("published")]
         if "date_from" in filters:
@@ -92,13 +92,13 @@ def create_app() -> flask.Flask:
 
     @app.get("/ocpi/cpo/2.1.1/locations")
     def page() -> flask.Response:
-        asked = flask.request.args
-        offset, limit = int(asked.get("offset", 0)), int(asked.get("limit", 100))
+        args = flask.request.args
+        offset, limit = int(args.get("offset", 0)), int(args.get("limit", 100))
         values: dict[str, Any] = {"network_id": cpo, "published": True, "offset": offset, "limit": limit}
-        dates = {name: asked[name] for name in ("date_from", "date_to") if name in asked}
+        dates = {name: args[name] for name in ("date_from", "date_to") if name in args}
         values |= {name: _milliseconds(value) for name, value in dates.items()}
-        if "cursor" in asked:
-            values["cursor"] = int(asked["cursor"])
+        if "cursor" in args:
+            values["cursor"] = int(args["cursor"])
         statement = database.page(frozenset(values.keys() & {"date_from", "date_to", "cursor"}))
         with database.single.connect() as connection:
             rows = connection.execute(statement, values).all()

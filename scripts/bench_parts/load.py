@@ -1,4 +1,4 @@
-"""The load generator, and the servers that it loads: each in processes of its own, on one core."""
+"""The load generator and its servers, each in separate processes on one core."""
 
 import contextlib
 import os
@@ -14,26 +14,26 @@ from pathlib import Path
 from typing import Self
 
 CORES = sorted(os.sched_getaffinity(0))
-"""The servers have the first, everything else has the last."""
+"""The servers run on the first core, everything else on the last."""
 
 LEAST = 5
-"""Requests a batch, however slow they are."""
+"""The minimum number of requests per batch."""
 
 
 class Failed(Exception):
-    """The benchmark cannot go on, and says why."""
+    """The benchmark cannot continue; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one request took in one batch, in seconds: CPU of the server, and wall."""
+    """The seconds per request in one batch: CPU of the server, and wall clock."""
 
     cpu: float
     wall: float
 
 
 class Line:
-    """One keep-alive connection with one request under way."""
+    """One keep-alive connection with one pending request."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -48,7 +48,7 @@ class Line:
         self.socket.sendall(request)
 
     def answered(self) -> bool:
-        """Read what is there; is the answer whole.
+        """Read the available bytes; True if the response is complete.
 
         Raises:
             Failed: it is not a success.
@@ -73,13 +73,13 @@ class Line:
 
     @property
     def answer(self) -> tuple[bytes, bytes]:
-        """Head and body of the whole answer."""
+        """Head and body of the complete response."""
         head, _, body = bytes(self.view[: self.filled]).partition(b"\r\n\r\n")
         return head, body
 
 
 def drive(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> tuple[int, float]:
-    """Keep *connections* busy for about *seconds*; how many answers came, in how many seconds."""
+    """Keep *connections* busy for about *seconds*; returns the number of responses and the exact seconds."""
     lines = [Line(port) for _ in range(connections)]
     by_descriptor = {line.socket.fileno(): line for line in lines}
     count, asking = 0, len(lines)
@@ -107,7 +107,7 @@ def drive(port: int, requests: Iterator[bytes], connections: int, seconds: float
 
 
 def fetch(port: int, request: bytes) -> tuple[bytes, bytes]:
-    """Head and body of one answer."""
+    """Head and body of one response."""
     line = Line(port)
     with line.socket:
         line.ask(request)
@@ -127,7 +127,7 @@ def request(method: str, path: str, token: str | None, body: bytes = b"") -> byt
 
 
 class Server:
-    """One of the variants in processes of its own, on the servers' core."""
+    """One of the variants in separate processes on the servers' core."""
 
     def __init__(self, name: str, command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
         self.name, self.command, self.cwd = name, command, cwd
@@ -136,7 +136,7 @@ class Server:
         self.port = int(environment["BENCH_PORT"])
 
     def __enter__(self) -> Self:
-        os.sched_setaffinity(0, {CORES[0]})  # a child has its parent's
+        os.sched_setaffinity(0, {CORES[0]})  # a child inherits it
         try:
             self.process = subprocess.Popen(
                 self.command,
@@ -172,7 +172,7 @@ class Server:
         self.process.wait(10)
 
     def processes(self) -> list[int]:
-        """Every process of the session that the server leads."""
+        """Every process of the server's session."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -182,7 +182,7 @@ class Server:
         return found
 
     def measure(self, requests: Iterator[bytes], connections: int, seconds: float) -> Sample:
-        """One batch."""
+        """Measure one batch."""
         processes = self.processes()
         before = _cpu(processes)
         count, wall = drive(self.port, requests, connections, seconds)

@@ -1,4 +1,4 @@
-"""What is measured - variants, operations, sizes - and what came of it."""
+"""The variants, operations and sizes of the benchmark, and its results."""
 
 from dataclasses import dataclass, field
 
@@ -19,12 +19,12 @@ Row = dict[str, Sample]
 
 @dataclass
 class Results:
-    """Every finished round: (place, operation) to one row a round."""
+    """Every finished round: (place, operation) to one row per round."""
 
     rows: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     versions: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def add(self, place: str, operation: str, row: Row) -> None:
-        """Keep a finished round of one operation."""
+        """Record a finished round of one operation."""
         self.rows.setdefault((place, operation), []).append(row)

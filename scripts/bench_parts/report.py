@@ -1,4 +1,4 @@
-"""The report: what was measured as Markdown, and its CPU ratios as SVG."""
+"""The report: the results as Markdown, and the CPU ratios as SVG."""
 
 import argparse
 import platform
@@ -97,12 +97,12 @@ in the server's CPU, with PostgreSQL in the wall time only.
 """
 
 
-def markdown(results: Results, given: argparse.Namespace, loads: Sequence[str]) -> str:
+def markdown(results: Results, options: argparse.Namespace, loads: Sequence[str]) -> str:
     """The results as Markdown."""
     return _HEAD.format(
         command=shlex.join(["scripts/bench", *sys.argv[1:]]),
-        rounds=given.rounds,
-        seconds=given.seconds,
+        rounds=options.rounds,
+        seconds=options.seconds,
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         commit=_commit(),
         python=platform.python_version(),

@@ -16,7 +16,7 @@ from py_ocpi.core.enums import ModuleID, RoleEnum
 from py_ocpi.modules.versions.enums import VersionNumber
 
 _SEED: dict[str, list[dict[str, Any]]] = json.loads(Path(os.environ["BENCH_SEED"]).read_bytes())
-_STORE = {role: {location["id"]: location for location in given} for role, given in _SEED.items()}
+_STORE = {role: {location["id"]: location for location in locations} for role, locations in _SEED.items()}
 
 
 class Dictionary(Crud):

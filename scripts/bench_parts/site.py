@@ -129,13 +129,13 @@ class Site:
         }
         with nodes.switch_to(settings):
             startup.prepare()
-            made = []
+            created = []
             for number, role in enumerate((networks.CPO, networks.EMSP, networks.CPO)):
                 owner = at_once(networks.organization, f"bench-{number}")
-                made.append(at_once(networks.create, owner, role, CPO_PARTY, "Bench"))
+                created.append(at_once(networks.create, owner, role, CPO_PARTY, "Bench"))
             node = nodes.Node({"OCPI_GATEWAY_PORT": "9"})
-            tokens = {n.id: str(nodes.Network(node, n).peer(PEER_PARTY).token) for n in made}
-            cpo, emsp, many = (network.id for network in made)
+            tokens = {n.id: str(nodes.Network(node, n).peer(PEER_PARTY).token) for n in created}
+            cpo, emsp, many = (network.id for network in created)
             _insert(cpo, CPO_PARTY, own(FEW))
             for variant in (PROGRAM, FLOOR):
                 _insert(emsp, PEER_PARTY, written(variant))

@@ -142,7 +142,7 @@ def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[
         token=peer.token,
     )
     with database.transaction() as connection:
-        connection_id = connections.keep(connection, emsp.id, details)
+        connection_id = connections.store(connection, emsp.id, details)
         token = access.mint(connection, access.PEER, emsp.id, connection_id)
     link = at_once(connections.of_party, emsp.id, party)
     assert link is not None

@@ -56,7 +56,7 @@ def test_extension_members_are_counted(emsp: Network) -> None:
     peer = emsp.peer()
     peer.put(LOC1, example("Location", publish=True, authorization_id="x"))
 
-    counted = {each.kind: each.count for each in at_once(deviations.on, emsp.id, peer.connection_id)}
+    counted = {each.kind: each.count for each in at_once(deviations.of_peer, emsp.id, peer.connection_id)}
 
     assert {EXTENSION: 2} == counted
 

@@ -52,7 +52,7 @@ def exact(peer: Client, url: str, *without: str) -> str:
 
 
 def stale_count(peer: Client, network: Network) -> int:
-    stored = at_once(deviations.on, network.id, peer.connection_id)
+    stored = at_once(deviations.of_peer, network.id, peer.connection_id)
     return sum(deviation.count for deviation in stored if deviation.kind == deviations.STALE)
 
 

@@ -354,7 +354,7 @@ def test_after_the_overlap_the_side_that_can_still_call_mends_a_rotation_that_br
 
 def test_a_failpoint_that_is_not_named_does_nothing() -> None:
     assert "" == failpoints._armed
-    failpoints.reach("post.asked")
+    failpoints.reach("post.received")
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_a_writer_is_refused_at_once_if_the_others_have_waited_long(
 ) -> None:
     writers = database._Writers(1)
     hold(writers)
-    monkeypatch.setattr(database, "_BRIEF_SECONDS", 3600)
+    monkeypatch.setattr(database, "_SLOT_WAIT_SECONDS", 3600)
     writers._began = {who: start - 3601 for who, start in writers._began.items()}
 
     assert slot_is_refused(writers)  # otherwise it would wait for an hour

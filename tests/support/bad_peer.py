@@ -1,4 +1,4 @@
-"""A peer that misbehaves as its URL asks: a threaded server on loopback for the tests of calls.
+"""A peer whose URL selects its misbehavior: a threaded server on loopback for the tests of calls.
 
     with BadPeer() as peer:
         call("GET", peer.url("/slow/body"), "token")
@@ -38,7 +38,7 @@ METADATA = "http://169.254.169.254/latest/meta-data/"
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it stood on the wire."""
+    """A request as received."""
 
     method: str
     target: str
@@ -47,14 +47,14 @@ class Seen:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers, names in lower case, values untouched but for the space around them."""
+        """The headers, names in lower case, values stripped."""
         lines = self.head.decode("latin-1").split("\r\n")[1:]
         pairs = (line.partition(":") for line in lines if line)
         return {name.lower(): value.strip(" ") for name, _, value in pairs}
 
 
 class BadPeer(socketserver.ThreadingTCPServer):
-    """The server. With *tls* it speaks TLS; the handshake is the first thing a behaviour does."""
+    """The server. With *tls* it speaks TLS; a behavior begins with the handshake."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -88,7 +88,7 @@ class BadPeer(socketserver.ThreadingTCPServer):
         self._thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients hang up on bad peers."""
+        """Ignore errors: clients hang up on bad peers."""
 
 
 class _Connection(socketserver.StreamRequestHandler):
@@ -120,7 +120,7 @@ class _Connection(socketserver.StreamRequestHandler):
         with contextlib.suppress(OSError):
             _behaviour(target.partition("?")[0])(self)
 
-    # What behaviours are made of
+    # Building blocks of behaviors
 
     def put(self, data: bytes) -> None:
         self.wfile.write(data)
@@ -133,7 +133,7 @@ class _Connection(socketserver.StreamRequestHandler):
         self.put("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
 
     def wait(self, seconds: float) -> bool:
-        """Wait; True while the server lives."""
+        """Wait; True while the server runs."""
         return not self.server.ended.wait(seconds)
 
     def reset(self) -> None:
@@ -287,7 +287,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "/slow/body": _dribble(_OK, 1, _HEAD),
     "/slow/chunks": _dribble(b"1\r\n \r\n" * 60, 1, _CHUNKED_HEAD),
     "/slow/fast": _dribble(b"1\r\n \r\n" * 6000, 0.01, _CHUNKED_HEAD),
-    # Not what was asked for
+    # Wrong responses
     "/html": lambda connection: connection.answer(200, b"<html>Welcome</html>", "Content-Type: text/html"),
     "/nothttp": _cut_off(b"SSH-2.0-OpenSSH_9.2\r\n"),
     "/badchunk": _cut_off(_CHUNKED_HEAD + b"zz\r\n" + _OK),
@@ -321,13 +321,13 @@ BEHAVIOURS: dict[str, Behaviour] = {
 
 
 def _behaviour(path: str) -> Behaviour:
-    """What the longest known beginning of *path* asks for; fine if there is none."""
+    """The behavior of the longest registered prefix of *path*, by default a correct response."""
     while path not in BEHAVIOURS and "/" in path:
         path = path.rpartition("/")[0]
     return BEHAVIOURS.get(path, BEHAVIOURS["/ok"])
 
 
-# Calls, and the world they are made in
+# Calls and their environment
 
 TOKEN = "ebf3b399-779f-4497-9b9d-ac6ad3cc44d2"
 SECONDS = 2.0
@@ -353,7 +353,7 @@ NAMES = {
 
 
 def records(found: list[str], port: int) -> list[Any]:
-    """What getaddrinfo says of *found*: each three times, as without a socket type."""
+    """The result of getaddrinfo for *found*: three entries each, as without a socket type."""
     return [
         (socket.AF_INET6 if ":" in address else socket.AF_INET, kind, 0, "", (address, port))
         for address in found
@@ -362,7 +362,7 @@ def records(found: list[str], port: int) -> list[Any]:
 
 
 def resolve(host: str, port: int) -> list[Any]:
-    """The names above, and like glibc every spelling of an IPv4 address."""
+    """Resolve the names above and, like glibc, every form of an IPv4 address."""
     if host in NAMES:
         return records(NAMES[host], port)
     try:
@@ -385,7 +385,7 @@ def stay_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Puts settings in force."""
+    """Apply settings."""
 
     def choose(**values: Any) -> None:
         now = Settings(**{"allow_loopback_peers": False, "peer_timeout_seconds": SECONDS, **values})
@@ -397,13 +397,13 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def sandbox(chosen: Callable[..., None]) -> None:
-    """Peers may lie on loopback."""
+    """Peers may be on loopback."""
     chosen(allow_loopback_peers=True)
 
 
 @pytest.fixture
 def outside(chosen: Callable[..., None]) -> None:
-    """Peers may not lie on loopback."""
+    """Peers may not be on loopback."""
     chosen()
 
 
@@ -415,7 +415,7 @@ def bad() -> Iterator[BadPeer]:
 
 @pytest.fixture
 def dialled(monkeypatch: pytest.MonkeyPatch, bad: BadPeer) -> list[tuple[str, int]]:
-    """Where connections would have gone; they go to the bad peer instead."""
+    """The addresses of connections, which go to the bad peer instead."""
     return redirect(monkeypatch, bad)
 
 
@@ -432,7 +432,7 @@ def redirect(monkeypatch: pytest.MonkeyPatch, server: BadPeer) -> list[tuple[str
 
 
 def refuses(url: str) -> None:
-    """The policy's one refusal, from each entrance, and nothing is connected to."""
+    """Check that each function refuses *url* with the policy's message and opens no connection."""
     for refused in (
         lambda: client.check(url),
         lambda: client.call("GET", url, TOKEN),
@@ -446,5 +446,5 @@ def refuses(url: str) -> None:
 
 
 def sent(bad: BadPeer) -> Seen:
-    """The last request that came in."""
+    """The last received request."""
     return bad.requests[-1]

@@ -1,7 +1,7 @@
-"""Bulk jobs of locations, ordered over HTTP, and a judge of what became of them.
+"""Bulk jobs of locations, ordered over HTTP, and checks of their results.
 
-The judge's rule: every location of the request stands exactly once in the results of the job, in both
-lists and in every table, with the name that was asked for. It reads the tables by itself, not through
+The judge's rule: every location of the request is exactly once in the results of the job, in both
+lists and in every table, with the requested name. It reads the tables by itself, not through
 the program.
 """
 
@@ -22,7 +22,7 @@ _OPEN, _CREATED = 0, 1
 
 @dataclass(frozen=True)
 class Job:
-    """A bulk job, as who ordered it knows it."""
+    """A bulk job and the names of its locations."""
 
     id: str
     network_id: int
@@ -32,7 +32,7 @@ class Job:
 
 
 def ordered(node: Mortal, number: int) -> Job:
-    """Make a network, and order *number* locations with two EVSEs each in it."""
+    """Create a network and order *number* locations with two EVSEs each."""
     network = node.order(
         "/ocpi/cpos",
         {
@@ -71,16 +71,16 @@ def _location(index: int, name: str) -> dict[str, Any]:
 
 
 def settled(node: Mortal, job: Job) -> int:
-    """How many items are done."""
-    asked = "SELECT count(*) FROM gw_job_items WHERE job_id = :job AND state <> :open"
-    return int(rows(node.database, asked, job=job.id, open=_OPEN)[0][0])
+    """The number of settled items."""
+    query = "SELECT count(*) FROM gw_job_items WHERE job_id = :job AND state <> :open"
+    return int(rows(node.database, query, job=job.id, open=_OPEN)[0][0])
 
 
 def executor(node: Mortal, job: Job) -> tuple[str, int]:
-    """Who works at the job, and how often it was begun."""
+    """The executor of the job, and how often it was started."""
     schema = "" if is_sqlite(node.database) else "dbos."
-    asked = f"SELECT executor_id, recovery_attempts FROM {schema}workflow_status WHERE workflow_uuid = :job"  # noqa: S608  (ours)
-    name, attempts = rows(node.database, asked, job=job.id)[0]
+    query = f"SELECT executor_id, recovery_attempts FROM {schema}workflow_status WHERE workflow_uuid = :job"  # noqa: S608  (ours)
+    name, attempts = rows(node.database, query, job=job.id)[0]
     return str(name), int(attempts or 0)
 
 
@@ -95,7 +95,7 @@ _EQUIPMENT = (
 
 
 def inspect(node: Mortal, job: Job) -> list[str]:
-    """What is wrong in the tables, in the middle of the job too: each complaint begins with its kind.
+    """The errors in the tables, even before the job has ended. Each begins with its kind.
 
     An item that is recorded as created has every row of its location, an item that is not has none.
     """
@@ -134,7 +134,7 @@ def inspect(node: Mortal, job: Job) -> list[str]:
 
 
 def _misplaced(index: int, item: Any, name: str, found: list[str]) -> Iterator[str]:
-    """Complaints about one item and the locations that bear its name."""
+    """The errors of one item and the locations with its name."""
     if len(found) > 1:
         yield f"duplicate: {name} is stored {len(found)} times"
     if item.state == _CREATED:
@@ -149,7 +149,7 @@ def _misplaced(index: int, item: Any, name: str, found: list[str]) -> Iterator[s
 
 
 def _unsound(database: str) -> list[str]:
-    """What SQLite finds wrong with its file; PostgreSQL is not killed and needs no such question."""
+    """The errors that SQLite finds in its file. PostgreSQL is not killed and needs no check."""
     if not is_sqlite(database):
         return []
     with contextlib.closing(read_only(database)) as connection:
@@ -158,11 +158,11 @@ def _unsound(database: str) -> list[str]:
 
 
 def judge(node: Mortal, job: Job) -> list[str]:
-    """What is wrong with a job that has ended."""
-    told = node.read(job.status_url)
-    created = (told.get("results") or {}).get("created", [])
-    failed = (told.get("results") or {}).get("failed", [])
-    complaints = [] if told["status"] == "READY" else [f"status: {told['status']} {told.get('error')}"]
+    """The errors of a job that has ended."""
+    status = node.read(job.status_url)
+    created = (status.get("results") or {}).get("created", [])
+    failed = (status.get("results") or {}).get("failed", [])
+    complaints = [] if status["status"] == "READY" else [f"status: {status['status']} {status.get('error')}"]
     complaints += _once("results", (each["index"] for each in created), range(len(job.names)))
     complaints += [f"refused: {each}" for each in failed]
     complaints += [
@@ -170,7 +170,7 @@ def judge(node: Mortal, job: Job) -> list[str]:
         for each in created
         if each["name"] != job.names[each["index"]]
     ]
-    counted = (told.get("results") or {}).get("created_count")
+    counted = (status.get("results") or {}).get("created_count")
     complaints += [] if counted == len(created) else [f"count: {counted} of {len(created)}"]
     wanted = [(each["id"], each["name"]) for each in created]
     for view, listed in (("OCPI list", _peers_list(node, job)), ("gateway list", _gateway_list(node, job))):
@@ -181,7 +181,7 @@ def judge(node: Mortal, job: Job) -> list[str]:
 
 
 def _once(view: str, found: Iterable[Any], wanted: Iterable[Any]) -> list[str]:
-    """Complaints about what is not there exactly once."""
+    """The errors about values that do not occur exactly once."""
     counted, expected = Counter(found), set(wanted)
     return (
         [f"loss: {each} is not in the {view}" for each in sorted(expected - counted.keys())]
@@ -201,11 +201,11 @@ def _gateway_list(node: Mortal, job: Job) -> list[tuple[str, str]]:
 
 
 def _all(read: Callable[[int], list[Any]]) -> list[tuple[str, str]]:
-    """Page by page, to the first that is empty."""
+    """Read all pages until an empty one."""
     pages = itertools.takewhile(bool, map(read, itertools.count()))
     return [(each["id"], each["name"]) for page in pages for each in page]
 
 
 def kinds(complaints: Iterable[str]) -> set[str]:
-    """The kinds of complaint."""
+    """The kinds of the complaints."""
     return {each.partition(":")[0] for each in complaints}

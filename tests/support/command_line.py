@@ -1,4 +1,4 @@
-"""The scripts, run as a person runs them."""
+"""Runs scripts as a user does."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def run_script(node: Node, script: str, *arguments: str, **more: str) -> Done:
 
 
 def run(node: Node, script: str, *arguments: str, **more: str) -> Done:
-    """Run what is behind *script*, without the time that its imports take where that is possible."""
+    """Run the module of *script*, forked without import time if possible."""
     return run_module(node.surroundings(more), "workflows.cli", script, *arguments)
 
 

@@ -1,4 +1,4 @@
-"""The census of conformance numbers: which are tested, and how many hold. Printed at the end of a run."""
+"""The census of conformance numbers, printed at the end of a run: which are tested, and how many hold."""
 
 import itertools
 import re
@@ -21,7 +21,7 @@ def chapters() -> dict[str, list[int]]:
 
 
 def later() -> set[int]:
-    """The numbers that the page calls not implemented yet."""
+    """The numbers that the page lists as not implemented."""
     [sentence] = re.findall(r"^Not implemented yet are (.*?):", PAGE.read_text(), re.MULTILINE)
     ranges = re.findall(r"(\d+)(?: to (\d+))?", sentence)
     return {number for first, last in ranges for number in range(int(first), int(last or first) + 1)}
@@ -33,7 +33,7 @@ REQUIRED = NUMBERS - later()
 
 
 class Census:
-    """Collects the outcome of every test that carries a number."""
+    """Collects the outcome of every test with a number."""
 
     def __init__(self) -> None:
         self.any = False
@@ -42,7 +42,7 @@ class Census:
 
     @staticmethod
     def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-        """Let each test's numbers travel with its report, from whatever process runs it."""
+        """Attach each test's numbers to its report, so that they arrive from any process."""
         for item in items:
             numbers = [n for mark in item.iter_markers("ocpi") for n in mark.args]
             item.user_properties.append(("ocpi", numbers))
@@ -58,7 +58,7 @@ class Census:
 
     @property
     def holding(self) -> set[int]:
-        """The numbers all of whose tests passed."""
+        """The numbers whose tests have all passed."""
         return self.passed - self.failed
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""The contract as jsonschema-rs reads it: the oracle that the generated models are compared with."""
+"""The contract in jsonschema-rs: the oracle for the generated models."""
 
 import functools
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from storage import timestamps
 GENERATED = Path(__file__).parent.parent.parent / "generated"
 _SCHEMAS = "#/components/schemas/"
 _LONGEST = 120
-_MASK = "the value"  # a message never repeats what was sent: it may be a token
+_MASK = "the value"  # a message must not repeat a value, which may be a token
 _KEYWORD_TEXTS = {
     "required": "is required",
     "enum": "is none of the values that are allowed",
@@ -29,7 +29,7 @@ Schema = dict[str, Any]
 
 
 class Contract:
-    """One published document and what is compiled from it."""
+    """One published document and its compiled validators."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -45,14 +45,14 @@ class Contract:
 
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
     def _compiled(self, schema: bytes, close: bool) -> jsonschema_rs.Draft4Validator:  # noqa: FBT001  (the cache's key)
-        """One validator for all that ask for the same: most operations share their refusals."""
+        """Cached, because most operations share their refusals."""
         components = self._closed if close else self._translated
-        made = draft4(orjson.loads(schema))
-        whole = {**(closed(made) if close else made), "components": components}
+        normalized = draft4(orjson.loads(schema))
+        whole = {**(closed(normalized) if close else normalized), "components": components}
         return jsonschema_rs.Draft4Validator(whole, mask=_MASK)
 
     def followed(self, node: Schema) -> Schema:
-        """*node*, or what its $ref points to."""
+        """*node*, or the target of its $ref."""
         while "$ref" in node:
             kind, name = node["$ref"].split("/")[-2:]
             node = self.document["components"][kind][name]
@@ -60,7 +60,7 @@ class Contract:
 
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
     def strict(self, name: str) -> jsonschema_rs.Draft4Validator:
-        """The validator of the strict schema *name*: what is stored and sent, and nothing else."""
+        """The validator of the strict schema *name*, for stored and sent objects."""
         return self.validator({"$ref": _SCHEMAS + name}, close=True)
 
     def normalise(self, name: str, value: Any) -> Any:
@@ -69,11 +69,11 @@ class Contract:
         Raises:
             errors.RuleBroken: a rule of the contract refuses it.
         """
-        made = self.normal(name)(value)
+        normalized = self.normal(name)(value)
         for absent in self._schemas[name].get("x-optional-on-input", ()):
-            made.setdefault(absent, timestamps.now())  # only timestamps are optional (conformance 161)
-        self.check_strict(name, made)
-        return made
+            normalized.setdefault(absent, timestamps.now())  # only timestamps are optional (conformance 161)
+        self.check_strict(name, normalized)
+        return normalized
 
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
     def normal(self, name: str, known: Known = Known.ACCEPTED) -> Normal:
@@ -81,7 +81,7 @@ class Contract:
         return self.normaliser.of(name, known)
 
     def check_strict(self, name: str, value: Any) -> None:
-        """Refuse what the strict schema *name* would not let us send.
+        """Refuse a value that violates the strict schema *name*.
 
         Raises:
             errors.RuleBroken: the message names the field.
@@ -128,7 +128,7 @@ def explain(validator: jsonschema_rs.Draft4Validator, value: Any) -> str:
 
 
 def _first_error(validator: jsonschema_rs.Draft4Validator, value: Any) -> jsonschema_rs.ValidationError:
-    """The first thing that is wrong; the others are not looked for, there may be a million."""
+    """The first error; the others are not computed, because there may be a million."""
     try:
         validator.validate(value)
     except jsonschema_rs.ValidationError as error:
@@ -137,7 +137,7 @@ def _first_error(validator: jsonschema_rs.Draft4Validator, value: Any) -> jsonsc
 
 
 def nodes(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every mapping below *node* that is contract and not an example's value, with its place."""
+    """Every mapping below *node* that is not part of an example, with its place."""
     if isinstance(node, list):
         for index, item in enumerate(node):
             yield from nodes(item, f"{place}/{index}")

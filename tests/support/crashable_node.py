@@ -1,4 +1,4 @@
-"""An instance of the program that dies often, and what its database says when it is dead."""
+"""An instance of the program for crash tests, and queries of its database while it is down."""
 
 import contextlib
 import secrets
@@ -15,21 +15,21 @@ from nodes import ROOT, Node, free_port
 
 ADMIN = "the-admin-of-the-killing"
 PATIENCE_SECONDS = 60.0
-"""A job that does nothing for so long is stuck."""
+"""A job without progress for so long is stuck."""
 
 POLL_SECONDS = 0.05
 
 
 class Mortal(Node):
-    """An instance that dies often."""
+    """An instance that tests kill."""
 
     def start_to_die(self, point: str) -> None:
-        """Start it, about to die at *point*, which may be before it answers."""
+        """Start it with a failpoint at *point*, which may be reached before it is ready."""
         with contextlib.suppress(AssertionError):
             self.start(OCPI_GATEWAY_FAILPOINT=point)
 
     def await_death(self) -> None:
-        """Wait until it has died where it was to die."""
+        """Wait until the failpoint has killed it."""
         assert self._process is not None
         self._process.wait(PATIENCE_SECONDS)
         assert -signal.SIGKILL == self._process.returncode, self.log[-3000:]
@@ -60,7 +60,7 @@ class Mortal(Node):
 
 
 def environment(database: str, place: str, broken: str = "") -> dict[str, str]:
-    """Settings of an instance on *database*, which may be *broken*; others on it need no file of it."""
+    """Settings of an instance on *database*; *broken* names a broken variant."""
     more = (
         {"PYTHONPATH": f"{ROOT / 'tests' / 'support' / 'broken'}:{ROOT}", "BROKEN": broken} if broken else {}
     )
@@ -77,7 +77,7 @@ def environment(database: str, place: str, broken: str = "") -> dict[str, str]:
 
 
 def fresh_database(url: str, place: Path) -> str:
-    """The URL of an empty database of the same kind; a SQLite file lies in *place*."""
+    """The URL of a new empty database of the same kind; a SQLite file is in *place*."""
     name = f"killing_{secrets.token_hex(4)}"
     if is_sqlite(url):
         return f"sqlite:///{place / name}.sqlite"
@@ -89,7 +89,7 @@ def fresh_database(url: str, place: Path) -> str:
 
 
 def until(holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> float:
-    """Wait until it holds; how many seconds that took."""
+    """Wait until the condition holds; returns the seconds."""
     began = time.monotonic()
     while not holds():
         assert time.monotonic() < began + seconds, "waited in vain"
@@ -102,7 +102,7 @@ Ask = Callable[..., list[Any]]
 
 @contextlib.contextmanager
 def snapshot(database: str) -> Iterator[Ask]:
-    """Asks the database itself, at one moment; a SQLite file is only read, its WAL stays for the program."""
+    """Query the database directly, in one snapshot. A SQLite file is opened read-only, so its WAL stays."""
     options: dict[str, Any] = {"poolclass": sqlalchemy.NullPool, "isolation_level": "REPEATABLE READ"}
     if is_sqlite(database):
         options |= {"creator": lambda: read_only(database), "isolation_level": "SERIALIZABLE"}
@@ -114,13 +114,13 @@ def snapshot(database: str) -> Iterator[Ask]:
 
 
 def rows(database: str, text: str, **values: Any) -> list[Any]:
-    """What the database answers."""
+    """The rows of one query."""
     with snapshot(database) as ask:
         return ask(text, **values)
 
 
 def await_quiet(database: str) -> None:
-    """Wait until PostgreSQL has ended what the dead had asked for: a commit may be among it."""
+    """Wait until PostgreSQL has finished the statements of the killed process, such as a commit."""
     if not is_sqlite(database):
         others = (
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"

@@ -1,4 +1,4 @@
-"""Objects to send: the contract's own examples, so that there is no second, drifting set."""
+"""Objects to send, from the examples of the contract."""
 
 import copy
 import json
@@ -10,10 +10,10 @@ from generated import ocpi_models
 
 
 def example(name: str, /, **changes: Any) -> dict[str, Any]:
-    """The example of the schema *name*, with *changes*; None takes a member out."""
-    made = copy.deepcopy(contracts.ocpi().document["components"]["schemas"][name]["example"])
-    made.update(changes)
-    return {key: value for key, value in made.items() if value is not None}
+    """The example of the schema *name*, with *changes*; None removes a member."""
+    changed = copy.deepcopy(contracts.ocpi().document["components"]["schemas"][name]["example"])
+    changed.update(changes)
+    return {key: value for key, value in changed.items() if value is not None}
 
 
 def model(name: str, body: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
-"""A small document of the gateway's kind, and handlers that remember what they were given.
+"""A small document like the gateway's, and handlers that record their arguments.
 
-What the real operations do is tested where they are; this document says what the seam must do.
+It tests the dispatch between the contract and the handlers, independently of the real operations.
 """
 
 import hashlib
@@ -141,7 +141,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 def models_of(document: dict[str, Any]) -> types.ModuleType:
-    """What scripts/generate makes of *document*.
+    """The models that scripts/generate generates from *document*.
 
     Raises:
         ValueError: the document has something that is not implemented.
@@ -170,7 +170,7 @@ def models_of(document: dict[str, Any]) -> types.ModuleType:
 
 
 class Shop(types.ModuleType):
-    """Handlers that remember what they were given, and answer with *result* or *failure*."""
+    """Handlers that record their arguments and return *result* or raise *failure*."""
 
     def __init__(self, place: Path) -> None:
         super().__init__("handlers.shop")
@@ -178,13 +178,13 @@ class Shop(types.ModuleType):
         self.forget()
 
     def forget(self) -> None:
-        """Start anew."""
+        """Reset the recorded arguments, the result and the failure."""
         self.given: dict[str, Any] = {}
         self.result: Any = {"done": True}
         self.failure: Exception | None = None
 
     def assemble(self, document: dict[str, Any] | None = None) -> flask.Flask:
-        """The application that speaks *document* and OCPI."""
+        """The application with *document* and OCPI."""
         document = document or DOCUMENT
         (self.place / "gateway.json").write_text(json.dumps(document))
         (self.place / "gateway.yaml").write_text("openapi: 3.0.3\n")
@@ -228,7 +228,7 @@ class Shop(types.ModuleType):
 
 @contextmanager
 def opened(place: Path) -> Iterator[Shop]:
-    """The handlers, where Connexion finds them; documents are read in *place*; two organizations exist."""
+    """The handlers, installed for Connexion; documents are read from *place*; two organizations exist."""
     made = Shop(place)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "handlers.shop", made)
@@ -249,18 +249,18 @@ def bearer(kind: str = "user", **more: str) -> dict[str, str]:
 
 
 def post(client: Client, value: Any, **headers: str) -> Any:
-    """The answer to a bulk creation."""
+    """The response to a bulk creation."""
     return client.post("/ocpi/cpos", json=value, headers=bearer() | headers)
 
 
 def problems(response: Any) -> list[dict[str, Any]]:
-    """What a 422 tells, of which each has the shape of FastAPI's."""
+    """The problems of a 422, each in FastAPI's form."""
     assert 422 == response.status_code, response.text
     assert {"detail"} == response.json.keys()
     assert 1 <= len(response.json["detail"]) <= 20
-    for told in response.json["detail"]:
-        assert {"loc", "msg", "type"} <= told.keys() <= {"loc", "msg", "type", "input"}
-        assert told["loc"][0] in {"body", "query", "path", "header"}
+    for problem in response.json["detail"]:
+        assert {"loc", "msg", "type"} <= problem.keys() <= {"loc", "msg", "type", "input"}
+        assert problem["loc"][0] in {"body", "query", "path", "header"}
     return list(response.json["detail"])
 
 
@@ -273,13 +273,13 @@ def opened_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop
 
 @pytest.fixture
 def shop(opened_shop: tuple[Shop, Client]) -> Shop:
-    """The handlers, as if nobody had called them."""
+    """The handlers, reset."""
     opened_shop[0].forget()
     return opened_shop[0]
 
 
 @pytest.fixture
 def client(opened_shop: tuple[Shop, Client], shop: Shop) -> Client:
-    """The client, when the handlers have forgotten all."""
+    """The client, with reset handlers."""
     assert shop
     return opened_shop[1]

@@ -1,7 +1,7 @@
-"""Nodes in a fraction of the time: a process that has imported the program already forks each of them.
+"""Starts nodes faster: a process that has already imported the program forks them.
 
-Two thirds of a start are imports. What is forked is the program itself, in a process, a session and
-an environment of its own; kill -9 ends it as it ends any other.
+Two thirds of a start are imports. Each fork is the real program with its own process, session and
+environment, and kill -9 ends it like any other process.
 """
 
 import atexit
@@ -22,24 +22,26 @@ POSSIBLE = hasattr(os, "pidfd_open")
 SERVER = ("handlers.dispatch.serve",)
 _IMPORTED = ("handlers.dispatch.serve", "workflows.cli")
 _READS_ENVIRONMENT = "storage.failpoints"
-"""The one module that does so when it is imported."""
+"""The only module that reads the environment at import; it is reloaded after the fork."""
 
 
 class Hatched:
-    """A process that the hatchery forked: not our child, so we wait for it by a descriptor."""
+    """A process that the fork server forked. It is not our child, so we wait for it with a pidfd."""
 
     def __init__(self, hatchery: "Hatchery", pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
         self._hatchery = hatchery
-        self._descriptor = os.pidfd_open(pid)  # there even if it has ended: the hatchery has not reaped it
+        self._descriptor = os.pidfd_open(
+            pid
+        )  # valid even if the process has ended: the fork server has not reaped it
 
     def poll(self) -> int | None:
-        """How it ended; None while it runs."""
+        """The exit code, or None while the process runs."""
         return self._ended(0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended."""
+        """Wait for the end of the process."""
         code = self._ended(timeout)
         if code is None:
             raise subprocess.TimeoutExpired("a hatched process", timeout or 0)
@@ -58,23 +60,23 @@ class Hatched:
 
 
 class Hatchery:
-    """The process that forks the others; it starts with the first."""
+    """The process that forks the others; it starts on first use."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
     def hatch(self, environment: dict[str, str], stdout: Path, stderr: Path, *command: str) -> Hatched:
-        """A *command* of the program (a module and its arguments; the server), running with *environment*.
+        """Start a *command* of the program (a module and its arguments; by default the server).
 
-        What it writes is appended to the files.
+        Its output is appended to the files.
         """
         files = {"stdout": str(stdout), "stderr": str(stderr)}
         wish = {"environment": environment, "command": command or SERVER, **files}
         return Hatched(self, self.ask(wish))
 
     def ask(self, wish: dict[str, Any]) -> int:
-        """What the process answers."""
+        """Send a request to the process and return its response."""
         with self._lock:
             if self._process is None:
                 self._process = self._start()
@@ -92,7 +94,7 @@ class Hatchery:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for pytest, which ends what it started
+            start_new_session=True,  # Ctrl-C goes to pytest alone, which ends its processes
         )
         atexit.register(Hatchery._end, made)
         return made
@@ -123,7 +125,7 @@ def _become(wish: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Fork the program for a wish and answer with its process id, or with how one of them ended."""
+    """Fork the program for each request and write its process id; or reap a fork and write its exit code."""
     sys.path.insert(0, str(ROOT))
     for name in _IMPORTED:
         importlib.import_module(name)
@@ -132,7 +134,7 @@ def main() -> None:
         if "ended" in wish:
             answer = os.waitstatus_to_exitcode(os.waitpid(wish["ended"], 0)[1])
         elif (answer := os.fork()) == 0:
-            _become(wish)  # ends as the program does
+            _become(wish)  # runs until the program ends
             return
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()

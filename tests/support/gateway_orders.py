@@ -1,4 +1,4 @@
-"""What the gateway's contract says of a value, and the orders that tests vary: its own examples."""
+"""Validation of values against the gateway's contract, and its examples, which tests vary."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +11,7 @@ BOOK = contracts.gateway()
 
 
 def misfit(schema: str, value: Any, *, close: bool = True) -> str:
-    """What is wrong with *value*; *close*: members that the schema does not name are wrong."""
+    """The error of *value*, or an empty text. *close*: members that the schema does not name are errors."""
     validator = BOOK.validator({"$ref": f"#/components/schemas/{schema}"}, close=close)
     return "" if validator.is_valid(value) else contracts.explain(validator, value)
 
@@ -22,7 +22,7 @@ def example(schema: str) -> Any:
 
 
 def within_a_second(order: Callable[[], requests.Response]) -> requests.Response:
-    """The first answer that comes within a second; a busy machine delays some of them."""
+    """The first response within a second; a busy machine delays some."""
     for _ in range(10):
         response = order()
         if response.elapsed < timedelta(seconds=1):

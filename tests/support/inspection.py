@@ -1,4 +1,4 @@
-"""What is in the database, whatever stored it there: for tests that ask that nothing changed, or leaked."""
+"""The contents of the database, for tests that nothing has changed or leaked."""
 
 import time
 from typing import Any
@@ -12,7 +12,7 @@ from storage.networks import NETWORKS
 Row = dict[str, Any]
 HOUR_MS = 3_600_000
 NOISE = {"ocpi_remarks": None, "ocpi_ended_tokens": None, "ocpi_access": "used_at"}
-"""A whole table, or one column, that any request may move."""
+"""Tables, or one column of a table, that any request may change."""
 
 
 def tables() -> list[str]:
@@ -32,12 +32,12 @@ Contents = dict[tuple[Any, ...], Row]
 
 
 def await_quiet() -> None:
-    """Wait until no job runs and no network is to be ended, and let none expire soon.
+    """Wait until no job runs and no network is ending, and postpone expirations.
 
-    Jobs and ends that earlier tests left behind would move rows.
+    Jobs and ends of networks from earlier tests would change rows.
     """
     deadline = time.monotonic() + 60
-    while at_once(jobs.unfinished) or at_once(networks.over):
+    while at_once(jobs.unfinished) or at_once(networks.ended):
         assert time.monotonic() < deadline, "a job or the end of a network does not come to an end"
         time.sleep(0.1)
     expires_at = NETWORKS.c.expires_at
@@ -47,26 +47,26 @@ def await_quiet() -> None:
 
 
 def contents() -> Contents:
-    """Every row but the noise, by what it holds."""
+    """Every row except noise, by its values."""
     await_quiet()
-    made: Contents = {}
+    contents: Contents = {}
     for table in tables():
         if NOISE.get(table, "") is None:
             continue
         for row in rows(table):
             row.pop(NOISE.get(table, ""), None)
-            made[(table, *row.values())] = row
-    return made
+            contents[(table, *row.values())] = row
+    return contents
 
 
 def moved(before: Contents, after: Contents) -> list[tuple[str, Row]]:
-    """The rows that came, went or changed, each with its table."""
+    """The rows that were added, removed or changed, each with its table."""
     differing = before.keys() ^ after.keys()
     return [(key[0], before.get(key) or after[key]) for key in differing]
 
 
 def texts() -> str:
-    """Every text in every column of every table of the database, one a line."""
+    """Every text in every column of every table, one per line."""
     with database.connect() as connection:
         names = sqlalchemy.inspect(connection).get_table_names()
     every = (value for name in names for row in rows(name) for value in row.values())

@@ -1,4 +1,4 @@
-"""Two networks of ours whose exchanges with each other are interleaved, and what must hold afterward.
+"""Two of our networks, interleavings of their exchanges, and checks of the result.
 
 `Model` runs in one process: a call to the peer goes straight into the application, and before and after
 each call another operation may run as a whole. `Threads` runs the operations at the same time, over HTTP.
@@ -31,7 +31,7 @@ PARTIES = {CPO: ("NL", "CPO"), EMSP: ("NL", "MSP")}
 OPERATIONS = tuple(
     (name, role) for name in ("join", "rotate", "leave", "delete", "expire") for role in (CPO, EMSP)
 )
-"""What either side may do. A renewal is the other side's rotation; joining again is registering again."""
+"""The operations of a side. A renewal is the other side's rotation; joining again registers again."""
 
 AFTER_OVERLAP_MS = 120_000
 
@@ -57,19 +57,19 @@ class Side:
             return connections.of_party(connection, self.id, other)
 
     def is_alive(self) -> bool:
-        """Does the network live."""
+        """Whether the network is alive."""
         with database.connect() as connection:
             return networks.get(connection, self.id) is not None
 
     def is_registered(self) -> bool:
-        """Does this side take the other for registered."""
+        """Whether this side considers the other registered."""
         link = self.link()
         return link is not None and link.state == REGISTERED
 
 
 @dataclass
 class World:
-    """A fresh pair of networks, what was done to them, and what went wrong."""
+    """A new pair of networks, the operations on them, and the errors."""
 
     sides: dict[str, Side]
     tokens: set[str] = field(default_factory=set)
@@ -78,11 +78,11 @@ class World:
     complaints: list[str] = field(default_factory=list)
     operations: set[str] = field(default_factory=set)
     left: set[str] = field(default_factory=set)
-    """The roles of the sides that left."""
+    """The roles of the sides that have unregistered."""
 
     @classmethod
     def create(cls) -> "World":
-        """Two networks that do not know each other yet."""
+        """Two networks that are not connected yet."""
         with database.transaction() as transaction:
             organization = networks.organization(transaction, f"interleavings {random_names.token_hex(8)}")
             return cls(
@@ -97,7 +97,7 @@ class World:
         return self.sides[EMSP if side.network.role == CPO else CPO]
 
     def run(self, operation: Operation) -> None:
-        """Let a side act. A refusal is an answer; anything else that is raised is a fault."""
+        """Run an operation of a side. A refusal is allowed; any other exception is an error."""
         name, role = operation
         self.operations.add(name)
         try:
@@ -140,19 +140,19 @@ class World:
             transaction.execute(statement.values(expires_at=timestamps.now_ms() - 1))
 
     def watch_tokens(self) -> None:
-        """A token that ended must never work again."""
+        """Check that no ended token works again."""
         live = {row.digest for row in self.live_tokens()}
         self.complaints += ["a token that ended works again"] * len(live & self.dead)
         self.dead |= self.tokens - live
 
     def live_tokens(self) -> list[Any]:
-        """Digest, kind and network of every token that opens something; to look changes nothing."""
+        """Digest, kind and network of every live token, without changing anything."""
         values = {"networks": [side.id for side in self.sides.values()], "now": timestamps.now_ms()}
         with database.connect() as connection:
             return list(connection.execute(_LIVE, values))
 
     def judge(self, call: Callable[[Side, str], int]) -> list[str]:
-        """What does not hold once all is quiet. `call(side, token)`: the HTTP status that *side* answers."""
+        """The errors after the last operation. `call(side, token)`: the HTTP status from *side*."""
         one, two = self.sides.values()
         for side in (one, two):
             live = [(row.kind, row.network_id) for row in self.live_tokens()].count((PEER, side.id))
@@ -166,7 +166,7 @@ class World:
             if one.is_registered() and two.is_registered():
                 self._check_that_both_are_let_in(call)
             elif one.is_registered() != two.is_registered() and not self.operations >= {"join", "leave"}:
-                # A side that leaves before the other has read its answer to a registration is not heard.
+                # A side that unregisters before the other has read its response is not noticed.
                 self.complaints.append("one side takes the other for registered, the other does not")
         self.watch_tokens()
         return self.complaints
@@ -204,7 +204,7 @@ _LIVE = (
 
 
 class Model:
-    """Histories in one process: the peer's side of each call is the application itself."""
+    """Histories in one process: calls to peers go to the application itself."""
 
     def __init__(self, app: flask.Flask) -> None:
         self._client = werkzeug.test.Client(app)
@@ -215,7 +215,7 @@ class Model:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """While open, calls to peers go into the application, and the clock can be moved."""
+        """Redirect calls to peers into the application, and make the clock adjustable."""
         mint, now_ms = access.mint, timestamps.now_ms
 
         def mint_and_watch(*arguments: Any, **more: Any) -> str:
@@ -240,7 +240,7 @@ class Model:
             yield
 
     def run(self, first: Operation, *rest: tuple[int, Operation], registered: bool = True) -> "Outcome":
-        """*first* runs, and at each counted point of all that runs the operation that *rest* names."""
+        """Run *first*, and at each numbered point the operation from *rest*."""
         self._offset_ms = 0
         self._world = world = World.create()
         self._plan = []
@@ -299,13 +299,13 @@ class Model:
         )
 
     def _read_locations(self, side: Side, token: str) -> int:
-        path = f"/ocpi/{access.opens(side.network.role)}/2.1.1/locations"
+        path = f"/ocpi/{access.url_segment(side.network.role)}/2.1.1/locations"
         return self._client.get(path, headers={"Authorization": f"Token {token}"}).status_code
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a history ended. *reached*: did every operation of the plan run; *points*: how many there were."""
+    """The end of a history. *reached*: whether every operation ran; *points*: the number of points."""
 
     history: tuple[Any, ...]
     complaints: list[str]
@@ -327,7 +327,7 @@ def pairs(model: Model, step: int = 1) -> Iterator[Outcome]:
 
 @contextlib.contextmanager
 def old_code() -> Iterator[None]:
-    """The control: exchanges that store their result without looking again."""
+    """The control: exchanges that store their result without checking again."""
     with (
         mock.patch.object(access, "require_live"),
         mock.patch.object(access, "registration_runs", return_value=False),

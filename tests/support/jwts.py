@@ -1,4 +1,4 @@
-"""JWTs, good ones and forged ones, an issuer that publishes its keys, and settings that name it."""
+"""Valid and forged JWTs, an issuer that publishes its keys, and settings for it."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ KEYS = {"ogk_user": Member("user", HOME), "ogk_admin": Member("admin", HOME)}
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 OTHER_RSA_KEY = rsa.generate_private_key(65537, 2048)
-WEAK_RSA_KEY = rsa.generate_private_key(65537, 1024)  # noqa: S505  (it must not be believed)
+WEAK_RSA_KEY = rsa.generate_private_key(65537, 1024)  # noqa: S505  (it must be refused)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 PEM = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
@@ -37,7 +37,7 @@ Configure = Callable[..., None]
 
 @contextmanager
 def configurable() -> Iterator[Configure]:
-    """Sets settings, and puts them back; storage knows two organizations and two keys."""
+    """Change settings and restore them; storage has two organizations and two keys."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keys, "identify", lambda _, key: KEYS.get(key))
         patch.setattr(networks, "organization_exists", lambda _, key: key in {HOME, OTHER})
@@ -58,8 +58,8 @@ def _forget() -> None:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """What a good token says, with changes; `...` takes a claim out."""
-    made = {
+    """The claims of a valid token, with changes; `...` removes a claim."""
+    claims = {
         "org_id": HOME,
         "role": "user",
         "exp": int(time.time()) + 60,
@@ -67,7 +67,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "aud": AUDIENCE,
         **changes,
     }
-    return {name: value for name, value in made.items() if value is not ...}
+    return {name: value for name, value in claims.items() if value is not ...}
 
 
 def signed(key: Any = SECRET, algorithm: str = "HS256", kid: Any = None, **changes: Any) -> str:
@@ -77,7 +77,7 @@ def signed(key: Any = SECRET, algorithm: str = "HS256", kid: Any = None, **chang
 
 
 def forged(header: Any, payload: Any, signature: bytes = b"") -> str:
-    """Three segments of anything."""
+    """A token of three arbitrary segments."""
     texts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload)]
     return ".".join(base64.urlsafe_b64encode(p).rstrip(b"=").decode() for p in (*texts, signature))
 
@@ -90,13 +90,13 @@ def with_hmac(key: bytes) -> str:
 
 
 def known(token: str) -> Member | None:
-    """Who it is."""
+    """The member with this *token*, or None."""
     found = bearer.member(token)
     return None if found is None else found["sub"]
 
 
 class Issuer:
-    """A server of public keys; *answer* may be changed."""
+    """A server of public keys; tests may replace *answer*."""
 
     def __init__(self) -> None:
         self.fetched = 0

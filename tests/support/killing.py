@@ -1,6 +1,6 @@
-"""Kill -9 of bulk jobs, again and again, in one process and in two. The judge is in bulk.py.
+"""Repeated kill -9 of bulk jobs, with one process and with two. bulk.py checks the results.
 
-Only productive kills count: the job had settled an item since the kill before, and had not ended. Spec
+Only productive kills count: the job has settled an item since the previous kill and has not ended. Spec
 of the harness: docs/architecture.md "Harnesses".
 """
 
@@ -46,26 +46,26 @@ class Blow:
 
 
 def blows(kills: int, seed: int, points: tuple[str, ...] = (STORED, STEP)) -> list[Blow]:
-    """Half of them at random moments, half at the points in turn; the first at a random moment."""
-    dice = random.Random(seed)
+    """Half of the kills at random moments, half at the named points; the first at a random moment."""
+    rng = random.Random(seed)
     named = list(itertools.islice(itertools.cycle(points), kills // 2))
     where = [RANDOM] * (kills - len(named) - 1) + named
-    dice.shuffle(where)
-    return [drawn(each, dice) for each in [RANDOM, *where]]
+    rng.shuffle(where)
+    return [drawn(each, rng) for each in [RANDOM, *where]]
 
 
-def drawn(where: str, dice: random.Random) -> Blow:
-    """A blow *where*, at a random time; at a named point not before one step was committed."""
+def drawn(where: str, rng: random.Random) -> Blow:
+    """A kill at *where*: at a random time, or at a named point after at least one committed step."""
     if where in (RANDOM, RECOVERY):
-        return Blow(where, seconds=dice.uniform(0, _LONGEST_SECONDS))
+        return Blow(where, seconds=rng.uniform(0, _LONGEST_SECONDS))
     if where == STORED:
-        return Blow(where, times=dice.randint(STEP_LOCATIONS + 1, _MOST_STEPS * STEP_LOCATIONS))
-    return Blow(where, times=dice.randint(2, _MOST_STEPS))
+        return Blow(where, times=rng.randint(STEP_LOCATIONS + 1, _MOST_STEPS * STEP_LOCATIONS))
+    return Blow(where, times=rng.randint(2, _MOST_STEPS))
 
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: how many items were settled at the kill before and at this one, of how many."""
+    """One kill: the settled items at the previous kill, at this one, and the total."""
 
     number: int
     job: str
@@ -78,7 +78,7 @@ class Kill:
 
     @property
     def productive(self) -> bool:
-        """Does it count."""
+        """Whether the kill counts."""
         return self.before < self.after < self.of
 
     @property
@@ -98,7 +98,7 @@ class Kill:
 
 @dataclass
 class Killing:
-    """Kills one instance again and again, and keeps the journal. Between two calls the instance is dead."""
+    """Kills one instance repeatedly and keeps a journal. Between two calls the instance is down."""
 
     node: Mortal
     size: int
@@ -112,7 +112,7 @@ class Killing:
     _settled: int = 0
 
     def strike(self, blow: Blow) -> Kill:
-        """Start, let the job run, kill, look at the tables."""
+        """Start, let the job run, kill, and inspect the tables."""
         recovery = self._at_a_moment(blow) if blow.where in (RANDOM, RECOVERY) else self._at_a_point(blow)
         await_quiet(self.node.database)
         job = self.job
@@ -127,7 +127,7 @@ class Killing:
         return kill
 
     def _at_a_moment(self, blow: Blow) -> float | None:
-        """Kill at a random moment; how long the restart took to settle an item."""
+        """Kill at a random moment; returns the seconds from the restart to the first settled item."""
         began, fresh, recovery = time.monotonic(), self.job is None, None
         self.node.start()
         self._order()
@@ -139,7 +139,7 @@ class Killing:
         return recovery
 
     def _let_run(self, seconds: float) -> None:
-        """Wait, but not until a fast machine has settled more than an eighth of what is left."""
+        """Wait, but no longer than until an eighth of the open items is settled."""
         job, end = self.job, time.monotonic() + seconds
         assert job is not None
         enough = self._settled + (self.size - self._settled) // 8
@@ -159,7 +159,7 @@ class Killing:
             self.job, self._settled = ordered(self.node, self.size), 0
 
     def finish(self) -> list[str]:
-        """Start, let the job end, and judge it."""
+        """Start, let the job end, and check it."""
         job = self.job
         assert job is not None
         self.node.start()
@@ -178,13 +178,13 @@ class Killing:
         assert self.job is not None
         done, since = 0, time.monotonic()
         while True:
-            told = self.node.read(self.job.status_url)
-            now = told["progress"]["locations_done"]
+            status = self.node.read(self.job.status_url)
+            now = status["progress"]["locations_done"]
             if now < done:
                 self.complaints.append(f"back: from {done} to {now}")
             if now != done:
                 done, since = now, time.monotonic()
-            if told["status"] in ENDED or enough(done):
+            if status["status"] in ENDED or enough(done):
                 return
             assert time.monotonic() < since + PATIENCE_SECONDS, f"stuck at {done}: {self.node.log[-3000:]}"
             time.sleep(POLL_SECONDS)

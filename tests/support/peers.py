@@ -1,4 +1,4 @@
-"""A foreign OCPI party: versions, details, credentials and whatever a test adds, on loopback."""
+"""An OCPI peer on loopback, with versions, details, credentials and what a test adds."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ def envelope(data: Any = None, status_code: int = 1000) -> dict[str, Any]:
 
 
 class PeerServer:
-    """Answers as a correct peer does; `answers[path]` replaces an answer, `seen` records requests."""
+    """A correct peer; `answers[path]` replaces a response, `seen` records requests."""
 
     def __init__(self, party: tuple[str, str] = ("NL", "TNM")) -> None:
         self.party = party
@@ -29,7 +29,7 @@ class PeerServer:
 
     @property
     def versions_url(self) -> str:
-        """Where a registration begins."""
+        """The peer's versions URL."""
         return f"{self.url}/versions"
 
     def credentials(self, **changes: Any) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class PeerServer:
         }
 
     def answer(self, request: dict[str, Any]) -> Reply:
-        """The answer to *request*."""
+        """The response to *request*."""
         path = request["path"].partition("?")[0]
         if path in self.answers:
             return self.answers[path](request)
@@ -68,7 +68,7 @@ class PeerServer:
         return 404, envelope(status_code=2000)
 
     def requests(self, method: str, path: str) -> list[dict[str, Any]]:
-        """The requests seen for *method* and *path*."""
+        """The recorded requests for *method* and *path*."""
         return [r for r in self.seen if r["method"] == method and r["path"].partition("?")[0] == path]
 
     def _handler(peer) -> type[BaseHTTPRequestHandler]:  # noqa: N805  (`self` is the handler's)

@@ -1,4 +1,4 @@
-"""What is planned for networks and locations, as JSON without the times that come when it is stored."""
+"""Plans of networks and locations as JSON without timestamps, which are set when they are stored."""
 
 import hashlib
 import re
@@ -31,7 +31,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class PlannedToken:
-    """A plan of a token, likewise."""
+    """A plan of a token, its object as JSON without `last_updated`."""
 
     body: Body
     standing: str | None
@@ -53,7 +53,7 @@ def unstamped(model: Model) -> Body:
 
 
 def planned(plan: SitePlan) -> Planned:
-    """What *plan* says."""
+    """*plan* as JSON without `last_updated`."""
     tariffs = tuple(map(unstamped, plan.tariffs))
     return Planned(plan.id, plan.slug, plan.public, unstamped(plan.document), tariffs, plan.charge_points)
 
@@ -101,18 +101,18 @@ def sites(plan: NetworkPlan) -> Iterator[Planned]:
 
 
 def stamped(document: Body) -> Body:
-    """The document as it is stored: with a last_updated in each of its objects."""
-    made = {**document, "last_updated": NOW}
-    if "evses" in made:
-        made["evses"] = [
+    """The document with a last_updated in each of its objects."""
+    plans = {**document, "last_updated": NOW}
+    if "evses" in plans:
+        plans["evses"] = [
             {**e, "connectors": [{**c, "last_updated": NOW} for c in e["connectors"]], "last_updated": NOW}
-            for e in made["evses"]
+            for e in plans["evses"]
         ]
-    return made
+    return plans
 
 
 def check(plan: Planned) -> None:
-    """Does the plan obey the contract to the letter, and hang together?"""
+    """Check that the plan obeys the contract and is consistent."""
     strict = contracts.ocpi()
     location = stamped(plan.document)
     strict.check_strict("Location", location)
@@ -132,9 +132,9 @@ def check(plan: Planned) -> None:
 
 
 def everything() -> str:
-    """A digest of whatever seed 42 and two jobs make."""
-    made = [plan for slug in CPO_TEMPLATES for plan in sites(network(slug))]
-    made += [site({"template": slug}, "L01_", 3) for slug in LOCATION_TEMPLATES]
+    """A digest of all plans of seed 42 and two jobs."""
+    plans = [plan for slug in CPO_TEMPLATES for plan in sites(network(slug))]
+    plans += [site({"template": slug}, "L01_", 3) for slug in LOCATION_TEMPLATES]
     tokens = [orjson.dumps([t.body, t.standing, t.location_ids]) for t in drivers()]
-    parts = [orjson.dumps([p.id, p.slug, p.document, p.tariffs, str(p.charge_points)]) for p in made]
+    parts = [orjson.dumps([p.id, p.slug, p.document, p.tariffs, str(p.charge_points)]) for p in plans]
     return hashlib.sha256(b"\n".join(parts + tokens)).hexdigest()

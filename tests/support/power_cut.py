@@ -1,4 +1,4 @@
-"""Load under which the power fails, a journal of what was attempted, and a judge of what was kept.
+"""Load for power cuts, a journal of the attempted writes, and checks of the stored data.
 
 The judge's rules, docs/architecture.md "Harnesses": acknowledged is a subset of stored, stored is a subset
 of attempted, no document is half of one write and half of another, no `last_updated` goes back.
@@ -32,7 +32,7 @@ ROWS = sqlalchemy.select(TABLE)
 
 @dataclass
 class Attempt:
-    """One write: its mark stands in several members of what it stores."""
+    """One write. Several members of the stored object contain its mark."""
 
     place: str
     stamp: int
@@ -41,7 +41,7 @@ class Attempt:
 
 
 class Journal:
-    """Every write, noted before it is sent and again when its answer came; by place, in order."""
+    """Every write, noted before it is sent and again after its response; by place, in order."""
 
     def __init__(self) -> None:
         self.by_place: dict[str, list[Attempt]] = defaultdict(list)
@@ -49,51 +49,51 @@ class Journal:
         self._clock = itertools.count(BEGAN, 1000)
 
     def attempt(self, place: str = "") -> Attempt:
-        """Note a write before it is sent; without *place* it makes a new location."""
-        made = Attempt(place, next(self._clock))
-        made.place = place or made.mark
-        self.by_place[made.place].append(made)
-        return made
+        """Note a write before it is sent; without *place* it creates a location."""
+        created = Attempt(place, next(self._clock))
+        created.place = place or created.mark
+        self.by_place[created.place].append(created)
+        return created
 
     def answer(self, attempt: Attempt, response: requests.Response) -> None:
-        """Note the answer."""
+        """Note the response."""
         attempt.acknowledged = response.ok and response.json()["status_code"] == 1000
         if not attempt.acknowledged:
             self.refused.append(response.text)
 
     @property
     def acknowledged(self) -> int:
-        """How many writes were acknowledged so far."""
+        """The number of acknowledged writes."""
         return sum(each.acknowledged for tries in list(self.by_place.values()) for each in list(tries))
 
     @property
     def attempted(self) -> int:
-        """How many writes were sent so far."""
+        """The number of sent writes."""
         return sum(map(len, list(self.by_place.values())))
 
 
 def location(attempt: Attempt, evses: int = 1) -> dict[str, Any]:
-    """A whole location that bears the mark of *attempt*."""
+    """A whole location with the mark of *attempt*."""
     stamp = timestamps.text(attempt.stamp)
-    made = [
+    created = [
         example("EVSE", uid=f"E{n}", **short(attempt.mark), last_updated=stamp, status_schedule=None)
         for n in range(evses)
     ]
-    return example("Location", id=attempt.place, **long(attempt.mark), evses=made, last_updated=stamp)
+    return example("Location", id=attempt.place, **long(attempt.mark), evses=created, last_updated=stamp)
 
 
 def long(mark: str) -> dict[str, str]:
-    """The members of a location that bear *mark*."""
+    """The members of a location with *mark*."""
     return {"name": mark, "address": mark}
 
 
 def short(mark: str) -> dict[str, str]:
-    """The members of an EVSE that bear *mark*."""
+    """The members of an EVSE with *mark*."""
     return {"physical_reference": mark[:16], "floor_level": mark[:4]}
 
 
 class Load:
-    """Threads that write: new locations, each its own location over and over, its EVSE of a shared one."""
+    """Threads that write new locations, each one location repeatedly, and an EVSE of a shared location."""
 
     def __init__(self, peer: Client) -> None:
         self.peer = peer
@@ -105,7 +105,7 @@ class Load:
         time.sleep(0.2)  # the program that answers before it stores must have begun with these
 
     def until_killed(self, node: Node, seconds: float) -> int:
-        """Write from all threads, cut the power after *seconds*; how many writes were acknowledged."""
+        """Write from all threads, kill the node after *seconds*; returns the acknowledged writes."""
         before = self.journal.acknowledged
         threads = [threading.Thread(target=self._write, args=(n,)) for n in range(THREADS)]
         for thread in threads:

@@ -41,7 +41,7 @@ _ID_MEMBERS = frozenset({"cpo_id", "token", "operator_token", "key", "expires_at
 
 
 class Recorder:
-    """A pytest plugin: what the running test has received, and the documents of its networks."""
+    """A pytest plugin that records responses to the running test, and the documents of its networks."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ class Recorder:
         self._seen: dict[tuple[str, str, int], str] = {}
 
     def answered(self, method: str, url: str, status: int, body: bytes) -> None:
-        """Keep an answer of a node; those of other servers are not ours."""
+        """Record a response of a node; other servers are ignored."""
         parts = urlsplit(url)
         if parts.netloc not in self.databases or parts.path == "/health":
             return
@@ -107,14 +107,14 @@ RECORDER = Recorder(Path(os.environ["RECORD_TO"])) if "RECORD_TO" in os.environ 
 
 
 def listen(session: requests.Session) -> requests.Session:
-    """*session*, whose answers are recorded."""
+    """*session*, with its responses recorded."""
     if RECORDER is not None:
         session.hooks["response"].append(_hear)
     return session
 
 
 def node_started(url: str, database_url: str) -> None:
-    """A node answers at *url* and stores in the database at *database_url*."""
+    """Register a node at *url* with the database at *database_url*."""
     if RECORDER is not None:
         RECORDER.databases[urlsplit(url).netloc] = database_url
 
@@ -153,7 +153,7 @@ def _normal_text(text: str) -> str:
 
 
 def _is_near(time: str) -> bool:
-    """Is *time* near the present, so that a clock has written it and no test."""
+    """Whether *time* is so recent that a clock and not a test has written it."""
     try:
         instant = datetime.fromisoformat(time)
     except ValueError:
@@ -171,7 +171,7 @@ def _engine(url: str) -> sqlalchemy.Engine:
 
 
 def _exists(url: str) -> bool:
-    """Is there a database; a test may have ended it."""
+    """Whether the database exists; a test may have removed it."""
     database = sqlalchemy.make_url(url)
     if database.get_backend_name() == "sqlite":
         return Path(database.database or "").exists()

@@ -1,4 +1,4 @@
-"""What the tests with generated requests and scripts/fuzz share: networks in which reads find something."""
+"""Networks with stored objects, for the tests with generated requests and for scripts/fuzz."""
 
 import logging
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def paths(role: str) -> str:
 
 
 def stores(role: str, party: tuple[str, str]) -> Iterator[tuple[Operation, str, str, dict[str, Any]]]:
-    """Who stores the example of each kind of object where: operation, caller, URL, body."""
+    """How to store the example of each kind of object: operation, caller, URL, body."""
     found = {o.schema: o for o in OPERATIONS if o.role == role and o.method in ("PUT", "POST")}
     for name in OBJECTS:
         operation = found[f"{name}In"]
@@ -33,7 +33,7 @@ def stores(role: str, party: tuple[str, str]) -> Iterator[tuple[Operation, str, 
 
 
 def furnish(network: Network) -> dict[str, Client]:
-    """The peer and the back office of *network*, once they have stored an object of each kind."""
+    """Store an object of each kind in *network*; returns its peer and its back office."""
     clients = {"peer": network.peer(PEER), "operator": network.operator()}
     for operation, kind, url, body in stores(network.role, network.network.party):
         response = clients[kind].request(operation.method, url, json=body)
@@ -44,7 +44,7 @@ def furnish(network: Network) -> dict[str, Client]:
 
 @contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Let the program configure logging in this process without taking pytest's away."""
+    """Restore pytest's logging after the program has configured logging in this process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

@@ -1,4 +1,4 @@
-"""Clients that hold connections: silent ones, halves of requests, and a byte now and then."""
+"""Slow clients that hold connections: silent, with half a request, or with a byte now and then."""
 
 import contextlib
 import selectors
@@ -12,12 +12,12 @@ from typing import Self
 import requests
 
 DRIP_SECONDS = 4.0
-"""Shorter than any time limit for inactivity."""
+"""Shorter than every inactivity timeout."""
 
 
 @dataclass(frozen=True)
 class Habit:
-    """What a slow client sends at first, and then every few seconds."""
+    """The first bytes of a slow client, and those that it sends every few seconds."""
 
     name: str
     first: bytes
@@ -36,7 +36,7 @@ HABITS = (
 
 
 class SlowClients:
-    """Keeps *count* connections of one habit open; each that is closed is opened again at once."""
+    """Keeps *count* connections of one habit open and reopens closed ones at once."""
 
     def __init__(self, address: tuple[str, int], habit: Habit, count: int) -> None:
         self.opened = 0
@@ -77,7 +77,7 @@ class SlowClients:
         self.opened += 1
 
     def _serve(self, key: selectors.SelectorKey) -> None:
-        """A connection is open, or the server has closed it."""
+        """Handle a connection that was opened, or closed by the server."""
         wire = key.fileobj
         assert isinstance(wire, socket.socket)
         if key.events == selectors.EVENT_WRITE:
@@ -105,7 +105,7 @@ class SlowClients:
 
 
 def answer_seconds(url: str, patience: float, headers: Mapping[str, str] | None = None) -> float | None:
-    """How long a client on a new connection waits for an answer; None: longer than *patience* seconds."""
+    """Seconds until the response on a new connection; None if longer than *patience*."""
     began = time.monotonic()
     try:
         response = requests.get(url, timeout=patience, headers={**(headers or {}), "Connection": "close"})

@@ -1,4 +1,4 @@
-"""The source files of the program, and what stands in them."""
+"""The source files of the program: syntax trees, imports and functions."""
 
 import ast
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def tree(file: str) -> ast.Module:
 
 
 def imports(file: str) -> Iterator[str]:
-    """The modules that a file imports, wherever in it; `from a import b` may be a module a.b."""
+    """The modules that a file imports anywhere; `from a import b` may be a module a.b."""
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -32,7 +32,7 @@ def imports(file: str) -> Iterator[str]:
 
 
 def functions(file: str) -> Iterator[tuple[str, int]]:
-    """Every function of a file, and how many lines its body has without the docstring."""
+    """Every function of a file, with the number of lines of its body without the docstring."""
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body

@@ -1,4 +1,4 @@
-"""Starts that are killed at one of their SQL statements. Run as a program, this is such a start.
+"""Starts that are killed at one of their SQL statements. Run as a program, this module is such a start.
 
 The statements are counted on the driver, so those of Alembic and of the engine of jobs count too.
 The count is that of the main thread: the engine's other threads work on a clock.
@@ -29,7 +29,7 @@ BROKEN = "STARTING_BROKEN"
 """Set: migrations commit each statement."""
 
 READS = ("SELECT", "PRAGMA", "SHOW", "SET", "COMPOSED([SQL('SELECT\\N")
-"""First words of statements that change nothing."""
+"""The first words of read-only statements."""
 
 KILLED = -signal.SIGKILL
 WITH_JOBS = "STARTING_WITH_JOBS"
@@ -41,14 +41,14 @@ _numbers = itertools.count(1)
 
 
 class Statements:
-    """Counts the statements, writes each to stdout with whose it is, and kills before the wanted one."""
+    """Counts the statements, writes each with its owner to stdout, and kills before the chosen one."""
 
     def __init__(self, kill_at: int) -> None:
         self.kill_at = kill_at
         self.owner = OURS
 
     def note(self, statement: object) -> None:
-        """A statement is about to run."""
+        """Note a statement that is about to run."""
         if threading.current_thread() is not threading.main_thread():
             return
         number = next(_numbers)
@@ -58,7 +58,7 @@ class Statements:
             os.write(1, f"{number}\t{self.owner}\t{' '.join(str(statement).split())[:200]}\n".encode())
 
     def watch(self) -> None:
-        """Look at every statement of both drivers from now on."""
+        """Observe every statement of both drivers from now on."""
 
         def look(connection: Any, _record: object) -> None:
             if isinstance(connection, sqlite3.Connection):
@@ -69,7 +69,7 @@ class Statements:
         self._wrap(psycopg.Connection, "commit")
 
     def of_engine(self, function: Callable[..., None]) -> Callable[..., None]:
-        """The statements of *function* are the engine's."""
+        """Attribute the statements of *function* to the engine."""
 
         def counted() -> None:
             self.owner = ENGINE
@@ -90,14 +90,14 @@ class Statements:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a start ended, and what it said."""
+    """The end of a start and its output."""
 
     code: int
     out: str
     message: str
 
     def points(self, owner: str) -> list[int]:
-        """The statements of *owner* before which a kill leaves another database than one before.
+        """The statements of *owner* before which a kill leaves a different database than the kill before it.
 
         That is, without those that follow a statement that only reads.
         """
@@ -111,11 +111,11 @@ class Ended:
 
     @property
     def statements(self) -> int:
-        """How many there were."""
+        """The number of statements."""
         return len(self.out.splitlines())
 
     def first(self, beginning: str) -> int:
-        """The number of the first statement that begins so."""
+        """The number of the first statement with that beginning."""
         return next(
             int(number)
             for number, _, statement in (line.split("\t") for line in self.out.splitlines())
@@ -124,7 +124,7 @@ class Ended:
 
 
 class Site:
-    """A folder with one data folder, and a database of its own; *url* is any database of the same kind."""
+    """A folder with a data folder and a new database; *url* is any database of the same kind."""
 
     def __init__(self, url: str, folder: Path, template: "Site | None" = None) -> None:
         self.name = f"start_{secrets.token_hex(6)}"
@@ -146,7 +146,7 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings of a start on it."""
+        """The settings of a start on this site."""
         return {
             "OCPI_GATEWAY_DATABASE_URL": self.url,
             "OCPI_GATEWAY_DATA_DIR": str(self.folder),
@@ -154,7 +154,7 @@ class Site:
         }
 
     def start(self, kill_at: int = 0, **more: str) -> Ended:
-        """Start, and wait for the end."""
+        """Start and wait for the end."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OCPI_GATEWAY_")}
         environment = {**clean, **self.environment, KILL_AT: str(kill_at), **more}
         out, error = (self.folder.with_suffix(suffix) for suffix in (".out", ".err"))
@@ -164,7 +164,7 @@ class Site:
         return Ended(code, out.read_text(), error.read_text())
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove the folder and the database."""
         shutil.rmtree(self.folder)
         if not self.url.startswith("sqlite"):
             self._execute(f'DROP DATABASE "{self.name}" WITH (FORCE)')
@@ -174,7 +174,7 @@ class Site:
             connection.exec_driver_sql(text)
 
     def described(self) -> dict[str, Any]:
-        """The schema, the versions, and how many rows each table has."""
+        """The schema, the versions and the number of rows of each table."""
         engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
         queries = SCHEMA[engine.dialect.name]
         with engine.connect() as connection:
@@ -204,7 +204,7 @@ class Site:
         return self.described(), self.rows(), secret_files
 
     def rows(self) -> dict[str, list[str]]:
-        """Every row of our tables, without columns that are null or false: an upgrade may add some."""
+        """Every row of our tables, without null or false columns, which an upgrade may add."""
         engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
             names = [
@@ -238,7 +238,7 @@ SCHEMA = {
         "SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE NOT tgisinternal",
     ],
 }
-"""What the schema consists of."""
+"""The queries that describe the schema."""
 
 TABLES = {
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
@@ -249,20 +249,20 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Kills:
-    """Starts that are killed on sites that *new* makes, and what is expected of the start that follows."""
+    """Killed starts on sites from *new*, and checks of the start that follows."""
 
     new: Callable[[], Site]
     expected: dict[str, Any]
     kept: dict[str, list[str]] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     always: bool = False
-    """Start again even where the kill left the site as it was."""
+    """Start again even if the kill has changed nothing."""
 
     unreached: list[int] = field(default_factory=list)
     """Where a start had ended before: that of the engine has a few statements more or fewer each time."""
 
     def at(self, numbers: list[int]) -> list[str]:
-        """Kill a start at each statement of *numbers* and start again; what went wrong."""
+        """Kill a start at each statement of *numbers* and start again; returns the errors."""
         wrong: list[str] = []
         site: Site | None = None
         before: Any = None
@@ -297,23 +297,23 @@ class Kills:
 
 
 def commit_each_statement() -> None:
-    """Break the migrations: a kill in the middle of one leaves half of it."""
+    """Break the migrations: a kill during one leaves half of it."""
     from storage import schema  # noqa: PLC0415  (as in main)
 
     whole = schema.config
 
     def broken() -> Any:
-        made = whole()
-        versions = Path(made.get_main_option("script_location") or "") / "versions"
-        made.set_main_option("version_locations", str(versions))
-        made.set_main_option("script_location", str(Path(__file__).parent / "broken" / "migrations"))
-        return made
+        config = whole()
+        versions = Path(config.get_main_option("script_location") or "") / "versions"
+        config.set_main_option("version_locations", str(versions))
+        config.set_main_option("script_location", str(Path(__file__).parent / "broken" / "migrations"))
+        return config
 
     schema.config = broken
 
 
 def main() -> None:
-    """Start as scripts/serve does, up to the moment when it would listen."""
+    """Start like scripts/serve, until just before it listens."""
     import errors  # noqa: PLC0415  (the parent has imported the program; a fork finds it there)
     from handlers.dispatch import logs  # noqa: PLC0415
     from workflows import engine, startup  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The stock `connexion.FlaskApp` on the same contract: the reference of what handlers/dispatch does.
+"""The stock `connexion.FlaskApp` on the same contract: the reference for handlers/dispatch.
 
 Same handlers, same security function, same envelope. Its own are routing, security, validation and
 argument passing, which is what handlers/dispatch replaces.
@@ -32,10 +32,10 @@ BY_STATUS = {401: errors.Unauthorized, 404: errors.NotFound, 415: errors.Unsuppo
 
 
 class EnvelopeResolver(Resolver):
-    """Finds the handlers, and does around them what handlers/dispatch does."""
+    """Finds the handlers and wraps them like handlers/dispatch."""
 
     def __init__(self, compiled: flask.Flask) -> None:
-        """*compiled*: our own application, whose operations know who may call and how to normalise."""
+        """*compiled*: our application, whose operations have the callers and models."""
         super().__init__()
         views = [view for view in compiled.view_functions.values() if isinstance(view, PathItemView)]
         self.known = {
@@ -67,7 +67,7 @@ class EnvelopeResolver(Resolver):
 
 
 def model_of(operation: Operation, body: Any) -> Any:
-    """The body as a model, which the stock application does not make."""
+    """The body as a model, because the stock application does not create one."""
     if operation.body is None or body is None:
         return None
     value, problems = validation.read_body(orjson.dumps(body), operation.body.adapter, operation.body.report)
@@ -77,7 +77,7 @@ def model_of(operation: Operation, body: Any) -> Any:
 
 
 class Face(ApiKeySecurityHandler):
-    """The function that the contract names, and then the rule on which role a token is for."""
+    """The security function of the contract, followed by the check of the token's role."""
 
     def _resolve_func(self, security_scheme: dict[str, Any]) -> Callable[..., Any]:
         authenticate = super()._resolve_func(security_scheme)
@@ -92,7 +92,7 @@ class Face(ApiKeySecurityHandler):
 
 
 def create_app(compiled: flask.Flask) -> FlaskApp:
-    """The stock application beside *compiled*, our own."""
+    """The stock application for comparison with *compiled*, ours."""
     app = FlaskApp("stock", auth_all_paths=True, security_map={"apiKey": Face})
     app.add_api(GENERATED / "ocpi_runtime.json", resolver=EnvelopeResolver(compiled))
     app.add_error_handler(errors.Refusal, _refuse)

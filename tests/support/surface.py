@@ -1,4 +1,4 @@
-"""The whole surface of the peer API, taken from the contract: every operation, ready to be called.
+"""Every operation of the peer API, from the contract, ready to be called.
 
 A `Stage` is a network in which every operation can succeed: everything that a URL names is stored.
 """
@@ -31,7 +31,7 @@ IDS = {
     "token_uid": "012345678",
     "command": "START_SESSION",
 }
-"""The ids that the contract's examples have."""
+"""The ids of the contract's examples."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,24 @@ class Operation:
 
     @property
     def ours(self) -> bool:
-        """Does the URL name objects of our own party, rather than what the peer pushed."""
+        """Whether the URL is for objects of our party and not for pushed ones."""
         return (self.role == "cpo") != (self.module == "tokens")
 
     def url(self, **ids: str) -> str:
-        """The absolute path, with the ids of the examples unless told otherwise."""
+        """The absolute path, by default with the ids of the examples."""
         country, party = PARTY if self.ours else PEER
-        known = {**IDS, "country_code": country, "party_id": party, "uid": "unknown", **ids}
-        known["location_or_country"] = known["location_id"]
-        known["evse_or_party"] = known["evse_uid"]
+        values = {**IDS, "country_code": country, "party_id": party, "uid": "unknown", **ids}
+        values["location_or_country"] = values["location_id"]
+        values["evse_or_party"] = values["evse_uid"]
         if "connector_or_location" in self.path:
-            known |= {"location_or_country": country, "evse_or_party": party}
-            known["connector_or_location"] = known["location_id"]
-        return "/ocpi" + self.path.format(**{**known, **ids})
+            values |= {"location_or_country": country, "evse_or_party": party}
+            values["connector_or_location"] = values["location_id"]
+        return "/ocpi" + self.path.format(**{**values, **ids})
 
 
 def _operations() -> list[Operation]:
     document = contracts.ocpi().document
-    made = []
+    operations = []
     for path, item in document["paths"].items():
         role = "emsp" if path.startswith("/emsp") else "cpo"
         for method in METHODS:
@@ -83,8 +83,8 @@ def _operations() -> list[Operation]:
             raw = item[method.lower()]
             schema, body = _body(document, raw)
             callers, statuses = tuple(raw["x-callers"]), tuple(raw["responses"])
-            made.append(Operation(method, path, role, callers, statuses, schema, body))
-    return made
+            operations.append(Operation(method, path, role, callers, statuses, schema, body))
+    return operations
 
 
 def _body(document: dict[str, Any], raw: dict[str, Any]) -> tuple[str | None, Any]:
@@ -102,7 +102,7 @@ OPERATIONS = _operations()
 
 
 class Stage:
-    """A network and its peer, with everything stored that the examples' ids name."""
+    """A network and its peer, with all objects that the examples' ids name."""
 
     def __init__(self, node: Node, peer: PeerServer, role: str, *, empty: bool = False) -> None:
         self.node = node
@@ -125,13 +125,13 @@ class Stage:
             assert response.status_code == 201, response.text
 
     def client(self, operation: Operation) -> Client:
-        """Somebody who may call *operation*."""
+        """A client that may call *operation*."""
         if "peer" in operation.callers:
             return self.peer
         return self.operator if "operator" in operation.callers else self.network.registrant()
 
     def body(self, operation: Operation) -> Any:
-        """What *operation* wants to be sent."""
+        """A valid body for *operation*."""
         if operation.schema == "CredentialsIn":
             return self.foreign.credentials()
         if operation.body is not None and "response_url" in operation.body:
@@ -141,7 +141,7 @@ class Stage:
     def send(
         self, operation: Operation, *, body: Any = None, client: Client | None = None, **ids: str
     ) -> requests.Response:
-        """Call *operation* as it is meant."""
+        """Call *operation* with valid arguments."""
         sent = self.body(operation) if body is None else body
         url = operation.url(**{"uid": self.uid, **ids})
         return (client or self.client(operation)).request(operation.method, url, json=sent)
@@ -164,13 +164,13 @@ class Push:
         return self._peers[role]
 
     def tolerated(self, name: str) -> dict[str, int]:
-        """What was tolerated of the peer that pushes *name*, and how often."""
+        """The tolerated deviations of the peer that pushes *name*, with their counts."""
         peer = self.peer(name)
         network = self.networks[peer.role.upper()]
-        return {r.kind: r.count for r in at_once(deviations.on, network.id, peer.connection_id)}
+        return {r.kind: r.count for r in at_once(deviations.of_peer, network.id, peer.connection_id)}
 
     def path(self, name: str, body: dict[str, Any]) -> str:
-        """Where an object is read back."""
+        """The path at which an object is read."""
         peer = self.peer(name)
         if name in ("EVSE", "Connector"):
             ids = [IDS["location_id"], IDS["evse_uid"], body[KEYS[name]]]
@@ -178,7 +178,7 @@ class Push:
         return peer.at(f"{name.lower()}s", str(body[KEYS.get(name, "id")]))
 
     def __call__(self, name: str, body: dict[str, Any]) -> requests.Response:
-        """Push *body*; the location of an EVSE or connector is pushed before."""
+        """Push *body*; the location of an EVSE or connector is pushed first."""
         peer = self.peer(name)
         if name in ("EVSE", "Connector"):
             above = [example("EVSE", connectors=[example("Connector", id="above")])]
@@ -189,12 +189,12 @@ class Push:
         return peer.put(self.path(name, body), body)
 
     def stored(self, name: str, body: dict[str, Any]) -> Any:
-        """What is read back of *body*."""
+        """The stored form of *body*."""
         return self.peer(name).data(self.path(name, body))
 
 
 def put_in(body: Any, path: str, value: Any) -> Any:
-    """*body* with *value* at a dotted path; `...` takes the member out."""
+    """*body* with *value* at a dotted path; `...` removes the member."""
     *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
     inner = body
     for step in steps:

@@ -1,4 +1,4 @@
-"""A network whose every id and text is a mark, so that a leak is seen."""
+"""A network whose ids and texts are unique marks, so that a leak is detected."""
 
 import json
 import secrets
@@ -13,12 +13,12 @@ from storage import commands, database
 
 
 def mark(prefix: str) -> str:
-    """A text that stands nowhere else; all of one prefix have one length."""
+    """A unique text; all texts with the same prefix have the same length."""
     return f"{prefix}{secrets.token_hex(4)}"
 
 
 class Victim:
-    """A network and its peer, with an object of every kind whose every id and text is a mark."""
+    """A network and its peer, with an object of every kind, whose ids and texts are marks."""
 
     def __init__(self, node: Node, role: str) -> None:
         self.role = role
@@ -41,26 +41,26 @@ class Victim:
 
     @property
     def secrets(self) -> list[str]:
-        """What no answer to an intruder may hold."""
+        """The texts that no response to an intruder may contain."""
         return [*self.ids.values(), self.auth_id, self.text, *self.shared]
 
     def body(self, schema: str) -> dict[str, Any]:
-        """An object of the victim's."""
-        made = example(schema)
+        """An object of the victim."""
+        created = example(schema)
         ids = {"Location": "location_id", "Session": "session_id", "CDR": "cdr_id", "Tariff": "tariff_id"}
-        made["uid" if schema == "Token" else "id"] = self.ids[ids.get(schema, "token_uid")]
-        if "auth_id" in made:
-            made["auth_id"] = self.auth_id
-        location = made if schema == "Location" else made.get("location", {"evses": []})
+        created["uid" if schema == "Token" else "id"] = self.ids[ids.get(schema, "token_uid")]
+        if "auth_id" in created:
+            created["auth_id"] = self.auth_id
+        location = created if schema == "Location" else created.get("location", {"evses": []})
         location["address"] = self.text
         for evse in location["evses"]:
             evse["uid"] = self.ids["evse_uid"]
             evse["connectors"][0]["id"] = self.ids["connector_id"]
         if schema == "Token":
-            made |= {"issuer": self.text, "visual_number": self.text}
+            created |= {"issuer": self.text, "visual_number": self.text}
         if schema == "Session":
-            made["status"] = "ACTIVE"
-        return {key: value for key, value in made.items() if key != "address" or schema == "Location"}
+            created["status"] = "ACTIVE"
+        return {key: value for key, value in created.items() if key != "address" or schema == "Location"}
 
     def _store(self, who: Client, schema: str) -> None:
         body, module = self.body(schema), f"{schema.lower()}s"

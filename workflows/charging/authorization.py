@@ -28,11 +28,11 @@ _TEXTS = {
 def authorize(
     caller: Caller, uid: str, type_: TokenType, references: LocationReferences | None
 ) -> AuthorizationInfo:
-    """Whether the token (*uid*, *type_*) of ours may charge, at *references* if they are given.
+    """Whether our token (*uid*, *type_*) may charge, at *references* if they are given.
 
     Raises:
-        errors.NotFound: there is no such token (2.1.1 names no answer; DECISIONS.md).
-        errors.NotEnough: the token is restricted to some locations and none is named.
+        errors.NotFound: there is no such token (2.1.1 does not define a response; DECISIONS.md).
+        errors.NotEnough: the token is restricted to some locations and the request names none.
     """
     with database.connect() as connection:
         standing = tokens.standing(connection, caller.network_id, caller.party, uid, type_)
@@ -61,7 +61,7 @@ def _info(allowed: Allowed, usable: LocationReferences | None = None) -> Authori
 
 
 def _usable(caller: Caller, standing: Standing, references: LocationReferences) -> LocationReferences | None:
-    """The part of *references* where the driver may charge; None for nowhere. Conformance 173, 178."""
+    """The part of *references* where the driver may charge, or None. Conformance 173, 178."""
     location_id = references.location_id
     if standing.restricted_to is not None and location_id not in standing.restricted_to:
         return None

@@ -1,7 +1,4 @@
-"""Commands: what a CPO answers at once, what an eMSP sends, and where results go.
-
-Spec: 2.1.1 mod_commands.
-"""
+"""Commands: the direct response of a CPO, sending as eMSP, and results. Spec: 2.1.1 mod_commands."""
 
 from dataclasses import dataclass
 
@@ -49,18 +46,18 @@ Command = AtLocation | StopSession
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The direct answer to a command, and why."""
+    """The direct response to a command, and the reason."""
 
     result: CommandResponseType
     reason: str
 
 
 def receive(caller: Caller, command: Command) -> Decision:
-    """Check a command that reached us as CPO, keep it, and answer at once.
+    """Check and store a command that we received as CPO, and decide on it.
 
     Raises:
         errors.RuleBroken: the address policy refuses `response_url`.
-        errors.UnknownLocation: the location is not known here (with `data.result` REJECTED).
+        errors.UnknownLocation: the location does not exist here (with `data.result` REJECTED).
     """
     try:
         client.check(command.response_url)
@@ -92,7 +89,7 @@ def receive(caller: Caller, command: Command) -> Decision:
 
 
 def _decide(location: Location, command: AtLocation) -> Decision:
-    """The direct answer to a command at a known location. Conformance 185 to 187."""
+    """The direct response to a command at an existing location. Conformance 185 to 187."""
     if isinstance(command, ReserveNow) and parse(command.expiry_date) <= now_ms():
         return Decision(CommandResponseType.REJECTED, "expiry_date has passed")
     candidates = _candidates(location, command)
@@ -105,7 +102,7 @@ def _decide(location: Location, command: AtLocation) -> Decision:
 
 
 def _candidates(location: Location, command: AtLocation) -> list[EVSE]:
-    """The EVSEs of *location* that *command* may mean."""
+    """The EVSEs of *location* that *command* may refer to."""
     evses = [evse for evse in location.evses or () if evse.status is not Status.REMOVED]
     if command.evse_uid is not None:
         evses = [evse for evse in evses if evse.uid == command.evse_uid]
@@ -130,46 +127,54 @@ def _location(caller: Caller, location_id: str) -> Location | None:
     return None if document is None else Location.model_validate_json(document.text)
 
 
-def send(link: PeerConnection, command: Command) -> tuple[str, str]:
-    """Send a command as eMSP; its uid and what the CPO answered at once.
+def send(peer_connection: PeerConnection, command: Command) -> tuple[str, str]:
+    """Send a command as eMSP; returns its uid and the CPO's direct response.
 
-    Its `response_url` is replaced by an unguessable and unique one. A call that fails leaves the command
-    open, for its result may still arrive.
+    Its `response_url` is replaced by an unguessable and unique one. If the call fails, the command stays
+    open, because its result may still arrive.
 
     Raises:
         errors.PeerUnusable: the peer is not registered, has no commands endpoint, or did not answer.
     """
-    if link.state != REGISTERED or link.token is None or "commands" not in link.endpoints:
+    if (
+        peer_connection.state != REGISTERED
+        or peer_connection.token is None
+        or "commands" not in peer_connection.endpoints
+    ):
         raise errors.PeerUnusable("The peer is not registered or offers no commands.")
     name = _NAMES[type(command)].value
     request = command.model_dump_json(exclude={"response_url"}, exclude_none=True)
     with database.transaction() as transaction:
-        uid = commands.record(transaction, link.network_id, link.id, commands.SENT, name, request)
+        uid = commands.record(
+            transaction, peer_connection.network_id, peer_connection.id, commands.SENT, name, request
+        )
     response_url = f"{settings().base_url}/ocpi/emsp/2.1.1/commands/{name}/{uid}"
     body = command.model_copy(update={"response_url": response_url})
-    answer = client.call("POST", f"{link.endpoints['commands'].rstrip('/')}/{name}", link.token, body)
-    data = answer.data if isinstance(answer.data, dict) else {}
-    response = str(data.get("result", "REJECTED"))[:15]
+    response = client.call(
+        "POST", f"{peer_connection.endpoints['commands'].rstrip('/')}/{name}", peer_connection.token, body
+    )
+    data = response.data if isinstance(response.data, dict) else {}
+    result = str(data.get("result", "REJECTED"))[:15]
     with database.transaction() as transaction:
-        commands.respond(transaction, uid, response)
-    return uid, response
+        commands.store_response(transaction, uid, result)
+    return uid, result
 
 
 def conclude(caller: Caller, name: str, uid: str, result: CommandResult) -> None:
-    """Keep the result of a command that we sent over the caller's connection.
+    """Store the result of a command that we sent over the caller's connection.
 
     Raises:
         errors.NotFound: we sent no such command to the caller.
     """
     with database.transaction() as transaction:
-        commands.result(transaction, caller.connection_id or 0, uid, name, _outcome(result))
+        commands.store_result(transaction, caller.connection_id or 0, uid, name, _outcome(result))
 
 
 def conclude_by_name(caller: Caller, name_or_uid: str, result: CommandResult) -> None:
-    """The same where the URL has one segment only: a command's name, or a uid. Conformance P.
+    """Store a result from a URL with one segment: a command's name, or a uid. Conformance P.
 
     Raises:
-        errors.NotFound: no such command, or none or several of that name are open.
+        errors.NotFound: there is no such command, or not exactly one of that name is open.
     """
     connection_id = caller.connection_id or 0
     with database.connect() as connection:
@@ -180,11 +185,11 @@ def conclude_by_name(caller: Caller, name_or_uid: str, result: CommandResult) ->
     if uid is None:
         raise errors.NotFound(errors.NOTHING_HERE)
     with database.transaction() as transaction:
-        commands.result(transaction, connection_id, uid, name, _outcome(result))
+        commands.store_result(transaction, connection_id, uid, name, _outcome(result))
 
 
 def _outcome(result: CommandResult) -> str:
-    """The result in any of the three shapes that are sent: object, envelope, bare word. Conformance 195."""
+    """The result from any of the three forms: object, envelope, plain string. Conformance 195."""
     if isinstance(result, WrappedCommandResponse):
         result = result.data
     return (result.result if isinstance(result, CommandResponse) else result).value

@@ -1,7 +1,7 @@
-"""The catalog of charge points: brands and models that are really on the market. docs/gateway.md "Catalog".
+"""The catalog of charge points: brands and models that are on the market. docs/gateway.md "Catalog".
 
-The list is short on purpose: enough to build any kind of site, each entry with the figures of its data
-sheet. Ids are derived from the slugs, so they are the same everywhere and for ever.
+The list is short on purpose. It has enough models for every kind of site, each with the figures of its
+data sheet. Ids are derived from the slugs, so every installation has the same ids.
 """
 
 import uuid
@@ -13,7 +13,7 @@ OCPP_1_6, OCPP_2_0_1 = "OCPP1.6", "OCPP2.0.1"
 OCPP_VERSIONS = (OCPP_1_6, OCPP_2_0_1)
 AC, DC = "ac", "dc"
 
-_BOTH = OCPP_VERSIONS
+_BOTH_VERSIONS = OCPP_VERSIONS
 _NAMESPACE = uuid.UUID("5f0c2f7e-8f4b-5b35-9a51-0c6c1b5f7a10")
 
 
@@ -27,11 +27,11 @@ class Brand:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class DataSheet:
     """What the data sheet of a model says beyond the catalog.
 
-    `volts` is the voltage between line and neutral, for DC the one at which the highest rating is reached.
-    `tethered` models have a cable of their own, the others a socket.
+    `volts` is the voltage between line and neutral; for DC it is the voltage of the highest rating.
+    `tethered` models have an attached cable, the others a socket.
     """
 
     ocpp_versions: tuple[str, ...]
@@ -41,9 +41,9 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A charge point that can be bought, with the members of its entry in the catalog.
+    """A charge point model, with the members of its entry in the catalog.
 
-    `supported_kwh` is the public name for the power ratings of one connector: they are kW, ascending.
+    `supported_kwh` is the public name of the power ratings of one connector. They are in kW, ascending.
     """
 
     id: str
@@ -63,7 +63,7 @@ def brands() -> tuple[Brand, ...]:
 
 
 def models(brand_slug: str) -> tuple[Model, ...]:
-    """The models of a brand, by slug; none when there is no such brand."""
+    """The models of a brand, by slug; empty if there is no such brand."""
     return _MODELS.get(brand_slug, ())
 
 
@@ -72,7 +72,7 @@ def model(brand_slug: str, model_slug: str) -> Model | None:
     return _BY_SLUGS.get((brand_slug, model_slug))
 
 
-def sheet(model: Model) -> Sheet:
+def data_sheet(model: Model) -> DataSheet:
     """The data sheet of a model of the catalog."""
     return _SHEETS[model.brand_slug, model.slug]
 
@@ -88,12 +88,12 @@ def _ac(
     *kw: float,
     connectors: int = 1,
     types: tuple[str, ...] = (TYPE_2,),
-    ocpp: tuple[str, ...] = _BOTH,
+    ocpp: tuple[str, ...] = _BOTH_VERSIONS,
     tethered: bool = False,
     volts: int = 230,
-) -> tuple[Model, Sheet]:
+) -> tuple[Model, DataSheet]:
     ids = (_id(brand, slug), slug, name, _id(brand), brand)
-    return Model(*ids, connectors, AC, kw, types), Sheet(ocpp, volts, tethered)
+    return Model(*ids, connectors, AC, kw, types), DataSheet(ocpp, volts, tethered)
 
 
 def _dc(
@@ -104,13 +104,13 @@ def _dc(
     volts: int,
     connectors: int = 2,
     types: tuple[str, ...] = (CCS_2, CHADEMO),
-    ocpp: tuple[str, ...] = _BOTH,
-) -> tuple[Model, Sheet]:
+    ocpp: tuple[str, ...] = _BOTH_VERSIONS,
+) -> tuple[Model, DataSheet]:
     ids = (_id(brand, slug), slug, name, _id(brand), brand)
-    return Model(*ids, connectors, DC, kw, types), Sheet(ocpp, volts, tethered=True)
+    return Model(*ids, connectors, DC, kw, types), DataSheet(ocpp, volts, tethered=True)
 
 
-_NAMES = {
+_BRAND_NAMES = {
     "abb": "ABB",
     "alfen": "Alfen",
     "alpitronic": "alpitronic",
@@ -123,7 +123,7 @@ _NAMES = {
     "zaptec": "Zaptec",
 }
 
-_ALL = (
+_ENTRIES = (
     _ac("abb", "terra-ac-w22", "Terra AC W22-T", 7.4, 11.0, 22.0),
     _dc("abb", "terra-54", "Terra 54", 50.0, volts=400, ocpp=(OCPP_1_6,)),
     _dc("abb", "terra-184", "Terra 184", 90.0, 180.0, volts=900),
@@ -151,10 +151,10 @@ _ALL = (
     _ac("zaptec", "zaptec-pro", "Zaptec Pro", 7.4, 22.0),
 )  # fmt: skip
 
-_BRANDS = tuple(Brand(_id(slug), slug, name) for slug, name in sorted(_NAMES.items()))
+_BRANDS = tuple(Brand(_id(slug), slug, name) for slug, name in sorted(_BRAND_NAMES.items()))
 _MODELS = {
-    brand.slug: tuple(sorted((m for m, _ in _ALL if m.brand_slug == brand.slug), key=lambda m: m.slug))
+    brand.slug: tuple(sorted((m for m, _ in _ENTRIES if m.brand_slug == brand.slug), key=lambda m: m.slug))
     for brand in _BRANDS
 }
-_BY_SLUGS = {(m.brand_slug, m.slug): m for m, _ in _ALL}
-_SHEETS = {(m.brand_slug, m.slug): sheet for m, sheet in _ALL}
+_BY_SLUGS = {(m.brand_slug, m.slug): m for m, _ in _ENTRIES}
+_SHEETS = {(m.brand_slug, m.slug): sheet for m, sheet in _ENTRIES}

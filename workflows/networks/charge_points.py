@@ -1,4 +1,4 @@
-"""Charge points to be: their rows, and the EVSEs and connectors that they are in OCPI."""
+"""Plans of charge points: their rows, and their EVSEs and connectors in OCPI."""
 
 from dataclasses import dataclass
 
@@ -24,22 +24,25 @@ _STANDARDS = {
     catalog.CHADEMO: KnownConnectorType.CHADEMO,
 }
 _THREE_PHASES_FROM = 11  # kW; below that cars and sockets in Europe charge on one phase
-_CHADEMO = (50.0, 400)  # kW and volt that the plug carries, whatever stands behind it
-_REFERENCE = 16
+_CHADEMO = (50.0, 400)  # kW and volts that the plug carries, whatever the charge point can deliver
+_REFERENCE_LENGTH = 16
 
-_EVERY = (
+_COMMON_CAPABILITIES = (
     KnownCapability.REMOTE_START_STOP_CAPABLE,
     KnownCapability.RFID_READER,
     KnownCapability.RESERVABLE,
 )
-_SMART = KnownCapability.CHARGING_PROFILE_CAPABLE
-_TERMINAL = KnownCapability.CREDIT_CARD_PAYABLE
-_SOCKET = KnownCapability.UNLOCK_CAPABLE
+_SMART_CHARGING = KnownCapability.CHARGING_PROFILE_CAPABLE
+_CARD_TERMINAL = KnownCapability.CREDIT_CARD_PAYABLE
+_UNLOCKABLE = KnownCapability.UNLOCK_CAPABLE
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """A charge point before it has EVSEs. `kw` is the rating of one connector; `reference` what it wears."""
+class ChargePointSpec:
+    """A charge point before it has EVSEs.
+
+    `kw` is the rating of one connector, `reference` the number on the charge point.
+    """
 
     identity: str
     model: Model
@@ -51,42 +54,46 @@ class Post:
     ws_url: str | None = None
 
 
-def plan(post: Post, party: Party) -> ChargePointPlan:
-    """The row of a charge point: each of its connectors is an EVSE of its own."""
+def plan(spec: ChargePointSpec, party: Party) -> ChargePointPlan:
+    """The plan of a charge point: each connector is a separate EVSE."""
     return ChargePointPlan(
-        identity=post.identity,
-        brand_slug=post.model.brand_slug,
-        model_slug=post.model.slug,
-        name=post.name,
-        connector_type=post.connector_type,
-        ocpp_version=post.ocpp_version,
-        ws_url=post.ws_url,
-        evses=identities.evses(post.identity, post.model.connector_count, party),
+        identity=spec.identity,
+        brand_slug=spec.model.brand_slug,
+        model_slug=spec.model.slug,
+        name=spec.name,
+        connector_type=spec.connector_type,
+        ocpp_version=spec.ocpp_version,
+        ws_url=spec.ws_url,
+        evses=identities.evses(spec.identity, spec.model.connector_count, party),
     )
 
 
 def nominal_kw(model: Model, connector_type: str) -> float:
-    """The highest rating in kW at one connector of that type."""
+    """The highest rating of one connector of that type, in kW."""
     highest = model.supported_kwh[-1]
     return min(highest, _CHADEMO[0]) if connector_type == catalog.CHADEMO else highest
 
 
 def evses(
-    post: Post, plan: ChargePointPlan, country: str, floor: str = "", restrictions: tuple[str, ...] = ()
+    spec: ChargePointSpec,
+    plan: ChargePointPlan,
+    country: str,
+    floor: str = "",
+    restrictions: tuple[str, ...] = (),
 ) -> list[EVSE]:
-    """The EVSEs, all available and not stamped yet; *country* (alpha-2) decides the tariff.
+    """The EVSEs, all available and not stamped yet. *country* (alpha-2) decides the tariff.
 
-    *floor* and *restrictions* are OCPI's `floor_level` and `parking_restrictions`; absent when empty.
+    *floor* and *restrictions* are OCPI's `floor_level` and `parking_restrictions`, absent if empty.
     """
     return [
         EVSE(
             uid=evse.uid,
             evse_id=evse.evse_id,
             status=Status.AVAILABLE,
-            capabilities=list(_capabilities(post)),
-            connectors=[_connector(post, country)],
+            capabilities=list(_capabilities(spec)),
+            connectors=[_connector(spec, country)],
             floor_level=floor or None,
-            physical_reference=post.reference[:_REFERENCE],
+            physical_reference=spec.reference[:_REFERENCE_LENGTH],
             parking_restrictions=[ParkingRestriction(each) for each in restrictions] or None,
             last_updated=UNSTAMPED,
         )
@@ -94,38 +101,38 @@ def evses(
     ]
 
 
-def _connector(post: Post, country: str) -> Connector:
-    power_type, volts, phases = _electricity(post)
+def _connector(spec: ChargePointSpec, country: str) -> Connector:
+    power_type, volts, phases = _electricity(spec)
     return Connector(
         id="1",
-        standard=_STANDARDS[post.connector_type],
-        format=ConnectorFormat.CABLE if catalog.sheet(post.model).tethered else ConnectorFormat.SOCKET,
+        standard=_STANDARDS[spec.connector_type],
+        format=ConnectorFormat.CABLE if catalog.data_sheet(spec.model).tethered else ConnectorFormat.SOCKET,
         power_type=power_type,
         voltage=volts,
-        amperage=round(post.kw * 1000 / (volts * phases)),
-        tariff_id=price_book.tariff_id(power_type, post.kw, country),
+        amperage=round(spec.kw * 1000 / (volts * phases)),
+        tariff_id=price_book.tariff_id(power_type, spec.kw, country),
         last_updated=UNSTAMPED,
     )
 
 
-def _electricity(post: Post) -> tuple[PowerType, int, int]:
-    """OCPI PowerType, volt (between line and neutral where there are three phases), phases."""
-    volts = catalog.sheet(post.model).volts
-    if post.connector_type == catalog.CHADEMO:
+def _electricity(spec: ChargePointSpec) -> tuple[PowerType, int, int]:
+    """OCPI PowerType, volts (between line and neutral for three phases), phases."""
+    volts = catalog.data_sheet(spec.model).volts
+    if spec.connector_type == catalog.CHADEMO:
         return PowerType.DC, _CHADEMO[1], 1
-    if post.model.current_type == catalog.DC:
+    if spec.model.current_type == catalog.DC:
         return PowerType.DC, volts, 1
-    if post.connector_type == catalog.TYPE_2 and post.kw >= _THREE_PHASES_FROM:
+    if spec.connector_type == catalog.TYPE_2 and spec.kw >= _THREE_PHASES_FROM:
         return PowerType.AC_3_PHASE, volts, 3
     return PowerType.AC_1_PHASE, volts, 1
 
 
-def _capabilities(post: Post) -> list[KnownCapability]:
-    capabilities, sheet = list(_EVERY), catalog.sheet(post.model)
+def _capabilities(spec: ChargePointSpec) -> list[KnownCapability]:
+    capabilities, sheet = list(_COMMON_CAPABILITIES), catalog.data_sheet(spec.model)
     if catalog.OCPP_2_0_1 in sheet.ocpp_versions:
-        capabilities.append(_SMART)
-    if post.model.current_type == catalog.DC:
-        capabilities.append(_TERMINAL)
+        capabilities.append(_SMART_CHARGING)
+    if spec.model.current_type == catalog.DC:
+        capabilities.append(_CARD_TERMINAL)
     elif not sheet.tethered:
-        capabilities.append(_SOCKET)
+        capabilities.append(_UNLOCKABLE)
     return sorted(capabilities)

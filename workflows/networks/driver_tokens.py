@@ -1,4 +1,4 @@
-"""The drivers of an eMSP network: their tokens, in every standing. docs/gateway.md "Templates"."""
+"""The drivers of an eMSP network: tokens in every condition. docs/gateway.md "Templates"."""
 
 import random
 import uuid
@@ -19,27 +19,27 @@ _WHITELISTS = (
     WhitelistType.ALLOWED_OFFLINE,
     WhitelistType.NEVER,
 )
-_ASK = WhitelistType.NEVER  # what only the eMSP knows, a CPO must ask for
+_NEVER_WHITELISTED = WhitelistType.NEVER  # so that a CPO asks for what only the eMSP knows
 
-# Who there is, in this order: token type, what is the matter with it, how many.
-_CROWD = (
+# Token type, condition, number of tokens; tokens are created in this order.
+_MIX = (
     (RFID, VALID, 12), (OTHER, VALID, 3), (RFID, BLOCKED, 3), (RFID, EXPIRED, 2), (RFID, NO_CREDIT, 2),
     (RFID, RESTRICTED, 3),
 )  # fmt: skip
-COUNT = sum(count for _, _, count in _CROWD)
+COUNT = sum(count for _, _, count in _MIX)
 
-# LOC1 is the location of the specification's examples, and so of many a peer's first test data.
-_PLACES = (["LOC1"], ["LOC1", "LOC2"], ["LOC3"])
+# LOC1 is the location of the specification's examples, so many peers test with it first.
+_LOCATION_IDS = (["LOC1"], ["LOC1", "LOC2"], ["LOC3"])
 _LANGUAGES = ("en", "de", "fr", "nl")
-_FLEET = 5  # each so many-eth driver has a company card
+_FLEET_EVERY = 5  # every fifth driver has a company card
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPlan:
-    """A token to be, not stamped yet, and what OCPI has no field for.
+    """A token that is not stored or stamped yet, and what OCPI has no field for.
 
-    `standing` is EXPIRED or NO_CREDIT, None for what `valid` says. `location_ids` are where alone it may be
-    used, None for everywhere.
+    `standing` is EXPIRED or NO_CREDIT; None means that `valid` decides. `location_ids` are the only
+    locations where the token may be used; None means everywhere.
     """
 
     token: Token
@@ -47,42 +47,42 @@ class TokenPlan:
     location_ids: list[str] | None
 
 
-def tokens(dice: random.Random, party: Party, issuer: str) -> list[TokenPlan]:
+def tokens(rng: random.Random, party: Party, issuer: str) -> list[TokenPlan]:
     """The tokens of *party*; the first is a valid RFID card that works everywhere."""
-    first = dice.randrange(10_000, 90_000) * 1000
-    uids = _uids(dice)
+    first = rng.randrange(10_000, 90_000) * 1000
+    uids = _uids(rng)
     plans = []
-    for number, (kind, matter) in enumerate((k, m) for k, m, count in _CROWD for _ in range(count)):
+    for number, (kind, condition) in enumerate((k, c) for k, c, count in _MIX for _ in range(count)):
         contract = f"{first + number * 7:08d}"
-        sure = kind == RFID and matter in {VALID, BLOCKED}
+        status_is_known = kind == RFID and condition in {VALID, BLOCKED}
         token = Token(
-            uid=next(uids) if kind == RFID else str(uuid.UUID(int=dice.getrandbits(128), version=4)),
+            uid=next(uids) if kind == RFID else str(uuid.UUID(int=rng.getrandbits(128), version=4)),
             type=kind,
             auth_id=f"{party[0]}-{party[1]}-C{contract}",
             visual_number=f"{party[0]}{party[1]} {contract[:4]} {contract[4:]}",
-            issuer=issuer if number % _FLEET else f"{issuer} Fleet",
-            valid=matter not in {BLOCKED, EXPIRED},
-            whitelist=_WHITELISTS[number % len(_WHITELISTS)] if sure else _ASK,
+            issuer=issuer if number % _FLEET_EVERY else f"{issuer} Fleet",
+            valid=condition not in {BLOCKED, EXPIRED},
+            whitelist=_WHITELISTS[number % len(_WHITELISTS)] if status_is_known else _NEVER_WHITELISTED,
             language=_language(number, party),
             last_updated=UNSTAMPED,
         )
-        standing = matter if matter in {EXPIRED, NO_CREDIT} else None
-        places = list(_PLACES[number % len(_PLACES)]) if matter == RESTRICTED else None
-        plans.append(TokenPlan(token, standing, places))
+        standing = condition if condition in {EXPIRED, NO_CREDIT} else None
+        location_ids = list(_LOCATION_IDS[number % len(_LOCATION_IDS)]) if condition == RESTRICTED else None
+        plans.append(TokenPlan(token, standing, location_ids))
     return plans
 
 
-def _uids(dice: random.Random) -> Iterator[str]:
-    """Serial numbers of NXP cards: seven bytes, the first of them 04; none twice."""
+def _uids(rng: random.Random) -> Iterator[str]:
+    """Distinct serial numbers of NXP cards: seven bytes, the first of them 04."""
     seen = set()
     while True:
-        uid = f"04{dice.getrandbits(48):012X}"
+        uid = f"04{rng.getrandbits(48):012X}"
         if uid not in seen:
             seen.add(uid)
             yield uid
 
 
 def _language(number: int, party: Party) -> str:
-    """Most drivers are at home in the country of the party, some are not."""
+    """Most drivers speak the language of the party's country, some do not."""
     home = countries.language(party[0])
     return home if number % 3 != 1 else _LANGUAGES[number % len(_LANGUAGES)]

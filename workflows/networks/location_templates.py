@@ -1,4 +1,4 @@
-"""Location templates: single sites to be stamped by a bulk request. docs/gateway.md "Templates"."""
+"""Location templates: single sites that a bulk request can create. docs/gateway.md "Templates"."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class ChargerGroup:
 
     @property
     def model(self) -> catalog.Model:
-        """The model; LookupError when the catalog has it no more."""
+        """The model; LookupError if the catalog no longer has it."""
         found = catalog.model(self.brand_slug, self.model_slug)
         if found is None:
             raise LookupError(f"The catalog has no {self.brand_slug}/{self.model_slug}.")
@@ -57,7 +57,7 @@ class ChargerGroup:
 
 @dataclass(frozen=True, slots=True)
 class LocationTemplate:
-    """A preset; `kind` names what surrounds the site."""
+    """A preset. `kind` is a key of `surroundings.KINDS`."""
 
     slug: str
     version: int
@@ -68,12 +68,12 @@ class LocationTemplate:
 
     @property
     def type(self) -> str:
-        """AC, DC or AC-DC, as its connectors are."""
+        """AC, DC or AC-DC."""
         return _TYPES[frozenset(group.model.current_type for group in self.groups)]
 
     @property
     def chargers(self) -> int:
-        """How many charge points it has."""
+        """The number of charge points."""
         return sum(group.count for group in self.groups)
 
     def summary(self) -> gateway_models.LocationTemplate:
@@ -117,7 +117,7 @@ def _location(
 
 _ALL = (
     LocationTemplate(
-        "urban-ac-hub", 1, "A kerbside hub in town: six AC chargers, two of them with two sockets, OCPP 1.6.",
+        "urban-ac-hub", 1, "A curbside hub in town: six AC chargers, two of them with two sockets, OCPP 1.6.",
         _location(
             "Hub Magenta", "12 Boulevard de Magenta", "Paris", "75010", "FR", "Europe/Paris",
             48.8691, 2.3602, surroundings.ON_STREET,
@@ -162,7 +162,7 @@ _ALL = (
         ),
     ),
     LocationTemplate(
-        "city-ultra-fast", 1, "A hub for those in a hurry: six 400 kW chargers, OCPP 2.0.1.",
+        "city-ultra-fast", 1, "An ultra-fast hub: six 400 kW chargers, OCPP 2.0.1.",
         _location(
             "Ladepark Invalidenstraße", "Invalidenstraße 50", "Berlin", "10557", "DE", "Europe/Berlin",
             52.5290, 13.3690, surroundings.PARKING_LOT,
@@ -191,7 +191,7 @@ def location_template(slug: str) -> LocationTemplate | None:
 def location_templates(
     type_: CurrentType | None = None, ocpp_version: OcppVersion | None = None
 ) -> list[gateway_models.LocationTemplate]:
-    """The gallery's entries: of that type, with that OCPP version; one of several versions matches each."""
+    """The gallery's entries of that type and OCPP version; a template with several versions matches any."""
     return [
         template.summary()
         for template in _ALL

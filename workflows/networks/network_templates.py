@@ -1,7 +1,7 @@
-"""Network templates: what a network is stamped from. docs/gateway.md "Templates".
+"""Network templates: what a network is generated from. docs/gateway.md "Templates".
 
 A plan is a pure function of seed, template and version, overrides, name prefix, role and party. Each site
-draws from dice of its own, so any of them can be made alone, in any order, as often as a retry needs.
+has its own random generator, so a site can be generated alone, in any order, and again on a retry.
 """
 
 import random
@@ -24,7 +24,7 @@ from generated.ocpi_models import Tariff
 from storage.sites import SitePlan
 from workflows.networks import catalog, driver_tokens, identities, places, site_plans
 from workflows.networks.catalog import OCPP_1_6, OCPP_2_0_1
-from workflows.networks.charge_points import Post
+from workflows.networks.charge_points import ChargePointSpec
 from workflows.networks.driver_tokens import TokenPlan
 from workflows.networks.identities import Party
 from workflows.networks.places import countries, place, surroundings
@@ -32,15 +32,15 @@ from workflows.networks.places.place import City, ServiceArea
 
 CPO, EMSP = "cpo", "emsp"
 OVERRIDES = ("locations", "chargers_per_location")
-"""What a request may ask for that differs from the template; other keys have no effect."""
+"""The sizes of the template that a request may override; other keys have no effect."""
 
 _CITIES, _MOTORWAYS = "cities", "motorways"
-_BAYS_KM = 0.05  # charging bays lie that close to the middle of a service area
-_HOUSES = 120
+_BAYS_KM = 0.05  # the most from the center of a service area to its charging bays
+_MAX_HOUSE_NUMBER = 120
 
 
 class Choice(NamedTuple):
-    """A charge point that a template may put up: brand, model, plug, OCPP version, kW at one connector."""
+    """A charge point that a template may install. `kw` is the rating of one connector."""
 
     brand_slug: str
     model_slug: str
@@ -51,7 +51,7 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NetworkTemplate:
-    """A preset. `direct` says how many of the charge points of site *index* are DC, given how many it has."""
+    """A preset. `dc_count(index, count)` is how many of the *count* charge points of site *index* are DC."""
 
     slug: str
     version: int
@@ -63,7 +63,7 @@ class NetworkTemplate:
     kinds: tuple[str, ...] = ()
     ac: tuple[Choice, ...] = ()
     dc: tuple[Choice, ...] = ()
-    direct: Callable[[int, int], int] = lambda _index, _count: 0
+    dc_count: Callable[[int, int], int] = lambda _index, _count: 0
 
     @property
     def chargers(self) -> int:
@@ -114,17 +114,17 @@ _TEMPLATES = (
     NetworkTemplate(
         "highway-dc", 1, "Three highway sites with two DC fast chargers each, OCPP 1.6.", CPO,
         locations=3, chargers_per_location=2, where=_MOTORWAYS, kinds=(surroundings.ALONG_MOTORWAY,),
-        dc=_FAST, direct=lambda _index, count: count,
+        dc=_FAST, dc_count=lambda _index, count: count,
     ),
     NetworkTemplate(
         "mixed-depot", 1, "One depot with four AC and two DC chargers, mixed OCPP versions.", CPO,
         locations=1, chargers_per_location=6, kinds=(surroundings.DEPOT,),
-        ac=_STREET_AC, dc=_DEPOT_DC, direct=lambda _index, count: count // 3,
+        ac=_STREET_AC, dc=_DEPOT_DC, dc_count=lambda _index, count: count // 3,
     ),
     NetworkTemplate(
         "city-network", 1, "Fifty city locations with four chargers each; every fifth one is a DC hub.", CPO,
         locations=50, chargers_per_location=4, kinds=_IN_TOWN, ac=(*_STREET_AC, _TWIN_AC),
-        dc=(*_FAST, *_DEPOT_DC), direct=lambda index, count: 0 if (index + 1) % _EVERY_FIFTH else count,
+        dc=(*_FAST, *_DEPOT_DC), dc_count=lambda index, count: 0 if (index + 1) % _EVERY_FIFTH else count,
     ),
     NetworkTemplate(
         "emsp-drivers", 1,
@@ -135,18 +135,18 @@ _TEMPLATES = (
 
 
 def network_templates() -> list[TemplateSummary]:
-    """The gallery."""
+    """The gallery's entries."""
     return [template.summary() for template in _TEMPLATES]
 
 
 def network_template(slug: str, role: str) -> NetworkTemplate | None:
-    """The template; None when there is no such one, or not for *role* (`cpo` or `emsp`, in either case)."""
+    """The template, or None if there is none of that name for *role* (`cpo` or `emsp`, in either case)."""
     return next((t for t in _TEMPLATES if (t.slug, t.role) == (slug, role.lower())), None)
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkPlan:
-    """A network to be: `locations` sites with `chargers_per_location` charge points each, and its tokens."""
+    """What a network will contain: sites with charge points (CPO), or tokens (eMSP)."""
 
     template: NetworkTemplate
     locations: int
@@ -162,67 +162,77 @@ class NetworkPlan:
         return self.locations * self.chargers_per_location
 
     def site(self, index: int) -> SitePlan:
-        """The site of that index, from 0; IndexError past the end."""
+        """The site with that index, from 0; IndexError past the end."""
         if not 0 <= index < self.locations:
             raise IndexError(index)
-        of = self._of("site", index)
-        dice = _dice(of)
-        kind = dice.choice(self.template.kinds)
+        seed_text = self._seed_text("site", index)
+        rng = _rng(seed_text)
+        kind = rng.choice(self.template.kinds)
         stop, visit = self._stop(index)
-        location = self._in_town(stop, visit, dice) if isinstance(stop, City) else _bays(stop, visit, dice)
+        location = self._in_town(stop, visit, rng) if isinstance(stop, City) else _bays(stop, visit, rng)
         location.owner_name = self.name_prefix
         location.parking_type = ParkingType(surroundings.PARKING_LOT if kind == surroundings.DEPOT else kind)
-        return site_plans.furnished(of, location, self._posts(index, location, dice), self.party, kind)
+        return site_plans.from_template(
+            seed_text, location, self._charge_points(index, location, rng), self.party, kind
+        )
 
     def tariffs(self) -> tuple[Tariff, ...]:
-        """Every tariff that a connector of the network points to, once."""
+        """The distinct tariffs of the network's connectors."""
         sites = (self.site(index) for index in range(self.locations))
         return tuple({tariff.id: tariff for site in sites for tariff in site.tariffs}.values())
 
     def tokens(self) -> list[TokenPlan]:
-        """The drivers of an eMSP network; none for a CPO."""
+        """The tokens of an eMSP network; none for a CPO."""
         if self.role != EMSP:
             return []
-        return driver_tokens.tokens(_dice(self._of("tokens")), self.party, self.name_prefix)
+        return driver_tokens.tokens(_rng(self._seed_text("tokens")), self.party, self.name_prefix)
 
-    def _of(self, *what: object) -> str:
-        """A text that no other seed, template, override, name, role, party or *what* has."""
+    def _seed_text(self, *what: object) -> str:
+        """A text unique to this seed, template, size, name, role, party and *what*."""
         template = (self.seed, self.template.slug, self.template.version)
         size = (self.locations, self.chargers_per_location)
         return orjson.dumps([*template, *size, self.name_prefix, self.role, self.party, *what]).decode()
 
     def _stop(self, index: int) -> tuple[City | ServiceArea, int]:
-        """Where site *index* goes, and how often the network was there before: first at home, then abroad."""
+        """The place of site *index*, and how many earlier sites of the network are there.
+
+        Places in the party's country come first.
+        """
         stops: tuple[City | ServiceArea, ...] = places.CITIES
         if self.template.where == _MOTORWAYS:
             stops = places.SERVICE_AREAS
-        shuffled = _dice(self._of("route")).sample(stops, len(stops))
+        shuffled = _rng(self._seed_text("route")).sample(stops, len(stops))
         route = sorted(shuffled, key=lambda stop: stop.country != self.party[0])
         return route[index % len(route)], index // len(route)
 
-    def _in_town(self, city: City, visit: int, dice: random.Random) -> OcpiCreateLocationRequest:
-        streets = _dice(self._of("streets", city.name)).sample(city.streets, len(city.streets))
+    def _in_town(self, city: City, visit: int, rng: random.Random) -> OcpiCreateLocationRequest:
+        streets = _rng(self._seed_text("streets", city.name)).sample(city.streets, len(city.streets))
         street = streets[visit % len(streets)]
-        *centre, reach = city.dry
-        latitude, longitude = place.scatter(dice, (centre[0], centre[1]), reach)
+        *center, radius = city.site_area
+        latitude, longitude = place.scatter(rng, (center[0], center[1]), radius)
         return OcpiCreateLocationRequest(
             name=f"{city.name} {street.removeprefix('ul. ')}",
-            address=countries.address(city.country, street, dice.randint(1, _HOUSES)),
+            address=countries.address(city.country, street, rng.randint(1, _MAX_HOUSE_NUMBER)),
             city=city.name,
-            postal_code=place.postal_code(dice, dice.choice(city.postal_codes)),
+            postal_code=place.postal_code(rng, rng.choice(city.postal_codes)),
             country=Country(city.country),
             coordinates=Coordinates(latitude=latitude, longitude=longitude),
             timezone=Timezone(city.zone),
         )
 
-    def _posts(self, index: int, location: OcpiCreateLocationRequest, dice: random.Random) -> list[Post]:
-        """Its charge points, AC first; all AC ones of a site are of one model, all DC ones too."""
+    def _charge_points(
+        self, index: int, location: OcpiCreateLocationRequest, rng: random.Random
+    ) -> list[ChargePointSpec]:
+        """The site's charge points, AC first. All AC ones are of one model, and so are all DC ones."""
         count = self.chargers_per_location
-        direct = self.template.direct(index, count)
-        chosen = [dice.choice(pool) if pool else None for pool in (self.template.ac, self.template.dc)]
+        dc_count = self.template.dc_count(index, count)
+        choices = [rng.choice(pool) if pool else None for pool in (self.template.ac, self.template.dc)]
         town = identities.slug(location.city).replace("-", "")[:3].upper()
         start = f"{identities.generated_prefix(self.name_prefix)}{town}{index + 1:03d}"
-        return [_post(f"{start}-{n:02d}", chosen[n > count - direct], str(n)) for n in range(1, count + 1)]
+        return [
+            _charge_point(f"{start}-{n:02d}", choices[n > count - dc_count], str(n))
+            for n in range(1, count + 1)
+        ]
 
 
 def plan_network(
@@ -233,13 +243,13 @@ def plan_network(
     role: str,
     party: Party,
 ) -> NetworkPlan:
-    """The network that *template* makes; absent and null overrides leave the template's value.
+    """The plan of a network; absent and null overrides leave the template's value.
 
-    *role* is the template's, in either case; *party* is the one actually taken. An eMSP template has no
-    locations and heeds no overrides.
+    *role* is the template's, in either case. *party* is the party that the network really has. An eMSP
+    template has no locations and ignores overrides.
     """
-    given = overrides or {} if role.lower() == CPO else {}
-    locations, chargers = (given.get(name) for name in OVERRIDES)
+    sizes = overrides or {} if role.lower() == CPO else {}
+    locations, chargers = (sizes.get(name) for name in OVERRIDES)
     return NetworkPlan(
         template,
         template.locations if locations is None else locations,
@@ -251,12 +261,12 @@ def plan_network(
     )
 
 
-def _dice(of: str) -> random.Random:
-    return random.Random(of)  # noqa: S311  (the same for the same seed is the whole point)
+def _rng(seed_text: str) -> random.Random:
+    return random.Random(seed_text)  # noqa: S311  (reproducible on purpose)
 
 
-def _bays(area: ServiceArea, visit: int, dice: random.Random) -> OcpiCreateLocationRequest:
-    latitude, longitude = place.scatter(dice, (area.latitude, area.longitude), _BAYS_KM)
+def _bays(area: ServiceArea, visit: int, rng: random.Random) -> OcpiCreateLocationRequest:
+    latitude, longitude = place.scatter(rng, (area.latitude, area.longitude), _BAYS_KM)
     again = f", {visit + 1}" if visit else ""
     return OcpiCreateLocationRequest(
         name=f"{area.name} ({area.motorway}){again}",
@@ -269,11 +279,13 @@ def _bays(area: ServiceArea, visit: int, dice: random.Random) -> OcpiCreateLocat
     )
 
 
-def _post(identity: str, choice: Choice | None, reference: str) -> Post:
+def _charge_point(identity: str, choice: Choice | None, reference: str) -> ChargePointSpec:
     if choice is None:
-        raise LookupError("The template puts up a kind of charge point of which it has none.")
+        raise LookupError("The template has no charge point of the current type that the site needs.")
     model = catalog.model(choice.brand_slug, choice.model_slug)
     if model is None:
         raise LookupError(f"The catalog has no {choice.brand_slug}/{choice.model_slug}.")
     name = f"{model.name} {reference}"
-    return Post(identity, model, choice.connector_type, choice.ocpp_version, choice.kw, reference, name)
+    return ChargePointSpec(
+        identity, model, choice.connector_type, choice.ocpp_version, choice.kw, reference, name
+    )

@@ -1,7 +1,4 @@
-"""Orders of the gateway: networks, locations, and their end.
-
-docs/gateway.md "Networks".
-"""
+"""Orders of the gateway: create and delete networks, create locations. docs/gateway.md "Networks"."""
 
 import secrets
 import uuid
@@ -36,24 +33,24 @@ from workflows.peers.invitation import helper
 
 _SEEDS = 2**31
 _RETRY_SECONDS = 60
-_SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_PARTY_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CREATE_NETWORK, CREATE_SITES = "create_cpo", "create_sites"
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What is shown once of a new network."""
+    """The tokens of a new network, which are shown once."""
 
     token_a: str
     operator_token: str
 
 
 def create_network(user: Member, request: CpoCreateRequest, key: str | None) -> CpoAcceptedResponse:
-    """Take the order for a network; the answer, with its tokens.
+    """Accept the order of a network; returns the response, with the tokens.
 
     Raises:
-        errors.NotFound: no such template, or none for this role.
-        errors.Conflict: every party id of the country is taken; or the key was used with another request.
+        errors.NotFound: the template does not exist for this role.
+        errors.Conflict: every similar party id is taken, or the key was used with another request.
         errors.TooMany: the organization has as many networks or jobs as it may have.
     """
     role = request.role.upper()
@@ -62,7 +59,7 @@ def create_network(user: Member, request: CpoCreateRequest, key: str | None) -> 
         raise errors.NotFound(f"template: there is no {role} template {request.template[:64]}")
     use = _use(user, CREATE_NETWORK, key, request)
     with database.transaction() as transaction:
-        networks.hold(transaction, user.organization_id)
+        networks.lock_organization(transaction, user.organization_id)
         if use is not None and (earlier := _replayed(transaction, use)):
             return _without_ended_tokens(transaction, CpoAcceptedResponse.model_validate_json(earlier))
         _check_quotas(transaction, user.organization_id)
@@ -80,10 +77,10 @@ def create_network(user: Member, request: CpoCreateRequest, key: str | None) -> 
         )
         job_id = str(network.job_id)
         engine.enqueue(transaction, provisioning.WORKFLOW, job_id)
-        answer = accepted(network, mint(transaction, network))
+        response = accepted(network, mint(transaction, network))
         if use is not None:
-            idempotency.keep(transaction, use, network.id, answer.json_text())
-    return answer
+            idempotency.store(transaction, use, network.id, response.json_text())
+    return response
 
 
 def _sizes(overrides: CpoOverrides | None) -> dict[str, int]:
@@ -101,7 +98,7 @@ def establish(
     blueprint: Blueprint,
     expires_at: int | None,
 ) -> Network:
-    """Store a network and the job that will fill it; nobody works at it yet."""
+    """Store a network and the job that will fill it. The job is not started."""
     job_id = str(uuid.uuid4())
     network = networks.create(
         transaction,
@@ -119,7 +116,7 @@ def establish(
 
 
 def mint(transaction: Transaction, network: Network, chosen: Tokens = Tokens("", "")) -> Tokens:
-    """A Token A and an operator token: those of *chosen*, new ones where it has none."""
+    """Store a Token A and an operator token: those of *chosen*, or new ones where they are empty."""
     return Tokens(
         access.mint(transaction, access.REGISTRATION, network.id, chosen=chosen.token_a),
         access.mint(transaction, access.OPERATOR, network.id, chosen=chosen.operator_token),
@@ -129,10 +126,10 @@ def mint(transaction: Transaction, network: Network, chosen: Tokens = Tokens("",
 def create_sites(
     user: Member, network: Network, request: LocationBulkCreateRequest, key: str | None
 ) -> LocationBulkAcceptedResponse:
-    """Take the order for sites; the answer.
+    """Accept the order of locations; returns the response.
 
     Raises:
-        errors.NotFound: an item names a template that does not exist; or the network is gone.
+        errors.NotFound: an item names a template that does not exist, or the network is gone.
         errors.Conflict: the key was used with another request.
         errors.TooMany: the organization has as many jobs as it may have.
     """
@@ -142,7 +139,7 @@ def create_sites(
         raise errors.NotFound(f"locations.{index}.template: there is no location template {slug[:64]}")
     use = _use(user, f"{CREATE_SITES}/{network.id}", key, request)
     with database.transaction() as transaction:
-        networks.hold(transaction, user.organization_id)
+        networks.lock_organization(transaction, user.organization_id)
         if use is not None and (earlier := _replayed(transaction, use)):
             return LocationBulkAcceptedResponse.model_validate_json(earlier)
         _check_jobs(transaction, user.organization_id)
@@ -159,19 +156,19 @@ def create_sites(
             job_id,
         )
         engine.enqueue(transaction, provisioning.WORKFLOW, job_id)
-        answer = LocationBulkAcceptedResponse(
+        response = LocationBulkAcceptedResponse(
             job_id=job_id,
             status=ProvisioningStatus.PROVISIONING,
             status_url=f"/ocpi/cpos/{network.id}/locations/jobs/{job_id}",
             workflow_run_id=job_id,
         )
         if use is not None:
-            idempotency.keep(transaction, use, network.id, answer.json_text())
-    return answer
+            idempotency.store(transaction, use, network.id, response.json_text())
+    return response
 
 
 def _item_requests(request: LocationBulkCreateRequest) -> list[Any]:
-    """What the job keeps of each item."""
+    """What the job stores of each item."""
     items = request.locations
     return [
         {"item": item.model_dump(mode="json", exclude_unset=True), "prefix": prefix}
@@ -180,7 +177,7 @@ def _item_requests(request: LocationBulkCreateRequest) -> list[Any]:
 
 
 def delete_network(organization_id: str, network_id: int) -> None:
-    """End a network at once; of one that is gone already, nothing. docs/gateway.md "Ending a network".
+    """End a network at once; a network that is gone stays gone. docs/gateway.md "Ending a network".
 
     Raises:
         errors.NotFound: the organization never had it.
@@ -193,7 +190,7 @@ def delete_network(organization_id: str, network_id: int) -> None:
 
 
 def end(network_id: int, reason: str) -> None:
-    """End a network: first its tokens, then its rows. Its jobs end before their next step."""
+    """End a network: delete its tokens, then its rows. Its jobs end before their next step."""
     with database.transaction() as transaction:
         networks.mark_deleting(transaction, network_id)
         access.end_network(transaction, network_id, reason)
@@ -201,25 +198,25 @@ def end(network_id: int, reason: str) -> None:
         network_deletion.erase(transaction, network_id)
 
 
-def free_party(transaction: Transaction, organization_id: str, country: str, wanted: str) -> str:
-    """The party id itself, or the first that is free: the last character changed, then the last two.
+def free_party(transaction: Transaction, organization_id: str, country: str, preferred: str) -> str:
+    """The *preferred* party id, or the first free one that differs in its last one or two characters.
 
     Raises:
         errors.Conflict: all are taken.
     """
     taken = networks.taken(transaction, organization_id, country)
-    free = next((p for p in _alternatives(wanted) if p not in taken), None)
+    free = next((p for p in _alternatives(preferred) if p not in taken), None)
     if free is None:
         raise errors.Conflict(
-            f"party_id: party_space_exhausted, every id like {wanted[0]}** is taken in {country}"
+            f"party_id: party_space_exhausted, every id like {preferred[0]}** is taken in {country}"
         )
     return free
 
 
-def _alternatives(wanted: str) -> Iterator[str]:
-    yield wanted
-    yield from (wanted[:2] + last for last in _SIGNS)
-    yield from (wanted[0] + middle + last for middle in _SIGNS for last in _SIGNS)
+def _alternatives(preferred: str) -> Iterator[str]:
+    yield preferred
+    yield from (preferred[:2] + last for last in _PARTY_CHARACTERS)
+    yield from (preferred[0] + middle + last for middle in _PARTY_CHARACTERS for last in _PARTY_CHARACTERS)
 
 
 def _use(user: Member, operation: str, key: str | None, request: Model) -> Use | None:
@@ -230,46 +227,46 @@ def _use(user: Member, operation: str, key: str | None, request: Model) -> Use |
 
 
 def _replayed(transaction: Transaction, use: Use) -> str | None:
-    """The answer that the key had the first time, as JSON text. docs/gateway.md "Idempotency".
+    """The response to the key's first request, as JSON text. docs/gateway.md "Idempotency".
 
     Raises:
-        errors.Conflict: the request was another one.
+        errors.Conflict: the first request was another one.
     """
-    earlier = idempotency.earlier(transaction, use)
+    earlier = idempotency.earlier_use(transaction, use)
     if earlier is None:
         return None
     if not earlier.same:
         raise errors.Conflict("Idempotency-Key: was used with another body; nothing was done.")
-    return earlier.answer
+    return earlier.response
 
 
-def _without_ended_tokens(transaction: Transaction, answer: CpoAcceptedResponse) -> CpoAcceptedResponse:
-    """*answer* without its tokens, once Token A has been used."""
-    if not answer.token_a or access.is_open(transaction, answer.token_a):
-        return answer
-    return answer.model_copy(update={"token_a": "", "operator_token": None, "roam_helper": None})
+def _without_ended_tokens(transaction: Transaction, response: CpoAcceptedResponse) -> CpoAcceptedResponse:
+    """*response* without its tokens, once Token A has been used."""
+    if not response.token_a or access.is_open(transaction, response.token_a):
+        return response
+    return response.model_copy(update={"token_a": "", "operator_token": None, "roam_helper": None})
 
 
 def _check_quotas(transaction: Transaction, organization_id: str) -> None:
-    most = settings().networks_per_organization
-    if networks.count(transaction, organization_id) >= most:
-        raise errors.TooMany(f"The organization has {most} networks; delete one.", _RETRY_SECONDS)
+    limit = settings().networks_per_organization
+    if networks.count(transaction, organization_id) >= limit:
+        raise errors.TooMany(f"The organization has {limit} networks; delete one.", _RETRY_SECONDS)
     _check_jobs(transaction, organization_id)
 
 
 def _check_jobs(transaction: Transaction, organization_id: str) -> None:
-    most = settings().jobs_per_organization
-    if jobs.count_unfinished(transaction, organization_id) >= most:
-        raise errors.TooMany(f"The organization has {most} jobs that are not finished.", _RETRY_SECONDS)
+    limit = settings().jobs_per_organization
+    if jobs.count_unfinished(transaction, organization_id) >= limit:
+        raise errors.TooMany(f"The organization has {limit} jobs that are not finished.", _RETRY_SECONDS)
 
 
 def _expiry(ttl_seconds: int | None) -> int | None:
-    """When the network ends, in milliseconds; None: never."""
+    """When the network ends, in milliseconds; None for never."""
     return None if ttl_seconds is None else timestamps.now_ms() + ttl_seconds * 1000
 
 
 def accepted(network: Network, tokens: Tokens) -> CpoAcceptedResponse:
-    """The answer to the order of a network. docs/gateway.md "Networks"."""
+    """The response to an order of a network. docs/gateway.md "Networks"."""
     path = f"/ocpi/cpos/{network.id}"
     return CpoAcceptedResponse(
         cpo_id=str(network.id),
@@ -296,10 +293,10 @@ def scope(network: Network) -> CpoPartyScope:
 
 
 def network_of(user: Member, cpo_id: str) -> Network:
-    """The network, if it is the organization's.
+    """The organization's network with this id.
 
     Raises:
-        errors.NotFound: it is not, or it has ended.
+        errors.NotFound: it belongs to another organization, or has ended.
     """
     with database.connect() as connection:
         network = networks.owned(connection, user.organization_id, int(cpo_id))
@@ -309,6 +306,6 @@ def network_of(user: Member, cpo_id: str) -> Network:
 
 
 def job_of(network: Network) -> Job | None:
-    """The job that filled, or fills, the network."""
+    """The job that fills or filled the network."""
     with database.connect() as connection:
         return jobs.get(connection, network.job_id) if network.job_id else None

@@ -1,4 +1,4 @@
-"""The gateway's location becomes one of OCPI. docs/gateway.md "From gateway location to OCPI"."""
+"""From the gateway's location to the OCPI location. docs/gateway.md "From gateway location to OCPI"."""
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -17,7 +17,7 @@ from storage.sites import UNSTAMPED
 from workflows.networks.places import countries, time_zones
 
 NO_POSTAL_CODE = "-"
-"""OCPI wants a postal code, the gateway does not."""
+"""Stands for an absent postal code, because OCPI requires one and the gateway does not."""
 
 _SIX = Decimal("0.000001")
 _TYPES = {
@@ -31,7 +31,7 @@ _TYPES = {
 
 
 def degrees(value: float) -> str:
-    """Degrees with exactly six decimals, half-even on the digits that were written."""
+    """Degrees with six decimals, rounded half-even in decimal."""
     rounded = Decimal(repr(value)).quantize(_SIX, ROUND_HALF_EVEN)
     return f"{abs(rounded) if rounded.is_zero() else rounded:f}"
 
@@ -55,9 +55,9 @@ def new_location(location_id: str, source: OcpiCreateLocationRequest) -> Locatio
 
 
 def updated(location: Location, change: OcpiCreateLocationRequest | LocationUpdateRequest) -> Location:
-    """*location* with the members that *change* sets; null clears what may be empty, else changes nothing.
+    """*location* with the members that *change* sets; null clears an optional one and leaves a required one.
 
-    Other coordinates bring their time zone, unless *change* sets one, and so does a time zone of null.
+    New coordinates set the time zone, unless *change* sets it. A time zone of null sets it as well.
     """
     changed = location.model_copy()
     for member in type(change).model_fields:
@@ -67,12 +67,12 @@ def updated(location: Location, change: OcpiCreateLocationRequest | LocationUpda
 
 
 def time_zone(location: Location) -> str:
-    """The time zone of *location*: its own, else that of its coordinates."""
+    """The time zone that *location* has, else that of its coordinates."""
     return location.time_zone or _zone_of(location.coordinates)
 
 
 def postal_code(location: Location) -> str | None:
-    """The postal code, if the location has one."""
+    """The postal code, or None."""
     return None if location.postal_code == NO_POSTAL_CODE else location.postal_code
 
 
@@ -107,7 +107,7 @@ def _time_zone(location: Location, value: Timezone | None) -> None:
 
 
 def _operator(location: Location, value: str | None) -> None:
-    """The name alone changes: web site and logo are the operator's own business."""
+    """Set the operator's name; website and logo stay."""
     if value is None:
         location.operator = None
     elif location.operator is None:

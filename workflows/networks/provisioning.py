@@ -3,8 +3,8 @@
 docs/architecture.md "A job".
 
 A job runs in steps. Each step is one transaction that stores a few locations, their results and the
-engine's record of the step. A step takes the first items that have no result yet, so a step that is
-repeated, or replayed in another order, neither loses an item nor creates it twice.
+engine's record of the step. A step takes the first items that have no result yet, so repeated or reordered
+steps neither lose an item nor create it twice.
 """
 
 import functools
@@ -31,11 +31,11 @@ log = logging.getLogger("ocpi_gateway")
 WORKFLOW = "provision"
 
 TOKENS = "drivers"
-"""The location id and name of the one item of an eMSP network's job: all its tokens."""
+"""The location id and name of the single item of an eMSP network's job, which stores all tokens."""
 
 STEP_LOCATIONS = 50
 STEP_CHARGE_POINTS = 200
-"""A step ends at either bound: other writers wait while it holds the database or the network."""
+"""The bounds of a step, because other writers wait while it holds the database or the network."""
 
 _NAME_LENGTH = 255
 _MESSAGE_LENGTH = 2000
@@ -64,7 +64,7 @@ def provision_now(transaction: Transaction, job_id: str) -> None:
 
 
 def _run_step(job_id: str) -> bool:
-    """Run the next step; repeat it with back-off, up to 5 minutes, while the database fails."""
+    """Run the next step. Retry transient database errors with back-off, up to 5 minutes."""
     deadline, wait = time.monotonic() + _RETRY_SECONDS, _FIRST_WAIT_SECONDS
     while True:
         try:
@@ -77,7 +77,7 @@ def _run_step(job_id: str) -> bool:
 
 
 def advance(transaction: Transaction, job_id: str) -> bool:
-    """Do one step of the job; False if it has ended, or its network has."""
+    """Do one step of the job; False if the job or its network has ended."""
     failpoints.reach("provision.step")
     job = jobs.get(transaction, job_id)
     network = networks.get(transaction, job.network_id) if job else None
@@ -101,7 +101,7 @@ def advance(transaction: Transaction, job_id: str) -> bool:
 def _store_locations(
     transaction: Transaction, job: Job, network: Network, items: list[JobItem]
 ) -> list[JobItem]:
-    """Store the locations of the first *items* and note each result on its item; those items."""
+    """Store the locations of the first *items* and set each item's result; returns the handled items."""
     handled, plans, charge_points = [], [], 0
     for item in items:
         if charge_points >= STEP_CHARGE_POINTS:
@@ -114,15 +114,15 @@ def _store_locations(
         else:
             plans.append((item, plan))
             charge_points += len(plan.charge_points)
-    wanted = set().union(*(sites.names(plan) for _, plan in plans))
-    taken = sites.taken(transaction, network.id, wanted)
+    names = set().union(*(sites.unique_names(plan) for _, plan in plans))
+    taken = sites.taken(transaction, network.id, names)
     for item, plan in plans:
-        duplicates = sites.names(plan) & taken
+        duplicates = sites.unique_names(plan) & taken
         if duplicates:
             _refuse_duplicate(item, min(name for _, name in duplicates), "identity")
         elif sites.add(transaction, network.id, network.party, plan):
             failpoints.reach("provision.stored")
-            taken |= sites.names(plan)
+            taken |= sites.unique_names(plan)
             item.created(plan.id, plan.document.name or plan.id)
         else:
             _refuse_duplicate(item, plan.id, "id")
@@ -130,30 +130,30 @@ def _store_locations(
 
 
 def _plan_location(job: Job, network: Network, item: JobItem) -> SitePlan:
-    """The location that the item requests.
+    """The plan of the location that the item requests.
 
     Raises:
-        ItemRefused: it cannot be created.
+        ItemRefused: the location cannot be created.
     """
     if job.kind == jobs.NETWORK:
         return plan_of(network).site(item.position)
     request = _request(item)
-    wanted = templates.item_from(orjson.dumps(request["item"]))
-    return templates.plan_site(wanted, job.id, item.position, network.name, network.party, request["prefix"])
+    parsed = templates.item_from(orjson.dumps(request["item"]))
+    return templates.plan_site(parsed, job.id, item.position, network.name, network.party, request["prefix"])
 
 
 def plan_of(network: Network) -> NetworkPlan:
-    """What the network is generated from.
+    """The plan of the network.
 
     Raises:
-        ItemRefused: its template does not exist any more.
+        ItemRefused: its template no longer exists.
     """
     return _plan(network.template, network.seed, network.overrides, network.name, network.role, network.party)
 
 
 @functools.lru_cache(maxsize=16)
 def _plan(slug: str, seed: int, overrides: str, name: str, role: str, party: Party) -> NetworkPlan:
-    """*overrides*: JSON text, as the network stores it."""
+    """*overrides* is JSON text, as the network stores it."""
     template = templates.network_template(slug, role)
     if template is None:
         raise ItemRefused("template_not_found", f"There is no template {slug}.", "template")
@@ -161,27 +161,27 @@ def _plan(slug: str, seed: int, overrides: str, name: str, role: str, party: Par
 
 
 def _store_tokens(transaction: Transaction, network: Network, items: list[JobItem]) -> None:
-    """Store the tokens of an eMSP network: the one item of its job."""
+    """Store the tokens of an eMSP network, which are the single item of its job."""
     now = timestamps.now()
-    for token in plan_of(network).tokens():
-        stamped = token.token.model_copy(update={"last_updated": now})
+    for plan in plan_of(network).tokens():
+        stamped = plan.token.model_copy(update={"last_updated": now})
         tokens.put(transaction, network.id, network.party, stamped, is_stamped=True)
-        if token.standing or token.location_ids is not None:
+        if plan.standing or plan.location_ids is not None:
             tokens.set_standing(
                 transaction,
                 network.id,
                 network.party,
                 stamped.uid,
                 stamped.type,
-                token.standing,
-                token.location_ids,
+                plan.standing,
+                plan.location_ids,
             )
     for item in items:
         item.created(TOKENS, TOKENS)
 
 
 def _end(transaction: Transaction, job: Job) -> None:
-    """End the job: READY if anything was created or requested nothing, else FAILED like its first item."""
+    """End the job: READY if it created anything or had no items, else FAILED with its first item's error."""
     if jobs.tally(transaction, job.id)[jobs.CREATED] or not job.total:
         jobs.end(transaction, job.id, jobs.READY)
         return

@@ -5,7 +5,7 @@ from storage.networks import EMSP, Network
 from storage.sites import Site
 from workflows.peers.credentials_exchange import versions_url
 
-_MOST = 10_000
+_MAX_LOCATIONS = 10_000
 
 
 def of(network: Network) -> str:
@@ -23,8 +23,8 @@ def of(network: Network) -> str:
     ]
     if network.role != EMSP:
         with database.connect() as connection:
-            seen, total = sites.page(connection, network, 0, _MOST)
-        lines += [f"## Locations ({total})", *(_line(site) for site in seen), ""]
+            listed, total = sites.page(connection, network, 0, _MAX_LOCATIONS)
+        lines += [f"## Locations ({total})", *(_line(site) for site in listed), ""]
     return "\n".join([*lines, "## Token A", _token_a(network)]) + "\n"
 
 
@@ -35,7 +35,7 @@ def _line(site: Site) -> str:
 
 
 def _token_a(network: Network) -> str:
-    """It was shown once; here stands how it ends, and whether it still opens the door."""
+    """The last four characters of each unused Token A, or that it was used."""
     with database.connect() as connection:
         unused = access.invitations(connection, network.id)
     return "\n".join(f"`…{last4}` (not used yet)" for last4 in unused) or "used"

@@ -1,7 +1,7 @@
-"""Templates: what networks and sites are made from. The front door to the modules that do it.
+"""The interface of the modules that plan networks and sites.
 
-`network_templates` stamps networks, `location_templates` and `items` make the sites of a bulk request,
-`projection` turns the gateway's view of a location into the OCPI one.
+`network_templates` plans networks, `location_templates` and `items` plan the sites of a bulk request,
+`projection` maps the gateway's locations to OCPI.
 """
 
 from workflows.networks.driver_tokens import TokenPlan

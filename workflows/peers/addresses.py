@@ -1,7 +1,7 @@
-"""Which addresses may be called: the policy, and the way from a URL to addresses that it let through.
+"""The address policy, and the resolution of a URL to addresses that the policy allows.
 
-A URL is read once and by one parser, its name is resolved once, and every address is judged. Nothing
-is connected to here; workflows/peers/client.py connects to what `route_to` found.
+A URL is parsed once, its host is resolved once, and every address is checked. This module opens no
+connection; workflows/peers/client.py connects to the addresses that `route_to` returns.
 """
 
 import ipaddress
@@ -28,15 +28,15 @@ _LAST_PORT = 65535
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-#: Names to addresses; looked up at each call, so that a test can put its own here.
+#: Resolves a host. It is looked up at each call, so that a test can replace it.
 resolver: Callable[[str, int], Any] = socket.getaddrinfo
 
 
 class AddressRefused(PeerUnusable):
     """The address policy refuses a URL.
 
-    The peer gets the same message whatever *reason* is (docs/security-cases.md "Address policy").
-    *reason* is for the operator: it names the host, the address, the rule, and what would allow the address.
+    The peer gets the same message for every reason (docs/security-cases.md "Address policy"). *reason* is
+    for the operator: it names the host, the address, the rule, and the setting that would allow the address.
     """
 
     def __init__(self, reason: str) -> None:
@@ -68,8 +68,8 @@ _DENIED = _networks(
     "203.0.113.0/24",
     "224.0.0.0/4",
     "240.0.0.0/4",
-    # All but 2000::/3, the only unicast in use: so ::1, fc00::/7, fe80::/10 and ff00::/8 too, and
-    # 64:ff9b:1::/48, in which only its own network knows where the IPv4 address stands.
+    # Everything but 2000::/3, the only unicast range in use. This covers ::1, fc00::/7, fe80::/10, ff00::/8
+    # and 64:ff9b:1::/48, whose IPv4 addresses are at a place that only their network knows.
     "::/3",
     "4000::/2",
     "8000::/1",
@@ -80,8 +80,8 @@ _DENIED = _networks(
 _IPV4_IN_LAST_BITS = _networks("::/96", "::ffff:0:0/96", "64:ff9b::/96")
 
 
-def _meant(address: Address) -> tuple[Address, ...]:
-    """The addresses that traffic to *address* can end at: itself, or the IPv4 ones it carries."""
+def _destinations(address: Address) -> tuple[Address, ...]:
+    """The addresses at which traffic to *address* can end: itself, or the IPv4 addresses inside it."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
     if any(address in network for network in _IPV4_IN_LAST_BITS):
@@ -97,17 +97,17 @@ def _within(address: Address, networks: tuple[Network, ...]) -> bool:
 
 @dataclass(frozen=True)
 class Allowed:
-    """One entry of PEER_ALLOW: an address and the ports on it."""
+    """One entry of PEER_ALLOW: an address and a range of its ports."""
 
     address: Address
     ports: range
 
     @classmethod
-    def read(cls, text: str) -> Self:
-        """The entry that *text* spells: address:port-port, an IPv6 address in brackets.
+    def parse(cls, text: str) -> Self:
+        """The entry from its text: address:port-port, with an IPv6 address in brackets.
 
         Raises:
-            ValueError: it is spelt otherwise, or names a link-local address.
+            ValueError: the text has another form, or the address is link-local.
         """
         entry = re.fullmatch(r"(\[[^\]]+\]|[0-9.]+):([0-9]{1,5})-([0-9]{1,5})", text)
         if entry is None:
@@ -122,25 +122,25 @@ class Allowed:
 
 
 def _is_link_local(address: Address) -> bool:
-    return any(_within(meant, _LINK_LOCAL) for meant in _meant(address))
+    return any(_within(destination, _LINK_LOCAL) for destination in _destinations(address))
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Which addresses may be called. The default: public ones."""
+    """Which addresses may be called. By default these are the public ones."""
 
     loopback: bool = False
     allowed: tuple[Allowed, ...] = ()
 
     @classmethod
     def of(cls, chosen: Settings) -> Self:
-        """The policy that the settings ask for.
+        """The policy of the settings.
 
         Raises:
-            ValueError: an entry of PEER_ALLOW cannot be read.
+            ValueError: an entry of PEER_ALLOW is malformed.
         """
         entries = chosen.peer_allow.replace(" ", "").split(",")
-        return cls(chosen.loopback_peers, tuple(Allowed.read(entry) for entry in entries if entry))
+        return cls(chosen.loopback_peers, tuple(Allowed.parse(entry) for entry in entries if entry))
 
     def refusal(self, host: str, address: Address, port: int) -> str | None:
         """Why *address*, to which *host* resolved, may not be called on *port*; None if it may be called."""
@@ -161,7 +161,9 @@ class Policy:
             return None if port >= _FIRST_FREE_PORT else f"port {port} on this machine is below 1024"
         if port not in _WEB_PORTS and port < _FIRST_FREE_PORT:
             return f"port {port} is not 80, 443, or 1024 and above"
-        denied = (network for meant in _meant(address) for network in _DENIED if meant in network)
+        denied = (
+            network for destination in _destinations(address) for network in _DENIED if destination in network
+        )
         return next((f"it leads into {network}, which is not public" for network in denied), None)
 
 
@@ -172,7 +174,7 @@ def policy() -> Policy:
 
 # From a URL to addresses
 
-# Printable ASCII; no user, no fragment, no backslash, no empty host and no empty port.
+# Printable ASCII, without user info, fragment or backslash; host and port are not empty.
 _URL = re.compile(
     r"(?P<scheme>https?)://"
     r"(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?)"
@@ -181,14 +183,14 @@ _URL = re.compile(
     r"(?P<query>\?[!\"$-\[\]-~]*)?",
     re.IGNORECASE | re.ASCII,
 )
-# WHATWG URL, "ends in a number": resolvers read such a host as an IPv4 address, whatever its form.
+# WHATWG URL, "ends in a number": resolvers read such a host as an IPv4 address.
 _NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
-_LONGEST_NAME = 253
+_MAX_HOST_LENGTH = 253
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL, read. *target* is the path and query as they were given."""
+    """A parsed URL. *target* is the path and query, unchanged."""
 
     scheme: str
     host: str
@@ -198,16 +200,16 @@ class Target:
     literal: Address | None
 
     @property
-    def shown(self) -> str:
-        """The URL without its query, for people."""
+    def display(self) -> str:
+        """The URL without its query, for messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = self.port == (443 if self.scheme == "https" else 80)
-        return f"{self.scheme}://{host}{'' if usual else f':{self.port}'}{self.path}"
+        is_default = self.port == (443 if self.scheme == "https" else 80)
+        return f"{self.scheme}://{host}{'' if is_default else f':{self.port}'}{self.path}"
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where a call goes: the target, the addresses that passed, until when; what it opened."""
+    """Where a call goes: the target, its allowed addresses, the deadline, and the sockets opened so far."""
 
     target: Target
     addresses: tuple[Address, ...]
@@ -216,7 +218,11 @@ class Route:
 
 
 def _parse(url: str) -> Target:
-    """*url*, read; AddressRefused when it is not one that may be called."""
+    """Parse *url*.
+
+    Raises:
+        AddressRefused: it is not an allowed URL.
+    """
     parts = _URL.fullmatch(url)
     if parts is None:
         raise AddressRefused(
@@ -227,8 +233,8 @@ def _parse(url: str) -> Target:
     port = int(parts["port"] or (443 if scheme == "https" else 80))
     if not 0 < port <= _LAST_PORT:
         raise AddressRefused(f"{host}: there is no port {port}.")
-    if len(host) > _LONGEST_NAME:
-        raise AddressRefused(f"A host has at most {_LONGEST_NAME} characters.")
+    if len(host) > _MAX_HOST_LENGTH:
+        raise AddressRefused(f"A host has at most {_MAX_HOST_LENGTH} characters.")
     literal: Address | None = None
     try:
         if host.startswith("["):
@@ -243,30 +249,30 @@ def _parse(url: str) -> Target:
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[Address]:
-    """The addresses of *host*, each once; in a thread, as getaddrinfo knows no deadline."""
-    found: Future[Any] = Future()
+    """The distinct addresses of *host*, resolved in a thread because getaddrinfo has no timeout."""
+    future: Future[Any] = Future()
 
     def look_up() -> None:
         try:
-            found.set_result(resolver(host, port))
-        except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
-            found.set_exception(error)
+            future.set_result(resolver(host, port))
+        except Exception as error:  # noqa: BLE001 - future.result() raises it
+            future.set_exception(error)
 
     threading.Thread(target=look_up, daemon=True, name="resolve-peer").start()
-    records = found.result(timeout=left(deadline))
+    records = future.result(timeout=left(deadline))
     return list(dict.fromkeys(ipaddress.ip_address(record[4][0]) for record in records))
 
 
 def route_to(url: str, deadline: float) -> Route:
-    """The way to *url*, once every address of its host has passed the policy.
+    """The route to *url*, after the policy has allowed every address of its host.
 
     Raises:
-        AddressRefused: one has not, or the host has none. The reason is logged.
+        AddressRefused: an address is refused, or the host has none. The reason is logged.
     """
     try:
         target = _parse(url)
         addresses = _addresses(target, deadline)
-        _judge(target, addresses)
+        _check_addresses(target, addresses)
     except AddressRefused as refused:
         _log.warning("peer address refused", extra={"reason": refused.reason})
         raise
@@ -287,13 +293,13 @@ def _addresses(target: Target, deadline: float) -> list[Address]:
     return addresses
 
 
-def _judge(target: Target, addresses: list[Address]) -> None:
+def _check_addresses(target: Target, addresses: list[Address]) -> None:
     rules = policy()
     for address in addresses:
         rule = rules.refusal(target.host, address, target.port)
         if rule is not None:
-            found = str(address) if target.literal else f"{target.host} resolves to {address}, which"
-            raise AddressRefused(f"{found} is refused for port {target.port}: {rule}.")
+            subject = str(address) if target.literal else f"{target.host} resolves to {address}, which"
+            raise AddressRefused(f"{subject} is refused for port {target.port}: {rule}.")
 
 
 def left(deadline: float) -> float:

@@ -1,7 +1,7 @@
-"""Peers: the one place that calls them, at addresses that workflows/peers/addresses.py let through.
+"""The HTTP client for calls to peers, at addresses that workflows/peers/addresses.py allows.
 
-The socket goes to a judged address: what is connected to is what was checked. requests' own parsing,
-redirects, cookies, netrc and proxies have no part in it, so its adapter is used without a Session.
+The socket connects to the checked address itself. The URL parsing, redirects, cookies, netrc and proxies of
+requests are not used, so its adapter is used without a Session.
 
 Spec: 2.1.1 transport_and_format.
 """
@@ -33,7 +33,7 @@ from workflows.peers.addresses import Address, Route, Target, left, route_to
 BODY_LIMIT = 2 * 1024 * 1024
 CONNECT_SECONDS = 3.0
 
-# What a connection may bring in all: a body in small chunks, its headers and its trailers.
+# The most bytes of a whole response: a body in small chunks, headers and trailers.
 _WIRE_LIMIT = 4 * BODY_LIMIT
 
 #: The file of the authorities that may sign a peer's certificate.
@@ -41,12 +41,12 @@ authorities: str = DEFAULT_CA_BUNDLE_PATH
 
 
 class PeerUnauthorized(PeerUnusable):
-    """The peer does not know the token: HTTP 401 or 403."""
+    """The peer does not accept the token: HTTP 401 or 403."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a peer answered, in its OCPI envelope. Header names are in lower case."""
+    """A peer's response with its OCPI envelope. Header names are in lower case."""
 
     http_status: int
     status_code: int | None
@@ -55,15 +55,15 @@ class Answer:
     headers: Mapping[str, str]
 
 
-# Connections that end in time
+# Connections with a deadline
 
 
 class _TooMuchError(Exception):
-    """The answer is longer than is read."""
+    """The response is larger than the limit."""
 
 
 class _Socket(socket.socket):
-    """A socket whose deadline is for all it does together, not for each read."""
+    """A socket with one deadline for all of its operations together, not for each read."""
 
     deadline: float | None = None
     budget = _WIRE_LIMIT
@@ -90,7 +90,7 @@ class _Socket(socket.socket):
 
 
 class _TLSSocket(_Socket, ssl.SSLSocket):
-    """The same under TLS."""
+    """The same with TLS."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -101,7 +101,7 @@ def _tls(cafile: str) -> ssl.SSLContext:
 
 
 def dial(address: Address, port: int, deadline: float) -> socket.socket:
-    """A connection to *address* itself; the only line of the program that opens one to a peer."""
+    """Connect to *address*. No other code of the program opens a connection to a peer."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
     sock = _Socket(family, socket.SOCK_STREAM)
     try:
@@ -109,7 +109,7 @@ def dial(address: Address, port: int, deadline: float) -> socket.socket:
         sock.connect((str(address), port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.deadline = deadline
-        sock.settimeout(left(deadline))  # a TLS handshake ends by this one
+        sock.settimeout(left(deadline))  # bounds the TLS handshake
     except BaseException:
         sock.close()
         raise
@@ -117,14 +117,14 @@ def dial(address: Address, port: int, deadline: float) -> socket.socket:
 
 
 class _Connection(HTTPConnection):
-    """A connection to the checked addresses. *host* stays the name: for Host, SNI, certificate."""
+    """A connection to the checked addresses. *host* stays the name, for Host, SNI and the certificate."""
 
     def __init__(self, *args: Any, route: Route, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._route = route
 
     def connect(self) -> None:
-        """Connect; TLS has put a socket of its own around the dialled one."""
+        """Connect, and set the deadline on the final socket, because TLS wraps the dialed one in another."""
         super().connect()
         if isinstance(self.sock, _Socket):
             self.sock.deadline = self._route.deadline
@@ -140,13 +140,13 @@ class _Connection(HTTPConnection):
         raise failure
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        """The request line, with the target as the peer gave it: *url* went through urllib3."""
+        """Write the request line with the peer's unchanged target; urllib3 has normalized *url*."""
         del url
         super().putrequest(method, self._route.target.target, *args, **kwargs)
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
-    """The same under TLS."""
+    """The same with TLS."""
 
 
 class _Pool(urllib3.HTTPConnectionPool):
@@ -158,7 +158,7 @@ class _TLSPool(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """requests' transport for one call on one route. No retry."""
+    """The transport of requests for one call on one route, without retries."""
 
     def __init__(self, route: Route) -> None:
         super().__init__()
@@ -171,18 +171,18 @@ class _Adapter(HTTPAdapter):
             self._pool = _Pool(host, port, route=route)
 
     def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> Any:
-        """The route's own pool: the request's URL is not parsed again."""
+        """The route's pool, so that the request's URL is not parsed again."""
         return self._pool
 
     def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing: the pool's context requires a certificate that bears the host's name."""
+        """Do nothing: the pool's context already requires a certificate for the host's name."""
 
     def request_url(self, *_args: Any, **_kwargs: Any) -> str:
-        """The target, not parsed again."""
+        """The unchanged target."""
         return self._route.target.target
 
     def close(self) -> None:
-        """Close the route's connection, even where an unread answer still holds on to it."""
+        """Close the route's connection, even if an unread response still refers to it."""
         self._pool.close()
         super().close()
         for sock in self._route.opened:
@@ -197,9 +197,9 @@ _TOKEN = re.compile(r"[!-~]+")
 
 
 def _request(method: str, target: Target, token: str, body: object) -> requests.PreparedRequest:
-    """The request; its URL is for requests' eyes only."""
+    """The request. requests needs its URL, but the connection does not use it."""
     request = requests.PreparedRequest()
-    request.method, request.url = method, target.shown
+    request.method, request.url = method, target.display
     request.headers = CaseInsensitiveDict(
         {
             "Authorization": f"Token {token}",
@@ -217,7 +217,7 @@ def _request(method: str, target: Target, token: str, body: object) -> requests.
     return request
 
 
-_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+_DESCRIPTIONS: tuple[tuple[type[BaseException], str], ...] = (
     (_TooMuchError, "more than 2 MiB"),
     (TimeoutError, "timed out"),
     (ConnectionRefusedError, "connection refused"),
@@ -227,14 +227,14 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def _words(error: BaseException) -> str:
-    """What happened, from the first of the nested errors that says so."""
-    link: BaseException | None = error
-    while link is not None:
-        for kind, words in _WORDS:
-            if isinstance(link, kind):
-                return words
-        link = link.__cause__ or link.__context__
+def _description(error: BaseException) -> str:
+    """A description of the failure, from the first of the nested errors that has one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for kind, description in _DESCRIPTIONS:
+            if isinstance(cause, kind):
+                return description
+        cause = cause.__cause__ or cause.__context__
     return "no complete HTTP answer"
 
 
@@ -242,12 +242,12 @@ def _words(error: BaseException) -> str:
 def _exchange(
     method: str, url: str, token: str, body: object, deadline: float | None = None
 ) -> Iterator[tuple[requests.Response, str]]:
-    """Send a request; hand over the answer, its body unread, and what to call the exchange."""
+    """Send a request; yields the response, with its body unread, and a name for messages."""
     if not _TOKEN.fullmatch(token):
         raise ValueError("A token is printable ASCII without spaces.")
     seconds = settings().peer_timeout_seconds
     route = route_to(url, _end_of_call(deadline))
-    request, name = _request(method, route.target, token, body), f"{method} {route.target.shown}"
+    request, name = _request(method, route.target, token, body), f"{method} {route.target.display}"
     try:
         with (
             contextlib.closing(_Adapter(route)) as adapter,
@@ -261,11 +261,11 @@ def _exchange(
         OSError,
         _TooMuchError,
     ) as error:
-        raise PeerUnusable(f"{name}: {_words(error)}") from None
+        raise PeerUnusable(f"{name}: {_description(error)}") from None
 
 
 def _accept_status(name: str, status: int) -> None:
-    """Let 2xx and 4xx pass; 4xx because an OCPI refusal comes with either."""
+    """Raise unless the status is 2xx or 4xx. An OCPI refusal may come with either."""
     if status in {401, 403}:
         raise PeerUnauthorized(f"{name}: HTTP {status}")
     if status // 100 not in {2, 4}:
@@ -273,13 +273,13 @@ def _accept_status(name: str, status: int) -> None:
 
 
 def _content(name: str, response: requests.Response) -> bytes:
-    """The body as it was sent, at most BODY_LIMIT bytes."""
+    """The body, at most BODY_LIMIT bytes."""
     coding = response.headers.get("Content-Encoding", "")
     if coding.strip().lower() not in {"", "identity"}:
         raise PeerUnusable(f"{name}: the answer is compressed")
     content = bytearray()
-    for piece in response.raw.stream(65536, decode_content=False):
-        content += piece
+    for chunk in response.raw.stream(65536, decode_content=False):
+        content += chunk
         if len(content) > BODY_LIMIT:
             raise _TooMuchError
     return bytes(content)
@@ -290,37 +290,37 @@ def _envelope(name: str, status: int, content: bytes) -> dict[str, Any]:
         envelope = orjson.loads(content)
     except orjson.JSONDecodeError:
         raise PeerUnusable(f"{name}: HTTP {status}, not JSON") from None
-    # type(), as True is an int too
+    # type(), because isinstance(True, int) holds
     if not isinstance(envelope, dict) or type(envelope.get("status_code")) is not int:
         raise PeerUnusable(f"{name}: HTTP {status}, no OCPI envelope")
     return envelope
 
 
 def _end_of_call(deadline: float | None) -> float:
-    """When a call that starts now ends: after PEER_TIMEOUT_SECONDS, or at *deadline* if that is earlier."""
+    """The deadline of a call that starts now: PEER_TIMEOUT_SECONDS from now, or *deadline* if earlier."""
     end = time.monotonic() + settings().peer_timeout_seconds
     return end if deadline is None else min(end, deadline)
 
 
 def check(url: str, deadline: float | None = None) -> None:
-    """Raise unless the address policy lets *url* be called. Resolves, connects to nothing.
+    """Resolve *url* and check it against the address policy, without connecting.
 
     Raises:
-        PeerUnusable: it does not; the message is the same whatever the reason.
+        PeerUnusable: the policy refuses the URL; the message is the same for every reason.
     """
     route_to(url, _end_of_call(deadline))
 
 
 def call(method: str, url: str, token: str, body: object = None, deadline: float | None = None) -> Answer:
-    """Call a peer's OCPI interface; read its envelope leniently.
+    """Call a peer's OCPI interface and read its envelope leniently.
 
-    A *body* of None sends none; an orjson.Fragment in it goes out byte for byte. *deadline*: an instant of
-    time.monotonic() that bounds several calls together.
+    With a *body* of None the request has no body. An orjson.Fragment in it is sent byte for byte. *deadline*:
+    an instant of time.monotonic() that bounds several calls together.
 
     Raises:
         PeerUnauthorized: HTTP 401 or 403.
-        PeerUnusable: any other end than HTTP 2xx or 4xx with an envelope.
-        ValueError: the token cannot stand in a header.
+        PeerUnusable: any outcome but HTTP 2xx or 4xx with an envelope.
+        ValueError: the token is not valid in a header.
     """
     with _exchange(method, url, token, body, deadline) as (response, name):
         envelope = _envelope(name, response.status_code, _content(name, response))
@@ -335,14 +335,14 @@ def call(method: str, url: str, token: str, body: object = None, deadline: float
 
 
 def call_unwrapped(method: str, url: str, token: str, body: object) -> int:
-    """Call a peer's URL that answers without an envelope; only the HTTP status is read.
+    """Call a peer's URL that responds without an envelope; only the HTTP status is read.
 
-    Spec: 2.1.1 mod_commands: the result goes to response_url, whose answer has no body.
+    Spec: 2.1.1 mod_commands: the result goes to response_url, whose response has no body.
 
     Raises:
         PeerUnauthorized: HTTP 401 or 403.
-        PeerUnusable: any other end than HTTP 2xx or 4xx.
-        ValueError: the token cannot stand in a header.
+        PeerUnusable: any outcome but HTTP 2xx or 4xx.
+        ValueError: the token is not valid in a header.
     """
     with _exchange(method, url, token, body) as (response, _):
         return response.status_code

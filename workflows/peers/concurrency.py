@@ -1,4 +1,4 @@
-"""How many credentials exchanges run at once in this process, and never two with one token."""
+"""Limits concurrent credentials exchanges: their number in this process, and one per token."""
 
 import contextlib
 import functools
@@ -9,7 +9,7 @@ import errors
 from settings import settings
 
 RETRY_SECONDS = 1
-"""What a caller is told to wait."""
+"""The Retry-After of a refused exchange."""
 
 _tokens_in_exchange: set[str] = set()
 _exchange_lock = threading.Lock()
@@ -22,7 +22,7 @@ def _exchange_slots(count: int) -> threading.Semaphore:
 
 @contextlib.contextmanager
 def one_exchange(token: str) -> Iterator[None]:
-    """One exchange per token at a time, and always a thread left that answers everybody else.
+    """Run one exchange per token at a time, and leave at least one thread for other requests.
 
     Raises:
         errors.TooMany: another exchange with this token is running, or too many are.

@@ -1,4 +1,4 @@
-"""The calls of a credentials exchange, as both sides make them. Spec: 2.1.1 credentials, versions.
+"""The calls of a credentials exchange, for both sides. Spec: 2.1.1 credentials, versions.
 
 `explore` reads a peer's versions and endpoints, `send_credentials` sends ours and reads the peer's.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import errors
 from generated.ocpi_models import BusinessDetails, Credentials
 from settings import settings
-from storage.access import opens
+from storage.access import url_segment
 from storage.connections import Peer, in_base64
 from storage.networks import Network
 from storage.objects import Party
@@ -24,9 +24,9 @@ TOKEN = re.compile("[!-~]{1,64}")
 _CALLS_PER_EXCHANGE = 2
 """All calls of an exchange together take at most this many times PEER_TIMEOUT_SECONDS."""
 _MARGIN_SECONDS = 5
-"""How long the end of an exchange may take after its last call."""
+"""How long an exchange may take after its last call."""
 _UNREADABLE = 3000
-"""What peers answer that cannot decode a token."""
+"""The status code of peers that cannot decode a token."""
 _URL_LENGTH = 255
 _COUNTRY_CODE = re.compile("[A-Za-z]{2}")
 _PARTY_ID = re.compile("[A-Za-z0-9]{3}")
@@ -35,7 +35,7 @@ Report = Callable[[str], None]
 
 
 class PeerRefused(errors.PeerUnusable):
-    """The peer answered with a refusal, an OCPI *status_code*: nothing has changed on its side."""
+    """The peer refused with an OCPI *status_code*, so nothing has changed on its side."""
 
     def __init__(self, message: str, status_code: int | None) -> None:
         super().__init__(message)
@@ -66,25 +66,25 @@ class Calls:
         """Call the peer.
 
         Raises:
-            errors.PeerUnusable: as in `peer.call`.
+            errors.PeerUnusable: as in `client.call`.
         """
         self.report(f"{method} {url}")
         return client.call(method, url, token, body, self.deadline)
 
 
 def longest_exchange() -> float:
-    """Seconds until an exchange that starts now has ended, whatever happens."""
+    """The most seconds that an exchange takes."""
     return _CALLS_PER_EXCHANGE * settings().peer_timeout_seconds + _MARGIN_SECONDS
 
 
 def versions_url(role: str) -> str:
-    """Our versions URL for a role: what a peer is given together with Token A."""
-    return f"{settings().base_url}/ocpi/{opens(role)}/versions"
+    """Our versions URL for a role, which a peer gets together with Token A."""
+    return f"{settings().base_url}/ocpi/{url_segment(role)}/versions"
 
 
 def details_url(role: str) -> str:
-    """Where our endpoints for a role are listed."""
-    return f"{settings().base_url}/ocpi/{opens(role)}/{VERSION}"
+    """The URL of our version details for a role."""
+    return f"{settings().base_url}/ocpi/{url_segment(role)}/{VERSION}"
 
 
 def credentials_of(network: Network, token: str) -> Credentials:
@@ -99,9 +99,9 @@ def credentials_of(network: Network, token: str) -> Credentials:
 
 
 def discover(calls: Calls, url: str, token: str) -> tuple[dict[str, str], bool]:
-    """`explore` at a peer that is new; and whether it reads tokens in Base64. Conformance 4.
+    """`explore` at a new peer; also whether the peer expects tokens in Base64. Conformance 4.
 
-    A peer that refuses the token is asked once more, with the token in Base64.
+    If the peer refuses the token, the calls are repeated once with the token in Base64.
 
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as in `explore`.
@@ -111,7 +111,7 @@ def discover(calls: Calls, url: str, token: str) -> tuple[dict[str, str], bool]:
     except (client.PeerUnauthorized, PeerRefused) as refusal:
         if isinstance(refusal, PeerRefused) and refusal.status_code != _UNREADABLE:
             raise
-        calls.report("     refused; once more with the token in Base64")
+        calls.report("     refused; trying again with the token in Base64")
         try:
             return explore(calls, url, in_base64(token)), True
         except (client.PeerUnauthorized, PeerRefused):
@@ -138,17 +138,17 @@ def explore(calls: Calls, url: str, token: str) -> dict[str, str]:
 
 
 def _choose(answer: client.Answer) -> str:
-    """The URL of the version that both speak, among whatever else is offered. Conformance 62."""
+    """The details URL of version 2.1.1. Conformance 62."""
     entries = _accepted(answer, list)
     offered = {e["version"]: e["url"] for e in entries if _is_entry(e, "version")}
     if VERSION not in offered:
         versions = ", ".join(sorted(offered))[:100] or "nothing"
-        raise errors.NoCommonVersion(f"The peer offers {versions}; {VERSION} is spoken here.")
+        raise errors.NoCommonVersion(f"The peer offers {versions}, but not {VERSION}.")
     return str(offered[VERSION])
 
 
 def _endpoints(answer: client.Answer) -> dict[str, str]:
-    """The endpoints of the modules that OCPI 2.1.1 has; a peer may list any others."""
+    """The endpoints of the modules of OCPI 2.1.1; others are ignored."""
     details = _accepted(answer, dict)
     entries = details.get("endpoints")
     if not isinstance(entries, list):
@@ -158,7 +158,7 @@ def _endpoints(answer: client.Answer) -> dict[str, str]:
 
 
 def _is_entry(entry: Any, key: str) -> bool:
-    """Is it an object with a name under *key* and a URL."""
+    """Whether *entry* is an object with a name under *key* and a URL."""
     if not isinstance(entry, dict):
         return False
     name, url = entry.get(key), entry.get("url")
@@ -166,10 +166,10 @@ def _is_entry(entry: Any, key: str) -> bool:
 
 
 def _accepted(answer: client.Answer, shape: type) -> Any:
-    """The data of a successful answer.
+    """The data of a successful response.
 
     Raises:
-        errors.PeerUnusable: the peer refused, or the data has another shape.
+        errors.PeerUnusable: the peer refused, or the data is not a *shape*.
     """
     if answer.status_code is None or not 1000 <= answer.status_code < 2000:  # noqa: PLR2004
         message = f"The peer answered {answer.status_code}: {answer.status_message[:200]}"
@@ -190,7 +190,7 @@ def send_credentials(
     *,
     encodes_tokens: bool,
 ) -> Peer:
-    """Send our credentials, read the peer's. *token*: as the peer reads it."""
+    """Send our credentials and read the peer's. *token* is in the form that the peer expects."""
     target = endpoints.get("credentials")
     if target is None:
         raise errors.MissingEndpoints("The peer lists no credentials endpoint.")
@@ -214,7 +214,7 @@ def send_credentials(
 
 def _party(country_code: object, party_id: object) -> Party:
     if not isinstance(country_code, str) or not isinstance(party_id, str):
-        raise errors.PeerUnusable("The peer's credentials do not say whose they are.")
+        raise errors.PeerUnusable("The peer's credentials have no country_code or party_id.")
     if not _COUNTRY_CODE.fullmatch(country_code) or not _PARTY_ID.fullmatch(party_id):
         raise errors.PeerUnusable("The peer's country_code or party_id does not have the right form.")
     return country_code.upper(), party_id.upper()

@@ -1,4 +1,4 @@
-"""What a partner needs to register at a network, ready to paste. docs/gateway.md "Invitation"."""
+"""What a partner needs to register at a network. docs/gateway.md "Invitation"."""
 
 import shlex
 
@@ -19,7 +19,7 @@ _VARIABLES = {
 
 
 def helper(network: Network, token_a: str) -> CpoRoamHelper:
-    """The network's own credentials, and a shell command that registers a partner with its own."""
+    """The network's credentials object, and a shell command with which a partner registers."""
     command = _register_command(network.role, token_a)
     credentials = credentials_of(network, token_a).json_text()
     return CpoRoamHelper(
@@ -30,16 +30,16 @@ def helper(network: Network, token_a: str) -> CpoRoamHelper:
 
 
 def _register_command(role: str, token_a: str) -> str:
-    """A curl that posts the credentials of the partner that runs it.
+    """A curl command that posts the credentials of the partner that runs it.
 
-    Every value that differs between partners is a shell variable: credentials of the same party
-    replace its registration. A shell in which one is not set prints what to set and does not call.
+    Every value that differs between partners is a shell variable, because a second partner with the same
+    party would replace the first one's registration. Without a variable the shell says what to set.
     """
     values = {
         name: f"${{{variable}:?set {variable} to {text}}}" for name, (variable, text) in _VARIABLES.items()
     }
     body = orjson.dumps({**values, "business_details": {"name": "$MY_COUNTRY_CODE $MY_PARTY_ID"}}).decode()
-    url = f"{settings().base_url}/ocpi/{access.opens(role)}/{VERSION}/credentials"
+    url = f"{settings().base_url}/ocpi/{access.url_segment(role)}/{VERSION}/credentials"
     return (
         f"curl -X POST {shlex.quote(url)} -H 'Authorization: Token {token_a}'"
         f" -H 'Content-Type: application/json' -d {_double_quoted(body)}"
@@ -47,5 +47,5 @@ def _register_command(role: str, token_a: str) -> str:
 
 
 def _double_quoted(text: str) -> str:
-    """*text* as one word of a shell that puts the values of variables into it."""
+    """*text* in double quotes for a shell, which expands its variables."""
     return '"' + text.replace('"', '\\"') + '"'

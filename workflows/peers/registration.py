@@ -4,10 +4,10 @@ Receiving: `register`, `renew`, `unregister`. Initiating: `join`, `rotate`, `lea
 
 No database transaction is open while a peer is called, so anything may change meanwhile. The transaction
 that stores the result therefore locks the network's connections and checks again what the exchange
-relies on: the network, the connection, and the token that opened the exchange.
+relies on: the network, the connection, and the token that started the exchange.
 docs/security-cases.md "Tokens".
 
-An exchange that we initiate marks its connection until it ends. A renewal by the peer gets 429 meanwhile:
+An exchange that we initiate marks its connection until it ends. Meanwhile a renewal by the peer gets 429:
 if both sides renewed at once, each could store a token that the other has dropped. While we register, a
 registration by a peer gets 429 as well.
 """
@@ -41,11 +41,11 @@ from workflows.peers.credentials_exchange import (
 
 log = logging.getLogger("ocpi_gateway")
 
-_WE_CHANGE_IT = "This side is changing the connection itself; try again."
+_EXCHANGE_RUNS = "This side is changing the connection itself; try again."
 
 
-def ours(caller: Caller, token: str) -> Credentials:
-    """Our credentials object for the caller: our party, and the token it uses here."""
+def our_credentials(caller: Caller, token: str) -> Credentials:
+    """Our credentials object for the caller: our party and the token that the caller uses."""
     with database.connect() as connection:
         network = networks.get(connection, caller.network_id)
     if network is None:
@@ -57,16 +57,16 @@ def ours(caller: Caller, token: str) -> Credentials:
 
 
 def register(caller: Caller, body: Credentials) -> Credentials:
-    """A peer registers with Token A; its registration, if it has one, is replaced. Conformance 64 to 66, 81.
+    """A peer registers with Token A. An earlier registration is replaced. Conformance 64 to 66, 81.
 
     Raises:
-        errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed and
+        errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing has changed and
             Token A stays usable.
         errors.TooMany: an exchange with this token or a registration of ours is running, or too many
             exchanges are.
         errors.Unauthorized: Token A was used meanwhile, or the network ended.
     """
-    failpoints.reach("post.asked")
+    failpoints.reach("post.received")
     with one_exchange(caller.token):
         stored = _look_up(body)
         failpoints.reach("post.called_back")
@@ -74,7 +74,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
             _lock_for(transaction, caller)
             _require_no_registration_of_ours(transaction, caller.network_id)
             access.spend(transaction, caller.token)
-            connection_id = connections.keep(transaction, caller.network_id, stored)
+            connection_id = connections.store(transaction, caller.network_id, stored)
             replaced = access.end_all(transaction, connection_id, ended_tokens.REPLACED)
             token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
             failpoints.reach("post.written")
@@ -83,23 +83,23 @@ def register(caller: Caller, body: Credentials) -> Credentials:
         log.info(
             "registration_replaced", extra={"network": caller.network_id, "party": "/".join(stored.party)}
         )
-    return ours(caller, token)
+    return our_credentials(caller, token)
 
 
 def renew(caller: Caller, body: Credentials) -> Credentials:
     """A registered peer renews its credentials and gets a new token. Conformance 71, 72, 83.
 
-    The old token lives until the new one is used, or as long as the setting says.
+    The old token works until the new one is used, but at most TOKEN_OVERLAP_SECONDS.
 
     Raises:
         errors.RuleBroken: the peer's country or party would change.
-        errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed.
+        errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing has changed.
         errors.TooMany: an exchange with this token or this peer is running, or too many exchanges are.
         errors.Unauthorized: the token, the connection or the network ended meanwhile.
     """
     if (body.country_code, body.party_id) != caller.peer:
-        raise errors.RuleBroken("party_id: a PUT cannot change country_code or party_id; register anew")
-    failpoints.reach("put.asked")
+        raise errors.RuleBroken("party_id: a PUT cannot change country_code or party_id; register again")
+    failpoints.reach("put.received")
     with one_exchange(caller.token):
         stored = _look_up(body)
         failpoints.reach("put.called_back")
@@ -107,19 +107,19 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
             connection_id = _lock_registered(transaction, caller)
             _require_no_registration_of_ours(transaction, caller.network_id)
             if connections.exchange_runs(transaction, connection_id):
-                raise errors.TooMany(_WE_CHANGE_IT, RETRY_SECONDS)
+                raise errors.TooMany(_EXCHANGE_RUNS, RETRY_SECONDS)
             access.end_others(transaction, caller)
-            connections.keep(transaction, caller.network_id, stored)
+            connections.store(transaction, caller.network_id, stored)
             overlap_ms = settings().token_overlap_seconds * 1000
             access.supersede(transaction, caller.network_id, connection_id, overlap_ms)
             token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
             failpoints.reach("put.written")
     failpoints.reach("put.committed")
-    return ours(caller, token)
+    return our_credentials(caller, token)
 
 
 def unregister(caller: Caller) -> None:
-    """A peer unregisters: its tokens end, it is never called again. Conformance 73.
+    """A peer unregisters: its tokens end and it is not called again. Conformance 73.
 
     Raises:
         errors.Unauthorized: the token, the connection or the network ended meanwhile.
@@ -131,7 +131,7 @@ def unregister(caller: Caller) -> None:
 
 
 def _lock_for(transaction: Transaction, caller: Caller) -> None:
-    """Lock the network's connections for an exchange that *caller* opened.
+    """Lock the network's connections for an exchange that *caller* started.
 
     Raises:
         errors.Unauthorized: the caller's token or the network has ended.
@@ -142,7 +142,7 @@ def _lock_for(transaction: Transaction, caller: Caller) -> None:
 
 
 def _lock_registered(transaction: Transaction, caller: Caller) -> int:
-    """Lock the network's connections for a registered caller; the id of its connection.
+    """Lock the network's connections for a registered caller; returns the id of its connection.
 
     Raises:
         errors.Unauthorized: the caller's token, its registration or the network has ended.
@@ -155,19 +155,20 @@ def _lock_registered(transaction: Transaction, caller: Caller) -> int:
 
 
 def _require_no_registration_of_ours(transaction: Transaction, network_id: int) -> None:
-    """Raise while we register at a peer ourselves, which may be the caller: only the answer tells its party.
+    """Raise while we register at a peer ourselves.
 
-    Two registrations that cross could be stored in different orders by the two sides.
+    That peer may be the caller, because its party is known only after it responds. The two sides could
+    store two crossing registrations in different orders.
 
     Raises:
-        errors.TooMany: we do.
+        errors.TooMany: we are registering.
     """
     if access.registration_runs(transaction, network_id):
         raise errors.TooMany("This network is registering at a peer itself; try again.", RETRY_SECONDS)
 
 
 def _look_up(body: Credentials) -> Peer:
-    """Ask the peer for its versions and its endpoints, with the token it gave us. Conformance 64."""
+    """Read the peer's versions and endpoints, with the token that it sent. Conformance 64."""
     calls = Calls.begin()
     calls.check(body.url)
     endpoints, encodes_tokens = discover(calls, body.url, body.token)
@@ -188,14 +189,14 @@ def _look_up(body: Credentials) -> Peer:
 
 
 def join(network: Network, url: str, token_a: str, report: Report = lambda _: None) -> PeerConnection:
-    """Register our *network* at a peer, with the versions URL and the Token A that it gave us.
+    """Register our *network* at a peer, with the peer's versions URL and Token A. Conformance 79.
 
-    Conformance 79. *report* receives each step as it happens.
+    *report* receives each step as text.
 
     Raises:
-        errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing is changed here.
-        errors.Conflict: the network registers at a peer already. Two answers could be stored in another
-            order than the peer stored them in, and both sides would be locked out.
+        errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing has changed here.
+        errors.Conflict: the network is registering at a peer already. The two sides could store the results
+            of two registrations in different orders, and then both would be locked out.
         errors.NotFound: the network ended.
     """
     if not TOKEN.fullmatch(token_a):
@@ -217,27 +218,29 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
         stored = send_credentials(
             calls, "POST", network, url, endpoints, token, callback, encodes_tokens=encodes_tokens
         )
-    except BaseException:  # Ctrl-C as well: the next registration need not wait
+    except BaseException:  # also Ctrl-C, so that the next registration does not have to wait
         with database.transaction() as transaction:
             access.withdraw(transaction, callback)
         raise
     failpoints.reach("join.answered")
     with database.transaction() as transaction:
         _lock_own(transaction, network.id)
-        connection_id = connections.keep(transaction, network.id, stored)
+        connection_id = connections.store(transaction, network.id, stored)
         access.end_all(transaction, connection_id, ended_tokens.REPLACED)
         _bind(transaction, callback, connection_id)
         failpoints.reach("join.written")
     failpoints.reach("join.committed")
     report(f"     registered with {'/'.join(stored.party)}")
-    return _stored_link(network, stored)
+    return _stored_connection(network, stored)
 
 
-def rotate(network: Network, link: PeerConnection, report: Report = lambda _: None) -> PeerConnection:
-    """Renew both tokens of a connection and read the peer's endpoints anew. Conformance 83.
+def rotate(
+    network: Network, peer_connection: PeerConnection, report: Report = lambda _: None
+) -> PeerConnection:
+    """Renew both tokens of a connection and read the peer's endpoints again. Conformance 83.
 
-    Our old token lives until the peer uses the new one; the peer's old one is kept until its new one
-    has answered. So neither side is locked out, wherever the exchange breaks off.
+    Our old token works until the peer uses the new one. The peer's old token is kept until its new one has
+    worked. So neither side is locked out, wherever the exchange is interrupted.
 
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as in `join`.
@@ -245,117 +248,127 @@ def rotate(network: Network, link: PeerConnection, report: Report = lambda _: No
         errors.NotFound: the network ended.
     """
     calls = Calls.begin(report)
-    calls.check(link.versions_url)
-    endpoints = with_fallback(link, lambda t: explore(calls, link.versions_url, t), proves=False)
+    calls.check(peer_connection.versions_url)
+    endpoints = with_fallback(
+        peer_connection, lambda t: explore(calls, peer_connection.versions_url, t), proves=False
+    )
     with database.transaction() as transaction:
-        _begin_exchange(transaction, link)
-        callback = _mint_callback(transaction, network.id, link.id)
+        _begin_exchange(transaction, peer_connection)
+        callback = _mint_callback(transaction, network.id, peer_connection.id)
     failpoints.reach("rotate.minted")
     try:
-        stored = with_fallback(link, lambda t: _send_renewal(calls, network, link, endpoints, t, callback))
+        stored = with_fallback(
+            peer_connection, lambda t: _send_renewal(calls, network, peer_connection, endpoints, t, callback)
+        )
     except (PeerRefused, client.PeerUnauthorized):
         with database.transaction() as transaction:
-            connections.lock(transaction, network.id)  # first, as in every exchange: else a deadlock
+            connections.lock(transaction, network.id)  # first, as in every exchange, to avoid a deadlock
             access.withdraw(transaction, callback)
-            connections.end_exchange(transaction, link)
+            connections.end_exchange(transaction, peer_connection)
         raise
     except errors.PeerUnusable:
-        _keep_unconfirmed(link, callback)
+        _keep_unconfirmed(peer_connection, callback)
         raise
     failpoints.reach("rotate.answered")
     with database.transaction() as transaction:
-        _lock_unchanged(transaction, link)
-        connections.keep(transaction, network.id, stored)
-        access.end_superseded(transaction, link.id)
-        access.supersede(transaction, network.id, link.id, settings().token_overlap_seconds * 1000)
-        _bind(transaction, callback, link.id)
+        _lock_unchanged(transaction, peer_connection)
+        connections.store(transaction, network.id, stored)
+        access.end_superseded(transaction, peer_connection.id)
+        access.supersede(transaction, network.id, peer_connection.id, settings().token_overlap_seconds * 1000)
+        _bind(transaction, callback, peer_connection.id)
         failpoints.reach("rotate.written")
     failpoints.reach("rotate.committed")
     report(f"     renewed with {'/'.join(stored.party)}")
-    return _stored_link(network, stored)
+    return _stored_connection(network, stored)
 
 
 def _send_renewal(
-    calls: Calls, network: Network, link: PeerConnection, endpoints: dict[str, str], token: str, callback: str
+    calls: Calls,
+    network: Network,
+    peer_connection: PeerConnection,
+    endpoints: dict[str, str],
+    token: str,
+    callback: str,
 ) -> Peer:
-    """Send our credentials to a peer that is registered.
+    """Send our credentials to a registered peer.
 
     Raises:
-        errors.PeerUnusable: as in `send_credentials`; or the peer answers as another party.
+        errors.PeerUnusable: as in `send_credentials`, or the peer responds as another party.
     """
     stored = send_credentials(
         calls,
         "PUT",
         network,
-        link.versions_url,
+        peer_connection.versions_url,
         endpoints,
         token,
         callback,
-        encodes_tokens=link.encodes_tokens,
+        encodes_tokens=peer_connection.encodes_tokens,
     )
-    if stored.party != link.party:
+    if stored.party != peer_connection.party:
         raise errors.PeerUnusable(f"The peer answered as {'/'.join(stored.party)}.")
     return stored
 
 
-def leave(link: PeerConnection, report: Report = lambda _: None) -> None:
-    """Unregister at a peer, and forget it here whatever it answers. Spec: 2.1.1 credentials 1.4.
+def leave(peer_connection: PeerConnection, report: Report = lambda _: None) -> None:
+    """Unregister at a peer. The connection ends here even if the peer refuses. Spec: 2.1.1 credentials 1.4.
 
-    A registration that replaces this one meanwhile stays.
+    A registration that has replaced this one meanwhile stays.
 
     Raises:
-        errors.PeerUnusable: the connection has ended here, but the peer did not confirm that.
+        errors.PeerUnusable: the connection has ended here, but the peer did not confirm it.
         errors.Conflict, errors.NotFound: as in `rotate`.
     """
-    _require_registered(link)
+    _require_registered(peer_connection)
     with database.transaction() as transaction:
-        _begin_exchange(transaction, link)
-    calls, url = Calls.begin(report), link.endpoints.get("credentials", "")
+        _begin_exchange(transaction, peer_connection)
+    calls, url = Calls.begin(report), peer_connection.endpoints.get("credentials", "")
     try:
-        answer = with_fallback(link, lambda t: calls.send("DELETE", url, t))
+        answer = with_fallback(peer_connection, lambda t: calls.send("DELETE", url, t))
         report(f"     HTTP {answer.http_status}, {answer.status_code}")
     finally:
-        report(f"     {'forgotten here' if _end_here(link) else 'replaced meanwhile; the newer one stays'}")
+        has_ended = _end_here(peer_connection)
+        report(f"     {'ended here' if has_ended else 'replaced meanwhile; the newer registration stays'}")
 
 
-def _end_here(link: PeerConnection) -> bool:
-    """End the connection unless it changed; False if it did."""
+def _end_here(peer_connection: PeerConnection) -> bool:
+    """End the connection unless it has changed; False if it has."""
     with database.transaction() as transaction:
-        alive = connections.lock(transaction, link.network_id)
-        if not (alive and connections.is_unchanged(transaction, link)):
+        alive = connections.lock(transaction, peer_connection.network_id)
+        if not (alive and connections.is_unchanged(transaction, peer_connection)):
             return False
-        connections.end(transaction, link.id)
-        access.end_all(transaction, link.id, ended_tokens.UNREGISTERED)
+        connections.end(transaction, peer_connection.id)
+        access.end_all(transaction, peer_connection.id, ended_tokens.UNREGISTERED)
         return True
 
 
-def with_fallback(link: PeerConnection, call: Callable[[str], Any], *, proves: bool = True) -> Any:
-    """Call the peer with its new token, or on 401 with the one before.
+def with_fallback(peer_connection: PeerConnection, call: Callable[[str], Any], *, proves: bool = True) -> Any:
+    """Call the peer with its new token, or after a 401 with the former one.
 
-    *proves*: an answer tells that the peer took the new token, so the one before is forgotten. Versions
-    and details prove nothing: a token that a rotation has not settled yet opens them as well.
+    *proves*: success proves that the peer has taken the new token, so the former one is deleted. Success of
+    versions and details proves nothing: they also accept a token of an unfinished rotation.
     """
-    _require_registered(link)
+    _require_registered(peer_connection)
     try:
-        result = call(str(link.token))
+        result = call(str(peer_connection.token))
     except client.PeerUnauthorized:
-        former = link.former_token
+        former = peer_connection.former_token
         if former is None:
             raise
         return call(former)
-    if proves and link.former_peer_token is not None:
+    if proves and peer_connection.former_peer_token is not None:
         with database.transaction() as transaction:
-            connections.forget_former_token(transaction, link)
+            connections.forget_former_token(transaction, peer_connection)
     return result
 
 
-def _require_registered(link: PeerConnection) -> None:
-    if link.state != REGISTERED or link.peer_token is None:
-        raise errors.PeerUnusable(f"{'/'.join(link.party)} is not registered.")
+def _require_registered(peer_connection: PeerConnection) -> None:
+    if peer_connection.state != REGISTERED or peer_connection.peer_token is None:
+        raise errors.PeerUnusable(f"{'/'.join(peer_connection.party)} is not registered.")
 
 
 def _lock_own(transaction: Transaction, network_id: int) -> None:
-    """Lock the connections of a network of ours.
+    """Lock the connections of one of our networks.
 
     Raises:
         errors.NotFound: the network ended.
@@ -364,33 +377,33 @@ def _lock_own(transaction: Transaction, network_id: int) -> None:
         raise errors.NotFound("The network has ended.")
 
 
-def _lock_unchanged(transaction: Transaction, link: PeerConnection) -> None:
-    """Lock the network's connections, and check that *link* is still the registration.
+def _lock_unchanged(transaction: Transaction, peer_connection: PeerConnection) -> None:
+    """Lock the network's connections, and check that *peer_connection* is still the registration.
 
     Raises:
-        errors.Conflict: the peer registered anew, unregistered, or renewed its credentials.
+        errors.Conflict: the peer registered again, unregistered, or renewed its credentials.
         errors.NotFound: the network ended.
     """
-    _lock_own(transaction, link.network_id)
-    if not connections.is_unchanged(transaction, link):
+    _lock_own(transaction, peer_connection.network_id)
+    if not connections.is_unchanged(transaction, peer_connection):
         raise errors.Conflict("The connection changed meanwhile; the result of this exchange is dropped.")
 
 
-def _begin_exchange(transaction: Transaction, link: PeerConnection) -> None:
-    """Mark that we renew or end *link* ourselves.
+def _begin_exchange(transaction: Transaction, peer_connection: PeerConnection) -> None:
+    """Mark that we renew or end *peer_connection* ourselves.
 
     Raises:
         errors.Conflict: the connection changed, or another exchange of ours with this peer is running.
         errors.NotFound: the network ended.
     """
-    _lock_unchanged(transaction, link)
-    if connections.exchange_runs(transaction, link.id):
+    _lock_unchanged(transaction, peer_connection)
+    if connections.exchange_runs(transaction, peer_connection.id):
         raise errors.Conflict("Another exchange with this peer is running.")
-    connections.begin_exchange(transaction, link, longest_exchange())
+    connections.begin_exchange(transaction, peer_connection, longest_exchange())
 
 
 def _mint_callback(transaction: Transaction, network_id: int, connection_id: int | None = None) -> str:
-    """A token that the peer calls us back with; of a connection if it is registered already."""
+    """Store a token for the peer's calls during the exchange; *connection_id* if the peer is registered."""
     lives_ms = round(longest_exchange() * 1000)
     return access.mint(transaction, access.CALLBACK, network_id, connection_id, lives_ms)
 
@@ -405,17 +418,19 @@ def _bind(transaction: Transaction, callback: str, connection_id: int) -> None:
         raise errors.Conflict("The exchange took too long; its result is dropped.")
 
 
-def _keep_unconfirmed(link: PeerConnection, callback: str) -> None:
-    """The answer to a rotation got lost: the peer may use the new token already, so it becomes valid."""
+def _keep_unconfirmed(peer_connection: PeerConnection, callback: str) -> None:
+    """Accept the new token after a lost response to a rotation, because the peer may use it already."""
     with database.transaction() as transaction:
-        if connections.lock(transaction, link.network_id) and connections.is_unchanged(transaction, link):
-            access.bind(transaction, callback, link.id)
-        connections.end_exchange(transaction, link)
+        if connections.lock(transaction, peer_connection.network_id) and connections.is_unchanged(
+            transaction, peer_connection
+        ):
+            access.bind(transaction, callback, peer_connection.id)
+        connections.end_exchange(transaction, peer_connection)
 
 
-def _stored_link(network: Network, stored: Peer) -> PeerConnection:
+def _stored_connection(network: Network, stored: Peer) -> PeerConnection:
     with database.connect() as connection:
-        link = connections.of_party(connection, network.id, stored.party)
-    if link is None:
+        peer_connection = connections.of_party(connection, network.id, stored.party)
+    if peer_connection is None:
         raise errors.NotFound("The network has ended.")
-    return link
+    return peer_connection

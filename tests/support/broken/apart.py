@@ -22,7 +22,7 @@ Calls = list[tuple[Any, ...]]
 
 @contextlib.contextmanager
 def held_back(module: ModuleType, name: str) -> Iterator[tuple[Callable[..., Any], Calls]]:
-    """Note the calls of a function, and return True, instead of calling it; the function and its calls."""
+    """Record the calls of a function instead of executing them; yields the function and the calls."""
     calls: Calls = []
     real = getattr(module, name)
 
@@ -39,7 +39,7 @@ def held_back(module: ModuleType, name: str) -> Iterator[tuple[Callable[..., Any
 
 def effect_first(effect: Callable[..., bool], *arguments: Any) -> bool:
     def store_and_record(transaction: Transaction) -> bool:
-        """The job holds the turn of this process, so the first transaction takes none."""
+        """The job already holds the turn of this process, so the first transaction must not take it."""
         with held_back(jobs, "record") as (record, calls), database.dbos_engine().begin() as other:
             goes_on = effect(Transaction(other), *arguments)
         if calls:
@@ -75,6 +75,6 @@ def renamed_post(plan: ChargePointPlan, mark: str) -> ChargePointPlan:
 
 
 def break_jobs(broken_step: Callable[..., bool]) -> None:
-    """Run every step of a job by *broken_step*."""
+    """Run every step of a job with *broken_step*."""
     engine.step = broken_step
     templates.plan_site = fresh_plan  # type: ignore[assignment]

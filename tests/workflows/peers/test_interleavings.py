@@ -76,7 +76,7 @@ def test_concurrent_operations_over_http_are_safe(node: Node) -> None:
     draw = random.Random(7)
 
     def read_locations(side: Side, token: str) -> int:
-        role = access.opens(side.network.role)
+        role = access.url_segment(side.network.role)
         url = f"{node.url}/ocpi/{role}/2.1.1/locations"
         return session().get(url, headers={"Authorization": f"Token {token}"}, timeout=30).status_code
 

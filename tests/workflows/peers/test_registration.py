@@ -359,7 +359,7 @@ def test_a_peer_that_requires_base64_tokens_always_gets_them_in_base64(
 
     connection = registration.join(network.network, peer.versions_url, TOKEN_A, steps.append)
 
-    assert "     refused; once more with the token in Base64" in steps
+    assert "     refused; trying again with the token in Base64" in steps
     encoded = base64.b64encode(TOKEN_A.encode()).decode()
     tokens = [TOKEN_A, encoded, encoded, encoded]
     assert tokens == [token for _, _, token in calls(peer)]

@@ -1,4 +1,4 @@
-"""Countries: their codes, how they write an address, what they speak and pay with."""
+"""Countries: codes, address forms, languages and currencies."""
 
 from openapi.iso_3166 import ALPHA_3
 
@@ -20,22 +20,22 @@ _ALPHA_2 = {three: two for two, three in ALPHA_3.items()}
 
 
 def alpha3(alpha2: str) -> str:
-    """The alpha-3 code of an upper-case alpha-2 code; KeyError when there is no such country."""
+    """The alpha-3 code of an upper-case alpha-2 code; KeyError if there is no such country."""
     return ALPHA_3[alpha2]
 
 
 def alpha2(alpha3: str) -> str:
-    """The alpha-2 code of an upper-case alpha-3 code; what is no country's code comes back as it is."""
+    """The alpha-2 code of an upper-case alpha-3 code; any other text is returned unchanged."""
     return _ALPHA_2.get(alpha3, alpha3)
 
 
 def language(alpha2: str) -> str:
-    """The ISO 639-1 code of the language on the signs; English where the gallery speaks none of them."""
+    """The ISO 639-1 code of the language of generated texts; English for countries without an entry."""
     return _LANGUAGES.get(alpha2, "en")
 
 
 def currency(alpha2: str) -> str:
-    """The ISO 4217 code in which drivers pay; where the price book has no local prices, euro."""
+    """The ISO 4217 code of the tariffs; EUR for countries without an entry."""
     return _CURRENCIES.get(alpha2, "EUR")
 
 

@@ -1,4 +1,4 @@
-"""Motorway service areas and truck stops, at the coordinates of their charging bays."""
+"""Motorway service areas and truck stops, with the coordinates of their charging bays."""
 
 from workflows.networks.places.place import ServiceArea
 

@@ -1,10 +1,10 @@
-"""What the gallery is made of: cities and motorway service areas."""
+"""Cities and motorway service areas: their types, and random points and postal codes in them."""
 
 import math
 import random
 from dataclasses import dataclass
 
-_KM_A_DEGREE = 111.32
+_KM_PER_DEGREE = 111.32
 _LETTERS = "ADEHNPRTWX"  # those that Dutch, British and Irish postal codes all use
 
 
@@ -12,8 +12,9 @@ _LETTERS = "ADEHNPRTWX"  # those that Dutch, British and Irish postal codes all 
 class City:
     """A real city. Coordinates are degrees in WGS 84.
 
-    `dry` is where sites may be put: a centre and a reach in km, clear of harbours, lakes and wide rivers and
-    within 2 km of the centre. In `postal_codes` `#` stands for any digit and `?` for a letter.
+    `site_area` is where sites may be: latitude, longitude and a radius in km. It is clear of harbors, lakes
+    and wide rivers, and within 2 km of the city's center. In `postal_codes`, `#` is any digit and `?` any
+    letter.
     """
 
     name: str
@@ -23,13 +24,13 @@ class City:
     zone: str
     postal_codes: tuple[str, ...]
     streets: tuple[str, ...]
-    dry: tuple[float, float, float]
-    also: tuple[str, ...]
+    site_area: tuple[float, float, float]
+    aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceArea:
-    """A real motorway service area; `city` is the place it belongs to by its postal address."""
+    """A real motorway service area; `city` is the place in its postal address."""
 
     name: str
     motorway: str
@@ -44,36 +45,36 @@ class ServiceArea:
 def city(
     name: str,
     country: str,
-    centre: tuple[float, float],
+    center: tuple[float, float],
     zone: str,
     postal_codes: str,
     streets: str,
-    dry: tuple[float, float, float] | None = None,
-    also: str = "",
+    site_area: tuple[float, float, float] | None = None,
+    aliases: str = "",
 ) -> City:
-    """A city from short notes: lists are separated by a comma and a space; *dry* defaults to the centre."""
+    """A city. Lists are separated by comma and space; *site_area* defaults to 0.8 km around the center."""
     return City(
         name,
         country,
-        *centre,
+        *center,
         zone,
         tuple(postal_codes.split(", ")),
         tuple(streets.split(", ")),
-        dry or (*centre, 0.8),
-        tuple(also.split(", ")) if also else (),
+        site_area or (*center, 0.8),
+        tuple(aliases.split(", ")) if aliases else (),
     )
 
 
-def scatter(dice: random.Random, centre: tuple[float, float], reach: float) -> tuple[float, float]:
-    """A point at most *reach* km from *centre*, each part of the disc equally likely."""
-    distance, bearing = reach * math.sqrt(dice.random()), math.tau * dice.random()
+def scatter(rng: random.Random, center: tuple[float, float], radius: float) -> tuple[float, float]:
+    """A random point at most *radius* km from *center*, uniformly distributed over the disk."""
+    distance, bearing = radius * math.sqrt(rng.random()), math.tau * rng.random()
     north, east = distance * math.cos(bearing), distance * math.sin(bearing)
-    latitude, longitude = centre
-    across = _KM_A_DEGREE * math.cos(math.radians(latitude))
-    return latitude + north / _KM_A_DEGREE, longitude + east / across
+    latitude, longitude = center
+    across = _KM_PER_DEGREE * math.cos(math.radians(latitude))
+    return latitude + north / _KM_PER_DEGREE, longitude + east / across
 
 
-def postal_code(dice: random.Random, pattern: str) -> str:
-    """A postal code of *pattern*: `#` is any digit, `?` a letter."""
-    drawn = {"#": "0123456789", "?": _LETTERS}
-    return "".join(dice.choice(drawn[sign]) if sign in drawn else sign for sign in pattern)
+def postal_code(rng: random.Random, pattern: str) -> str:
+    """A random postal code of *pattern*: `#` is any digit, `?` any letter."""
+    pools = {"#": "0123456789", "?": _LETTERS}
+    return "".join(rng.choice(pools[char]) if char in pools else char for char in pattern)

@@ -14,56 +14,56 @@ CITIES = (
         "08007, 08008, 08009, 08010",
         "Carrer d'Aragó, Passeig de Gràcia, Carrer de Balmes, Gran Via de les Corts Catalanes, "
         "Carrer de València, Rambla de Catalunya, Carrer de Muntaner",
-        dry=(41.3915, 2.1640, 0.8),
+        site_area=(41.3915, 2.1640, 0.8),
     ),
     city(
         "Valencia", "ES", (39.4699, -0.3763), "Europe/Madrid",
         "46001, 46002, 46004, 46005",
         "Calle de Colón, Calle de la Paz, Calle de San Vicente Mártir, Gran Vía Marqués del Turia, "
         "Calle de Xàtiva, Calle de Cirilo Amorós",
-        dry=(39.4680, -0.3740, 0.6), also="València",
+        site_area=(39.4680, -0.3740, 0.6), aliases="València",
     ),
     city(
         "Sevilla", "ES", (37.3891, -5.9845), "Europe/Madrid",
         "41003, 41004, 41018",
         "Calle Recaredo, Calle San Fernando, Calle Luis Montoto, Avenida de Menéndez Pelayo, Calle Feria, "
         "Avenida de Eduardo Dato",
-        dry=(37.3890, -5.9800, 0.8), also="Seville",
+        site_area=(37.3890, -5.9800, 0.8), aliases="Seville",
     ),
     city(
         "Lisboa", "PT", (38.7223, -9.1393), "Europe/Lisbon",
         "1150-###, 1250-###, 1169-###",
         "Avenida da Liberdade, Avenida Almirante Reis, Rua Alexandre Herculano, Rua da Palma, "
         "Avenida Duque de Loulé, Rua Braamcamp, Rua Castilho",
-        also="Lisbon, Lissabon",
+        aliases="Lisbon, Lissabon",
     ),
     city(
         "Porto", "PT", (41.1496, -8.6109), "Europe/Lisbon",
         "4000-###, 4050-###",
         "Rua de Santa Catarina, Avenida dos Aliados, Rua da Boavista, Rua de Camões, Rua do Bonjardim, "
         "Rua de Cedofeita, Rua da Constituição",
-        dry=(41.1545, -8.6110, 0.7), also="Oporto",
+        site_area=(41.1545, -8.6110, 0.7), aliases="Oporto",
     ),
     city(
         "Milano", "IT", (45.4642, 9.1900), "Europe/Rome",
         "20121, 20122, 20123, 20124",
         "Corso Buenos Aires, Via Torino, Corso di Porta Romana, Via Manzoni, Corso Magenta, Via Larga, "
         "Viale Tunisia",
-        also="Milan, Mailand",
+        aliases="Milan, Mailand",
     ),
     city(
         "Roma", "IT", (41.9028, 12.4964), "Europe/Rome",
         "00184, 00185, 00187",
         "Via Nazionale, Via Cavour, Via del Tritone, Via Vittorio Veneto, Via XX Settembre, Via Barberini, "
         "Via Merulana",
-        also="Rome, Rom",
+        aliases="Rome, Rom",
     ),
     city(
         "Torino", "IT", (45.0703, 7.6869), "Europe/Rome",
         "10121, 10122, 10128",
         "Via Roma, Corso Vittorio Emanuele II, Corso Re Umberto, Via Garibaldi, Corso Francia, Via Cernaia, "
         "Via Pietro Micca",
-        dry=(45.0690, 7.6770, 0.7), also="Turin",
+        site_area=(45.0690, 7.6770, 0.7), aliases="Turin",
     ),
     city(
         "Bologna", "IT", (44.4949, 11.3426), "Europe/Rome",
@@ -81,13 +81,13 @@ CITIES = (
         "Athina", "GR", (37.9838, 23.7275), "Europe/Athens",
         "104 31, 105 52, 106 78",
         "Stadiou, Panepistimiou, Akadimias, Solonos, Patission, Athinas, Acharnon",
-        also="Athens, Athen",
+        aliases="Athens, Athen",
     ),
     city(
         "București", "RO", (44.4325, 26.1039), "Europe/Bucharest",
         "010065, 010071, 030167",
         "Calea Victoriei, Bulevardul Magheru, Bulevardul Unirii, Calea Moșilor, Bulevardul Carol I, "
         "Calea Dorobanți, Calea Griviței",
-        dry=(44.4380, 26.1060, 0.6), also="Bucharest, Bukarest",
+        site_area=(44.4380, 26.1060, 0.6), aliases="Bucharest, Bukarest",
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is found around a charge point: hours, facilities, who may park, how to get there."""
+"""What is around a charge point: opening hours, facilities, parking restrictions, directions."""
 
 import random
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ ON_STREET, PARKING_LOT = "ON_STREET", "PARKING_LOT"
 PARKING_GARAGE, UNDERGROUND_GARAGE = "PARKING_GARAGE", "UNDERGROUND_GARAGE"
 ALONG_MOTORWAY, ON_DRIVEWAY = "ALONG_MOTORWAY", "ON_DRIVEWAY"
 DEPOT = "DEPOT"
-"""Not one of the gateway's parking types: a depot is a PARKING_LOT with a gate."""
+"""Not one of the gateway's parking types: a depot is a PARKING_LOT with opening hours."""
 
 _WEEKDAYS, _EVERY_DAY = range(1, 7), range(1, 8)
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What one kind of site has. `hours` are weekdays with begin and end, local; None: always open."""
+    """What one kind of site has. `hours`: weekdays, begin and end in local time; None means always open."""
 
     facilities: tuple[str, ...]
     restrictions: tuple[str, ...]
@@ -57,7 +57,7 @@ KINDS = {
     ),
 }  # fmt: skip
 
-# What the signs say, by ISO 639-1 language.
+# Directions, by ISO 639-1 code.
 _SIGNS = {
     "kerb": {
         "en": "Charging bays at the kerb, marked in green.",
@@ -127,23 +127,23 @@ def opening_times(kind: Surroundings) -> Hours:
     return Hours(regular_hours=hours, twentyfourseven=False)
 
 
-def facilities(kind: Surroundings, dice: random.Random) -> list[KnownFacility]:
-    """Two or three of what such a place has, in a fixed order."""
-    chosen = dice.sample(kind.facilities, min(len(kind.facilities), dice.choice((2, 3))))
+def facilities(kind: Surroundings, rng: random.Random) -> list[KnownFacility]:
+    """Two or three of the facilities of *kind*, in a fixed order."""
+    chosen = rng.sample(kind.facilities, min(len(kind.facilities), rng.choice((2, 3))))
     return [KnownFacility(facility) for facility in kind.facilities if facility in chosen]
 
 
 def directions(kind: Surroundings, language: str) -> list[DisplayText]:
-    """Directions in English and in *language*, if the gallery speaks it."""
+    """Directions in English, and in *language* if there is a translation."""
     signs = _SIGNS.get(kind.directions or "", {})
-    return [DisplayText(language=spoken, text=signs[spoken]) for spoken in _spoken(signs, language)]
+    return [DisplayText(language=code, text=signs[code]) for code in _available(signs, language)]
 
 
 def entrance(language: str) -> DisplayText:
-    """What the sign at the entrance says."""
-    spoken = language if language in _ENTRANCE else "en"
-    return DisplayText(language=spoken, text=_ENTRANCE[spoken])
+    """The name of an entrance, in *language* if there is a translation, else in English."""
+    code = language if language in _ENTRANCE else "en"
+    return DisplayText(language=code, text=_ENTRANCE[code])
 
 
-def _spoken(texts: dict[str, str], language: str) -> list[str]:
-    return [spoken for spoken in dict.fromkeys(("en", language)) if spoken in texts]
+def _available(texts: dict[str, str], language: str) -> list[str]:
+    return [code for code in dict.fromkeys(("en", language)) if code in texts]

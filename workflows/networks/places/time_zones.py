@@ -4,8 +4,8 @@ import tzfpy
 
 
 def at(latitude: float, longitude: float) -> str:
-    """The IANA name of the time zone at a point in degrees; at sea that of the meridian.
+    """The IANA name of the time zone at a point in degrees; at sea, the zone of the meridian.
 
-    A back office may have written a point that is on no map: it has UTC.
+    Coordinates outside the valid range, which a back office may have sent by OCPI, are in UTC.
     """
     return tzfpy.get_tz(longitude, latitude) or "UTC"

@@ -80,13 +80,21 @@ def _of_body(details: list[ErrorDetails], body: Any) -> list[Problem]:
 
 
 def _inexact_extensions(value: Any, raw: bytes) -> list[Problem]:
-    """The numbers in extension members of the model *value* that cannot be kept exactly."""
-    if json_body.INEXACT.encode() not in raw or not isinstance(value, Model):
+    """The numbers in extension members of the stored object *value* that cannot be kept exactly.
+
+    The schema allows any extension member, so this is a rule: conformance 19.
+    """
+    if json_body.INEXACT.encode() not in raw or not _keeps_extensions(value):
         return []
     return [
-        Problem(("body", *loc), "Input has more digits than can be kept exactly", "float_precision")
+        Problem(("body", *loc), "Input has more digits than can be kept exactly", RULE)
         for loc in _inexact(orjson.loads(value.json_text()), ())
     ]
+
+
+def _keeps_extensions(value: Any) -> bool:
+    """Whether *value* is stored with its extension members. Credentials and commands ignore theirs."""
+    return isinstance(value, Model) and value.model_config.get("extra") == "allow"
 
 
 def _inexact(value: Any, loc: Loc) -> Iterator[Loc]:

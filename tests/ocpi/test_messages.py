@@ -148,14 +148,25 @@ def test_credentials_and_commands_ignore_unknown_members(cpo: Network) -> None:
 
 
 @pytest.mark.parametrize("number", ["0.12345678901234567890", "12345678901234567890123"])
-def test_a_number_that_cannot_be_kept_is_refused_in_an_extension_member_too(
-    emsp: Network, number: str
-) -> None:
+def test_an_inexact_number_in_an_extension_member_breaks_a_rule(emsp: Network, number: str) -> None:
+    """The schema allows every extension member, so this is no schema violation. Conformance 19."""
     body = orjson.dumps(example("Token")).decode()[:-1] + f',"more":{{"deep":[{number}]}}}}'
 
     response = emsp.operator().send("PUT", "tokens/NL/DEP/012345678", body.encode())
 
-    assert ["more.deep.0: Input has more digits than can be kept exactly"] == refusal(response)
+    assert (200, 2001) == outcome(response)
+    text = response.json()["status_message"]
+    assert "more.deep.0: Input has more digits than can be kept exactly" == text
+
+
+@pytest.mark.parametrize("number", ["0.12345678901234567890", "12345678901234567890123"])
+def test_a_command_ignores_an_inexact_number_in_an_extension_member(cpo: Network, number: str) -> None:
+    order = example("StartSession", response_url="http://127.0.0.1:9999/x")
+    text = orjson.dumps({**order, "token": {**order["token"], "more": "NUMBER"}}).decode()
+
+    response = cpo.peer().send("POST", "commands/START_SESSION", text.replace('"NUMBER"', number).encode())
+
+    assert (200, 2003) == outcome(response)  # there is no such location
 
 
 def test_a_token_is_read_by_its_uid_alone(emsp: Network) -> None:

@@ -290,7 +290,7 @@ def expected_for_its_kind(intruder: Intruder, route: Route, method: str) -> set[
 def attack(
     node: Node, routes: list[Route], victim: Victim, intruder: Intruder, *, handled_only: bool = False
 ) -> None:
-    """Send every method to every URL, with the ids of the victim; *handled_only*: only if it has a handler."""
+    """Send every method to every URL with the ids of the victim; *handled_only*: only if it has a handler."""
     hidden = [secret for secret in victim.secrets if secret not in intruder.sees]
     ids = {**dict.fromkeys(("tariff_id", "token_uid"), victim.shared[0]), **victim.ids}
     with only_own_rows_change(intruder):

@@ -28,8 +28,8 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
-from nodes import Client, Network, Node, at_once, free_port, postgres, switch_to  # noqa: E402
-from seeded_network import CREDENTIALS, PARTIES, furnish, paths  # noqa: E402  (the path first)
+from nodes import Client, Network, Node, free_port, in_transaction, postgres, switch_to  # noqa: E402
+from seeded_network import CREDENTIALS, PARTIES, fill_network, paths  # noqa: E402  (the path first)
 
 from storage import keys  # noqa: E402
 
@@ -238,7 +238,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _authorization(run: Run, networks: dict[str, Network], clients: dict[str, dict[str, Client]]) -> str:
     """The header of a run's token."""
     if run.role == "gateway":
-        return f"Bearer {at_once(keys.mint, ORGANIZATION, run.token.partition(' ')[0]).key}"
+        return f"Bearer {in_transaction(keys.mint, ORGANIZATION, run.token.partition(' ')[0]).key}"
     network = networks[run.role]
     if run.token == "Token A":  # noqa: S105  (its kind)
         return f"Token {network.registrant().token}"
@@ -316,7 +316,7 @@ def main() -> int:
             with server(Path(folder), on_postgresql=options.postgresql) as node:
                 print(f"{database}, {node.url}", flush=True)
                 networks = {role: node.network(role.upper(), party) for role, party in PARTIES.items()}
-                clients = {role: furnish(network) for role, network in networks.items()}
+                clients = {role: fill_network(network) for role, network in networks.items()}
                 for run in chosen:
                     print(f"{run.name} ...", flush=True)
                     outcomes[run] = fuzz(run, node, _authorization(run, networks, clients), place, options)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
-from interleavings import OPERATIONS, Model, Side, old_code, pairs, run_at_once  # noqa: E402  (the path first)
+from interleavings import OPERATIONS, Model, Side, pairs, run_at_once, unchecked_exchanges  # noqa: E402  (the path first)
 from nodes import Node, free_port, postgres, session, switch_to  # noqa: E402
 
 from handlers.dispatch.app import create_app  # noqa: E402
@@ -97,7 +97,7 @@ def model() -> Iterator[Model]:
 
 def run_pairs(*, rules: bool = True) -> tuple[int, Wrong]:
     """Every pair; returns the number of histories and the wrong ones. *rules*: False for the control."""
-    with model() as running, contextlib.nullcontext() if rules else old_code():
+    with model() as running, contextlib.nullcontext() if rules else unchecked_exchanges():
         outcomes = list(pairs(running))
     return len(outcomes), [(each.history, each.complaints) for each in outcomes if each.complaints]
 

@@ -30,17 +30,17 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
 from bulk import judge, kinds, ordered, settled  # noqa: E402  (the path first)
-from crashable_node import Mortal, environment, fresh_database, rows, until  # noqa: E402
+from crashable_node import CrashableNode, environment, fresh_database, rows, until  # noqa: E402
 from killing import (  # noqa: E402
     BETWEEN,
     RANDOM,
     RECOVERY,
     STEP,
     STORED,
-    Killing,
+    KillSeries,
     Pair,
-    blows,
     drawn,
+    kill_plans,
 )
 from nodes import postgres  # noqa: E402
 
@@ -75,7 +75,7 @@ class Control:
     """The errors found in a broken variant."""
 
     broken: str
-    killing: Killing
+    killing: KillSeries
 
     def row(self, database: str) -> str:
         """Its line."""
@@ -96,7 +96,7 @@ class Campaign:
     """One database."""
 
     name: str
-    killing: Killing | None = None
+    killing: KillSeries | None = None
     takeovers: list[float] = field(default_factory=list)
     raced: int = 0
     pair_complaints: list[str] = field(default_factory=list)
@@ -121,12 +121,12 @@ def chunks(kills: int) -> Iterator[int]:
         size = LONGEST_JOB // 2
 
 
-def kill_jobs(killing: Killing, kills: int, seed: int) -> None:
+def kill_jobs(killing: KillSeries, kills: int, seed: int) -> None:
     """All kills, job by job."""
     rng = random.Random(seed)  # noqa: S311  (reproducible)
     for number, count in enumerate(chunks(kills)):
         killing.size = LOCATIONS_A_KILL * max(count, 5)
-        plan = blows(count, seed + number)
+        plan = kill_plans(count, seed + number)
         for _ in range(count // EXTRA_SHARE):
             plan.insert(rng.randrange(1, len(plan) + 1), drawn(RECOVERY, rng))
         killing.run(plan)
@@ -142,7 +142,7 @@ def take_over(campaign: Campaign, url: str, place: Path, times: int) -> None:
         for number in range(2 * times):
             job = ordered(pair.first, TAKEN_OVER)
             until(lambda: settled(pair.first, job) > 0)  # noqa: B023  (called before the next round)
-            dead, survivor = pair.kill_who_works(job)
+            dead, survivor = pair.kill_executor(job)
             if number % 2:
                 campaign.raced += 1
                 print("     one was killed, and started again at once", flush=True)
@@ -160,12 +160,12 @@ def run(campaign: Campaign, url: str, place: Path, options: argparse.Namespace) 
     """Run everything on one database."""
     with contextlib.ExitStack() as stack:
 
-        def killing(broken: str, size: int) -> Killing:
+        def killing(broken: str, size: int) -> KillSeries:
             home = place / (broken.replace(" ", "-") or "sound")
             home.mkdir()
-            node = Mortal(environment(fresh_database(url, home), str(home), broken))
+            node = CrashableNode(environment(fresh_database(url, home), str(home), broken))
             stack.callback(node.kill)
-            return Killing(node, size, lambda line: print(line, flush=True))
+            return KillSeries(node, size, lambda line: print(line, flush=True))
 
         print(f"{NAMES[campaign.name]}: {options.kills} kills", flush=True)
         campaign.killing = killing("", 0)
@@ -178,7 +178,7 @@ def run(campaign: Campaign, url: str, place: Path, options: argparse.Namespace) 
             print(f"{NAMES[campaign.name]}: broken, {broken}", flush=True)
             control = Control(broken, killing(broken, LOCATIONS_A_KILL * CONTROL_KILLS))
             campaign.controls.append(control)
-            control.killing.run(blows(CONTROL_KILLS, options.seed, (BETWEEN,)), found)
+            control.killing.run(kill_plans(CONTROL_KILLS, options.seed, (BETWEEN,)), found)
 
 
 # The report

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
-from nodes import Node, at_once, free_port, postgres, switch_to  # noqa: E402  (the path first)
+from nodes import Node, free_port, in_transaction, postgres, switch_to  # noqa: E402  (the path first)
 
 from storage import keys  # noqa: E402  (likewise)
 
@@ -163,7 +163,7 @@ def served(stack: ExitStack, database: str) -> Server:
     stack.enter_context(switch_to(environment))
     node = stack.enter_context(Node(environment))
     session = requests.Session()
-    session.headers["Authorization"] = f"Bearer {at_once(keys.mint, 'measured', keys.USER).key}"
+    session.headers["Authorization"] = f"Bearer {in_transaction(keys.mint, 'measured', keys.USER).key}"
     return Server(node, session, database)
 
 

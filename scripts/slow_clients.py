@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from crashable_node import until  # noqa: E402  (found by the line above)
-from nodes import Node, at_once, free_port, switch_to  # noqa: E402
+from nodes import Node, free_port, in_transaction, switch_to  # noqa: E402
 from peers import PeerServer, envelope  # noqa: E402
 from slow import HABITS, Habit, SlowClients, answer_seconds  # noqa: E402
 
@@ -92,7 +92,7 @@ class SlowPeers:
     def clients(self, address: tuple[str, int]) -> Iterator["SlowPeers"]:
         """Run the registrations while the context is open."""
         self.opened, is_over = 0, threading.Event()
-        network = at_once(networks.of_party, ("NL", "DEM"))[0]
+        network = in_transaction(networks.of_party, ("NL", "DEM"))[0]
 
         def answer(_: object) -> tuple[int, object]:
             is_over.wait(9)
@@ -100,7 +100,9 @@ class SlowPeers:
 
         def register(peer: PeerServer) -> None:
             while not is_over.is_set():
-                headers = {"Authorization": f"Token {at_once(access.mint, access.REGISTRATION, network.id)}"}
+                headers = {
+                    "Authorization": f"Token {in_transaction(access.mint, access.REGISTRATION, network.id)}"
+                }
                 url = f"http://{address[0]}:{address[1]}/ocpi/cpo/2.1.1/credentials"
                 self.opened += 1
                 with contextlib.suppress(requests.RequestException):

@@ -28,8 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Census(), "conformance-census")
     if recording.RECORDER is not None:
         config.pluginmanager.register(recording.RECORDER, "recorder")
-    if fork_server.POSSIBLE:
-        Node.hatch = staticmethod(fork_server.ONE.hatch)
+    if fork_server.IS_AVAILABLE:
+        Node.fork = staticmethod(fork_server.FORK_SERVER.fork)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -58,9 +58,9 @@ def node(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def loud(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def verbose_node(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """Another instance on the same database, with log level DEBUG."""
-    place = tmp_path_factory.mktemp("loud")
+    place = tmp_path_factory.mktemp("verbose_node")
     shutil.copy(Path(node.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key", place)
     environment = {
         **node.environment,

@@ -173,25 +173,25 @@ def initiate_registration(network: Network, peer: PeerServer) -> set[str]:
 
 @pytest.mark.parametrize("role", ["CPO", "EMSP"])
 def test_tokens_appear_only_in_the_answers_that_issue_them(
-    loud: Node, peer: PeerServer, answers: list[requests.Response], role: str
+    verbose_node: Node, peer: PeerServer, answers: list[requests.Response], role: str
 ) -> None:
     """Security S7, S52: with the log level DEBUG, failures and crashes, on both sides of a registration."""
-    issued = go_through_registration(loud, peer, role)
+    issued = go_through_registration(verbose_node, peer, role)
 
     assert 14 <= len(issued)
-    assert "crashed" in loud.log
+    assert "crashed" in verbose_node.log
     places = {
-        "log": loud.log,
-        "console": loud.banner,
+        "log": verbose_node.log,
+        "console": verbose_node.banner,
         "rows": texts(),
-        "files": files(loud).decode("latin-1"),
+        "files": files(verbose_node).decode("latin-1"),
     }
     for where, text in places.items():
         assert set() == {token for token in issued if token in text}, where
-    key = Path(loud.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key"
-    assert key.read_text() not in loud.log
+    key = Path(verbose_node.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key"
+    assert key.read_text() not in verbose_node.log
     for word in ("authorization", "bearer ", "token a_", "token o_"):
-        assert word not in loud.log.lower()
+        assert word not in verbose_node.log.lower()
     assert 30 <= len(answers)
     for answer in answers:
         has_token = (answer.request.method, (answer.request.path_url).rpartition("/")[2]) in TOKEN_ANSWERS

@@ -10,7 +10,7 @@ from typing import Any
 import nodes
 import sqlalchemy
 from bench_parts.plan import FEW, FLOOR, MANY, OPERATIONS, PROGRAM
-from nodes import at_once
+from nodes import in_transaction
 
 from generated.ocpi_models import Location
 from storage import database, networks, timestamps
@@ -131,8 +131,8 @@ class Site:
             startup.prepare()
             created = []
             for number, role in enumerate((networks.CPO, networks.EMSP, networks.CPO)):
-                owner = at_once(networks.organization, f"bench-{number}")
-                created.append(at_once(networks.create, owner, role, CPO_PARTY, "Bench"))
+                owner = in_transaction(networks.organization, f"bench-{number}")
+                created.append(in_transaction(networks.create, owner, role, CPO_PARTY, "Bench"))
             node = nodes.Node({"OCPI_GATEWAY_PORT": "9"})
             tokens = {n.id: str(nodes.Network(node, n).peer(PEER_PARTY).token) for n in created}
             cpo, emsp, many = (network.id for network in created)

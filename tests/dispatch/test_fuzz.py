@@ -12,11 +12,11 @@ import contracts
 import hypothesis
 import pytest
 import schemathesis
-from nodes import ROOT, Client, Node, at_once, one_database
+from nodes import ROOT, Client, Node, in_transaction, one_database
 from peers import PeerServer
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
-from seeded_network import CREDENTIALS, PARTIES, furnish, paths, quiet_logs
+from seeded_network import CREDENTIALS, PARTIES, fill_network, paths, quiet_logs
 from surface import PEER
 
 from handlers.dispatch.app import create_app
@@ -100,7 +100,7 @@ def operations(schema: schemathesis.BaseSchema) -> list[schemathesis.APIOperatio
 )  # scripts/fuzz: SQLite
 @pytest.mark.parametrize(("role", "kind"), CALLERS)
 def test_no_operation_breaks(node: Node, schema: schemathesis.BaseSchema, role: str, kind: str) -> None:
-    headers = authorization(furnish(node.network(role.upper(), PARTIES[role]))[kind])
+    headers = authorization(fill_network(node.network(role.upper(), PARTIES[role]))[kind])
     chosen = operations(of_role(schema, role))
 
     assert 20 <= len(chosen)
@@ -113,7 +113,7 @@ def test_no_operation_breaks(node: Node, schema: schemathesis.BaseSchema, role: 
 def test_no_sequence_of_calls_breaks(
     node: Node, schema: schemathesis.BaseSchema, role: str, kind: str
 ) -> None:
-    headers = authorization(furnish(node.network(role.upper(), PARTIES[role]))[kind])
+    headers = authorization(fill_network(node.network(role.upper(), PARTIES[role]))[kind])
     machine = of_role(schema, role).as_state_machine()
 
     class Sequence(machine):  # type: ignore[misc, valid-type]
@@ -139,7 +139,7 @@ def test_no_sequence_of_calls_breaks(
 @one_database
 @pytest.mark.parametrize("role", [keys.USER, keys.ADMIN])
 def test_no_operation_of_the_gateway_breaks(application: Any, role: str) -> None:
-    headers = {"Authorization": f"Bearer {at_once(keys.mint, 'fuzzed', role).key}"}
+    headers = {"Authorization": f"Bearer {in_transaction(keys.mint, 'fuzzed', role).key}"}
     chosen = operations(published(application, "gateway"))
 
     assert 15 <= len(chosen)

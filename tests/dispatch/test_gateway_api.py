@@ -14,7 +14,7 @@ from fake_api import (
     PAGE,
     SECRET,
     Client,
-    Shop,
+    FakeHandlers,
     bearer,
     models_of,
     operation,
@@ -26,7 +26,11 @@ from fake_api import (
 import errors
 from storage.keys import Member
 
-client, opened_shop, shop = fake_api.client, fake_api.opened_shop, fake_api.shop
+client, installed_handlers, fake_handlers = (
+    fake_api.client,
+    fake_api.installed_handlers,
+    fake_api.fake_handlers,
+)
 
 
 # Routing and authentication
@@ -95,7 +99,9 @@ def test_an_unknown_url_is_404_with_a_valid_key(client: Client, path: str) -> No
     assert (404, {"detail"}) == (response.status_code, response.json.keys())
 
 
-def test_a_user_acts_only_in_its_own_organization_and_an_admin_in_any(client: Client, shop: Shop) -> None:
+def test_a_user_acts_only_in_its_own_organization_and_an_admin_in_any(
+    client: Client, fake_handlers: FakeHandlers
+) -> None:
     def status(kind: str, organization: str, path: str = "/ocpi/cpos") -> int:
         return client.get(path, headers=bearer(kind, **{"X-Organization-Id": organization})).status_code
 
@@ -103,11 +109,11 @@ def test_a_user_acts_only_in_its_own_organization_and_an_admin_in_any(client: Cl
     assert 403 == status("admin", "unknown")
     assert 403 == status("admin", "")
     assert 403 == status("user", OTHER, "/ocpi/cpos/nowhere/at/all")
-    assert {} == shop.given
+    assert {} == fake_handlers.arguments
     assert 200 == status("admin", OTHER)
-    assert Member("admin", OTHER) == shop.given["user"]
+    assert Member("admin", OTHER) == fake_handlers.arguments["user"]
     assert 200 == status("user", HOME)
-    assert Member("user", HOME) == shop.given["user"]
+    assert Member("user", HOME) == fake_handlers.arguments["user"]
 
 
 def test_an_operation_for_another_role_is_403(client: Client) -> None:
@@ -129,11 +135,13 @@ def test_an_undeclared_method_is_405_and_allow_lists_the_declared_ones(client: C
 # Responses and refusals
 
 
-def test_a_response_has_the_status_that_the_contract_declares(client: Client, shop: Shop) -> None:
-    shop.result = {"a": None, "b": [1.5, "é"]}
+def test_a_response_has_the_status_that_the_contract_declares(
+    client: Client, fake_handlers: FakeHandlers
+) -> None:
+    fake_handlers.result = {"a": None, "b": [1.5, "é"]}
 
     response = client.get("/ocpi/cpos/1", headers=bearer())
-    assert (200, "application/json", shop.result) == (
+    assert (200, "application/json", fake_handlers.result) == (
         response.status_code,
         response.content_type,
         response.json,
@@ -146,9 +154,9 @@ def test_a_response_has_the_status_that_the_contract_declares(client: Client, sh
 
 @pytest.mark.parametrize("result", [None, [1], "x"])
 def test_a_response_that_the_contract_does_not_declare_is_500(
-    client: Client, shop: Shop, result: Any
+    client: Client, fake_handlers: FakeHandlers, result: Any
 ) -> None:
-    shop.result = result
+    fake_handlers.result = result
 
     assert 500 == client.get("/ocpi/cpos/1", headers=bearer()).status_code
 
@@ -168,9 +176,9 @@ def test_a_response_that_the_contract_does_not_declare_is_500(
     ids=lambda value: type(value).__name__,
 )
 def test_the_message_of_a_refusal_is_its_detail(
-    client: Client, shop: Shop, failure: Exception, status: int, headers: dict[str, str]
+    client: Client, fake_handlers: FakeHandlers, failure: Exception, status: int, headers: dict[str, str]
 ) -> None:
-    shop.failure = failure
+    fake_handlers.failure = failure
 
     response = client.get("/ocpi/cpos/1", headers=bearer())
 
@@ -179,19 +187,23 @@ def test_the_message_of_a_refusal_is_its_detail(
 
 
 def test_a_schema_violation_in_a_handler_is_reported_like_one_in_the_dispatcher(
-    client: Client, shop: Shop
+    client: Client, fake_handlers: FakeHandlers
 ) -> None:
-    shop.failure = errors.SchemaViolation("ocpi_version: 2.1.1 is supported")
+    fake_handlers.failure = errors.SchemaViolation("ocpi_version: 2.1.1 is supported")
     assert [["body"]] == [p["loc"] for p in problems(client.get("/ocpi/cpos/1", headers=bearer()))]
 
-    shop.failure = errors.SchemaViolation("x", [errors.Problem(("body", "city"), "No", "not_empty", "")])
+    fake_handlers.failure = errors.SchemaViolation(
+        "x", [errors.Problem(("body", "city"), "No", "not_empty", "")]
+    )
     assert [{"loc": ["body", "city"], "msg": "No", "type": "not_empty", "input": ""}] == problems(
         client.get("/ocpi/cpos/1", headers=bearer())
     )
 
 
-def test_a_crash_is_500_without_details(client: Client, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    shop.failure = ZeroDivisionError(SECRET)
+def test_a_crash_is_500_without_details(
+    client: Client, fake_handlers: FakeHandlers, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_handlers.failure = ZeroDivisionError(SECRET)
 
     response = client.get("/ocpi/cpos/1", headers=bearer())
 
@@ -306,11 +318,11 @@ def test_an_unsupported_feature_of_the_contract_is_refused_when_models_are_gener
         models_of(document_with(path, value))
 
 
-def test_a_handler_whose_argument_the_contract_lacks_stops_the_start(shop: Shop) -> None:
+def test_a_handler_whose_argument_the_contract_lacks_stops_the_start(fake_handlers: FakeHandlers) -> None:
     with pytest.raises(TypeError, match=r"needs \['limit'\], which the contract does not have"):
-        shop.assemble(document_with(f"{LIST} parameters", PAGE[:1]))
+        fake_handlers.assemble(document_with(f"{LIST} parameters", PAGE[:1]))
 
 
-def test_a_url_of_another_api_stops_the_start(shop: Shop) -> None:
+def test_a_url_of_another_api_stops_the_start(fake_handlers: FakeHandlers) -> None:
     with pytest.raises(ValueError, match="/ocpi/elsewhere belongs to another API"):
-        shop.assemble(document_with("paths /ocpi/elsewhere", {"get": operation("fail")}))
+        fake_handlers.assemble(document_with("paths /ocpi/elsewhere", {"get": operation("fail")}))

@@ -19,7 +19,7 @@ import requests
 import schemathesis
 import stock
 from examples import example
-from nodes import ROOT, Network, Node, at_once, switch_to
+from nodes import ROOT, Network, Node, in_transaction, switch_to
 from seeded_network import quiet_logs, stores
 from surface import IDS, OPERATIONS, PARTY, PEER, Operation
 
@@ -262,9 +262,9 @@ class Both:
         peer = network.peer(PEER)
         assert peer.token
         for kind in ("registration", "callback", "operator"):
-            self.tokens[network.role, kind] = at_once(access.mint, kind, network.id)
+            self.tokens[network.role, kind] = in_transaction(access.mint, kind, network.id)
         self.tokens[network.role, "peer"] = peer.token
-        self.uid = at_once(
+        self.uid = in_transaction(
             commands.record, network.id, peer.connection_id, commands.SENT, IDS["command"], "{}"
         )
         for operation, kind, url, body in stores(network.role, PARTY):

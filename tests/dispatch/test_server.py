@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 from bulk import ENDED, judge, ordered, settled
-from crashable_node import Mortal, environment, fresh_database, until
+from crashable_node import CrashableNode, environment, fresh_database, until
 from nodes import ROOT, Network, Node, Process, clean_environment, free_port, launch, one_database
 from peers import PeerServer, envelope
 from raw import exchange
@@ -315,7 +315,7 @@ def is_listening(node: Node) -> bool:
 def test_a_job_stops_between_two_steps_and_goes_on_at_the_next_start(
     database_url: str, tmp_path: Path
 ) -> None:
-    node = Mortal(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
+    node = CrashableNode(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
     with contextlib.ExitStack() as stack:
         stack.callback(node.kill)
         node.start()

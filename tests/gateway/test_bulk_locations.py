@@ -6,7 +6,7 @@ Conformance 207, 208, 215.
 from typing import Any
 
 import pytest
-from gateway_orders import example, misfit, within_a_second
+from gateway_orders import example, validation_error, within_a_second
 from nodes import Gateway, Node, one_database, refusal
 
 LOCATION = example("OcpiCreateLocationRequest")
@@ -65,7 +65,7 @@ def test_a_bulk_order_is_accepted_within_a_second(gateway: Gateway, url: str) ->
     response = within_a_second(lambda: gateway.post(url, {"locations": [location(n) for n in range(1000)]}))
 
     accepted = response.json()
-    assert (202, "") == (response.status_code, misfit("LocationBulkAcceptedResponse", accepted))
+    assert (202, "") == (response.status_code, validation_error("LocationBulkAcceptedResponse", accepted))
     assert "PROVISIONING" == accepted["status"]
     assert f"{url}/jobs/{accepted['job_id']}" == accepted["status_url"]
     assert isinstance(accepted["workflow_run_id"], str)
@@ -79,7 +79,7 @@ def test_a_finished_job_lists_the_ids_of_the_created_locations(gateway: Gateway,
     statuses = [accepted]
     while statuses[-1]["status"] not in ("READY", "FAILED"):
         statuses.append(gateway.data(accepted["status_url"]))
-        assert "" == misfit("LocationBulkStatusResponse", statuses[-1])
+        assert "" == validation_error("LocationBulkStatusResponse", statuses[-1])
 
     assert {"PROVISIONING"} == {status["status"] for status in statuses[:-1]}
     assert {None} == {status.get("results") for status in statuses[:-1]}
@@ -114,7 +114,7 @@ def test_a_location_is_shown_as_documented(gateway: Gateway, url: str) -> None:
 
     [site] = create_all(gateway, url, order)
 
-    assert "" == misfit("OcpiLocationResponse", site)
+    assert "" == validation_error("OcpiLocationResponse", site)
     same = ("name", "address", "city", "country", "coordinates", "timezone", "owner_name", "public")
     assert {name: order[name] for name in same} == {name: site[name] for name in same}
     assert gateway.organization_id == site["organization_id"]
@@ -288,7 +288,7 @@ def test_a_job_that_creates_nothing_fails(gateway: Gateway, url: str) -> None:
     )
     assert ("unknown_catalog_model", False) == (job["error"]["code"], job["error"]["retryable"])
     assert None is job.get("provisioned_at")
-    assert "" == misfit("LocationBulkStatusResponse", job)
+    assert "" == validation_error("LocationBulkStatusResponse", job)
     assert 1 == gateway.data(url)["total"]
 
 

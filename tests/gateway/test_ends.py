@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy
 from gateway_orders import example
 from inspection import rows
-from nodes import Gateway, Network, Node, at_once, outcome, refusal, switch_to
+from nodes import Gateway, Network, Node, in_transaction, outcome, refusal, switch_to
 from peers import PeerServer
-from seeded_network import furnish
+from seeded_network import fill_network
 
 from storage import access, database, ended_tokens, jobs, networks, timestamps
 from storage.schema import METADATA
@@ -77,7 +77,7 @@ def end_during_provisioning(gateway: Gateway, end: Callable[[Any], None], **orde
     for _ in range(20):
         accepted = gateway.create(overrides=LONG, **order)
         end(accepted)
-        if at_once(jobs.get, accepted["workflow_run_id"]) is not None:
+        if in_transaction(jobs.get, accepted["workflow_run_id"]) is not None:
             return accepted
     raise AssertionError("every job finished before its network ended")
 
@@ -85,10 +85,10 @@ def end_during_provisioning(gateway: Gateway, end: Callable[[Any], None], **orde
 def network_with_rows(gateway: Gateway, **order: Any) -> tuple[Any, Network]:
     """A READY network with rows in as many tables as possible, and the response to its creation."""
     accepted = gateway.ready(country_code="NL", party_id="DEM", **order)
-    found = at_once(networks.get, int(accepted["cpo_id"]))
+    found = in_transaction(networks.get, int(accepted["cpo_id"]))
     assert found is not None
     network = Network(gateway.node, found)
-    furnish(network)
+    fill_network(network)
     return accepted, network
 
 
@@ -202,7 +202,7 @@ def test_deleting_a_network_cancels_its_provisioning_job(gateway: Gateway, start
     cpo_id, job_id = accepted["cpo_id"], accepted["workflow_run_id"]
 
     assert_ended(gateway, accepted)
-    job = at_once(jobs.get, job_id)
+    job = in_transaction(jobs.get, job_id)
     assert job is not None
     assert job.failure is not None
     assert ("FAILED", "cancelled", False) == (job.status, job.failure.code, job.failure.retryable)
@@ -213,7 +213,7 @@ def test_deleting_a_network_cancels_its_provisioning_job(gateway: Gateway, start
     assert [] == unfinished_runs(job_id)
     time.sleep(0.5)
     assert KEPT == remaining_tables(cpo_id)
-    assert job == at_once(jobs.get, job_id)
+    assert job == in_transaction(jobs.get, job_id)
 
 
 @pytest.mark.ocpi(213)
@@ -225,10 +225,10 @@ def test_deleting_a_network_cancels_its_bulk_job(gateway: Gateway) -> None:
 
     assert 204 == gateway.delete(accepted["destroy_url"]).status_code
 
-    job = at_once(jobs.get, bulk["job_id"])
+    job = in_transaction(jobs.get, bulk["job_id"])
     assert job is not None
     assert ("FAILED", "cancelled") == (job.status, job.failure and job.failure.code)
-    assert None is at_once(jobs.get, accepted["workflow_run_id"])
+    assert None is in_transaction(jobs.get, accepted["workflow_run_id"])
     assert KEPT == remaining_tables(accepted["cpo_id"])
     assert 404 == refusal(gateway.get(bulk["status_url"]))[0]
 
@@ -278,7 +278,7 @@ def test_a_network_that_expires_during_provisioning_ends_too(gateway: Gateway) -
     accepted = end_during_provisioning(gateway, let_expire, ttl_seconds=60)
 
     assert KEPT == remaining_tables(accepted["cpo_id"])
-    job = at_once(jobs.get, accepted["workflow_run_id"])
+    job = in_transaction(jobs.get, accepted["workflow_run_id"])
     assert job is not None
     assert ("FAILED", "cancelled") == (job.status, job.failure and job.failure.code)
 

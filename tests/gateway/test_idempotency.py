@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy
-from gateway_orders import example, misfit
+from gateway_orders import example, validation_error
 from inspection import contents, moved, rows
 from nodes import Gateway, Node, outcome, refusal, switch_to
 from peers import PeerServer
@@ -169,7 +169,7 @@ def test_a_replay_shows_the_tokens_until_token_a_is_used(
     response = gateway.post("/ocpi/cpos", NETWORK, Idempotency_Key=key)
 
     replayed = response.json()
-    assert (202, "") == (response.status_code, misfit("CpoAcceptedResponse", replayed))
+    assert (202, "") == (response.status_code, validation_error("CpoAcceptedResponse", replayed))
     assert "" == replayed["token_a"]
     assert None is replayed.get("operator_token")
     assert not any(first[name] in response.text for name in ("token_a", "operator_token"))

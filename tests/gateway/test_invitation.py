@@ -4,8 +4,8 @@ import subprocess
 from typing import Any
 
 import pytest
-from gateway_orders import BOOK
-from nodes import Gateway, at_once, one_database, outcome
+from gateway_orders import CONTRACT
+from nodes import Gateway, in_transaction, one_database, outcome
 from peers import PeerServer
 
 from storage import access, connections
@@ -52,7 +52,7 @@ def test_a_pasted_snippet_registers_the_partner(
     assert '"status_code":1000' in process.stdout
     assert ["/versions", "/2.1.1"] == [call["path"] for call in peer.seen]
     assert {f"Token {peer.token}"} == {call["authorization"] for call in peer.seen}
-    [connection] = at_once(connections.of_network, int(accepted["cpo_id"]))
+    [connection] = in_transaction(connections.of_network, int(accepted["cpo_id"]))
     assert (peer.party, peer.versions_url) == (connection.party, connection.versions_url)
 
 
@@ -80,13 +80,15 @@ def test_a_second_partner_does_not_replace_the_first(gateway: Gateway, peer: Pee
     network_id = int(accepted["cpo_id"])
     snippet = accepted["roam_helper"]["register_snippet"]
     # The second partner gets the same command, with its own Token A, like one from `scripts/invite`.
-    another = snippet.replace(accepted["token_a"], at_once(access.mint, access.REGISTRATION, network_id))
+    another = snippet.replace(
+        accepted["token_a"], in_transaction(access.mint, access.REGISTRATION, network_id)
+    )
     with PeerServer(("DE", "OTH")) as second:
         for pasted, partner in ((snippet, peer), (another, second)):
             assert '"status_code":1000' in paste(pasted, variables(partner)).stdout
 
     assert {("NL", "TNM"), ("DE", "OTH")} == {
-        each.party for each in at_once(connections.of_network, network_id)
+        each.party for each in in_transaction(connections.of_network, network_id)
     }
 
 
@@ -111,7 +113,7 @@ def test_sending_the_payload_back_is_refused_and_leaves_token_a_usable(gateway: 
 
 
 def test_the_example_of_the_contract_has_the_command_of_the_response(gateway: Gateway) -> None:
-    documented = BOOK.document["components"]["examples"]["CpoAccepted"]["value"]
+    documented = CONTRACT.document["components"]["examples"]["CpoAccepted"]["value"]
     accepted = gateway.create()
 
     def comparable(response: Any) -> dict[str, str]:

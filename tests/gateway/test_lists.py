@@ -6,11 +6,11 @@ docs/gateway.md "Conventions". Conformance 210, 211.
 import itertools
 
 import pytest
-from gateway_orders import example, misfit
+from gateway_orders import example, validation_error
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
-from nodes import Gateway, at_once, one_database, refusal
+from nodes import Gateway, in_transaction, one_database, refusal
 
 from storage import database, networks
 
@@ -38,7 +38,7 @@ def many_networks(gateway: Gateway) -> Gateway:
 @pytest.mark.ocpi(210)
 @pytest.mark.parametrize("path", ["/ocpi/cpos", "/ocpi/cpos/{}/locations", "/ocpp/catalog/brands"])
 def test_an_invalid_page_or_limit_is_422(gateway: Gateway, path: str) -> None:
-    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = in_transaction(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
 
     for name, value in [
         *itertools.product(("page", "limit"), INVALID_PAGES),
@@ -86,7 +86,7 @@ def test_pages_of_any_size_together_hold_every_network(many_networks: Gateway, l
 @pytest.mark.ocpi(210)
 @pytest.mark.parametrize("page", [2, 101, 10**9, 9007199254740991])
 def test_a_page_past_the_end_is_empty(gateway: Gateway, page: int) -> None:
-    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = in_transaction(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
 
     for path, total in (("/ocpi/cpos", 1), (f"/ocpi/cpos/{network.id}/locations", 0)):
         assert {"data": [], "total": total, "page": page, "limit": 100} == gateway.data(
@@ -107,11 +107,11 @@ def test_pages_of_locations_are_in_the_order_of_the_request(gateway: Gateway) ->
     assert [f"Place {n}" for n in range(22)] == names[1:]
     assert [5, 5, 5, 5, 3, 0] == [len(page["data"]) for page in pages]
     assert {(23, 5)} == {(page["total"], page["limit"]) for page in pages}
-    assert "" == misfit("OcpiLocationListResponse", pages[0])
+    assert "" == validation_error("OcpiLocationListResponse", pages[0])
 
 
 def test_only_networks_of_the_organization_are_counted(gateway: Gateway, stranger: Gateway) -> None:
-    at_once(networks.create, stranger.organization_id, "CPO", ("FR", "ABC"), "x")
+    in_transaction(networks.create, stranger.organization_id, "CPO", ("FR", "ABC"), "x")
 
     assert (0, 1) == (gateway.data("/ocpi/cpos")["total"], stranger.data("/ocpi/cpos")["total"])
 
@@ -134,7 +134,7 @@ def test_an_invalid_id_is_refused(gateway: Gateway, tail: str) -> None:
 @pytest.mark.ocpi(211)
 @pytest.mark.parametrize("cpo_id", ["1%0A", "%201", "01", "+1", "1.0", "1%00", "１"])  # noqa: RUF001  (a digit that is not ASCII)
 def test_an_invalid_spelling_of_an_id_deletes_nothing(gateway: Gateway, cpo_id: str) -> None:
-    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = in_transaction(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
 
     digits = str(network.id)
     if not cpo_id.isascii():
@@ -160,7 +160,7 @@ def test_the_largest_id_is_unknown(gateway: Gateway) -> None:
     ("method", "tail"), [("POST", ""), ("POST", "/{}/locations"), ("PATCH", "/{}/locations/x")]
 )
 def test_a_body_must_be_json_with_the_content_type_json(gateway: Gateway, method: str, tail: str) -> None:
-    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = in_transaction(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
 
     def send(raw: bytes, **headers: str) -> tuple[int, str]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -183,7 +183,7 @@ def test_a_body_must_be_json_with_the_content_type_json(gateway: Gateway, method
     ("method", "tail"), [("POST", ""), ("POST", "/{}/locations"), ("PATCH", "/{}/locations/x")]
 )
 def test_a_body_may_have_4_mib_and_the_413_says_to_split_it(gateway: Gateway, method: str, tail: str) -> None:
-    network = at_once(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
+    network = in_transaction(networks.create, gateway.organization_id, "CPO", ("FR", "ABC"), "x")
     path = f"/ocpi/cpos{tail.format(network.id)}"
 
     def send(size: int) -> tuple[int, str]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import tzfpy
-from gateway_orders import example, misfit
+from gateway_orders import example, validation_error
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
-from nodes import Client, Gateway, Network, Node, at_once, one_database, outcome, refusal
+from nodes import Client, Gateway, Network, Node, in_transaction, one_database, outcome, refusal
 
 from storage import networks, timestamps
 
@@ -42,7 +42,7 @@ class PublishedLocation:
         self.id = job["results"]["created"][0]["id"]
         self.url = f"{self.list_url}/{self.id}"
         self.operator = gateway.operator(accepted)
-        found = at_once(networks.get, int(accepted["cpo_id"]))
+        found = in_transaction(networks.get, int(accepted["cpo_id"]))
         assert found is not None
         self.peer = Network(gateway.node, found).peer()
 
@@ -128,7 +128,7 @@ def test_a_peer_that_pulls_changes_gets_a_changed_location(
         k: v for k, v in after.items() if k not in changed
     }
     assert after == published.over_ocpi(published.operator)
-    assert "" == misfit("OcpiLocationResponse", in_gateway)
+    assert "" == validation_error("OcpiLocationResponse", in_gateway)
     assert in_gateway == published.in_gateway()
     assert gateway_before["updated_at"] <= in_gateway["updated_at"]
     assert (gateway_before["slug"], gateway_before["created_at"], gateway_before["chargers"]) == (

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import requests
-from gateway_orders import misfit, within_a_second
+from gateway_orders import validation_error, within_a_second
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
-from nodes import Gateway, Node, at_once, outcome, refusal, switch_to
+from nodes import Gateway, Node, in_transaction, outcome, refusal, switch_to
 
 from storage import database, jobs, networks
 
@@ -57,7 +57,7 @@ def test_the_documented_request_is_accepted_within_a_second(
     assert 202 == response.status_code, response.text
     accepted = response.json()
     cpo_id = accepted["cpo_id"]
-    assert "" == misfit("CpoAcceptedResponse", accepted)
+    assert "" == validation_error("CpoAcceptedResponse", accepted)
     assert {
         "cpo_id": cpo_id,
         "party": {"country_code": "FR", "party_id": "ABC", "role": "CPO"},
@@ -269,7 +269,7 @@ def test_a_status_only_moves_forward_and_reports_progress(gateway: Gateway) -> N
     assert sorted(done) == done
     assert {20} == {s["progress"]["locations_total"] for s in statuses[1:] if s.get("progress")}
     last = statuses[-1]
-    assert "" == misfit("CpoStatusResponse", last)
+    assert "" == validation_error("CpoStatusResponse", last)
     assert (accepted["cpo_id"], accepted["status_url"], accepted["workflow_run_id"]) == (
         last["cpo_id"],
         last["status_url"],
@@ -294,7 +294,7 @@ def test_jobs_survive_a_restart(another_node: Callable[..., Node]) -> None:
         while not gateway.data(accepted["destroy_url"])["topology"]["locations"]:
             time.sleep(0.02)
         other.kill()
-        interrupted = [at_once(jobs.get, each["workflow_run_id"]) for each in (accepted, bulk)]
+        interrupted = [in_transaction(jobs.get, each["workflow_run_id"]) for each in (accepted, bulk)]
         other.start()
 
         assert [False, False] == [job is None or job.ended for job in interrupted]
@@ -316,7 +316,7 @@ def test_a_finished_network_is_shown_as_documented(gateway: Gateway) -> None:
     accepted = gateway.ready(**ALICE)
     shown = gateway.data(accepted["destroy_url"])
 
-    assert "" == misfit("CpoResponse", shown)
+    assert "" == validation_error("CpoResponse", shown)
     same = ("cpo_id", "party", "name_prefix", "template", "template_version", "ocpi_peer_url", "expires_at")
     assert [accepted[name] for name in same] == [shown[name] for name in same]
     assert {"locations": 2, "chargers": 6, "evses": 6, "connectors": 6} == shown["topology"]
@@ -336,7 +336,7 @@ def test_a_network_is_shown_and_listed_during_provisioning(gateway: Gateway) -> 
     assert "READY" != gateway.data(accepted["status_url"])["status"]
     assert 40 > shown["topology"]["locations"]
     assert [accepted["cpo_id"]] == [each["cpo_id"] for each in listed["data"]]
-    assert "" == misfit("CpoReportResponse", report)
+    assert "" == validation_error("CpoReportResponse", report)
 
 
 def test_the_topology_counts_what_peers_see(gateway: Gateway) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from gateway_orders import example, misfit
+from gateway_orders import example, validation_error
 
 NETWORK = example("CpoCreateRequest")
 LOCATION = example("OcpiCreateLocationRequest")
@@ -33,7 +33,7 @@ TEMPLATE = GROUP["template"]
     ids=str,
 )
 def test_a_valid_network_request_fits_its_schema(change: dict[str, Any]) -> None:
-    assert not misfit("CpoCreateRequest", {**NETWORK, **change}, close=False)
+    assert not validation_error("CpoCreateRequest", {**NETWORK, **change}, close=False)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ def test_an_invalid_network_request_does_not_fit_its_schema(field: str, value: A
     name, _, inner = field.partition(".")
     request = {**NETWORK, name: {inner: value} if inner else value}
 
-    assert field.partition(":")[0] in misfit("CpoCreateRequest", request, close=False)
+    assert field.partition(":")[0] in validation_error("CpoCreateRequest", request, close=False)
 
 
 @pytest.mark.parametrize("field", ["template", "country_code", "party_id", "name_prefix"])
 def test_a_network_request_without_a_required_member_does_not_fit_its_schema(field: str) -> None:
     request = {name: value for name, value in NETWORK.items() if name != field}
 
-    assert f"{field}: is required" == misfit("CpoCreateRequest", request)
+    assert f"{field}: is required" == validation_error("CpoCreateRequest", request)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_network_request_without_a_required_member_does_not_fit_its_schema(fie
     ids=lambda item: str(item)[:60],
 )  # fmt: skip
 def test_a_valid_location_request_fits_its_schema(item: dict[str, Any]) -> None:
-    assert not misfit("LocationBulkCreateRequest", {"locations": [item]}, close=False)
+    assert not validation_error("LocationBulkCreateRequest", {"locations": [item]}, close=False)
 
 
 @pytest.mark.parametrize(
@@ -148,25 +148,25 @@ def test_a_valid_location_request_fits_its_schema(item: dict[str, Any]) -> None:
     ids=lambda item: str(item)[-60:],
 )
 def test_an_invalid_location_request_does_not_fit_its_schema(item: Any) -> None:
-    assert misfit("LocationBulkCreateRequest", {"locations": [item]}, close=False)
+    assert validation_error("LocationBulkCreateRequest", {"locations": [item]}, close=False)
 
 
 @pytest.mark.parametrize(("number", "is_valid"), [(0, False), (1, True), (10_000, True), (10_001, False)])
 def test_a_bulk_request_holds_1_to_10_000_locations(number: int, is_valid: bool) -> None:  # noqa: FBT001  (a case)
     order = {"locations": [{"template": "urban-ac-hub"}] * number}
 
-    assert is_valid == (not misfit("LocationBulkCreateRequest", order))
+    assert is_valid == (not validation_error("LocationBulkCreateRequest", order))
 
 
 @pytest.mark.parametrize("field", ["timezone", "owner_name", "parking_type", "postal_code"])
 def test_null_clears_an_optional_member(field: str) -> None:
-    assert not misfit("LocationUpdateRequest", {field: None})
+    assert not validation_error("LocationUpdateRequest", {field: None})
 
 
 @pytest.mark.parametrize("field", ["name", "address", "city", "country", "coordinates", "public"])
 def test_null_is_refused_for_any_other_member(field: str) -> None:
-    assert field in misfit("LocationUpdateRequest", {field: None})
+    assert field in validation_error("LocationUpdateRequest", {field: None})
 
 
 def test_an_empty_change_fits_its_schema() -> None:
-    assert not misfit("LocationUpdateRequest", {})
+    assert not validation_error("LocationUpdateRequest", {})

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import pytest
 import requests
-from gateway_orders import BOOK, example
+from gateway_orders import CONTRACT, example
 from inspection import contents, moved
 from jwts import AUDIENCE, ISSUER, OTHER_RSA_KEY, SECRET, forged, signed
-from nodes import Gateway, Network, Node, at_once, one_database, outcome, refusal, switch_to
+from nodes import Gateway, Network, Node, in_transaction, one_database, outcome, refusal, switch_to
 
 from storage import keys, networks
 
@@ -55,7 +55,7 @@ class Operation:
 
 OPERATIONS = [
     Operation(method.upper(), path, item[method]["operationId"])
-    for path, item in BOOK.document["paths"].items()
+    for path, item in CONTRACT.document["paths"].items()
     for method in METHODS
     if method in item
 ]
@@ -101,7 +101,7 @@ def seeded(node: Node) -> tuple[SeededNetwork, SeededNetwork, SeededNetwork]:
 
 def network_of(own_network: SeededNetwork) -> Network:
     """The network as an object that can create tokens of every kind."""
-    found = at_once(networks.get, int(own_network.ids["cpo_id"]))
+    found = in_transaction(networks.get, int(own_network.ids["cpo_id"]))
     assert found is not None
     return Network(own_network.gateway.node, found)
 
@@ -138,11 +138,11 @@ def revoked_key(own_network: SeededNetwork) -> str:
     """A revoked key of the organization."""
     name = next(
         k.organization
-        for k in at_once(keys.listed)
+        for k in in_transaction(keys.listed)
         if k.organization_id == own_network.gateway.organization_id
     )
-    minted = at_once(keys.mint, name, "user")
-    assert at_once(keys.revoke, minted.id)
+    minted = in_transaction(keys.mint, name, "user")
+    assert in_transaction(keys.revoke, minted.id)
     return minted.key
 
 
@@ -256,7 +256,7 @@ def test_both_roles_may_read_everything_of_their_organization(
 ) -> None:
     own_network = seeded[0]
     organization_id = own_network.gateway.organization_id
-    name = next(k.organization for k in at_once(keys.listed) if k.organization_id == organization_id)
+    name = next(k.organization for k in in_transaction(keys.listed) if k.organization_id == organization_id)
     colleague = own_network.gateway.node.gateway(role, name)
     admin = own_network.gateway.node.gateway("admin")
 
@@ -276,7 +276,7 @@ def test_an_unknown_organization_is_403(
     own_network, other_network = seeded[0], seeded[2]
     name = next(
         k.organization
-        for k in at_once(keys.listed)
+        for k in in_transaction(keys.listed)
         if k.organization_id == own_network.gateway.organization_id
     )
     colleague = own_network.gateway.node.gateway(role, name)
@@ -314,11 +314,11 @@ def test_an_admin_acts_in_its_own_or_in_the_named_organization(admin: Gateway, g
 
 
 def test_a_revoked_key_is_401_at_once(node: Node) -> None:
-    minted = at_once(keys.mint, "revoked-soon", "user")
+    minted = in_transaction(keys.mint, "revoked-soon", "user")
     gateway = Gateway(node, minted.key)
     assert 200 == gateway.get("/ocpi/cpos").status_code
 
-    assert at_once(keys.revoke, minted.id)
+    assert in_transaction(keys.revoke, minted.id)
 
     assert 401 == refusal(gateway.get("/ocpi/cpos"))[0]
 

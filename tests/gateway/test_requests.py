@@ -7,7 +7,7 @@ from typing import Any
 import fake_api
 import orjson
 import pytest
-from fake_api import KEY, SECRET, Client, Shop, bearer, post, problems
+from fake_api import KEY, SECRET, Client, FakeHandlers, bearer, post, problems
 
 STRING, INTEGER, OBJECT = (
     f"Input should be {kind}" for kind in ("a valid string", "a valid integer", "an object")
@@ -20,21 +20,27 @@ PATTERN = "String should match pattern '^[a-z]+$'"
 REQUIRED = "Field required"
 
 
-client, opened_shop, shop = fake_api.client, fake_api.opened_shop, fake_api.shop
+client, installed_handlers, fake_handlers = (
+    fake_api.client,
+    fake_api.installed_handlers,
+    fake_api.fake_handlers,
+)
 
 
 # Parameters
 
 
-def test_a_handler_gets_the_defaults_of_absent_parameters(client: Client, shop: Shop) -> None:
+def test_a_handler_gets_the_defaults_of_absent_parameters(
+    client: Client, fake_handlers: FakeHandlers
+) -> None:
     assert 200 == client.get("/ocpi/cpos", headers=bearer()).status_code
-    assert (1, 50, None) == tuple(shop.given[name] for name in ("page", "limit", "color"))
+    assert (1, 50, None) == tuple(fake_handlers.arguments[name] for name in ("page", "limit", "color"))
 
     assert 200 == client.get("/ocpi/cpos?limit=7&color=red&more=1", headers=bearer()).status_code
-    assert (1, 7, "red") == tuple(shop.given[name] for name in ("page", "limit", "color"))
+    assert (1, 7, "red") == tuple(fake_handlers.arguments[name] for name in ("page", "limit", "color"))
 
 
-def test_every_invalid_query_parameter_is_named(client: Client, shop: Shop) -> None:
+def test_every_invalid_query_parameter_is_named(client: Client, fake_handlers: FakeHandlers) -> None:
     listed = problems(client.get("/ocpi/cpos?page=0&limit=x&color=pink", headers=bearer()))
 
     assert [
@@ -57,7 +63,7 @@ def test_every_invalid_query_parameter_is_named(client: Client, shop: Shop) -> N
             "input": "pink",
         },
     ] == listed
-    assert {} == shop.given
+    assert {} == fake_handlers.arguments
 
 
 @pytest.mark.parametrize(
@@ -75,20 +81,22 @@ def test_a_repeated_parameter_is_422(client: Client) -> None:
     assert [["query", "limit"]] == [problem["loc"] for problem in listed]
 
 
-def test_problems_of_path_query_header_and_body_are_listed_together(client: Client, shop: Shop) -> None:
+def test_problems_of_path_query_header_and_body_are_listed_together(
+    client: Client, fake_handlers: FakeHandlers
+) -> None:
     response = client.patch("/ocpi/cpos/0?n=1", json={"name": ""}, headers=bearer())
 
     assert [["path", "cpo_id"], ["query", "n"], ["body", "name"]] == [p["loc"] for p in problems(response)]
-    assert {} == shop.given
+    assert {} == fake_handlers.arguments
 
 
-def test_a_header_parameter_becomes_an_argument(client: Client, shop: Shop) -> None:
+def test_a_header_parameter_becomes_an_argument(client: Client, fake_handlers: FakeHandlers) -> None:
     valid = {"locations": [{"template": "t"}]}
 
     assert 202 == post(client, valid, **{KEY: "a-1"}).status_code
-    assert "a-1" == shop.given["idempotency_key"]
+    assert "a-1" == fake_handlers.arguments["idempotency_key"]
     assert 202 == post(client, valid).status_code
-    assert None is shop.given["idempotency_key"]
+    assert None is fake_handlers.arguments["idempotency_key"]
 
 
 @pytest.mark.parametrize("value", ["", "two words", "x" * 256, f"{SECRET} \xe9"])
@@ -141,18 +149,20 @@ def test_the_problems_of_an_item_have_the_messages_of_pydantic(
     assert [expected if repeated is None else {**expected, "input": repeated}] == listed
 
 
-def test_a_valid_body_reaches_the_handler_unchanged(client: Client, shop: Shop) -> None:
+def test_a_valid_body_reaches_the_handler_unchanged(client: Client, fake_handlers: FakeHandlers) -> None:
     items = [{"name": "a", "at": {"x": 1.5}, "note": None}, {"template": "t"}]
 
     assert 202 == post(client, {"locations": items}).status_code
-    assert {"locations": items} == shop.given["body"]
+    assert {"locations": items} == fake_handlers.arguments["body"]
 
 
-def test_members_that_the_contract_does_not_name_do_not_reach_the_handler(client: Client, shop: Shop) -> None:
+def test_members_that_the_contract_does_not_name_do_not_reach_the_handler(
+    client: Client, fake_handlers: FakeHandlers
+) -> None:
     sent = {"locations": [{"name": "a", "at": {"x": 1.5, "y": 2}, "more": [1]}], "else": {}}
 
     assert 202 == post(client, sent).status_code
-    assert {"locations": [{"name": "a", "at": {"x": 1.5}}]} == shop.given["body"]
+    assert {"locations": [{"name": "a", "at": {"x": 1.5}}]} == fake_handlers.arguments["body"]
 
 
 @pytest.mark.parametrize(

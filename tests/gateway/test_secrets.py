@@ -123,20 +123,20 @@ def use_network(gateway: Gateway, peer: PeerServer) -> set[str]:
 
 
 @pytest.mark.ocpi(209)
-def test_no_secret_is_in_the_log_the_rows_or_the_files(loud: Node, peer: PeerServer) -> None:
+def test_no_secret_is_in_the_log_the_rows_or_the_files(verbose_node: Node, peer: PeerServer) -> None:
     """The log level is DEBUG, and the second check follows the deletion of the network."""
-    gateway = loud.gateway()
-    admin = loud.gateway("admin")
+    gateway = verbose_node.gateway()
+    admin = verbose_node.gateway("admin")
     admin.get("/ocpi/cpos")
 
     secrets = use_network(gateway, peer) | {str(admin.key)}
 
     def places() -> dict[str, Any]:
         return {
-            "log": log_without_paths(loud),
-            "console": loud.banner,
+            "log": log_without_paths(verbose_node),
+            "console": verbose_node.banner,
             "rows": all_rows(),
-            "files": files(loud),
+            "files": files(verbose_node),
         }
 
     assert 6 == len(secrets)
@@ -144,10 +144,10 @@ def test_no_secret_is_in_the_log_the_rows_or_the_files(loud: Node, peer: PeerSer
     for network in gateway.data("/ocpi/cpos")["data"]:
         gateway.delete(network["destroy_url"])
     assert_nowhere(secrets, places())
-    key = Path(loud.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key"
-    assert key.read_text() not in loud.log
+    key = Path(verbose_node.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key"
+    assert key.read_text() not in verbose_node.log
     for word in ("authorization", "bearer "):
-        assert word not in loud.log.lower()
+        assert word not in verbose_node.log.lower()
 
 
 def log_without_paths(node: Node) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from nodes import Client, Gateway, Network, at_once, outcome
+from nodes import Client, Gateway, Network, in_transaction, outcome
 from plans import planned
 
 from storage import networks
@@ -116,7 +116,7 @@ def test_an_absent_seed_is_drawn_at_random_and_stored(gateway: Gateway, seed: di
         accepted = gateway.post("/ocpi/cpos", body).json()
         gateway.wait_until_ready(accepted["status_url"])
         found = generated(gateway, accepted)
-        network = at_once(networks.get, int(accepted["cpo_id"]))
+        network = in_transaction(networks.get, int(accepted["cpo_id"]))
         assert network is not None
         gateway.delete(accepted["destroy_url"])
         again = generated(gateway, gateway.ready(**{**ORDER, "seed": network.seed}))
@@ -142,7 +142,7 @@ def test_the_largest_seed_is_accepted(gateway: Gateway) -> None:
 def test_a_peer_lists_and_authorizes_the_drivers_of_an_emsp_network(gateway: Gateway) -> None:
     accepted = gateway.ready(template="emsp-drivers", role="emsp", country_code="NL", party_id="DEP")
     assert ("EMSP", True) == (accepted["party"]["role"], accepted["ocpi_peer_url"].endswith("/emsp/versions"))
-    found = at_once(networks.get, int(accepted["cpo_id"]))
+    found = in_transaction(networks.get, int(accepted["cpo_id"]))
     assert found is not None
     peer = Network(gateway.node, found).peer(("NL", "TNM"))
 

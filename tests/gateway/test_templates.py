@@ -6,7 +6,7 @@ docs/gateway.md "Templates" and "Catalog".
 from typing import Any
 
 import pytest
-from gateway_orders import misfit
+from gateway_orders import validation_error
 from nodes import Gateway, one_database, refusal
 
 NETWORKS = "/ocpi/templates/cpos"
@@ -37,7 +37,7 @@ def test_the_gallery_of_networks_is_as_documented(gateway: Gateway) -> None:
     shown = gateway.data(NETWORKS)
     entries = {entry["slug"]: entry for entry in shown["data"]}
 
-    assert "" == misfit("TemplateListResponse", shown)
+    assert "" == validation_error("TemplateListResponse", shown)
     assert len(shown["data"]) == shown["total"]
     assert {**DOCUMENTED, **ADDED} == {
         slug: (entry["locations"], entry["chargers"]) for slug, entry in entries.items()
@@ -123,7 +123,7 @@ def test_a_depot_of_another_size_keeps_its_proportions(gateway: Gateway, count: 
 def test_the_gallery_of_locations_is_as_documented(gateway: Gateway) -> None:
     shown = gateway.data(LOCATIONS)
 
-    assert "" == misfit("LocationTemplateListResponse", shown)
+    assert "" == validation_error("LocationTemplateListResponse", shown)
     assert {"urban-ac-hub", "highway-dc-station", "residential-ac-single"} <= set(slugs(gateway, LOCATIONS))
     for entry in shown["data"]:
         groups = entry["charger_groups"]
@@ -205,15 +205,15 @@ def test_every_charge_point_of_the_galleries_is_in_the_catalog(gateway: Gateway)
 def test_the_catalog_is_consistent(gateway: Gateway) -> None:
     brands = gateway.data("/ocpp/catalog/brands")
 
-    assert "" == misfit("BrandListResponse", brands)
+    assert "" == validation_error("BrandListResponse", brands)
     assert {"abb", "schneider", "wallbox"} <= {brand["slug"] for brand in brands["data"]}
     for brand in brands["data"]:
         models = gateway.data(f"/ocpp/catalog/brands/{brand['slug']}/models")
-        assert "" == misfit("ModelListResponse", models)
+        assert "" == validation_error("ModelListResponse", models)
         assert models["data"]
         for model in models["data"]:
             one = gateway.data(f"/ocpp/catalog/brands/{brand['slug']}/models/{model['slug']}")
-            assert "" == misfit("ModelResponse", one)
+            assert "" == validation_error("ModelResponse", one)
             assert model == one
             assert (brand["slug"], brand["id"]) == (model["brand_slug"], model["brand_id"])
 

@@ -14,10 +14,10 @@ import pytest
 import requests
 from examples import example
 from inspection import contents, moved, rows
-from nodes import Client, Network, Node, at_once, one_database, outcome
+from nodes import Client, Network, Node, in_transaction, one_database, outcome
 from peers import PeerServer, envelope
 from raw import exchange
-from surface import IDS, PARTY, PEER, Push, Stage
+from surface import IDS, PARTY, PEER, FilledNetwork, Push
 
 from storage import access, connections
 
@@ -65,7 +65,7 @@ def test_a_result_for_the_command_of_another_peer_is_refused(
     node: Node, peer: PeerServer, name: str | None
 ) -> None:
     """Security S4."""
-    stage = Stage(node, peer, "emsp", empty=True)
+    stage = FilledNetwork(node, peer, "emsp", empty=True)
     thief = stage.network.peer(("NL", "XIN"))
     url = f"commands/{name}/{stage.uid}" if name else f"commands/{stage.uid}"
     before = contents()
@@ -163,7 +163,7 @@ def test_one_of_twenty_parties_that_share_a_token_a_registers(cpo: Network) -> N
 
     assert {(200, 1000): 1} == Counter(outcome(answer) for answer in answers if answer.ok)
     assert {(401, 2000), (429, 2000)} >= {outcome(answer) for answer in answers if not answer.ok}
-    assert 1 == len(at_once(connections.of_network, cpo.id))
+    assert 1 == len(in_transaction(connections.of_network, cpo.id))
     assert 1 == len([row for row in rows("ocpi_access") if row["network_id"] == cpo.id])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 from examples import example
-from nodes import Client, Network, at_once, outcome
+from nodes import Client, Network, in_transaction, outcome
 
 from generated.ocpi_models import TokenType
 from storage import tokens
@@ -24,7 +24,7 @@ def put_token(emsp: Network, uid: str = "1", kind: str = "RFID", **changes: Any)
 
 def set_standing(emsp: Network, standing: str | None, restricted_to: list[str] | None = None) -> None:
     """Set the standing and the locations of token 1."""
-    at_once(tokens.set_standing, emsp.id, OURS, "1", TokenType.RFID, standing, restricted_to)
+    in_transaction(tokens.set_standing, emsp.id, OURS, "1", TokenType.RFID, standing, restricted_to)
 
 
 def decision(response: requests.Response) -> dict[str, Any]:

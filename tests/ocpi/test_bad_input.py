@@ -13,7 +13,7 @@ from examples import example
 from nodes import Client, Network, Node, one_database, outcome, switch_to
 from peers import PeerServer
 from raw import exchange
-from surface import IDS, OPERATIONS, PARTY, PEER, Operation, Push, Stage, put_in
+from surface import IDS, OPERATIONS, PARTY, PEER, FilledNetwork, Operation, Push, put_in
 
 JSON = {"Content_Type": "application/json"}
 MEBIBYTE = 1_048_576
@@ -39,7 +39,7 @@ def test_answers_contain_only_members_of_the_contract(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
     """Security S17."""
-    stage = Stage(node, peer, operation.role)
+    stage = FilledNetwork(node, peer, operation.role)
     document = contracts.ocpi().document["paths"][operation.path]["get"]["responses"]["200"]
     if "$ref" in document:
         document = contracts.ocpi().document["components"]["responses"][document["$ref"].split("/")[-1]]
@@ -257,7 +257,7 @@ def test_a_compressed_body_is_415(cpo: Network, encoding: str) -> None:
 @pytest.mark.parametrize("operation", WITH_ID, ids=str)
 def test_an_id_in_a_url_must_be_printable_ascii(node: Node, peer: PeerServer, operation: Operation) -> None:
     """Security S45, S48."""
-    client = Stage(node, peer, operation.role, empty=True).client(operation)
+    client = FilledNetwork(node, peer, operation.role, empty=True).client(operation)
 
     for odd in ODD_IN_URLS:
         url = operation.url(**dict.fromkeys(IDS, odd))

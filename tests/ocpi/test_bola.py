@@ -15,7 +15,7 @@ import flask
 import pytest
 from crashable_node import is_sqlite
 from inspection import contents, moved
-from nodes import Client, Network, Node, at_once, one_database
+from nodes import Client, Network, Node, in_transaction, one_database
 from surface import OPERATIONS, PARTY, PEER, Operation
 from victim import Victim, mark
 
@@ -129,7 +129,7 @@ def superseded(victim: Victim) -> str:
     old = str(peer.token)
     with database.transaction() as connection:
         access.supersede(connection, victim.network.id, peer.connection_id, 60_000)
-    peer.token = at_once(access.mint, access.PEER, victim.network.id, peer.connection_id)
+    peer.token = in_transaction(access.mint, access.PEER, victim.network.id, peer.connection_id)
     assert peer.get("credentials").ok
     return old
 
@@ -138,7 +138,7 @@ def insider(node: Node, victim: Victim, name: str) -> Intruder:
     """A client with a valid token for something else."""
     role = victim.role
     if name == "callback":
-        token = at_once(access.mint, access.CALLBACK, victim.network.id, lives_ms=600_000)
+        token = in_transaction(access.mint, access.CALLBACK, victim.network.id, lives_ms=600_000)
         return Intruder(name, f"Token {token}", "callback", role)
     if name == "registrant":
         return Intruder(name, f"Token {victim.network.token_a()}", access.REGISTRATION, role)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bad_peer import BadPeer
 from examples import example
-from nodes import Client, Network, Node, at_once, free_port, one_database, outcome, switch_to
+from nodes import Client, Network, Node, free_port, in_transaction, one_database, outcome, switch_to
 from peers import PeerServer, Reply, envelope
 
 from storage import connections
@@ -41,7 +41,7 @@ def details_answer(*endpoints: tuple[str, str]) -> Answer:
 
 def stored_connection(network: Network) -> PeerConnection | None:
     """The stored connection with NL/TNM."""
-    return at_once(connections.of_party, network.id, ("NL", "TNM"))
+    return in_transaction(connections.of_party, network.id, ("NL", "TNM"))
 
 
 @pytest.mark.ocpi(64)
@@ -271,7 +271,9 @@ def test_a_registration_holds_no_lock_while_it_calls_the_peer(emsp: Network, pee
         assert (200, 1000) == outcome(emsp.registrant().post("credentials", peer.credentials()))
 
     assert [(201, 1000), (200, 1000)] == outcomes
-    assert [("BE", "OTH"), ("NL", "TNM")] == [each.party for each in at_once(connections.of_network, emsp.id)]
+    assert [("BE", "OTH"), ("NL", "TNM")] == [
+        each.party for each in in_transaction(connections.of_network, emsp.id)
+    ]
 
 
 @pytest.mark.ocpi(84)
@@ -283,6 +285,6 @@ def test_the_program_registers_with_itself(cpo: Network, emsp: Network) -> None:
     response = cpo.registrant().post("credentials", body)
 
     assert (200, 1000) == outcome(response)
-    stored = at_once(connections.of_party, cpo.id, ("NL", "DEP"))
+    stored = in_transaction(connections.of_party, cpo.id, ("NL", "DEP"))
     assert stored is not None
     assert f"{cpo.node.url}/ocpi/emsp/2.1.1/locations" == stored.endpoints["locations"]

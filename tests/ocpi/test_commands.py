@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from examples import example, model
-from nodes import Client, Network, at_once, one_database, outcome
+from nodes import Client, Network, in_transaction, one_database, outcome
 from peers import PeerServer, envelope
 
 from storage import access, connections, database
@@ -144,7 +144,7 @@ def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[
     with database.transaction() as connection:
         connection_id = connections.store(connection, emsp.id, details)
         token = access.mint(connection, access.PEER, emsp.id, connection_id)
-    link = at_once(connections.of_party, emsp.id, party)
+    link = in_transaction(connections.of_party, emsp.id, party)
     assert link is not None
     client = emsp.node.client(token, "emsp")
     client.party, client.connection_id = party, connection_id

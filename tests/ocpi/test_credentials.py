@@ -10,7 +10,7 @@ import requests
 import sqlalchemy
 from crashable_node import until
 from examples import example
-from nodes import Client, Network, Node, Party, at_once, one_database, outcome, switch_to
+from nodes import Client, Network, Node, Party, in_transaction, one_database, outcome, switch_to
 from peers import PeerServer, envelope
 
 import errors
@@ -52,7 +52,7 @@ def renew(network: Network, client: Client, peer: PeerServer, **changes: str) ->
 
 def stored_connection(network: Network, party: Party = ("NL", "TNM")) -> PeerConnection:
     """The stored connection with *party*."""
-    found = at_once(connections.of_party, network.id, party)
+    found = in_transaction(connections.of_party, network.id, party)
     assert found is not None
     return found
 
@@ -270,7 +270,7 @@ def test_a_renewal_cannot_change_the_party(
     assert (200, 2001) == outcome(client.put("credentials", peer.credentials(**change)))
     assert calls == len(peer.seen)
     assert works(client)
-    assert [("NL", "TNM")] == [each.party for each in at_once(connections.of_network, network.id)]
+    assert [("NL", "TNM")] == [each.party for each in in_transaction(connections.of_network, network.id)]
 
 
 @pytest.mark.ocpi(73)
@@ -393,7 +393,7 @@ def test_a_second_token_a_replaces_the_registration_and_keeps_the_objects(
     assert not works(old)
     assert works(new)
     assert (200, 1000) == outcome(new.get(url))
-    assert ["b2"] == [each.token for each in at_once(connections.of_network, network.id)]
+    assert ["b2"] == [each.token for each in in_transaction(connections.of_network, network.id)]
 
 
 @pytest.mark.ocpi(82)
@@ -408,7 +408,7 @@ def test_twenty_posts_with_one_token_a_create_one_registration(network: Network,
     assert 1 == len(successful)
     assert {401, 405, 429} >= {answer.status_code for answer in answers if answer not in successful}
     assert works(network.node.client(successful[0].json()["data"]["token"], network.role))
-    assert 1 == len(at_once(connections.of_network, network.id))
+    assert 1 == len(in_transaction(connections.of_network, network.id))
     count = sqlalchemy.select(sqlalchemy.func.count()).where(
         ACCESS.c.network_id == network.id, ACCESS.c.kind == PEER
     )

@@ -17,9 +17,9 @@ from surface import (
     OPERATIONS,
     PARTY,
     PEER,
+    FilledNetwork,
     Operation,
     Push,
-    Stage,
     damage,
     put_in,
     restrict,
@@ -63,7 +63,7 @@ def success(operation: Operation) -> tuple[int, int]:
 @pytest.mark.ocpi(12, 14, 16)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_every_kind_of_answer_is_an_envelope(node: Node, peer: PeerServer, operation: Operation) -> None:
-    stage = Stage(node, peer, operation.role)
+    stage = FilledNetwork(node, peer, operation.role)
     client = stage.client(operation)
     path = operation.url(uid=stage.uid)
     new = {**operation.body, "id": "another"} if operation.schema == "CDRIn" else None
@@ -107,13 +107,13 @@ def _unknown(operation: Operation) -> dict[str, Any]:
 def test_a_single_object_is_an_object_and_a_list_is_an_array(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
-    full = Stage(node, peer, operation.role).send(operation)
+    full = FilledNetwork(node, peer, operation.role).send(operation)
     expected = list if operation in LISTS or operation.path.endswith("versions") else dict
 
     assert expected is type(full.json()["data"])
     assert full.json()["data"]
     if operation in LISTS:
-        empty = Stage(node, peer, operation.role, empty=True).send(operation)
+        empty = FilledNetwork(node, peer, operation.role, empty=True).send(operation)
         assert [] == empty.json()["data"]
 
 
@@ -138,7 +138,7 @@ def test_the_timestamp_is_the_current_time_in_utc(cpo: Network) -> None:
 def test_a_body_that_is_not_json_is_400(
     node: Node, peer: PeerServer, operation: Operation, raw: bytes
 ) -> None:
-    client = Stage(node, peer, operation.role, empty=True).client(operation)
+    client = FilledNetwork(node, peer, operation.role, empty=True).client(operation)
 
     response = client.send(operation.method, operation.url(), raw, Content_Type="application/json")
 
@@ -183,7 +183,7 @@ def test_a_setting_makes_schema_violations_200_and_keeps_malformed_json_at_400(
     ids=str,
 )
 def test_an_unknown_object_is_404_without_data(node: Node, peer: PeerServer, operation: Operation) -> None:
-    stage = Stage(node, peer, operation.role, empty=True)
+    stage = FilledNetwork(node, peer, operation.role, empty=True)
 
     response = stage.send(operation)
 
@@ -196,7 +196,7 @@ def test_an_unknown_object_is_404_without_data(node: Node, peer: PeerServer, ope
 def test_the_first_put_is_201_and_the_same_again_200(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
-    stage = Stage(node, peer, operation.role)
+    stage = FilledNetwork(node, peer, operation.role)
     body, ids = _renamed(operation, "another")
 
     assert (201, 1000) == outcome(stage.send(operation, body=body, **ids))
@@ -209,7 +209,7 @@ def test_the_first_put_is_201_and_the_same_again_200(
 def test_a_put_whose_id_differs_from_the_url_is_refused_and_stores_nothing(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
-    stage = Stage(node, peer, operation.role)
+    stage = FilledNetwork(node, peer, operation.role)
     client = stage.client(operation)
     body, _ = _renamed(operation, "inbody")
     _, in_body = _renamed(operation, "inbody")
@@ -291,7 +291,7 @@ def test_a_bad_query_value_is_2001_and_the_message_names_it(cpo: Network, name: 
 
 @pytest.mark.ocpi(24)
 def test_authorize_for_a_restricted_token_without_a_location_is_2002(node: Node, peer: PeerServer) -> None:
-    stage = Stage(node, peer, "emsp")
+    stage = FilledNetwork(node, peer, "emsp")
     assert (200, 1000) == outcome(stage.peer.post("tokens/012345678/authorize"))
     restrict(stage.network.id, ["LOC1"])
 
@@ -422,7 +422,7 @@ def test_a_crash_is_500_and_3000_without_details_and_later_requests_succeed(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
     """A stored document is unreadable, so the handler fails inside its open transaction."""
-    stage = Stage(node, peer, operation.role)
+    stage = FilledNetwork(node, peer, operation.role)
     schema = str(operation.schema).removesuffix("Patch")
     damage(stage.network.id, TABLES.get(schema, f"{schema.lower()}s"))
 

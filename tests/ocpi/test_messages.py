@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from examples import example
-from nodes import Gateway, Network, Node, at_once, outcome
+from nodes import Gateway, Network, Node, in_transaction, outcome
 from requests import Response
 
 from openapi.field_types import EXTENSION
@@ -56,7 +56,9 @@ def test_extension_members_are_counted(emsp: Network) -> None:
     peer = emsp.peer()
     peer.put(LOC1, example("Location", publish=True, authorization_id="x"))
 
-    counted = {each.kind: each.count for each in at_once(deviations.of_peer, emsp.id, peer.connection_id)}
+    counted = {
+        each.kind: each.count for each in in_transaction(deviations.of_peer, emsp.id, peer.connection_id)
+    }
 
     assert {EXTENSION: 2} == counted
 

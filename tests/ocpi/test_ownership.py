@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 from examples import example
-from nodes import Client, Network, Node, at_once, outcome
+from nodes import Client, Network, Node, in_transaction, outcome
 
 from storage import connections
 
@@ -129,7 +129,7 @@ def test_the_same_id_from_two_parties_is_two_objects(node: Node, case: Case) -> 
 @pytest.mark.parametrize("case", OBJECTS, ids=lambda case: case[2])
 def test_a_peer_writes_under_every_allowed_party_and_under_no_other(node: Node, case: Case) -> None:
     peer = network_of(node, case[0]).peer()
-    at_once(connections.allow, peer.connection_id, [("NL", "ABC"), ("DE", "XYZ")])
+    in_transaction(connections.allow, peer.connection_id, [("NL", "ABC"), ("DE", "XYZ")])
     for party in (("NL", "TNM"), ("NL", "ABC"), ("DE", "XYZ")):
         peer.party = party
         url = push(peer, case)
@@ -145,7 +145,7 @@ def test_a_peer_writes_under_every_allowed_party_and_under_no_other(node: Node, 
 @pytest.mark.ocpi(107)
 def test_a_party_that_one_peer_may_use_is_closed_to_another(emsp: Network) -> None:
     allowed, other = emsp.peer(("NL", "TNM")), emsp.peer(("NL", "OTH"))
-    at_once(connections.allow, allowed.connection_id, [STRANGER])
+    in_transaction(connections.allow, allowed.connection_id, [STRANGER])
     url = allowed.at("tariffs", "12", party=STRANGER)
 
     assert (201, 1000) == outcome(allowed.put(url, example("Tariff")))

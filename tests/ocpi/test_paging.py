@@ -11,7 +11,7 @@ import pytest
 import requests
 import sqlalchemy
 from examples import example, model
-from nodes import Client, Network, Node, Party, at_once, one_database, outcome, switch_to
+from nodes import Client, Network, Node, Party, in_transaction, one_database, outcome, switch_to
 
 from storage import cdrs, database, locations, sessions, tariffs, timestamps, tokens
 
@@ -104,7 +104,9 @@ def listing_of(network: Network, module: str) -> Listing:
     reader = network.peer()
     own = (network.role, module) in OWN
     if own and module in ("sessions", "cdrs"):  # the peer sees those of its own drivers
-        at_once(tokens.put, network.id, reader.party, model("Token", example("Token", auth_id=AUTH_ID)))
+        in_transaction(
+            tokens.put, network.id, reader.party, model("Token", example("Token", auth_id=AUTH_ID))
+        )
     return Listing(network, module, reader, network.network.party if own else reader.party)
 
 
@@ -277,7 +279,7 @@ def test_a_list_contains_and_counts_only_objects_of_the_peer(listing: Listing) -
     """Every peer may read locations and tariffs of a CPO and tokens of an eMSP, but no other list."""
     other = listing.network.peer(("BE", "TNM"))
     if listing.network.role == "cpo":  # so that the driver belongs to this peer
-        at_once(
+        in_transaction(
             tokens.put,
             listing.network.id,
             other.party,

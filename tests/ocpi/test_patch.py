@@ -8,7 +8,7 @@ import pytest
 from examples import example
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nodes import Client, Network, Node, at_once, outcome, until_served
+from nodes import Client, Network, Node, in_transaction, outcome, until_served
 
 from storage import deviations, timestamps
 
@@ -52,7 +52,7 @@ def exact(peer: Client, url: str, *without: str) -> str:
 
 
 def stale_count(peer: Client, network: Network) -> int:
-    stored = at_once(deviations.of_peer, network.id, peer.connection_id)
+    stored = in_transaction(deviations.of_peer, network.id, peer.connection_id)
     return sum(deviation.count for deviation in stored if deviation.kind == deviations.STALE)
 
 

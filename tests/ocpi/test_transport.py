@@ -11,7 +11,7 @@ from examples import example
 from nodes import Client, Network, Node, one_database, outcome, switch_to
 from peers import PeerServer
 from raw import Answer, exchange
-from surface import OPERATIONS, PARTY, PEER, Stage
+from surface import OPERATIONS, PARTY, PEER, FilledNetwork
 
 UNKNOWN = "x" * 43
 PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
@@ -217,7 +217,7 @@ def test_authentication_comes_before_the_body_is_read(cpo: Network, body: bytes)
 @one_database
 @pytest.mark.ocpi(8)
 def test_a_client_without_a_token_cannot_learn_what_exists(node: Node, peer: PeerServer) -> None:
-    stage = Stage(node, peer, "cpo")
+    stage = FilledNetwork(node, peer, "cpo")
     stranger = node.client(UNKNOWN)
 
     existing = stranger.get("locations/LOC1")
@@ -394,7 +394,7 @@ def test_a_forged_host_header_appears_in_no_answer(node: Node, peer: PeerServer,
 
 def advertised(node: Node, peer: PeerServer, role: str) -> list[str]:
     """Every URL that a node advertises, read with forged headers."""
-    stage = Stage(node, peer, role)
+    stage = FilledNetwork(node, peer, role)
     evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "ftp"}
     client = stage.peer
 
@@ -417,7 +417,7 @@ def advertised(node: Node, peer: PeerServer, role: str) -> list[str]:
 @one_database
 @pytest.mark.ocpi(31)
 def test_head_is_get_without_the_body(node: Node, peer: PeerServer) -> None:
-    stage = Stage(node, peer, "cpo")
+    stage = FilledNetwork(node, peer, "cpo")
 
     response = stage.peer.get("locations")
     head = stage.peer.request("HEAD", "locations")

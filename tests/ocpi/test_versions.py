@@ -7,7 +7,7 @@ import requests
 from examples import example
 from nodes import Client, Network, Node, one_database, outcome
 from peers import PeerServer, envelope
-from surface import OPERATIONS, PARTY, PEER, Operation, Stage
+from surface import OPERATIONS, PARTY, PEER, FilledNetwork, Operation
 
 ROLES = ["cpo", "emsp"]
 STANDARD = {"cdrs", "commands", "credentials", "locations", "sessions", "tariffs", "tokens"}
@@ -86,7 +86,7 @@ def test_details_list_each_standard_module_at_most_once_and_nothing_else(
 @pytest.mark.ocpi(57)
 @pytest.mark.parametrize("role", ROLES)
 def test_every_advertised_url_answers_and_is_absolute(node: Node, peer: PeerServer, role: str) -> None:
-    stage = Stage(node, peer, role)
+    stage = FilledNetwork(node, peer, role)
 
     for endpoint in endpoints(stage.peer):
         url = endpoint["url"]
@@ -126,7 +126,7 @@ def _without_time(response: requests.Response) -> Any:
 def test_extra_slashes_change_nothing_and_cause_no_redirect(
     node: Node, peer: PeerServer, operation: Operation
 ) -> None:
-    stage = Stage(node, peer, operation.role)
+    stage = FilledNetwork(node, peer, operation.role)
     expected = stage.send(operation)
     path = operation.url()
 

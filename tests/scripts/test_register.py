@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from command_line import run, run_script
-from nodes import Network, Node, at_once, one_database, outcome
+from nodes import Network, Node, in_transaction, one_database, outcome
 from peers import PeerServer, envelope
 
 from storage import connections
@@ -148,6 +148,6 @@ def test_register_connects_two_networks_of_the_program(cpo: Network, node: Node)
 
     assert 0 == joined.returncode, joined.stderr
     assert "registered with NL/DEM" in joined.stdout
-    connection = at_once(connections.of_party, cpo.id, ("XZ", party))
+    connection = in_transaction(connections.of_party, cpo.id, ("XZ", party))
     assert connection is not None
     assert (200, 1000) == outcome(node.client(connection.token, "emsp").get("tokens"))

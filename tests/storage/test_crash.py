@@ -19,7 +19,7 @@ from typing import Any
 import power_cut
 import pytest
 import sqlalchemy
-from nodes import ROOT, Client, Network, Node, at_once, free_port, switch_to
+from nodes import ROOT, Client, Network, Node, free_port, in_transaction, switch_to
 
 import errors
 from storage import connections, database, failpoints, timestamps
@@ -112,7 +112,7 @@ class Side:
     def link(self, other: "Side") -> PeerConnection | None:
         """What is stored here of *other*."""
         with self.inside():
-            return at_once(connections.of_party, self.network.id, other.network.network.party)
+            return in_transaction(connections.of_party, self.network.id, other.network.network.party)
 
     def join(self, other: "Side", token_a: str) -> None:
         with self.inside():

@@ -14,7 +14,7 @@ import pytest
 import requests
 import sqlalchemy
 from examples import example
-from nodes import Client, Network, Node, at_once, outcome
+from nodes import Client, Network, Node, in_transaction, outcome
 
 import errors
 from storage import database, idempotency, keys
@@ -128,14 +128,14 @@ def test_a_transaction_takes_a_slot_and_a_read_connection_does_not(
     hold(writers)
 
     with pytest.raises(errors.Unavailable):
-        at_once(idempotency.purge)
+        in_transaction(idempotency.purge)
     with database.connect() as connection:
         assert [] != keys.listed(connection)
     assert node.client(None).get("/health").ok
 
 
 def test_a_read_connection_refuses_a_write(node: Node) -> None:
-    at_once(keys.mint, "readers", keys.USER)
+    in_transaction(keys.mint, "readers", keys.USER)
     refusals = (errors.Unavailable, sqlalchemy.exc.InternalError)
 
     with database.connect() as connection, pytest.raises(refusals) as error:

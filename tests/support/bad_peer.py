@@ -144,17 +144,17 @@ class _Connection(socketserver.StreamRequestHandler):
         self.request.close()
 
 
-Behaviour = Callable[[_Connection], None]
+Behavior = Callable[[_Connection], None]
 JSON = "Content-Type: application/json"
 CHUNKED = "Transfer-Encoding: chunked"
 
 
-def _json(body: object, status: int = 200, *headers: str) -> Behaviour:
+def _json(body: object, status: int = 200, *headers: str) -> Behavior:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return lambda connection: connection.answer(status, content, JSON, *headers)
 
 
-def _bare(status: int, *headers: str) -> Behaviour:
+def _bare(status: int, *headers: str) -> Behavior:
     return lambda connection: connection.answer(status, b"", *headers)
 
 
@@ -162,7 +162,7 @@ def _without(member: str) -> dict[str, Any]:
     return {name: value for name, value in ENVELOPE.items() if name != member}
 
 
-def _dribble(data: bytes, seconds: float, first: bytes = b"") -> Behaviour:
+def _dribble(data: bytes, seconds: float, first: bytes = b"") -> Behavior:
     """Send *first* at once, then one byte each *seconds*."""
 
     def behave(connection: _Connection) -> None:
@@ -175,7 +175,7 @@ def _dribble(data: bytes, seconds: float, first: bytes = b"") -> Behaviour:
     return behave
 
 
-def _forever(first: bytes, again: bytes) -> Behaviour:
+def _forever(first: bytes, again: bytes) -> Behavior:
     def behave(connection: _Connection) -> None:
         connection.put(first)
         while connection.wait(0):
@@ -192,7 +192,7 @@ def _hang_up(connection: _Connection) -> None:
     connection.request.shutdown(socket.SHUT_RDWR)
 
 
-def _reset(first: bytes) -> Behaviour:
+def _reset(first: bytes) -> Behavior:
     def behave(connection: _Connection) -> None:
         connection.put(first)
         connection.wait(0.05)
@@ -201,7 +201,7 @@ def _reset(first: bytes) -> Behaviour:
     return behave
 
 
-def _cut_off(first: bytes) -> Behaviour:
+def _cut_off(first: bytes) -> Behavior:
     return lambda connection: connection.put(first)
 
 
@@ -230,7 +230,7 @@ _HEAD = f"HTTP/1.1 200 OK\r\n{JSON}\r\nContent-Length: {len(_OK)}\r\n\r\n".encod
 _CHUNKED_HEAD = f"HTTP/1.1 200 OK\r\n{JSON}\r\n{CHUNKED}\r\n\r\n".encode()
 _LIMIT = 2 * 1024 * 1024
 
-BEHAVIOURS: dict[str, Behaviour] = {
+BEHAVIOURS: dict[str, Behavior] = {
     # Fine
     "/ok": _json(ENVELOPE),
     "/ok/list": _json({**ENVELOPE, "data": [1, 2]}),
@@ -320,7 +320,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
-def _behaviour(path: str) -> Behaviour:
+def _behaviour(path: str) -> Behavior:
     """The behavior of the longest registered prefix of *path*, by default a correct response."""
     while path not in BEHAVIOURS and "/" in path:
         path = path.rpartition("/")[0]
@@ -414,7 +414,7 @@ def bad() -> Iterator[BadPeer]:
 
 
 @pytest.fixture
-def dialled(monkeypatch: pytest.MonkeyPatch, bad: BadPeer) -> list[tuple[str, int]]:
+def dialed(monkeypatch: pytest.MonkeyPatch, bad: BadPeer) -> list[tuple[str, int]]:
     """The addresses of connections, which go to the bad peer instead."""
     return redirect(monkeypatch, bad)
 

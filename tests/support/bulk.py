@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from crashable_node import Mortal, is_sqlite, read_only, rows, snapshot, until
+from crashable_node import CrashableNode, is_sqlite, read_only, rows, snapshot, until
 
 ENDED = ("READY", "FAILED")
 _PLUGS = 2
@@ -31,7 +31,7 @@ class Job:
     names: list[str]
 
 
-def ordered(node: Mortal, number: int) -> Job:
+def ordered(node: CrashableNode, number: int) -> Job:
     """Create a network and order *number* locations with two EVSEs each."""
     network = node.order(
         "/ocpi/cpos",
@@ -70,13 +70,13 @@ def _location(index: int, name: str) -> dict[str, Any]:
     }
 
 
-def settled(node: Mortal, job: Job) -> int:
+def settled(node: CrashableNode, job: Job) -> int:
     """The number of settled items."""
     query = "SELECT count(*) FROM gw_job_items WHERE job_id = :job AND state <> :open"
     return int(rows(node.database, query, job=job.id, open=_OPEN)[0][0])
 
 
-def executor(node: Mortal, job: Job) -> tuple[str, int]:
+def executor(node: CrashableNode, job: Job) -> tuple[str, int]:
     """The executor of the job, and how often it was started."""
     schema = "" if is_sqlite(node.database) else "dbos."
     query = f"SELECT executor_id, recovery_attempts FROM {schema}workflow_status WHERE workflow_uuid = :job"  # noqa: S608  (ours)
@@ -94,7 +94,7 @@ _EQUIPMENT = (
 )
 
 
-def inspect(node: Mortal, job: Job) -> list[str]:
+def inspect(node: CrashableNode, job: Job) -> list[str]:
     """The errors in the tables, even before the job has ended. Each begins with its kind.
 
     An item that is recorded as created has every row of its location, an item that is not has none.
@@ -157,7 +157,7 @@ def _unsound(database: str) -> list[str]:
     return [] if found == [("ok",)] else [f"integrity: {found[:3]}"]
 
 
-def judge(node: Mortal, job: Job) -> list[str]:
+def judge(node: CrashableNode, job: Job) -> list[str]:
     """The errors of a job that has ended."""
     status = node.read(job.status_url)
     created = (status.get("results") or {}).get("created", [])
@@ -190,12 +190,12 @@ def _once(view: str, found: Iterable[Any], wanted: Iterable[Any]) -> list[str]:
     )
 
 
-def _peers_list(node: Mortal, job: Job) -> list[tuple[str, str]]:
+def _peers_list(node: CrashableNode, job: Job) -> list[tuple[str, str]]:
     client = node.client(job.operator_token)
     return _all(lambda page: client.data("locations", offset=100 * page, limit=100))
 
 
-def _gateway_list(node: Mortal, job: Job) -> list[tuple[str, str]]:
+def _gateway_list(node: CrashableNode, job: Job) -> list[tuple[str, str]]:
     base = f"/ocpi/cpos/{job.network_id}/locations?limit=100&page="
     return _all(lambda page: node.read(f"{base}{page + 1}")["data"])
 

@@ -31,7 +31,7 @@ def run(node: Node, script: str, *arguments: str, **more: str) -> Done:
 
 def run_module(environment: dict[str, str], *command: str) -> Done:
     """Run a module of the program and its arguments with *environment*, likewise."""
-    if not fork_server.POSSIBLE:
+    if not fork_server.IS_AVAILABLE:
         return subprocess.run(
             [sys.executable, "-m", *command],
             cwd=ROOT,
@@ -43,5 +43,5 @@ def run_module(environment: dict[str, str], *command: str) -> Done:
         )
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
-        ended = fork_server.ONE.hatch(environment, out, err, *command).wait(60)
+        ended = fork_server.FORK_SERVER.fork(environment, out, err, *command).wait(60)
         return Done(command, ended, out.read_text(), err.read_text())

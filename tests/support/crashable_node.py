@@ -20,15 +20,15 @@ PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 
-class Mortal(Node):
+class CrashableNode(Node):
     """An instance that tests kill."""
 
-    def start_to_die(self, point: str) -> None:
+    def start_with_failpoint(self, point: str) -> None:
         """Start it with a failpoint at *point*, which may be reached before it is ready."""
         with contextlib.suppress(AssertionError):
             self.start(OCPI_GATEWAY_FAILPOINT=point)
 
-    def await_death(self) -> None:
+    def wait_until_killed(self) -> None:
         """Wait until the failpoint has killed it."""
         assert self._process is not None
         self._process.wait(PATIENCE_SECONDS)
@@ -119,7 +119,7 @@ def rows(database: str, text: str, **values: Any) -> list[Any]:
         return ask(text, **values)
 
 
-def await_quiet(database: str) -> None:
+def wait_until_idle(database: str) -> None:
     """Wait until PostgreSQL has finished the statements of the killed process, such as a commit."""
     if not is_sqlite(database):
         others = (

@@ -57,13 +57,13 @@ def operation(name: str, status: str = "200", **more: Any) -> dict[str, Any]:
     answer = {"description": "Done."}
     if status != "204":
         answer |= {"content": {"application/json": {"schema": {"type": "object"}}}}
-    made = {
+    body = {
         "operationId": name,
-        "x-openapi-router-controller": "handlers.shop",
+        "x-openapi-router-controller": "handlers.fake",
         "x-callers": ["user", "admin"],
         "responses": {status: answer},
     }
-    return {**made, **more}
+    return {**body, **more}
 
 
 SCHEMAS = {
@@ -114,7 +114,7 @@ CREATE |= {
 }
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.0.3",
-    "info": {"title": "A shop", "version": "1"},
+    "info": {"title": "A small API", "version": "1"},
     "servers": [{"url": "/"}],
     "security": [{"gatewayBearer": []}],
     "paths": {
@@ -134,7 +134,7 @@ DOCUMENT: dict[str, Any] = {
     "components": {
         "schemas": SCHEMAS,
         "securitySchemes": {
-            "gatewayBearer": {"type": "http", "scheme": "bearer", "x-bearerInfoFunc": "handlers.shop.member"}
+            "gatewayBearer": {"type": "http", "scheme": "bearer", "x-bearerInfoFunc": "handlers.fake.member"}
         },
     },
 }
@@ -147,7 +147,7 @@ def models_of(document: dict[str, Any]) -> types.ModuleType:
         ValueError: the document has something that is not implemented.
     """
     text = json.dumps(document, sort_keys=True)
-    name = f"shop_models_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    name = f"fake_models_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     source = json.loads(text)
@@ -159,27 +159,27 @@ def models_of(document: dict[str, Any]) -> types.ModuleType:
     if problems:
         raise ValueError("; ".join(f"{' '.join(keys)}: {problem}" for keys, problem in problems))
     with tempfile.TemporaryDirectory() as place:
-        given, made = Path(place) / "shop.json", Path(place) / f"{name}.py"
-        given.write_text(json.dumps(source))
+        document, models = Path(place) / "document.json", Path(place) / f"{name}.py"
+        document.write_text(json.dumps(source))
         generator = Path(sys.executable).parent / "datamodel-codegen"
-        subprocess.run([generator, "--input", given, "--output", made], cwd=ROOT, check=True)
+        subprocess.run([generator, "--input", document, "--output", models], cwd=ROOT, check=True)
         module = types.ModuleType(name)
         sys.modules[name] = module
-        exec(compile(made.read_text(), name, "exec"), module.__dict__)  # noqa: S102  (generated just now)
+        exec(compile(models.read_text(), name, "exec"), module.__dict__)  # noqa: S102  (generated just now)
     return module
 
 
-class Shop(types.ModuleType):
+class FakeHandlers(types.ModuleType):
     """Handlers that record their arguments and return *result* or raise *failure*."""
 
     def __init__(self, place: Path) -> None:
-        super().__init__("handlers.shop")
+        super().__init__("handlers.fake")
         self.place = place
         self.forget()
 
     def forget(self) -> None:
         """Reset the recorded arguments, the result and the failure."""
-        self.given: dict[str, Any] = {}
+        self.arguments: dict[str, Any] = {}
         self.result: Any = {"done": True}
         self.failure: Exception | None = None
 
@@ -189,20 +189,20 @@ class Shop(types.ModuleType):
         (self.place / "gateway.json").write_text(json.dumps(document))
         (self.place / "gateway.yaml").write_text("openapi: 3.0.3\n")
 
-        class ShopApi(GatewayApi):
+        class FakeApi(GatewayApi):
             def load(self) -> tuple[dict[str, Any], types.ModuleType]:
                 return document, models_of(document)
 
-        return app.assemble([ShopApi(), OcpiApi()])
+        return app.assemble([FakeApi(), OcpiApi()])
 
     def member(self, token: str) -> dict[str, Any] | None:
         """The security function."""
         return {"sub": MEMBERS[token]} if token in MEMBERS else None
 
-    def _serve(self, **given: Any) -> Any:
-        if isinstance(given.get("body"), Model):
-            given["body"] = given["body"].model_dump(mode="json", exclude_unset=True)
-        self.given = given
+    def _serve(self, **arguments: Any) -> Any:
+        if isinstance(arguments.get("body"), Model):
+            arguments["body"] = arguments["body"].model_dump(mode="json", exclude_unset=True)
+        self.arguments = arguments
         if self.failure is not None:
             raise self.failure
         return self.result
@@ -227,11 +227,11 @@ class Shop(types.ModuleType):
 
 
 @contextmanager
-def opened(place: Path) -> Iterator[Shop]:
+def install_handlers(place: Path) -> Iterator[FakeHandlers]:
     """The handlers, installed for Connexion; documents are read from *place*; two organizations exist."""
-    made = Shop(place)
+    handlers = FakeHandlers(place)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "handlers.shop", made)
+        patch.setitem(sys.modules, "handlers.fake", handlers)
         patch.setattr(networks, "organization_exists", lambda _, key: key in {HOME, OTHER})
         patch.setattr(auth, "ended_reason", lambda _token: None)  # there is no database
         patch.setenv("OCPI_GATEWAY_VALIDATE_RESPONSES", "1")
@@ -240,7 +240,7 @@ def opened(place: Path) -> Iterator[Shop]:
         patch.setattr(apis, "GENERATED", place)
         patch.setattr(documents, "GENERATED", place)
         settings_module.settings.cache_clear()
-        yield made
+        yield handlers
     settings_module.settings.cache_clear()
 
 
@@ -265,21 +265,21 @@ def problems(response: Any) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def opened_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Client]]:
+def installed_handlers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeHandlers, Client]]:
     """The handlers, and a client of both APIs without a token."""
-    with opened(tmp_path_factory.mktemp("documents")) as made:
-        yield made, made.assemble().test_client()
+    with install_handlers(tmp_path_factory.mktemp("documents")) as handlers:
+        yield handlers, handlers.assemble().test_client()
 
 
 @pytest.fixture
-def shop(opened_shop: tuple[Shop, Client]) -> Shop:
+def fake_handlers(installed_handlers: tuple[FakeHandlers, Client]) -> FakeHandlers:
     """The handlers, reset."""
-    opened_shop[0].forget()
-    return opened_shop[0]
+    installed_handlers[0].forget()
+    return installed_handlers[0]
 
 
 @pytest.fixture
-def client(opened_shop: tuple[Shop, Client], shop: Shop) -> Client:
+def client(installed_handlers: tuple[FakeHandlers, Client], fake_handlers: FakeHandlers) -> Client:
     """The client, with reset handlers."""
-    assert shop
-    return opened_shop[1]
+    assert fake_handlers
+    return installed_handlers[1]

@@ -18,20 +18,20 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-POSSIBLE = hasattr(os, "pidfd_open")
+IS_AVAILABLE = hasattr(os, "pidfd_open")
 SERVER = ("handlers.dispatch.serve",)
 _IMPORTED = ("handlers.dispatch.serve", "workflows.cli")
 _READS_ENVIRONMENT = "storage.failpoints"
 """The only module that reads the environment at import; it is reloaded after the fork."""
 
 
-class Hatched:
+class ForkedProcess:
     """A process that the fork server forked. It is not our child, so we wait for it with a pidfd."""
 
-    def __init__(self, hatchery: "Hatchery", pid: int) -> None:
+    def __init__(self, hatchery: "ForkServer", pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._hatchery = hatchery
+        self._fork_server = hatchery
         self._descriptor = os.pidfd_open(
             pid
         )  # valid even if the process has ended: the fork server has not reaped it
@@ -55,34 +55,34 @@ class Hatched:
     def _ended(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._descriptor], [], [], timeout)[0]:
             os.close(self._descriptor)
-            self.returncode = self._hatchery.ask({"ended": self.pid})
+            self.returncode = self._fork_server.ask({"ended": self.pid})
         return self.returncode
 
 
-class Hatchery:
+class ForkServer:
     """The process that forks the others; it starts on first use."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
-    def hatch(self, environment: dict[str, str], stdout: Path, stderr: Path, *command: str) -> Hatched:
+    def fork(self, environment: dict[str, str], stdout: Path, stderr: Path, *command: str) -> ForkedProcess:
         """Start a *command* of the program (a module and its arguments; by default the server).
 
         Its output is appended to the files.
         """
         files = {"stdout": str(stdout), "stderr": str(stderr)}
-        wish = {"environment": environment, "command": command or SERVER, **files}
-        return Hatched(self, self.ask(wish))
+        request = {"environment": environment, "command": command or SERVER, **files}
+        return ForkedProcess(self, self.ask(request))
 
-    def ask(self, wish: dict[str, Any]) -> int:
+    def ask(self, request: dict[str, Any]) -> int:
         """Send a request to the process and return its response."""
         with self._lock:
             if self._process is None:
                 self._process = self._start()
             assert self._process.stdin
             assert self._process.stdout
-            self._process.stdin.write(json.dumps(wish) + "\n")
+            self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             return int(self._process.stdout.readline())
 
@@ -96,7 +96,7 @@ class Hatchery:
             text=True,
             start_new_session=True,  # Ctrl-C goes to pytest alone, which ends its processes
         )
-        atexit.register(Hatchery._end, made)
+        atexit.register(ForkServer._end, made)
         return made
 
     @staticmethod
@@ -105,21 +105,23 @@ class Hatchery:
             process.kill()
 
 
-ONE = Hatchery()
+FORK_SERVER = ForkServer()
 
 
-def _become(wish: dict[str, Any]) -> None:
+def _become(request: dict[str, Any]) -> None:
     """Become the program."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
-    out, log = (os.open(wish[name], os.O_WRONLY | os.O_APPEND | os.O_CREAT) for name in ("stdout", "stderr"))
+    out, log = (
+        os.open(request[name], os.O_WRONLY | os.O_APPEND | os.O_CREAT) for name in ("stdout", "stderr")
+    )
     for mine, standard in ((nothing, 0), (out, 1), (log, 2)):
         os.dup2(mine, standard)
         os.close(mine)
     os.environ.clear()
-    os.environ.update(wish["environment"])
+    os.environ.update(request["environment"])
     importlib.reload(sys.modules[_READS_ENVIRONMENT])
-    sys.argv = wish["command"]
+    sys.argv = request["command"]
     sys.modules.pop(sys.argv[0], None)  # or runpy warns that it runs a module twice
     runpy.run_module(sys.argv[0], run_name="__main__")
 
@@ -130,11 +132,11 @@ def main() -> None:
     for name in _IMPORTED:
         importlib.import_module(name)
     for line in iter(sys.stdin.readline, ""):
-        wish = json.loads(line)
-        if "ended" in wish:
-            answer = os.waitstatus_to_exitcode(os.waitpid(wish["ended"], 0)[1])
+        request = json.loads(line)
+        if "ended" in request:
+            answer = os.waitstatus_to_exitcode(os.waitpid(request["ended"], 0)[1])
         elif (answer := os.fork()) == 0:
-            _become(wish)  # runs until the program ends
+            _become(request)  # runs until the program ends
             return
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()

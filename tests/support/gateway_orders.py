@@ -7,18 +7,18 @@ from typing import Any
 import contracts
 import requests
 
-BOOK = contracts.gateway()
+CONTRACT = contracts.gateway()
 
 
-def misfit(schema: str, value: Any, *, close: bool = True) -> str:
+def validation_error(schema: str, value: Any, *, close: bool = True) -> str:
     """The error of *value*, or an empty text. *close*: members that the schema does not name are errors."""
-    validator = BOOK.validator({"$ref": f"#/components/schemas/{schema}"}, close=close)
+    validator = CONTRACT.validator({"$ref": f"#/components/schemas/{schema}"}, close=close)
     return "" if validator.is_valid(value) else contracts.explain(validator, value)
 
 
 def example(schema: str) -> Any:
     """The example of a schema."""
-    return BOOK.document["components"]["schemas"][schema]["example"]
+    return CONTRACT.document["components"]["schemas"][schema]["example"]
 
 
 def within_a_second(order: Callable[[], requests.Response]) -> requests.Response:

@@ -4,14 +4,14 @@ import time
 from typing import Any
 
 import sqlalchemy
-from nodes import at_once
+from nodes import in_transaction
 
 from storage import database, jobs, networks, timestamps
 from storage.networks import NETWORKS
 
 Row = dict[str, Any]
 HOUR_MS = 3_600_000
-NOISE = {"ocpi_remarks": None, "ocpi_ended_tokens": None, "ocpi_access": "used_at"}
+IGNORED_COLUMNS = {"ocpi_remarks": None, "ocpi_ended_tokens": None, "ocpi_access": "used_at"}
 """Tables, or one column of a table, that any request may change."""
 
 
@@ -31,13 +31,13 @@ def rows(table: str) -> list[Row]:
 Contents = dict[tuple[Any, ...], Row]
 
 
-def await_quiet() -> None:
+def wait_until_idle() -> None:
     """Wait until no job runs and no network is ending, and postpone expirations.
 
     Jobs and ends of networks from earlier tests would change rows.
     """
     deadline = time.monotonic() + 60
-    while at_once(jobs.unfinished) or at_once(networks.ended):
+    while in_transaction(jobs.unfinished) or in_transaction(networks.ended):
         assert time.monotonic() < deadline, "a job or the end of a network does not come to an end"
         time.sleep(0.1)
     expires_at = NETWORKS.c.expires_at
@@ -48,13 +48,13 @@ def await_quiet() -> None:
 
 def contents() -> Contents:
     """Every row except noise, by its values."""
-    await_quiet()
+    wait_until_idle()
     contents: Contents = {}
     for table in tables():
-        if NOISE.get(table, "") is None:
+        if IGNORED_COLUMNS.get(table, "") is None:
             continue
         for row in rows(table):
-            row.pop(NOISE.get(table, ""), None)
+            row.pop(IGNORED_COLUMNS.get(table, ""), None)
             contents[(table, *row.values())] = row
     return contents
 

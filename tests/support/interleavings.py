@@ -68,7 +68,7 @@ class Side:
 
 
 @dataclass
-class World:
+class NetworkPair:
     """A new pair of networks, the operations on them, and the errors."""
 
     sides: dict[str, Side]
@@ -81,7 +81,7 @@ class World:
     """The roles of the sides that have unregistered."""
 
     @classmethod
-    def create(cls) -> "World":
+    def create(cls) -> "NetworkPair":
         """Two networks that are not connected yet."""
         with database.transaction() as transaction:
             organization = networks.organization(transaction, f"interleavings {random_names.token_hex(8)}")
@@ -208,7 +208,7 @@ class Model:
 
     def __init__(self, app: flask.Flask) -> None:
         self._client = werkzeug.test.Client(app)
-        self._world: World | None = None
+        self._world: NetworkPair | None = None
         self._plan: list[tuple[int, Operation]] = []
         self._points = 0
         self._offset_ms = 0
@@ -242,7 +242,7 @@ class Model:
     def run(self, first: Operation, *rest: tuple[int, Operation], registered: bool = True) -> "Outcome":
         """Run *first*, and at each numbered point the operation from *rest*."""
         self._offset_ms = 0
-        self._world = world = World.create()
+        self._world = world = NetworkPair.create()
         self._plan = []
         if registered:
             world.run(("join", CPO))
@@ -326,7 +326,7 @@ def pairs(model: Model, step: int = 1) -> Iterator[Outcome]:
 
 
 @contextlib.contextmanager
-def old_code() -> Iterator[None]:
+def unchecked_exchanges() -> Iterator[None]:
     """The control: exchanges that store their result without checking again."""
     with (
         mock.patch.object(access, "require_live"),
@@ -339,8 +339,8 @@ def old_code() -> Iterator[None]:
 
 
 def run_at_once(operations: list[Operation], call: Callable[[Side, str], int]) -> list[str]:
-    """A history with real threads; *call* as in `World.judge`."""
-    world = World.create()
+    """A history with real threads; *call* as in `NetworkPair.judge`."""
+    world = NetworkPair.create()
     world.run(("join", CPO))
     barrier = threading.Barrier(len(operations))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulk import ENDED, Job, executor, inspect, judge, kinds, ordered, settled
-from crashable_node import PATIENCE_SECONDS, POLL_SECONDS, Mortal, await_quiet, environment, until
+from crashable_node import PATIENCE_SECONDS, POLL_SECONDS, CrashableNode, environment, until, wait_until_idle
 
 from workflows.networks.provisioning import STEP_LOCATIONS
 
@@ -35,7 +35,7 @@ _OF_A_NETWORK = {STORED: 1, STEP: 3, BETWEEN: 1}
 
 
 @dataclass(frozen=True)
-class Blow:
+class KillPlan:
     """How to kill: at a random moment some seconds after the first progress (or, of the recovery, after
     the program answers), or the n-th time from now on that a named point is reached.
     """
@@ -45,7 +45,7 @@ class Blow:
     times: int = 0
 
 
-def blows(kills: int, seed: int, points: tuple[str, ...] = (STORED, STEP)) -> list[Blow]:
+def kill_plans(kills: int, seed: int, points: tuple[str, ...] = (STORED, STEP)) -> list[KillPlan]:
     """Half of the kills at random moments, half at the named points; the first at a random moment."""
     rng = random.Random(seed)
     named = list(itertools.islice(itertools.cycle(points), kills // 2))
@@ -54,13 +54,13 @@ def blows(kills: int, seed: int, points: tuple[str, ...] = (STORED, STEP)) -> li
     return [drawn(each, rng) for each in [RANDOM, *where]]
 
 
-def drawn(where: str, rng: random.Random) -> Blow:
+def drawn(where: str, rng: random.Random) -> KillPlan:
     """A kill at *where*: at a random time, or at a named point after at least one committed step."""
     if where in (RANDOM, RECOVERY):
-        return Blow(where, seconds=rng.uniform(0, _LONGEST_SECONDS))
+        return KillPlan(where, seconds=rng.uniform(0, _LONGEST_SECONDS))
     if where == STORED:
-        return Blow(where, times=rng.randint(STEP_LOCATIONS + 1, _MOST_STEPS * STEP_LOCATIONS))
-    return Blow(where, times=rng.randint(2, _MOST_STEPS))
+        return KillPlan(where, times=rng.randint(STEP_LOCATIONS + 1, _MOST_STEPS * STEP_LOCATIONS))
+    return KillPlan(where, times=rng.randint(2, _MOST_STEPS))
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Kill:
 
     number: int
     job: str
-    blow: Blow
+    blow: KillPlan
     before: int
     after: int
     of: int
@@ -97,10 +97,10 @@ class Kill:
 
 
 @dataclass
-class Killing:
+class KillSeries:
     """Kills one instance repeatedly and keeps a journal. Between two calls the instance is down."""
 
-    node: Mortal
+    node: CrashableNode
     size: int
     """How many locations a job has."""
 
@@ -111,10 +111,10 @@ class Killing:
     job: Job | None = None
     _settled: int = 0
 
-    def strike(self, blow: Blow) -> Kill:
+    def strike(self, blow: KillPlan) -> Kill:
         """Start, let the job run, kill, and inspect the tables."""
         recovery = self._at_a_moment(blow) if blow.where in (RANDOM, RECOVERY) else self._at_a_point(blow)
-        await_quiet(self.node.database)
+        wait_until_idle(self.node.database)
         job = self.job
         assert job is not None
         after = settled(self.node, job)
@@ -126,7 +126,7 @@ class Killing:
         self.say(kill.line)
         return kill
 
-    def _at_a_moment(self, blow: Blow) -> float | None:
+    def _at_a_moment(self, blow: KillPlan) -> float | None:
         """Kill at a random moment; returns the seconds from the restart to the first settled item."""
         began, fresh, recovery = time.monotonic(), self.job is None, None
         self.node.start()
@@ -146,12 +146,12 @@ class Killing:
         while time.monotonic() < end and settled(self.node, job) < enough:
             time.sleep(POLL_SECONDS / 10)
 
-    def _at_a_point(self, blow: Blow) -> None:
+    def _at_a_point(self, blow: KillPlan) -> None:
         """Kill at a named point; the job of a new network reaches it before the bulk job does."""
         passed = _OF_A_NETWORK[blow.where] if self.job is None else 0
-        self.node.start_to_die(f"{blow.where}:{passed + blow.times}")
+        self.node.start_with_failpoint(f"{blow.where}:{passed + blow.times}")
         self._order()
-        self.node.await_death()
+        self.node.wait_until_killed()
 
     def _order(self) -> None:
         """Order a job, unless one has not ended."""
@@ -166,7 +166,7 @@ class Killing:
         self._wait(lambda _done: False)
         wrong = judge(self.node, job)
         self.node.kill()
-        await_quiet(self.node.database)
+        wait_until_idle(self.node.database)
         self.say(f"     job {job.id[:8]} has ended: {len(wrong)} complaints")
         self.complaints += wrong
         self.finished += 1
@@ -189,7 +189,7 @@ class Killing:
             assert time.monotonic() < since + PATIENCE_SECONDS, f"stuck at {done}: {self.node.log[-3000:]}"
             time.sleep(POLL_SECONDS)
 
-    def run(self, plan: Iterable[Blow], found: str = "") -> None:
+    def run(self, plan: Iterable[KillPlan], found: str = "") -> None:
         """Strike until as many kills count as are planned, then let the job end and judge it.
 
         Ends early, with the job as it is, when a complaint of the kind *found* was made.
@@ -221,18 +221,18 @@ class Pair:
 
     def __init__(self, database: str, place: Path) -> None:
         """Start them, one after the other: the first takes the first slot."""
-        self.nodes = [Mortal(environment(database, str(place / f"node{n}"))) for n in range(2)]
+        self.nodes = [CrashableNode(environment(database, str(place / f"node{n}"))) for n in range(2)]
         for node in self.nodes:
             node.start()
         self._slots = [f"slot{n}" for n in range(len(self.nodes))]
         self._last_killed = 0
 
     @property
-    def first(self) -> Mortal:
+    def first(self) -> CrashableNode:
         """The one that orders go to."""
         return self.nodes[0]
 
-    def kill_who_works(self, job: Job) -> tuple[Mortal, Mortal]:
+    def kill_executor(self, job: Job) -> tuple[CrashableNode, CrashableNode]:
         """Kill the one that works at the job; it, and the other.
 
         One that was started again has its old slot, or a new one if the other was looking at the old one.

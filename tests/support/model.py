@@ -34,7 +34,7 @@ class TokenC:
 
 
 @dataclass
-class Kept:
+class StoredObject:
     """An object, its owner, and the one peer that may see it."""
 
     owner: Party
@@ -48,7 +48,7 @@ class Model:
 
     role: str
     party: Party
-    shelves: dict[str, dict[tuple[str, ...], Kept]] = field(default_factory=dict)
+    shelves: dict[str, dict[tuple[str, ...], StoredObject]] = field(default_factory=dict)
     tokens: dict[Party, list[TokenC]] = field(default_factory=dict)
     dead: dict[Party, list[str]] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class Model:
 
     # Reading
 
-    def sees(self, reader: Party | None, module: str, kept: Kept) -> bool:
+    def sees(self, reader: Party | None, module: str, kept: StoredObject) -> bool:
         """Whether *reader* may see an object; None is our back office."""
         if reader is None:
             return True
@@ -118,13 +118,13 @@ class Model:
         if module == "locations" and len(ids) > 1:
             return self._put_part(kept, ids[1:], body)
         if kept is None:
-            self.shelves[module][place] = Kept(owner, body, self.addressee(body))
+            self.shelves[module][place] = StoredObject(owner, body, self.addressee(body))
             return CREATED
         if self.late(body, kept.body):
             return DONE
         return self._over(module, kept, body)
 
-    def _put_part(self, kept: Kept | None, ids: tuple[str, ...], body: Body) -> Outcome:
+    def _put_part(self, kept: StoredObject | None, ids: tuple[str, ...], body: Body) -> Outcome:
         parent = part(kept.body, ids[:-1]) if kept else None
         if kept is None or parent is None:
             return NOTHING
@@ -149,7 +149,7 @@ class Model:
             return DONE
         return self._over(module, kept, new)
 
-    def _over(self, module: str, kept: Kept, new: Body) -> Outcome:
+    def _over(self, module: str, kept: StoredObject, new: Body) -> Outcome:
         """Replace an object; of an ended session only corrections are accepted."""
         if module == "sessions" and kept.body["status"] in FINAL:
             if new["last_updated"] <= kept.body["last_updated"]:
@@ -159,7 +159,7 @@ class Model:
         kept.body, kept.reader = new, self.addressee(new)
         return DONE
 
-    def _replace(self, kept: Kept, ids: tuple[str, ...], new: Body) -> None:
+    def _replace(self, kept: StoredObject, ids: tuple[str, ...], new: Body) -> None:
         """Store *new* at *ids*; its parents become at least as new."""
         kept.body = copy.deepcopy(kept.body)
         parents = [part(kept.body, ids[:depth]) for depth in range(len(ids))]
@@ -183,7 +183,7 @@ class Model:
         place = key("cdrs", owner, (body["id"],))
         kept = self.shelves["cdrs"].get(place)
         if kept is None:
-            self.shelves["cdrs"][place] = Kept(owner, body, self.addressee(body))
+            self.shelves["cdrs"][place] = StoredObject(owner, body, self.addressee(body))
             return CREATED
         return DONE if {**kept.body, "id": ""} == {**body, "id": ""} else REFUSED
 

@@ -109,7 +109,7 @@ def _forget() -> None:
     secrets._cipher.cache_clear()
 
 
-def at_once(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+def in_transaction(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
     """Call a storage function in a new transaction; returns its result."""
     with database.transaction() as transaction:
         return function(transaction, *arguments, **more)
@@ -152,7 +152,7 @@ def launch(environment: dict[str, str], stdout: Path, stderr: Path) -> Process:
 class Node:
     """The program in a separate process."""
 
-    hatch: ClassVar[Callable[[dict[str, str], Path, Path], Process] | None] = None
+    fork: ClassVar[Callable[[dict[str, str], Path, Path], Process] | None] = None
     """A faster alternative to `launch`, if no PYTHONPATH changes the program."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -184,7 +184,7 @@ class Node:
 
     def _launch(self, more: Mapping[str, str]) -> Process:
         environment = self.surroundings(more)
-        way = launch if self.hatch is None or "PYTHONPATH" in environment else self.hatch
+        way = launch if self.fork is None or "PYTHONPATH" in environment else self.fork
         return way(environment, self._out, self._log)
 
     @property
@@ -231,8 +231,8 @@ class Node:
 
     def network(self, role: str, party: Party) -> "Network":
         """A new network in this node; `switch_to` must be active for the node."""
-        organization = at_once(networks.organization, f"test-{random_names.token_hex(6)}")
-        return Network(self, at_once(networks.create, organization, role, party, "Test network"))
+        organization = in_transaction(networks.organization, f"test-{random_names.token_hex(6)}")
+        return Network(self, in_transaction(networks.create, organization, role, party, "Test network"))
 
     def client(self, token: str | None, role: str = "cpo") -> "Client":
         """A client with *token* for the URLs of *role*."""
@@ -240,7 +240,7 @@ class Node:
 
     def gateway(self, role: str = keys.USER, organization: str | None = None) -> "Gateway":
         """A client with a new key of the named or a new organization; `switch_to` must be active."""
-        minted = at_once(keys.mint, organization or f"test-{random_names.token_hex(6)}", role)
+        minted = in_transaction(keys.mint, organization or f"test-{random_names.token_hex(6)}", role)
         return Gateway(self, minted.key, minted.organization_id)
 
 
@@ -256,11 +256,11 @@ class Network:
 
     def token_a(self) -> str:
         """A new Token A."""
-        return at_once(access.mint, access.REGISTRATION, self.id)
+        return in_transaction(access.mint, access.REGISTRATION, self.id)
 
     def operator(self) -> "Client":
         """The back office of the network."""
-        return self.node.client(at_once(access.mint, access.OPERATOR, self.id), self.role)
+        return self.node.client(in_transaction(access.mint, access.OPERATOR, self.id), self.role)
 
     def registrant(self) -> "Client":
         """A client with a new Token A."""

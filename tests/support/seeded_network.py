@@ -32,7 +32,7 @@ def stores(role: str, party: tuple[str, str]) -> Iterator[tuple[Operation, str, 
         yield operation, kind, operation.url(**ids), example(name)
 
 
-def furnish(network: Network) -> dict[str, Client]:
+def fill_network(network: Network) -> dict[str, Client]:
     """Store an object of each kind in *network*; returns its peer and its back office."""
     clients = {"peer": network.peer(PEER), "operator": network.operator()}
     for operation, kind, url, body in stores(network.role, network.network.party):

@@ -89,7 +89,7 @@ class Statements:
 
 
 @dataclass(frozen=True)
-class Ended:
+class StartResult:
     """The end of a start and its output."""
 
     code: int
@@ -153,15 +153,15 @@ class Site:
             "OCPI_GATEWAY_DEMO": "0",
         }
 
-    def start(self, kill_at: int = 0, **more: str) -> Ended:
+    def start(self, kill_at: int = 0, **more: str) -> StartResult:
         """Start and wait for the end."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OCPI_GATEWAY_")}
         environment = {**clean, **self.environment, KILL_AT: str(kill_at), **more}
         out, error = (self.folder.with_suffix(suffix) for suffix in (".out", ".err"))
         for file in (out, error):
             file.write_text("")
-        code = fork_server.ONE.hatch(environment, out, error, "starting").wait(120)
-        return Ended(code, out.read_text(), error.read_text())
+        code = fork_server.FORK_SERVER.fork(environment, out, error, "starting").wait(120)
+        return StartResult(code, out.read_text(), error.read_text())
 
     def remove(self) -> None:
         """Remove the folder and the database."""

@@ -76,7 +76,7 @@ def model_of(operation: Operation, body: Any) -> Any:
     return value
 
 
-class Face(ApiKeySecurityHandler):
+class TokenSecurityHandler(ApiKeySecurityHandler):
     """The security function of the contract, followed by the check of the token's role."""
 
     def _resolve_func(self, security_scheme: dict[str, Any]) -> Callable[..., Any]:
@@ -93,7 +93,7 @@ class Face(ApiKeySecurityHandler):
 
 def create_app(compiled: flask.Flask) -> FlaskApp:
     """The stock application for comparison with *compiled*, ours."""
-    app = FlaskApp("stock", auth_all_paths=True, security_map={"apiKey": Face})
+    app = FlaskApp("stock", auth_all_paths=True, security_map={"apiKey": TokenSecurityHandler})
     app.add_api(GENERATED / "ocpi_runtime.json", resolver=EnvelopeResolver(compiled))
     app.add_error_handler(errors.Refusal, _refuse)
     app.add_error_handler(ProblemException, _refuse_problem)

@@ -1,6 +1,6 @@
 """Every operation of the peer API, from the contract, ready to be called.
 
-A `Stage` is a network in which every operation can succeed: everything that a URL names is stored.
+A `FilledNetwork` is a network in which every operation can succeed: everything that a URL names is stored.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import contracts
 import requests
 import sqlalchemy
 from examples import example
-from nodes import Client, Network, Node, at_once
+from nodes import Client, Network, Node, in_transaction
 from peers import PeerServer
 
 from generated.ocpi_models import TokenType
@@ -101,7 +101,7 @@ def _body(document: dict[str, Any], raw: dict[str, Any]) -> tuple[str | None, An
 OPERATIONS = _operations()
 
 
-class Stage:
+class FilledNetwork:
     """A network and its peer, with all objects that the examples' ids name."""
 
     def __init__(self, node: Node, peer: PeerServer, role: str, *, empty: bool = False) -> None:
@@ -110,7 +110,7 @@ class Stage:
         self.network = node.network(role.upper(), PARTY)
         self.peer = self.network.peer(PEER, peer.versions_url)
         self.operator = self.network.operator()
-        self.uid = at_once(
+        self.uid = in_transaction(
             commands.record, self.network.id, self.peer.connection_id, commands.SENT, IDS["command"], "{}"
         )
         if not empty:
@@ -167,7 +167,7 @@ class Push:
         """The tolerated deviations of the peer that pushes *name*, with their counts."""
         peer = self.peer(name)
         network = self.networks[peer.role.upper()]
-        return {r.kind: r.count for r in at_once(deviations.of_peer, network.id, peer.connection_id)}
+        return {r.kind: r.count for r in in_transaction(deviations.of_peer, network.id, peer.connection_id)}
 
     def path(self, name: str, body: dict[str, Any]) -> str:
         """The path at which an object is read."""
@@ -222,7 +222,9 @@ def damage(network_id: int, table: str) -> None:
 
 def restrict(network_id: int, location_ids: list[str]) -> None:
     """Restrict our driver's token to some locations, for which OCPI has no field."""
-    at_once(tokens.set_standing, network_id, PARTY, IDS["token_uid"], TokenType.RFID, None, location_ids)
+    in_transaction(
+        tokens.set_standing, network_id, PARTY, IDS["token_uid"], TokenType.RFID, None, location_ids
+    )
 
 
 def shape(name: str) -> dict[str, Any]:

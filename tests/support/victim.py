@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy
 from examples import example
-from nodes import Client, Node, at_once
+from nodes import Client, Node, in_transaction
 from surface import PARTY, PEER
 
 from storage import commands, database
@@ -37,7 +37,7 @@ class Victim:
             "START_SESSION",
             json.dumps(self.text),
         )
-        self.ids["uid"] = at_once(commands.record, *sent)
+        self.ids["uid"] = in_transaction(commands.record, *sent)
 
     @property
     def secrets(self) -> list[str]:

@@ -10,9 +10,9 @@ import orjson
 import pytest
 import sqlalchemy
 from bulk import ENDED, Job, ordered, settled
-from crashable_node import Mortal, environment, fresh_database, is_sqlite, until
+from crashable_node import CrashableNode, environment, fresh_database, is_sqlite, until
 from dbos import PortableWorkflowError
-from nodes import Gateway, at_once
+from nodes import Gateway, in_transaction
 
 import errors
 from storage import database, jobs, locations, networks, sites, timestamps
@@ -32,23 +32,23 @@ LOCATION = {
 
 
 @pytest.fixture
-def crashable_node(database_url: str, tmp_path: Path) -> Iterator[Mortal]:
+def crashable_node(database_url: str, tmp_path: Path) -> Iterator[CrashableNode]:
     """A node on a fresh database."""
     with contextlib.ExitStack() as stack:
-        node = Mortal(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
+        node = CrashableNode(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
         stack.callback(node.kill)
         node.start()
         yield node
 
 
-def execute(node: Mortal, text: str, **values: Any) -> None:
+def execute(node: CrashableNode, text: str, **values: Any) -> None:
     """Change one row in the database of a killed node."""
     engine = sqlalchemy.create_engine(node.database, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
         assert connection.execute(sqlalchemy.text(text), values).rowcount == 1
 
 
-def interrupted_job(node: Mortal) -> Job:
+def interrupted_job(node: CrashableNode) -> Job:
     """A job whose process is killed between two steps."""
     job = ordered(node, 2000)
     until(lambda: settled(node, job))
@@ -58,7 +58,7 @@ def interrupted_job(node: Mortal) -> Job:
 
 
 @pytest.mark.ocpi(208)
-def test_a_job_that_dbos_abandons_fails(crashable_node: Mortal) -> None:
+def test_a_job_that_dbos_abandons_fails(crashable_node: CrashableNode) -> None:
     job = interrupted_job(crashable_node)
     schema = "" if is_sqlite(crashable_node.database) else "dbos."
     attempts = f"UPDATE {schema}workflow_status SET recovery_attempts = :n WHERE workflow_uuid = :job"  # noqa: S608
@@ -85,7 +85,7 @@ def test_a_job_that_dbos_abandons_fails(crashable_node: Mortal) -> None:
 
 def test_a_location_with_a_duplicate_id_fails_alone(gateway: Gateway) -> None:
     """Two locations get the same id only by chance or if the operator guesses it."""
-    network = at_once(networks.get, int(gateway.ready()["cpo_id"]))
+    network = in_transaction(networks.get, int(gateway.ready()["cpo_id"]))
     job_id, items = str(uuid.uuid4()), [{"item": {**LOCATION, "name": name}, "prefix": None} for name in "AB"]
     item = templates.item_from(orjson.dumps(items[0]["item"]))
     plan = templates.plan_site(item, job_id, 0, network.name, network.party, None)
@@ -98,7 +98,7 @@ def test_a_location_with_a_duplicate_id_fails_alone(gateway: Gateway) -> None:
         )
         provisioning.provision_now(transaction, job_id)
 
-    results = at_once(jobs.results, job_id)
+    results = in_transaction(jobs.results, job_id)
     assert [1] == [created.index for created in results.created]
     [failed] = results.failed
     assert (0, "duplicate_identity", "id") == (failed.index, failed.error.code, failed.error.param)
@@ -127,7 +127,7 @@ def test_a_step_is_retried_while_the_database_fails(
 
 
 def test_a_cancelled_job_outlives_the_other_jobs_of_its_network(gateway: Gateway) -> None:
-    network = at_once(networks.get, int(gateway.ready()["cpo_id"]))
+    network = in_transaction(networks.get, int(gateway.ready()["cpo_id"]))
     job_id, before = str(uuid.uuid4()), timestamps.now_ms()
 
     with database.transaction() as transaction:
@@ -137,7 +137,7 @@ def test_a_cancelled_job_outlives_the_other_jobs_of_its_network(gateway: Gateway
         jobs.end_network(transaction, network.id)
         jobs.purge(transaction, before)
 
-    assert None is at_once(jobs.get, network.job_id)
-    assert jobs.CANCELLED == at_once(jobs.get, job_id).failure
-    at_once(jobs.purge, timestamps.now_ms() + 1)
-    assert None is at_once(jobs.get, job_id)
+    assert None is in_transaction(jobs.get, network.job_id)
+    assert jobs.CANCELLED == in_transaction(jobs.get, job_id).failure
+    in_transaction(jobs.purge, timestamps.now_ms() + 1)
+    assert None is in_transaction(jobs.get, job_id)

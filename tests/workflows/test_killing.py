@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from bulk import executor, judge, kinds, ordered, settled
-from crashable_node import Mortal, environment, fresh_database, until
-from killing import BETWEEN, RANDOM, STEP, STORED, Blow, Killing, Pair, blows
+from crashable_node import CrashableNode, environment, fresh_database, until
+from killing import BETWEEN, RANDOM, STEP, STORED, KillPlan, KillSeries, Pair, kill_plans
 from nodes import one_database
 
 from workflows import maintenance
@@ -22,7 +22,7 @@ ROUNDS_SECONDS = 3 * (maintenance._TAKE_OVER_SECONDS + maintenance._ROUND_SECOND
 ENDLESS = 4_000
 """Locations of a job that takes longer than that."""
 
-Start = Callable[..., Killing]
+Start = Callable[..., KillSeries]
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def killing(database_url: str, tmp_path: Path) -> Iterator[Start]:
     """Makes a killing on a fresh database; nothing of it is left running."""
     with contextlib.ExitStack() as stack:
 
-        def make(size: int, broken: str = "") -> Killing:
+        def make(size: int, broken: str = "") -> KillSeries:
             url = fresh_database(database_url, tmp_path)
-            node = Mortal(environment(url, str(tmp_path), broken))
+            node = CrashableNode(environment(url, str(tmp_path), broken))
             stack.callback(node.kill)
-            return Killing(node, size)
+            return KillSeries(node, size)
 
         yield make
 
@@ -52,7 +52,7 @@ def pair(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_a_job_that_is_killed_again_and_again_makes_every_location_once(killing: Start) -> None:
     killed = killing(900)
 
-    killed.run(blows(KILLS, seed=7))
+    killed.run(kill_plans(KILLS, seed=7))
 
     assert [] == killed.complaints
     assert {RANDOM: 3, STORED: 1, STEP: 1} == Counter(kill.blow.where for kill in killed.counted)
@@ -67,7 +67,7 @@ def test_the_judge_sees_a_job_whose_effect_and_record_are_two_transactions(
     """Negative controls: a crash harness that does not fail on these proves nothing."""
     killed = killing(400, broken)
 
-    killed.run([Blow(BETWEEN, times=2)] * 20, found)
+    killed.run([KillPlan(BETWEEN, times=2)] * 20, found)
 
     assert found in kinds(killed.complaints)
 
@@ -95,7 +95,7 @@ def test_a_process_finishes_the_job_of_one_that_was_killed(pair: Pair) -> None:
 
     slot, _ = executor(pair.first, job)
 
-    _, survivor = pair.kill_who_works(job)
+    _, survivor = pair.kill_executor(job)
 
     pair.goes_on(job)
     until(lambda: survivor.read(job.status_url)["status"] in {"READY", "FAILED"})

@@ -54,7 +54,7 @@ def old(new_site: Sites) -> Site:
     return site
 
 
-def complete_start(site: Site, **more: str) -> tuple[starting.Ended, dict[str, Any]]:
+def complete_start(site: Site, **more: str) -> tuple[starting.StartResult, dict[str, Any]]:
     """A start that is not killed, and the database that it leaves."""
     ended = site.start(**more)
     assert 0 == ended.code, ended.message

@@ -13,7 +13,7 @@ from typing import Any
 import old_database
 import pytest
 import sqlalchemy
-from nodes import ROOT, Node, at_once, clean_environment, switch_to
+from nodes import ROOT, Node, clean_environment, in_transaction, switch_to
 from starting import BROKEN, WITH_JOBS, Site
 
 from storage import database, installation, keys, secrets
@@ -145,7 +145,7 @@ def test_an_older_database_takes_the_key_that_opens_what_it_holds(new_site: Site
     assert [] == query(old, "SELECT * FROM gw_installation")  # migrated by now, but not set up
     assert 0 == old.start().code
     with switch_to(old.environment):
-        check = at_once(installation.key_check)
+        check = in_transaction(installation.key_check)
         assert check
         assert secrets.opens(check)
         database.dispose()
@@ -181,18 +181,18 @@ def test_a_revoked_admin_key_stays_revoked_and_scripts_make_a_new_one(
     with switch_to(site.environment):
         cli.main(["keys", "revoke", "admin"])
         cli.main(["keys", "list"])
-        assert not at_once(keys.is_admin, old_token)
+        assert not in_transaction(keys.is_admin, old_token)
         assert "admin" not in capsys.readouterr().out
         cli.main(["keys", "mint", "--organization", "demo", "--role", "admin"])
         new_token = capsys.readouterr().out.partition("key           ")[2].split()[0]
-        assert at_once(keys.is_admin, new_token)
+        assert in_transaction(keys.is_admin, new_token)
         database.dispose()
 
     ended = site.start()
 
     assert "admin.token is ignored" in ended.message
     with switch_to(site.environment):
-        assert not at_once(keys.is_admin, old_token)
+        assert not in_transaction(keys.is_admin, old_token)
         database.dispose()
     assert "ignored" not in site.start(OCPI_GATEWAY_ADMIN_TOKEN=new_token).message
 

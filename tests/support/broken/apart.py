@@ -21,7 +21,7 @@ Calls = list[tuple[Any, ...]]
 
 
 @contextlib.contextmanager
-def held_back(module: ModuleType, name: str) -> Iterator[tuple[Callable[..., Any], Calls]]:
+def recorded_calls(module: ModuleType, name: str) -> Iterator[tuple[Callable[..., Any], Calls]]:
     """Record the calls of a function instead of executing them; yields the function and the calls."""
     calls: Calls = []
     real = getattr(module, name)
@@ -40,7 +40,7 @@ def held_back(module: ModuleType, name: str) -> Iterator[tuple[Callable[..., Any
 def effect_first(effect: Callable[..., bool], *arguments: Any) -> bool:
     def store_and_record(transaction: Transaction) -> bool:
         """The job already holds the turn of this process, so the first transaction must not take it."""
-        with held_back(jobs, "record") as (record, calls), database.dbos_engine().begin() as other:
+        with recorded_calls(jobs, "record") as (record, calls), database.dbos_engine().begin() as other:
             goes_on = effect(Transaction(other), *arguments)
         if calls:
             failpoints.reach("broken.between")
@@ -52,7 +52,7 @@ def effect_first(effect: Callable[..., bool], *arguments: Any) -> bool:
 
 
 def record_first(effect: Callable[..., bool], *arguments: Any) -> bool:
-    with held_back(sites, "add") as (add, calls):
+    with recorded_calls(sites, "add") as (add, calls):
         goes_on = step(effect, *arguments)
     if calls:
         failpoints.reach("broken.between")
@@ -65,11 +65,11 @@ def record_first(effect: Callable[..., bool], *arguments: Any) -> bool:
 def fresh_plan(item: Any, _job_id: str, *more: Any) -> SitePlan:
     attempt = str(uuid.uuid4())
     plan = plan_site(item, attempt, *more)
-    renamed = tuple(renamed_post(charge_point, attempt[:6]) for charge_point in plan.charge_points)
+    renamed = tuple(renamed_charge_point(charge_point, attempt[:6]) for charge_point in plan.charge_points)
     return dataclasses.replace(plan, charge_points=renamed)
 
 
-def renamed_post(plan: ChargePointPlan, mark: str) -> ChargePointPlan:
+def renamed_charge_point(plan: ChargePointPlan, mark: str) -> ChargePointPlan:
     plugs = tuple(EvsePlan(e.uid + mark, e.evse_id + mark.upper(), e.connector_id) for e in plan.evses)
     return plan.model_copy(update={"identity": plan.identity + mark, "evses": plugs})
 

@@ -19,7 +19,7 @@ from settings import Settings
 from workflows.peers import addresses, client
 from workflows.peers.addresses import Allowed, Policy
 
-bad, dialled = bad_peer.bad, bad_peer.dialled
+bad, dialed = bad_peer.bad, bad_peer.dialed
 chosen, sandbox, outside = bad_peer.chosen, bad_peer.sandbox, bad_peer.outside
 stay_on_loopback = bad_peer.stay_on_loopback
 
@@ -113,14 +113,14 @@ HOSTS = [
 ]
 
 
-@pytest.mark.usefixtures("outside", "dialled")
+@pytest.mark.usefixtures("outside", "dialed")
 @pytest.mark.parametrize("host", HOSTS)
 def test_an_address_that_is_not_public_is_refused(host: str) -> None:
     for scheme, port in itertools.product(("http", "https"), ("", ":22", ":80", ":5432", ":8080")):
         refuses(f"{scheme}://{host}{port}/ocpi/versions")
 
 
-@pytest.mark.usefixtures("outside", "dialled")
+@pytest.mark.usefixtures("outside", "dialed")
 @pytest.mark.parametrize(
     "url",
     [
@@ -189,13 +189,13 @@ def test_a_malformed_url_is_refused(url: str) -> None:
 
 @pytest.mark.usefixtures("outside")
 @pytest.mark.parametrize("port", [1, 21, 22, 25, 79, 81, 442, 444, 1023])
-def test_a_system_port_is_refused(port: int, dialled: list[tuple[str, int]]) -> None:
+def test_a_system_port_is_refused(port: int, dialed: list[tuple[str, int]]) -> None:
     refuses(f"http://peer.example:{port}/")
 
-    assert [] == dialled
+    assert [] == dialed
 
 
-@pytest.mark.usefixtures("outside", "dialled")
+@pytest.mark.usefixtures("outside", "dialed")
 @pytest.mark.parametrize(
     "url",
     [
@@ -221,7 +221,7 @@ def test_a_public_address_passes(url: str) -> None:
     client.check(url)
 
 
-@pytest.mark.usefixtures("outside", "dialled")
+@pytest.mark.usefixtures("outside", "dialed")
 @pytest.mark.parametrize("length", [255, 256])
 def test_the_policy_does_not_check_the_length_of_a_url(length: int) -> None:
     public, private = "https://peer.example/", "https://private.example/"
@@ -290,20 +290,20 @@ def test_loopback_passes_in_the_sandbox_under_its_plain_names(host: str, port: i
     client.check(f"http://{host}:{port}/ocpi/versions")
 
 
-@pytest.mark.usefixtures("sandbox", "dialled")
+@pytest.mark.usefixtures("sandbox", "dialed")
 @pytest.mark.parametrize("host", [*NEVER, "loopback6.example"])
 def test_no_other_name_of_loopback_passes_in_the_sandbox(host: str) -> None:
     refuses(f"http://{host}:8080/")
 
 
-@pytest.mark.usefixtures("sandbox", "dialled")
+@pytest.mark.usefixtures("sandbox", "dialed")
 @pytest.mark.parametrize("port", ["", ":22", ":80", ":443", ":1023"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
 def test_a_system_port_on_loopback_does_not_pass_in_the_sandbox(host: str, port: str) -> None:
     refuses(f"http://{host}{port}/")
 
 
-@pytest.mark.usefixtures("sandbox", "dialled")
+@pytest.mark.usefixtures("sandbox", "dialed")
 @pytest.mark.parametrize("found", [["127.0.0.1", "10.0.0.1"], ["169.254.169.254"]])
 def test_localhost_with_a_foreign_address_does_not_pass(
     found: list[str], monkeypatch: pytest.MonkeyPatch
@@ -346,7 +346,7 @@ def test_an_allowed_address_and_port_pass(url: str, chosen: Callable[..., None])
     client.check(url)
 
 
-@pytest.mark.usefixtures("dialled")
+@pytest.mark.usefixtures("dialed")
 @pytest.mark.parametrize(
     "url",
     [

@@ -22,7 +22,7 @@ from nodes import free_port
 from errors import PeerUnusable
 from workflows.peers import addresses, client
 
-bad, dialled = bad_peer.bad, bad_peer.dialled
+bad, dialed = bad_peer.bad, bad_peer.dialed
 chosen, sandbox, outside = bad_peer.chosen, bad_peer.sandbox, bad_peer.outside
 stay_on_loopback = bad_peer.stay_on_loopback
 
@@ -32,19 +32,19 @@ stay_on_loopback = bad_peer.stay_on_loopback
 
 @pytest.mark.usefixtures("outside")
 def test_a_name_is_called_at_the_address_that_was_checked(
-    monkeypatch: pytest.MonkeyPatch, dialled: list[tuple[str, int]]
+    monkeypatch: pytest.MonkeyPatch, dialed: list[tuple[str, int]]
 ) -> None:
     resolutions = [[PUBLIC], ["127.0.0.1"], ["10.0.0.1"]]
     monkeypatch.setattr(addresses, "resolver", lambda _host, port: records(resolutions.pop(0), port))
 
     assert 1000 == client.call("GET", "http://rebind.example:8080/ok", TOKEN).status_code
-    assert [(PUBLIC, 8080)] == dialled
+    assert [(PUBLIC, 8080)] == dialed
     assert 2 == len(resolutions)
 
 
 @pytest.mark.usefixtures("outside")
 def test_a_name_is_checked_again_for_each_call(
-    monkeypatch: pytest.MonkeyPatch, dialled: list[tuple[str, int]]
+    monkeypatch: pytest.MonkeyPatch, dialed: list[tuple[str, int]]
 ) -> None:
     resolutions = [[PUBLIC], ["127.0.0.1"]]
     monkeypatch.setattr(addresses, "resolver", lambda _host, port: records(resolutions.pop(0), port))
@@ -52,21 +52,21 @@ def test_a_name_is_checked_again_for_each_call(
     with pytest.raises(PeerUnusable, match="address policy"):
         client.call("GET", "http://rebind.example:8080/ok", TOKEN)
 
-    assert [] == dialled
+    assert [] == dialed
 
 
 @pytest.mark.usefixtures("outside")
 def test_a_name_with_a_public_and_a_private_address_is_refused(
-    dialled: list[tuple[str, int]],
+    dialed: list[tuple[str, int]],
 ) -> None:
     refuses("http://mixed.example/ok")
     refuses("http://mixed-last.example/ok")
 
-    assert [] == dialled
+    assert [] == dialed
 
 
 @pytest.mark.usefixtures("outside")
-def test_the_name_stays_in_the_host_header(bad: BadPeer, dialled: list[tuple[str, int]]) -> None:
+def test_the_name_stays_in_the_host_header(bad: BadPeer, dialed: list[tuple[str, int]]) -> None:
     for url, host in (
         ("http://peer.example/ok", "peer.example"),
         ("http://Peer.Example:8080/ok", "peer.example:8080"),
@@ -75,10 +75,10 @@ def test_the_name_stays_in_the_host_header(bad: BadPeer, dialled: list[tuple[str
         client.call("GET", url, TOKEN)
 
         assert host == bad.requests[-1].headers["host"]
-    assert [(PUBLIC, 80), (PUBLIC, 8080), ("2606:2800:220:1::1", 8080)] == dialled
+    assert [(PUBLIC, 80), (PUBLIC, 8080), ("2606:2800:220:1::1", 8080)] == dialed
 
 
-@pytest.mark.usefixtures("outside", "dialled")
+@pytest.mark.usefixtures("outside", "dialed")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, "metadata", "same", "endless"])
 def test_a_redirect_is_not_followed(status: object, bad: BadPeer) -> None:
     before = bad.connections
@@ -295,7 +295,7 @@ def test_a_bad_response_under_tls_is_refused_in_time(path: str, words: str) -> N
     assert time.monotonic() - start < IN_TIME
 
 
-@pytest.mark.usefixtures("outside", "dialled")
+@pytest.mark.usefixtures("outside", "dialed")
 def test_an_https_url_of_a_peer_without_tls_is_refused() -> None:
     with pytest.raises(PeerUnusable, match=r": (timed out|TLS failed|connection broken off)$"):
         client.call("GET", "https://peer.example/ok", TOKEN)

@@ -19,7 +19,7 @@ from nodes import free_port
 from errors import PeerUnusable
 from workflows.peers import addresses, client
 
-bad, dialled = bad_peer.bad, bad_peer.dialled
+bad, dialed = bad_peer.bad, bad_peer.dialed
 chosen, sandbox, outside = bad_peer.chosen, bad_peer.sandbox, bad_peer.outside
 stay_on_loopback = bad_peer.stay_on_loopback
 

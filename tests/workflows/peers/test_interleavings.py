@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from interleavings import OPERATIONS, Model, Operation, Side, old_code, pairs, run_at_once
+from interleavings import OPERATIONS, Model, Operation, Side, pairs, run_at_once, unchecked_exchanges
 from nodes import Node, session, switch_to
 
 from handlers.dispatch.app import create_app
@@ -66,7 +66,7 @@ def test_the_model_finds_the_faults_of_the_old_code(
     model: Model, first: Operation, point: int, second: Operation, complaint: str
 ) -> None:
     """The control: without the second check, an ended registration returns, and a side is locked out."""
-    with old_code():
+    with unchecked_exchanges():
         outcome = model.run(first, (point, second))
 
     assert complaint in outcome.complaints

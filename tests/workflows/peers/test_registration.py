@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from nodes import Client, Network, Node, at_once, outcome
+from nodes import Client, Network, Node, in_transaction, outcome
 from peers import PeerServer, Reply, envelope
 
 import errors
@@ -63,7 +63,7 @@ def test_a_registration_fetches_versions_and_details_posts_and_stores_token_c(
     assert (peer.party, peer.token, "REGISTERED") == (connection.party, connection.token, connection.state)
     assert peer.versions_url == connection.versions_url
     assert f"{peer.url}/2.1.1/tokens" == connection.endpoints["tokens"]
-    assert connection == at_once(connections.of_party, network.id, peer.party)
+    assert connection == in_transaction(connections.of_party, network.id, peer.party)
     for method, path in requests:
         assert f"{method} {peer.url}{path}" in steps
     body = peer.requests("POST", CREDENTIALS)[0]["body"]
@@ -107,7 +107,7 @@ def test_a_peer_without_a_required_endpoint_gets_no_post(
         join(network, peer)
 
     assert [("GET", "/versions", TOKEN_A), ("GET", "/2.1.1", TOKEN_A)] == calls(peer)
-    assert [] == at_once(connections.of_network, network.id)
+    assert [] == in_transaction(connections.of_network, network.id)
 
 
 @pytest.mark.ocpi(75, 79)
@@ -118,7 +118,7 @@ def test_a_peer_without_2_1_1_gets_no_post(network: Network, peer: PeerServer) -
         join(network, peer)
 
     assert [("GET", "/versions", TOKEN_A)] == calls(peer)
-    assert [] == at_once(connections.of_network, network.id)
+    assert [] == in_transaction(connections.of_network, network.id)
 
 
 @pytest.mark.ocpi(79)
@@ -133,7 +133,7 @@ def test_a_refused_registration_stores_nothing_and_ends_the_sent_token(
     with pytest.raises(errors.PeerUnusable):
         join(network, peer)
 
-    assert [] == at_once(connections.of_network, network.id)
+    assert [] == in_transaction(connections.of_network, network.id)
     client = client_of(network, peer)
     assert (401, 2000) == outcome(client.get(network.versions_url))
     peer.answers.clear()
@@ -154,7 +154,7 @@ def test_unusable_credentials_are_not_stored(cpo: Network, peer: PeerServer, cha
     with pytest.raises(errors.PeerUnusable):
         join(cpo, peer)
 
-    assert [] == at_once(connections.of_network, cpo.id)
+    assert [] == in_transaction(connections.of_network, cpo.id)
     assert not works(client_of(cpo, peer))
 
 
@@ -171,7 +171,7 @@ def test_a_peer_at_an_address_that_is_not_allowed_is_not_called(cpo: Network) ->
     with pytest.raises(errors.PeerUnusable):
         registration.join(cpo.network, "http://169.254.169.254/versions", TOKEN_A)
 
-    assert [] == at_once(connections.of_network, cpo.id)
+    assert [] == in_transaction(connections.of_network, cpo.id)
 
 
 @pytest.mark.ocpi(72, 83)
@@ -318,7 +318,7 @@ def test_unregistering_ends_the_connection_here_even_if_the_peer_fails(
 
 def stored(network: Network, peer: PeerServer) -> PeerConnection:
     """The stored connection."""
-    found = at_once(connections.of_party, network.id, peer.party)
+    found = in_transaction(connections.of_party, network.id, peer.party)
     assert found is not None
     return found
 
@@ -329,7 +329,7 @@ def test_two_networks_of_the_program_register_with_each_other(cpo: Network, emsp
 
     assert ("NL", "DEM") == connection.party
     assert works(cpo.node.client(connection.token, "cpo"))
-    stored_by_cpo = at_once(connections.of_party, cpo.id, ("NL", "DEP"))
+    stored_by_cpo = in_transaction(connections.of_party, cpo.id, ("NL", "DEP"))
     assert stored_by_cpo is not None
     assert works(cpo.node.client(stored_by_cpo.token, "emsp"))
 
@@ -377,7 +377,7 @@ def test_the_response_to_a_registration_mentions_base64_tokens(network: Network,
 
     assert (200, 1000) == outcome(response)
     assert "converted: token to Base64" in response.json()["status_message"]
-    stored = at_once(connections.of_party, network.id, peer.party)
+    stored = in_transaction(connections.of_party, network.id, peer.party)
     assert stored is not None
     assert stored.encodes_tokens
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from nodes import Client, Gateway, Network, Node, at_once, outcome
+from nodes import Client, Gateway, Network, Node, in_transaction, outcome
 from peers import PeerServer, Reply, envelope
 
 import errors
@@ -65,7 +65,7 @@ def test_a_renewal_during_which_the_peer_unregisters_returns_no_token(cpo: Netwo
     response = client.put("credentials", peer.credentials(token="b2"))
 
     assert (401, 2000) == outcome(response)
-    connection = at_once(connections.of_party, cpo.id, peer.party)
+    connection = in_transaction(connections.of_party, cpo.id, peer.party)
     assert connection is not None
     assert ("UNREGISTERED", None) == (connection.state, connection.token)
     assert not works(client)
@@ -88,7 +88,7 @@ def test_a_renewal_with_a_stolen_token_does_not_survive_a_new_registration(
 
     assert (401, 2000) == outcome(response)
     assert works(owner[0])
-    connection = at_once(connections.of_party, cpo.id, peer.party)
+    connection = in_transaction(connections.of_party, cpo.id, peer.party)
     assert connection is not None
     assert "fresh" == connection.token
 
@@ -164,7 +164,7 @@ def test_a_rotation_during_which_the_peer_unregisters_is_dropped(network: Networ
     with pytest.raises(errors.Conflict):
         registration.rotate(network.network, connection)
 
-    stored = at_once(connections.of_party, network.id, peer.party)
+    stored = in_transaction(connections.of_party, network.id, peer.party)
     assert stored is not None
     assert ("UNREGISTERED", None) == (stored.state, stored.token)
     sent = peer.requests("PUT", CREDENTIALS)[0]["body"]["token"]
@@ -245,7 +245,7 @@ def test_unregistering_does_not_end_a_registration_that_is_newer(network: Networ
     registration.leave(connection)
 
     assert works(fresh[0])
-    stored = at_once(connections.of_party, network.id, peer.party)
+    stored = in_transaction(connections.of_party, network.id, peer.party)
     assert stored is not None
     assert ("REGISTERED", "fresh") == (stored.state, stored.token)
 
@@ -283,7 +283,7 @@ def test_endpoints_of_unknown_modules_are_ignored(cpo: Network, peer: PeerServer
 
     register(cpo, peer)
 
-    connection = at_once(connections.of_party, cpo.id, peer.party)
+    connection = in_transaction(connections.of_party, cpo.id, peer.party)
     assert connection is not None
     assert {"credentials": f"{peer.url}{CREDENTIALS}"} == connection.endpoints
 
@@ -349,8 +349,8 @@ def test_the_tokens_of_a_deleted_network_are_refused_with_the_reason(gateway: Ga
 def test_a_revoked_key_is_refused_with_the_reason(node: Node) -> None:
     from storage import keys  # noqa: PLC0415  (the only test that revokes)
 
-    minted = at_once(keys.mint, "revoked", keys.USER)
-    assert at_once(keys.revoke, minted.id)
+    minted = in_transaction(keys.mint, "revoked", keys.USER)
+    assert in_transaction(keys.revoke, minted.id)
 
     response = Gateway(node, minted.key).get("/ocpi/cpos")
 
@@ -360,7 +360,7 @@ def test_a_revoked_key_is_refused_with_the_reason(node: Node) -> None:
 @pytest.mark.ocpi(8)
 @pytest.mark.parametrize("form", ["{token}", "Bearer {token}", "Token", "Token{token}", ""])
 def test_a_header_without_the_word_token_is_refused_with_the_correct_form(cpo: Network, form: str) -> None:
-    token = at_once(access.mint, access.OPERATOR, cpo.id)
+    token = in_transaction(access.mint, access.OPERATOR, cpo.id)
     client = cpo.node.client(None, "cpo")
 
     response = client.request("GET", "credentials", headers={"Authorization": form.format(token=token)})
@@ -369,7 +369,7 @@ def test_a_header_without_the_word_token_is_refused_with_the_correct_form(cpo: N
 
 
 def test_a_token_in_base64_is_refused_with_a_hint(cpo: Network) -> None:
-    token = at_once(access.mint, access.OPERATOR, cpo.id)
+    token = in_transaction(access.mint, access.OPERATOR, cpo.id)
     encoded = base64.b64encode(token.encode()).decode()
 
     response = cpo.node.client(encoded, "cpo").get("credentials")

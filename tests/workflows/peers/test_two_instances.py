@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from examples import example
-from nodes import Client, Network, Node, at_once, outcome, switch_to
+from nodes import Client, Network, Node, in_transaction, outcome, switch_to
 
 from storage import connections
 from storage.connections import PeerConnection
@@ -35,7 +35,7 @@ class Side:
     def connection(self, other: "Side") -> PeerConnection:
         """The stored connection with *other*."""
         with self.storage():
-            found = at_once(connections.of_party, self.network.id, other.network.network.party)
+            found = in_transaction(connections.of_party, self.network.id, other.network.network.party)
         assert found is not None
         return found
 

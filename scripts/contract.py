@@ -224,7 +224,7 @@ def described(node: Any, schemas: Node) -> Any:
     return {key: described(value, schemas) for key, value in node.items()}
 
 
-def nulls_spelt_out(document: Node) -> Node:
+def nulls_written_out(document: Node) -> Node:
     """*document* with a schema `XOrNull` for each X that may be null where it is referred to.
 
     OpenAPI 3.0 knows `nullable` only beside a type, so beside a $ref it would mean nothing.
@@ -232,23 +232,23 @@ def nulls_spelt_out(document: Node) -> Node:
     schemas = document["components"]["schemas"]
     or_null_schemas: Node = {}
 
-    def spelt_out(node: Any) -> Any:
+    def written_out(node: Any) -> Any:
         if isinstance(node, list):
-            return [spelt_out(item) for item in node]
+            return [written_out(item) for item in node]
         if not isinstance(node, dict):
             return node
-        spelt = {key: spelt_out(value) for key, value in node.items()}
+        rewritten = {key: written_out(value) for key, value in node.items()}
         if node.get("nullable") is not True or "allOf" not in node:
-            return spelt
+            return rewritten
         name = node["allOf"][0]["$ref"].removeprefix(SCHEMAS)
         or_null_schemas[f"{name}OrNull"] = {
-            **with_null(spelt_out(schemas[name])),
+            **with_null(written_out(schemas[name])),
             "description": f"{name}, or null.",
         }
-        del spelt["nullable"]
-        return {**spelt, "allOf": [{"$ref": f"{SCHEMAS}{name}OrNull"}]}
+        del rewritten["nullable"]
+        return {**rewritten, "allOf": [{"$ref": f"{SCHEMAS}{name}OrNull"}]}
 
-    published: Node = spelt_out(document)
+    published: Node = written_out(document)
     published["components"]["schemas"].update(sorted(or_null_schemas.items()))
     return published
 
@@ -345,7 +345,7 @@ def write(folder: Path) -> list[str]:
     for source in sources():
         name = source.name
         document, models = build(source)
-        runtime = nulls_spelt_out(document)
+        runtime = nulls_written_out(document)
         Specification.from_dict(runtime)  # Connexion's validation, which a start omits
         (folder / f"{name}_runtime.json").write_text(as_json(runtime))
         public = published(runtime)

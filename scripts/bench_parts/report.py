@@ -202,7 +202,7 @@ def svg(results: Results) -> str:
     width, left, bar = 860, 290, 18
     parts: list[str] = []
     y = 10
-    for below, colour in panels:
+    for below, color in panels:
         kept = [(*key, ratios(rows, below, cpu)) for key, rows in results.rows.items()]
         bars = [(f"{place}: {operation}", values) for place, operation, values in kept if values]
         if not bars:
@@ -219,7 +219,7 @@ def svg(results: Results) -> str:
             low, high = (left + scale * value for value in (min(values), max(values)))
             parts += [
                 f'<text x="{left - 8}" y="{middle + 4}" text-anchor="end">{label}</text>',
-                f'<path d="M{left} {middle}h{scale * median:.1f}" stroke="{colour}" stroke-width="12"/>',
+                f'<path d="M{left} {middle}h{scale * median:.1f}" stroke="{color}" stroke-width="12"/>',
                 f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="#222" stroke-width="1.5"/>',
                 f'<text x="{max(high, left + scale * median) + 6:.1f}" y="{middle + 4}">{median:.2f}</text>',
             ]

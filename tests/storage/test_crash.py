@@ -27,7 +27,7 @@ from storage.access import ACCESS, CALLBACK, PEER
 from storage.connections import CONNECTIONS, PeerConnection
 from workflows.peers import client, registration
 
-RECEIVING = ("asked", "called_back", "written", "committed", "answered")
+RECEIVING = ("received", "called_back", "written", "committed", "answered")
 AFTERWARDS = {step: f"post.{after}" for step, after in itertools.pairwise(RECEIVING)} | {RECEIVING[-1]: ""}
 """Where the next test wants it to die: to start once for both is half the time."""
 INITIATING = ("minted", "answered", "written", "committed")

@@ -88,7 +88,7 @@ class ForkServer:
 
     @staticmethod
     def _start() -> "subprocess.Popen[str]":
-        made = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, __file__],
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -96,8 +96,8 @@ class ForkServer:
             text=True,
             start_new_session=True,  # Ctrl-C goes to pytest alone, which ends its processes
         )
-        atexit.register(ForkServer._end, made)
-        return made
+        atexit.register(ForkServer._end, process)
+        return process
 
     @staticmethod
     def _end(process: "subprocess.Popen[str]") -> None:

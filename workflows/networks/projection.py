@@ -17,7 +17,7 @@ from storage.sites import UNSTAMPED
 from workflows.networks.places import countries, time_zones
 
 NO_POSTAL_CODE = "-"
-"""Stands for an absent postal code, because OCPI requires one and the gateway does not."""
+"""The OCPI value for an absent postal code, because OCPI requires one and the gateway does not."""
 
 _SIX = Decimal("0.000001")
 _TYPES = {

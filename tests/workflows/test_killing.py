@@ -19,7 +19,7 @@ KILLS = 5
 ROUNDS_SECONDS = 3 * (maintenance._TAKE_OVER_SECONDS + maintenance._ROUND_SECONDS) + 1
 """Longer than three rounds of the reaper take."""
 
-ENDLESS = 4_000
+ENDLESS = 10_000
 """Locations of a job that takes longer than that."""
 
 Start = Callable[..., KillSeries]

@@ -18,6 +18,8 @@ from storage import database, locations
 from storage.objects import DocumentTable, Locked, OcpiObject, Stored
 
 SECONDS = 0.03
+LATE_SECONDS = 0.3
+"""How long after its response a write is stored; a kill at any moment finds one."""
 put, change_part, update = locations.put, locations.update, DocumentTable.update
 
 
@@ -26,7 +28,7 @@ def later(call: Any, *args: Any) -> None:
         with database.transaction() as transaction:
             call(transaction, *args)
 
-    threading.Timer(SECONDS, run).start()
+    threading.Timer(LATE_SECONDS, run).start()
 
 
 def early_put(_connection: Any, *args: Any) -> Stored:

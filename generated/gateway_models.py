@@ -11,7 +11,7 @@ from typing_extensions import TypeAliasType
 
 
 class HttpErrorResponse(Model):
-    detail: Annotated[str, Field(description='What is wrong, for a person.', max_length=2000)]
+    detail: Annotated[str, Field(description='Human-readable description of the error.', max_length=2000)]
 
 
 ValidationErrorStep1 = TypeAliasType(
@@ -19,7 +19,7 @@ ValidationErrorStep1 = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='A step of the way to a fault: the name of a member, or a place in a list, counted from 0.',
+            description='One step of the path to an error: a member name, or a list index, counted from 0.',
             examples=['locations'],
             max_length=1000,
         ),
@@ -32,7 +32,7 @@ ValidationErrorStep2 = TypeAliasType(
     Annotated[
         int,
         Field(
-            description='A step of the way to a fault: the name of a member, or a place in a list, counted from 0.',
+            description='One step of the path to an error: a member name, or a list index, counted from 0.',
             examples=['locations'],
             ge=0,
             le=9007199254740991,
@@ -46,7 +46,7 @@ ValidationErrorStep = TypeAliasType(
     Annotated[
         ValidationErrorStep1 | ValidationErrorStep2,
         Field(
-            description='A step of the way to a fault: the name of a member, or a place in a list, counted from 0.',
+            description='One step of the path to an error: a member name, or a list index, counted from 0.',
             examples=['locations'],
             union_mode='left_to_right',
         ),
@@ -83,7 +83,7 @@ WorkflowRunId = TypeAliasType(
     Annotated[
         str,
         Field(
-            description="Names the run of the job in the server's logs; opaque. Useful in a bug report.",
+            description="Identifies the run of the job in the server's logs; opaque. Include it in bug reports.",
             examples=['4f6b5e0e-7d1a-4b0a-9c2e-abc123456789'],
             max_length=100,
             min_length=1,
@@ -98,7 +98,7 @@ CpoId = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='Id of a network, decimal digits without leading zeros. It is never used again.',
+            description='Id of a network, decimal digits without leading zeros. Ids are never reused.',
             examples=['101'],
             max_length=18,
             min_length=1,
@@ -113,7 +113,7 @@ Text = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='A text on one line, without control characters.',
+            description='A single line of text, without control characters.',
             examples=['Gare du Nord'],
             max_length=255,
             min_length=1,
@@ -128,7 +128,7 @@ Slug = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='The name of a template, brand or model in requests and URLs; printable ASCII.',
+            description='Identifier of a template, brand or model in requests and URLs; printable ASCII.',
             examples=['small-urban-ac'],
             max_length=64,
             min_length=1,
@@ -167,7 +167,8 @@ AbsoluteUrl = TypeAliasType(
 
 
 Count = TypeAliasType(
-    "Count", Annotated[int, Field(description='How many there are.', examples=[6], ge=0, le=9007199254740991)]
+    "Count",
+    Annotated[int, Field(description='A number of objects.', examples=[6], ge=0, le=9007199254740991)],
 )
 
 
@@ -176,7 +177,7 @@ TemplateVersion = TypeAliasType(
     Annotated[
         int,
         Field(
-            description='Version of a template; it grows when the template makes something else than before.',
+            description="Version of a template; it increases when the template's output changes.",
             examples=[1],
             ge=1,
             le=2147483647,
@@ -188,14 +189,14 @@ TemplateVersion = TypeAliasType(
 PageNumber = TypeAliasType(
     "PageNumber",
     Annotated[
-        int, Field(description='Number of a page, counted from 1.', examples=[1], ge=1, le=9007199254740991)
+        int, Field(description='Page number, counted from 1.', examples=[1], ge=1, le=9007199254740991)
     ],
 )
 
 
 PageLimit = TypeAliasType(
     "PageLimit",
-    Annotated[int, Field(description='How many entries a page holds.', examples=[50], ge=1, le=100)],
+    Annotated[int, Field(description='Maximum number of entries per page.', examples=[50], ge=1, le=100)],
 )
 
 
@@ -237,7 +238,7 @@ BulkIndex = TypeAliasType(
     Annotated[
         int,
         Field(
-            description='A place in the list of a bulk request, counted from 0.', examples=[7], ge=0, le=9999
+            description='An index in the list of a bulk request, counted from 0.', examples=[7], ge=0, le=9999
         ),
     ],
 )
@@ -245,10 +246,10 @@ BulkIndex = TypeAliasType(
 
 class LocationBulkAcceptedResponse(Model):
     job_id: Annotated[JobId, Field(description='Id of the job.')]
-    status: Annotated[ProvisioningStatus, Field(description='How far it is.')]
-    status_url: Annotated[ServerPath, Field(description='Where to ask how far it is.')]
+    status: Annotated[ProvisioningStatus, Field(description='Status of the job.')]
+    status_url: Annotated[ServerPath, Field(description='Where to poll the status.')]
     workflow_run_id: Annotated[
-        WorkflowRunId | None, Field(description="Names the job in the server's logs; opaque.")
+        WorkflowRunId | None, Field(description="Identifies the job in the server's logs; opaque.")
     ] = None
 
 
@@ -298,7 +299,7 @@ KeptText = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='A text as OCPI has it; a back office may have written it, over several lines.',
+            description='A text as stored in OCPI. It can span several lines if a back office wrote it.',
             examples=['Gare du Nord'],
             max_length=255,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
@@ -312,7 +313,7 @@ IdentityPrefix = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='What charge point identities begin with; with what follows they have 34 characters at most.',
+            description='Prefix of charge point identities. An identity has at most 34 characters in total.',
             examples=['NORD_'],
             max_length=33,
             pattern='^[A-Za-z0-9_-]*$',
@@ -326,7 +327,7 @@ ChargerIdSuffix = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='What a charge point identity ends with.',
+            description='Last part of a charge point identity, after the prefix.',
             examples=['001'],
             max_length=34,
             min_length=1,
@@ -1040,9 +1041,9 @@ class CpoOverrides(Model):
     __annotations__ = {
         '__pydantic_extra__': Dict[str, CpoOverridesAdditionalProperty],
     }
-    locations: Annotated[int | None, Field(description='How many locations to make.', ge=1, le=100)] = None
+    locations: Annotated[int | None, Field(description='Number of locations to create.', ge=1, le=100)] = None
     chargers_per_location: Annotated[
-        int | None, Field(description='How many charge points each location gets.', ge=1, le=50)
+        int | None, Field(description='Number of charge points per location.', ge=1, le=50)
     ] = None
 
 
@@ -1052,10 +1053,10 @@ class PartyRole(StrEnum):
 
 
 class CpoTopologySummary(Model):
-    locations: Annotated[Count, Field(description='Locations, without those that were deleted.')]
-    chargers: Annotated[Count, Field(description='Virtual charge points.')]
-    evses: Annotated[Count, Field(description='EVSEs of these locations.')]
-    connectors: Annotated[Count, Field(description='Connectors of these EVSEs.')]
+    locations: Annotated[Count, Field(description='Number of locations, without deleted ones.')]
+    chargers: Annotated[Count, Field(description='Number of virtual charge points.')]
+    evses: Annotated[Count, Field(description='Number of EVSEs of these locations.')]
+    connectors: Annotated[Count, Field(description='Number of connectors of these EVSEs.')]
 
 
 class CredentialsPayload(Model):
@@ -1069,7 +1070,7 @@ TokenA = TypeAliasType(
     Annotated[
         None,
         Field(
-            description='Always absent or null; Token A is shown once, in the answer to the create request.'
+            description='Always absent or null; Token A is shown once, in the response to the create request.'
         ),
     ],
 )
@@ -1091,7 +1092,7 @@ Prose = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='A sentence or two for a person.',
+            description='One or two sentences of human-readable text.',
             examples=['One charge point at a house.'],
             max_length=1000,
             min_length=1,
@@ -1220,34 +1221,39 @@ class ValidationError(Model):
     loc: Annotated[
         list[ValidationErrorStep],
         Field(
-            description='Where it is: `body`, `query`, `path` or `header`, then the names of members and, counted from 0, places in lists.',
+            description='Position of the error: `body`, `query`, `path` or `header`, then member names and list indexes, counted from 0.',
             max_length=100,
             min_length=1,
         ),
     ]
     msg: Annotated[
-        str, Field(description='What is wrong, for a person.', examples=['Field required'], max_length=1000)
+        str,
+        Field(
+            description='Human-readable description of the error.',
+            examples=['Field required'],
+            max_length=1000,
+        ),
     ]
     type: Annotated[
         str,
         Field(
-            description='The kind of fault, for a program, such as `missing` or `less_than_equal`.',
+            description='Machine-readable kind of error, such as `missing` or `less_than_equal`.',
             examples=['missing'],
             max_length=100,
         ),
     ]
     input: Annotated[
-        Any | None, Field(description='What was sent, where that is one plain value that cannot be a secret.')
+        Any | None, Field(description='The value that was sent, if it is a scalar that cannot be a secret.')
     ] = None
-    ctx: Annotated[ValidationContext | None, Field(description='More about the rule that was broken.')] = None
+    ctx: Annotated[ValidationContext | None, Field(description='Details of the violated rule.')] = None
 
 
 class ProvisioningErrorDetail(Model):
-    code: Annotated[ProvisioningErrorCode, Field(description='The kind of failure, for a program.')]
+    code: Annotated[ProvisioningErrorCode, Field(description='Machine-readable kind of failure.')]
     message: Annotated[
         str,
         Field(
-            description='What happened, for a person.',
+            description='Human-readable description of the failure.',
             max_length=2000,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
@@ -1256,90 +1262,96 @@ class ProvisioningErrorDetail(Model):
         Text | None, Field(description='The step of the job that failed.', examples=['locations'])
     ] = None
     param: Annotated[
-        Text | None, Field(description='The member of the request that is at fault.', examples=['identity'])
+        Text | None, Field(description='The request member that caused the failure.', examples=['identity'])
     ] = None
     doc_url: Annotated[
         AbsoluteUrl | None,
         Field(description='A page about this kind of failure.', examples=['http://127.0.0.1:8080/docs']),
     ] = None
     retryable: Annotated[
-        bool | None, Field(description='True when the same request may succeed later, false when it cannot.')
+        bool | None, Field(description='True if the same request may succeed later, false if it cannot.')
     ] = None
 
 
 class ProvisioningProgress(Model):
     current_step: Annotated[
-        Text | None, Field(description='The step that the job is at.', examples=['locations'])
+        Text | None, Field(description='Current step of the job.', examples=['locations'])
     ] = None
-    locations_done: Annotated[Count | None, Field(description='How many locations are done.')] = None
-    locations_total: Annotated[Count | None, Field(description='How many locations there are to do.')] = None
+    locations_done: Annotated[Count | None, Field(description='Number of processed locations.')] = None
+    locations_total: Annotated[Count | None, Field(description='Total number of locations in the job.')] = (
+        None
+    )
 
 
 class BrandResponse(Model):
-    id: Annotated[RowId, Field(description='Its id on this server.')]
-    slug: Annotated[Slug, Field(description='Its name in requests and URLs.')]
-    name: Annotated[Text, Field(description='Its name for a person.')]
+    id: Annotated[RowId, Field(description='Id on this server.')]
+    slug: Annotated[Slug, Field(description='Identifier in requests and URLs.')]
+    name: Annotated[Text, Field(description='Display name.')]
     image_url: Annotated[
         AbsoluteUrl | None,
         Field(
-            description='A picture; absent or null where there is none.',
+            description='URL of a picture; absent or null if there is none.',
             examples=['http://127.0.0.1:8080/pictures/wallbox.png'],
         ),
     ] = None
-    created_at: Annotated[DateTime | None, Field(description='When it was added, in UTC.')] = None
+    created_at: Annotated[DateTime | None, Field(description='Time of addition to the catalog, in UTC.')] = (
+        None
+    )
 
 
 class BrandListResponse(Model):
     data: Annotated[list[BrandResponse], Field(description='The brands of this page.', max_length=100)]
-    total: Annotated[Count, Field(description='How many brands there are.')]
-    page: Annotated[PageNumber, Field(description='Which page this is, counted from 1.')]
-    limit: Annotated[PageLimit, Field(description='How many brands a page holds.')]
+    total: Annotated[Count, Field(description='Total number of brands.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of brands per page.')]
 
 
 class ModelResponse(Model):
-    id: Annotated[RowId, Field(description='Its id on this server.')]
-    slug: Annotated[Slug, Field(description='Its name in requests and URLs.')]
-    name: Annotated[Text, Field(description='Its name for a person.')]
-    brand_slug: Annotated[Slug | None, Field(description='Slug of its brand.')] = None
-    brand_id: Annotated[RowId | None, Field(description='Id of its brand.')] = None
+    id: Annotated[RowId, Field(description='Id on this server.')]
+    slug: Annotated[Slug, Field(description='Identifier in requests and URLs.')]
+    name: Annotated[Text, Field(description='Display name.')]
+    brand_slug: Annotated[Slug | None, Field(description='Slug of the brand.')] = None
+    brand_id: Annotated[RowId | None, Field(description='Id of the brand.')] = None
     image_url: Annotated[
         AbsoluteUrl | None,
         Field(
-            description='A picture; absent or null where there is none.',
+            description='URL of a picture; absent or null if there is none.',
             examples=['http://127.0.0.1:8080/pictures/wallbox.png'],
         ),
     ] = None
-    connector_count: Annotated[Count | None, Field(description='How many plugs it has.')] = None
-    current_type: Annotated[ModelCurrentType | None, Field(description='What its plugs supply.')] = None
+    connector_count: Annotated[Count | None, Field(description='Number of connectors.')] = None
+    current_type: Annotated[ModelCurrentType | None, Field(description='Current type of its connectors.')] = (
+        None
+    )
     supported_kwh: Annotated[
         list[Kilowatts] | None,
-        Field(
-            description='The powers that it can be set up for, in kW in spite of the name.', max_length=100
-        ),
+        Field(description='The power ratings that it supports, in kW despite the name.', max_length=100),
     ] = None
     connector_types: Annotated[
-        list[ConnectorType] | None, Field(description='The kinds of plug that it comes with.', max_length=100)
+        list[ConnectorType] | None, Field(description='The connector types that it supports.', max_length=100)
     ] = None
-    created_at: Annotated[DateTime | None, Field(description='When it was added, in UTC.')] = None
+    created_at: Annotated[DateTime | None, Field(description='Time of addition to the catalog, in UTC.')] = (
+        None
+    )
 
 
 class ModelListResponse(Model):
     data: Annotated[list[ModelResponse], Field(description='The models of this page.', max_length=100)]
-    total: Annotated[Count, Field(description='How many models the brand has.')]
-    page: Annotated[PageNumber, Field(description='Which page this is, counted from 1.')]
-    limit: Annotated[PageLimit, Field(description='How many models a page holds.')]
+    total: Annotated[Count, Field(description='Total number of models of the brand.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of models per page.')]
 
 
 class LocationBulkCreated(Model):
-    index: Annotated[BulkIndex, Field(description='Its place in the request, counted from 0.')]
-    id: Annotated[LocationId, Field(description='Its id.')]
-    name: Annotated[Text, Field(description='Its name.')]
+    index: Annotated[BulkIndex, Field(description='Index in the request, counted from 0.')]
+    id: Annotated[LocationId, Field(description='Id of the location.')]
+    name: Annotated[Text, Field(description='Name of the location.')]
 
 
 class LocationBulkFailure(Model):
-    index: Annotated[BulkIndex, Field(description='Its place in the request, counted from 0.')]
-    name: Annotated[Text | None, Field(description='The name that it would have.')] = None
-    error: Annotated[ProvisioningErrorDetail, Field(description='Why it was not made.')]
+    index: Annotated[BulkIndex, Field(description='Index in the request, counted from 0.')]
+    name: Annotated[Text | None, Field(description='Intended name of the location.')] = None
+    error: Annotated[ProvisioningErrorDetail, Field(description='Reason of the failure.')]
 
 
 class OcpiChargerTemplate(Model):
@@ -1352,7 +1364,7 @@ class OcpiChargerTemplate(Model):
     connector_type: Annotated[
         str,
         Field(
-            description='A connector type of that model, such as Type2 or CCS2; one that it does not have fails the location.',
+            description='A connector type of that model, such as Type2 or CCS2; any other value fails the location.',
             examples=['Type2'],
             max_length=64,
             min_length=1,
@@ -1362,7 +1374,7 @@ class OcpiChargerTemplate(Model):
     ocpp_version: Annotated[
         str,
         Field(
-            description='The OCPP version: OCPP1.6 or OCPP2.0.1; another one fails the location.',
+            description='The OCPP version: OCPP1.6 or OCPP2.0.1; any other value fails the location.',
             examples=['OCPP1.6'],
             max_length=32,
             min_length=1,
@@ -1372,14 +1384,12 @@ class OcpiChargerTemplate(Model):
     ws_url: Annotated[
         str,
         Field(
-            description='The WebSocket URL of a central system, `ws` or `wss`. It is kept, and not called.',
+            description='The WebSocket URL of a central system, `ws` or `wss`. The server stores it and does not call it.',
             max_length=255,
             pattern='^[Ww][Ss][Ss]?://[!"$-.0->@-\\[\\]-~][!-\\[\\]-~]*$',
         ),
     ]
-    identity_prefix: Annotated[
-        IdentityPrefix, Field(description='What the identities of the group begin with.')
-    ]
+    identity_prefix: Annotated[IdentityPrefix, Field(description='Prefix of the identities of the group.')]
     template_name: Annotated[Text, Field(description='A name for the charge points.', examples=['Bay'])] = (
         None
     )
@@ -1395,7 +1405,7 @@ class EvseSummary(Model):
     ocpi_connector_id: Annotated[
         str | None, Field(description='The `id` of the connector.', max_length=36, pattern='^[ -.0-~]+$')
     ] = None
-    topology_id: Annotated[RowId | None, Field(description='Id of this entry of the routing.')] = None
+    topology_id: Annotated[RowId | None, Field(description='Id of this routing entry.')] = None
 
 
 class Coordinates(Model):
@@ -1404,11 +1414,11 @@ class Coordinates(Model):
 
 
 class CpoCreateRequest(Model):
-    template: Annotated[Slug, Field(description='What to make it from: a slug of the network templates.')]
+    template: Annotated[Slug, Field(description='Slug of a network template.')]
     country_code: Annotated[
         str,
         Field(
-            description='Country of the party, ISO 3166-1 alpha-2, in either case; kept in upper case.',
+            description='Country of the party, ISO 3166-1 alpha-2, in either case; stored in upper case.',
             max_length=2,
             min_length=2,
             pattern='^[A-Za-z]{2}$',
@@ -1417,7 +1427,7 @@ class CpoCreateRequest(Model):
     party_id: Annotated[
         str,
         Field(
-            description='Id of the party (ISO 15118), three letters or digits in either case; kept in upper case. When a live network of the organization has the party already, the last characters are changed.',
+            description='Id of the party (ISO 15118), three letters or digits in either case; stored in upper case. If a live network of the organization already has this party, the server changes the last characters.',
             max_length=3,
             min_length=3,
             pattern='^[A-Za-z0-9]{3}$',
@@ -1426,21 +1436,23 @@ class CpoCreateRequest(Model):
     name_prefix: Annotated[
         str,
         Field(
-            description='Stands before every name in the network; charge point identities begin with it, too.',
+            description='Prefix of every name in the network, and of its charge point identities.',
             examples=['Gare du Nord'],
             max_length=40,
             min_length=1,
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ]
-    role: Annotated[BundleRole, Field(description='The role to play; the template has to have it.')] = (
-        BundleRole.cpo
+    role: Annotated[
+        BundleRole, Field(description='Role of the network; the template must have this role.')
+    ] = BundleRole.cpo
+    ocpi_version: Annotated[OcpiVersion, Field(description='OCPI version of the network.')] = (
+        OcpiVersion.V2_1_1
     )
-    ocpi_version: Annotated[OcpiVersion, Field(description='The OCPI version to speak.')] = OcpiVersion.V2_1_1
     seed: Annotated[
         int | None,
         Field(
-            description='The same seed with the same template, version, overrides, prefix, role and party gives the same documents. Absent or null draws one.',
+            description='The same seed with the same template, version, overrides, prefix, role and party gives the same documents. If absent or null, the server chooses a random seed.',
             ge=0,
             le=2147483647,
         ),
@@ -1448,13 +1460,13 @@ class CpoCreateRequest(Model):
     ttl_seconds: Annotated[
         int | None,
         Field(
-            description='After how many seconds the network is destroyed; with null it never is.',
+            description='Number of seconds after which the network is deleted; null means never.',
             ge=60,
             le=604800,
         ),
     ] = 3600
     overrides: Annotated[
-        CpoOverrides | None, Field(description='Other sizes than those of the template.')
+        CpoOverrides | None, Field(description='Sizes that replace those of the template.')
     ] = None
 
 
@@ -1466,12 +1478,12 @@ class CpoPartyScope(Model):
     party_id: Annotated[
         str,
         Field(
-            description='Id of the party (ISO 15118); not the one asked for when that one was taken.',
+            description='Id of the party (ISO 15118); differs from the requested one if that was already in use.',
             max_length=3,
             pattern='^[A-Z0-9]{3}$',
         ),
     ]
-    role: Annotated[PartyRole, Field(description='Its role.')]
+    role: Annotated[PartyRole, Field(description='Role of the party.')]
 
 
 class CpoRoamHelper(Model):
@@ -1479,7 +1491,7 @@ class CpoRoamHelper(Model):
     curl_snippet: Annotated[
         str,
         Field(
-            description="A shell command that registers the caller with this network. It takes the caller's credentials from the variables MY_TOKEN, MY_VERSIONS_URL, MY_COUNTRY_CODE and MY_PARTY_ID, and calls nobody while one of them is not set.",
+            description="A shell command that registers the caller with this network. It reads the caller's credentials from the variables MY_TOKEN, MY_VERSIONS_URL, MY_COUNTRY_CODE and MY_PARTY_ID, and sends no request if one of them is unset.",
             max_length=10000,
         ),
     ]
@@ -1490,12 +1502,12 @@ class CpoRoamHelper(Model):
 
 class CpoAcceptedResponse(Model):
     cpo_id: Annotated[CpoId, Field(description='Id of the network.')]
-    party: Annotated[CpoPartyScope, Field(description='The party that it really is.')]
-    name_prefix: Annotated[Text, Field(description='The prefix of its names.')]
+    party: Annotated[CpoPartyScope, Field(description='Actual party of the network.')]
+    name_prefix: Annotated[Text, Field(description='Prefix of the names in the network.')]
     template: Annotated[
         str,
         Field(
-            description='The template that it is made from; empty if it was made without one.',
+            description='The template from which the network is created; empty if it was created without one.',
             examples=['small-urban-ac'],
             max_length=64,
             min_length=0,
@@ -1506,7 +1518,7 @@ class CpoAcceptedResponse(Model):
     token_a: Annotated[
         str,
         Field(
-            description='Token A: a peer registers with it, once. Empty only in the answer to a repeated Idempotency-Key after Token A was used.',
+            description='Token A, with which a peer registers once. Empty only in the response to a repeated Idempotency-Key after Token A was used.',
             max_length=45,
             pattern='^(a_[A-Za-z0-9_-]{43})?$',
         ),
@@ -1514,36 +1526,37 @@ class CpoAcceptedResponse(Model):
     operator_token: Annotated[
         str | None,
         Field(
-            description='The operator token: a back office reads and writes the network with it by OCPI. Absent where `token_a` is empty.',
+            description='The operator token, with which a back office reads and writes the network by OCPI. Absent if `token_a` is empty.',
             max_length=45,
             pattern='^o_[A-Za-z0-9_-]{43}$',
         ),
     ] = None
     ocpi_peer_url: Annotated[
-        AbsoluteUrl, Field(description='The versions URL, to be given to the peer together with Token A.')
+        AbsoluteUrl, Field(description='The versions URL. Hand it to the peer together with Token A.')
     ]
     roam_helper: Annotated[
-        CpoRoamHelper | None, Field(description='What the peer needs, ready to paste.')
+        CpoRoamHelper | None, Field(description='The data that a peer needs to connect, ready to paste.')
     ] = None
     workflow_run_id: Annotated[
-        WorkflowRunId | None, Field(description="Names the job in the server's logs; opaque.")
+        WorkflowRunId | None, Field(description="Identifies the job in the server's logs; opaque.")
     ] = None
-    status: Annotated[ProvisioningStatus | None, Field(description='How far it is.')] = None
-    status_url: Annotated[ServerPath, Field(description='Where to ask how far it is.')]
-    destroy_url: Annotated[ServerPath, Field(description='Where to DELETE it.')]
+    status: Annotated[ProvisioningStatus | None, Field(description='Provisioning status.')] = None
+    status_url: Annotated[ServerPath, Field(description='Where to poll the status.')]
+    destroy_url: Annotated[ServerPath, Field(description='Where to DELETE the network.')]
     expires_at: Annotated[
-        DateTime | None, Field(description='When it is destroyed by itself, in UTC; absent or null is never.')
+        DateTime | None,
+        Field(description='Time at which the network expires, in UTC; absent or null means never.'),
     ] = None
 
 
 class CpoResponse(Model):
     cpo_id: Annotated[CpoId, Field(description='Id of the network.')]
-    party: Annotated[CpoPartyScope, Field(description='The party that it is.')]
-    name_prefix: Annotated[Text, Field(description='The prefix of its names.')]
+    party: Annotated[CpoPartyScope, Field(description='Party of the network.')]
+    name_prefix: Annotated[Text, Field(description='Prefix of the names in the network.')]
     template: Annotated[
         str,
         Field(
-            description='The template that it was made from; empty if it was made without one.',
+            description='The template from which the network was created; empty if it was created without one.',
             examples=['small-urban-ac'],
             max_length=64,
             min_length=0,
@@ -1554,64 +1567,70 @@ class CpoResponse(Model):
     token_a: Annotated[
         TokenA | None,
         Field(
-            description='Always absent or null; Token A is shown once, in the answer to the create request.'
+            description='Always absent or null; Token A is shown once, in the response to the create request.'
         ),
     ] = None
     ocpi_peer_url: Annotated[AbsoluteUrl, Field(description='The versions URL of the network.')]
     roam_helper: Annotated[
-        CpoRoamHelper | None, Field(description='Absent or null, since it holds Token A.')
+        CpoRoamHelper | None, Field(description='Absent or null, because it contains Token A.')
     ] = None
-    topology: Annotated[CpoTopologySummary, Field(description='What it holds right now.')]
+    topology: Annotated[CpoTopologySummary, Field(description='Current contents of the network.')]
     expires_at: Annotated[
-        DateTime | None, Field(description='When it is destroyed by itself, in UTC; absent or null is never.')
+        DateTime | None,
+        Field(description='Time at which the network expires, in UTC; absent or null means never.'),
     ] = None
-    report_url: Annotated[ServerPath, Field(description='Where its report is.')]
-    destroy_url: Annotated[ServerPath, Field(description='Where to DELETE it.')]
-    created_at: Annotated[DateTime | None, Field(description='When it was created, in UTC.')] = None
-    updated_at: Annotated[DateTime | None, Field(description='When it last changed, in UTC.')] = None
+    report_url: Annotated[ServerPath, Field(description='URL of the report.')]
+    destroy_url: Annotated[ServerPath, Field(description='Where to DELETE the network.')]
+    created_at: Annotated[DateTime | None, Field(description='Time of creation, in UTC.')] = None
+    updated_at: Annotated[DateTime | None, Field(description='Time of the last change, in UTC.')] = None
 
 
 class CpoListResponse(Model):
     data: Annotated[
         list[CpoResponse], Field(description='The networks of this page, oldest first.', max_length=100)
     ]
-    total: Annotated[Count, Field(description='How many live networks the organization has.')]
-    page: Annotated[PageNumber, Field(description='Which page this is, counted from 1.')]
-    limit: Annotated[PageLimit, Field(description='How many networks a page holds.')]
+    total: Annotated[Count, Field(description='Total number of live networks of the organization.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of networks per page.')]
 
 
 class CpoStatusResponse(Model):
     cpo_id: Annotated[CpoId, Field(description='Id of the network.')]
-    status: Annotated[ProvisioningStatus, Field(description='How far it is.')]
-    status_url: Annotated[ServerPath, Field(description='This URL, to ask again.')]
+    status: Annotated[ProvisioningStatus, Field(description='Provisioning status.')]
+    status_url: Annotated[ServerPath, Field(description='This URL, for the next poll.')]
     workflow_run_id: Annotated[
-        WorkflowRunId | None, Field(description="Names the job in the server's logs; opaque.")
+        WorkflowRunId | None, Field(description="Identifies the job in the server's logs; opaque.")
     ] = None
     error: Annotated[
-        ProvisioningErrorDetail | None, Field(description='Why it failed; only with the status FAILED.')
+        ProvisioningErrorDetail | None,
+        Field(description='Reason of the failure; only with the status FAILED.'),
     ] = None
     progress: Annotated[
-        ProvisioningProgress | None, Field(description='What is done so far; absent or null while PENDING.')
+        ProvisioningProgress | None, Field(description='Progress so far; absent or null while PENDING.')
     ] = None
-    provisioned_at: Annotated[DateTime | None, Field(description='When it became READY, in UTC.')] = None
-    created_at: Annotated[DateTime | None, Field(description='When it was created, in UTC.')] = None
-    updated_at: Annotated[DateTime | None, Field(description='When it last changed, in UTC.')] = None
+    provisioned_at: Annotated[
+        DateTime | None, Field(description='Time at which the network became READY, in UTC.')
+    ] = None
+    created_at: Annotated[DateTime | None, Field(description='Time of creation, in UTC.')] = None
+    updated_at: Annotated[DateTime | None, Field(description='Time of the last change, in UTC.')] = None
 
 
 class TemplateSummary(Model):
-    slug: Annotated[Slug, Field(description='Its name, for the create request.')]
-    version: Annotated[TemplateVersion, Field(description='Its version; it is kept with the network.')]
-    description: Annotated[Prose, Field(description='What it makes.')]
-    locations: Annotated[Count, Field(description='How many locations it makes unless told otherwise.')]
-    chargers: Annotated[Count, Field(description='How many charge points it makes unless told otherwise.')]
-    role: Annotated[BundleRole, Field(description='The role that networks made from it have.')]
+    slug: Annotated[Slug, Field(description='Identifier of the template, for the create request.')]
+    version: Annotated[
+        TemplateVersion, Field(description='Version of the template; it is stored with the network.')
+    ]
+    description: Annotated[Prose, Field(description='Description of the result.')]
+    locations: Annotated[Count, Field(description='Number of locations that it creates by default.')]
+    chargers: Annotated[Count, Field(description='Number of charge points that it creates by default.')]
+    role: Annotated[BundleRole, Field(description='Role of the networks that are created from it.')]
 
 
 class TemplateListResponse(Model):
     data: Annotated[
-        list[TemplateSummary], Field(description='The templates, always in the same order.', max_length=100)
+        list[TemplateSummary], Field(description='The templates, in a fixed order.', max_length=100)
     ]
-    total: Annotated[Count, Field(description='How many there are.')]
+    total: Annotated[Count, Field(description='Total number of templates.')]
 
 
 class LocationTemplateChargerGroup(Model):
@@ -1619,38 +1638,42 @@ class LocationTemplateChargerGroup(Model):
     brand_name: Annotated[Text | None, Field(description='Name of the brand.')] = None
     model_slug: Annotated[Slug, Field(description='Slug of the model in the catalog.')]
     model_name: Annotated[Text | None, Field(description='Name of the model.')] = None
-    connector_type: Annotated[ConnectorType, Field(description='Their kind of plug.')]
-    ocpp_version: Annotated[OcppVersion, Field(description='Their OCPP version.')]
-    count: Annotated[Count, Field(description='How many there are.')]
-    nominal_kw: Annotated[Kilowatts, Field(description='The power of each plug, in kW.')]
+    connector_type: Annotated[ConnectorType, Field(description='Connector type.')]
+    ocpp_version: Annotated[OcppVersion, Field(description='OCPP version.')]
+    count: Annotated[Count, Field(description='Number of charge points in the group.')]
+    nominal_kw: Annotated[Kilowatts, Field(description='The power of each connector, in kW.')]
 
 
 class HTTPValidationError(Model):
     detail: Annotated[
         list[ValidationError],
-        Field(description='The faults, at least one; not all of many.', max_length=1000, min_length=1),
+        Field(
+            description='The errors, at least one. If there are many, the list is incomplete.',
+            max_length=1000,
+            min_length=1,
+        ),
     ]
 
 
 class LocationBulkResults(Model):
-    created_count: Annotated[Count, Field(description='How many locations were made.')]
-    failed_count: Annotated[Count, Field(description='How many failed.')]
+    created_count: Annotated[Count, Field(description='Number of created locations.')]
+    failed_count: Annotated[Count, Field(description='Number of failed locations.')]
     created: Annotated[
         list[LocationBulkCreated],
-        Field(description='Those that were made, in the order of the request.', max_length=10000),
+        Field(description='The created locations, in the order of the request.', max_length=10000),
     ]
     failed: Annotated[
         list[LocationBulkFailure],
-        Field(description='Those that failed, in the order of the request.', max_length=10000),
+        Field(description='The failed locations, in the order of the request.', max_length=10000),
     ]
 
 
 class LocationTemplateOverrides(Model):
-    name: Annotated[Text | None, Field(description='Another name.')] = None
+    name: Annotated[Text | None, Field(description='Name of the location.')] = None
     address: Annotated[
         str | None,
         Field(
-            description='Another street and house number.',
+            description='Street and house number.',
             examples=['18 Rue de Dunkerque'],
             max_length=45,
             min_length=1,
@@ -1660,7 +1683,7 @@ class LocationTemplateOverrides(Model):
     city: Annotated[
         str | None,
         Field(
-            description='Another city. Without `coordinates` the location moves to its center if the gallery knows it.',
+            description='City or town. Without `coordinates` the location moves to the center of the city if the server has its coordinates.',
             examples=['Lyon'],
             max_length=45,
             min_length=1,
@@ -1670,34 +1693,34 @@ class LocationTemplateOverrides(Model):
     postal_code: Annotated[
         str | None,
         Field(
-            description='Another postal code.',
+            description='Postal code.',
             examples=['75010'],
             max_length=10,
             min_length=1,
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ] = None
-    country: Annotated[Country | None, Field(description='Another country.')] = None
-    coordinates: Annotated[Coordinates | None, Field(description='Another place.')] = None
+    country: Annotated[Country | None, Field(description='Country.')] = None
+    coordinates: Annotated[Coordinates | None, Field(description='Coordinates of the location.')] = None
     timezone: Annotated[
-        Timezone | None, Field(description='Another time zone. Without it other coordinates bring theirs.')
+        Timezone | None, Field(description='Time zone. Without it new coordinates determine the time zone.')
     ] = None
     owner_name: Annotated[
         str | None,
         Field(
-            description='Another owner.',
+            description='Company that runs the location.',
             examples=['Bornes du Nord'],
             max_length=100,
             min_length=1,
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ] = None
-    public: Annotated[bool | None, Field(description='May peers see it.')] = None
-    parking_type: Annotated[ParkingType | None, Field(description='Another kind of place.')] = None
+    public: Annotated[bool | None, Field(description='Whether peers can see the location.')] = None
+    parking_type: Annotated[ParkingType | None, Field(description='Parking type.')] = None
     ocpp_version: Annotated[
         str | None,
         Field(
-            description='The OCPP version of all its charge points: OCPP1.6 or OCPP2.0.1; another one fails the location.',
+            description='The OCPP version of all its charge points: OCPP1.6 or OCPP2.0.1; any other value fails the location.',
             examples=['OCPP1.6'],
             max_length=32,
             min_length=1,
@@ -1705,16 +1728,16 @@ class LocationTemplateOverrides(Model):
         ),
     ] = None
     identity_prefix: Annotated[
-        IdentityPrefix | None, Field(description='What the identities of all its charge points begin with.')
+        IdentityPrefix | None, Field(description='Prefix of the identities of all its charge points.')
     ] = None
 
 
 class OcpiChargerGroup(Model):
-    template: Annotated[OcpiChargerTemplate, Field(description='What all of them are.')]
+    template: Annotated[OcpiChargerTemplate, Field(description='Common properties of the charge points.')]
     charger_ids: Annotated[
         list[ChargerIdSuffix],
         Field(
-            description='One entry a charge point; its identity is the prefix and then this.',
+            description='One entry per charge point; its identity is the prefix followed by the entry.',
             max_length=50,
             min_length=1,
         ),
@@ -1722,7 +1745,7 @@ class OcpiChargerGroup(Model):
 
 
 class LocationUpdateRequest(Model):
-    name: Annotated[Text, Field(description='Its new name; the slug stays.')] = None
+    name: Annotated[Text, Field(description='New name of the location; the slug does not change.')] = None
     address: Annotated[
         str,
         Field(
@@ -1754,61 +1777,63 @@ class LocationUpdateRequest(Model):
         ),
     ] = None
     country: Annotated[Country, Field(description='Country, ISO 3166-1 alpha-2 in upper case.')] = None
-    coordinates: Annotated[Coordinates, Field(description='Where it is.')] = None
+    coordinates: Annotated[Coordinates, Field(description='Coordinates of the location.')] = None
     timezone: Annotated[
         Timezone | None,
         Field(
-            description='Its time zone. Null means that of the coordinates; so do other coordinates without it.'
+            description='Time zone. Null derives it from the coordinates. So do new coordinates without a time zone.'
         ),
     ] = None
     owner_name: Annotated[
         str | None,
         Field(
-            description='Who runs it.',
+            description='Company that runs the location.',
             examples=['Bornes du Nord'],
             max_length=100,
             min_length=1,
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ] = None
-    public: Annotated[bool, Field(description='May peers see it.')] = None
-    parking_type: Annotated[ParkingType | None, Field(description='The kind of place.')] = None
+    public: Annotated[bool, Field(description='Whether peers can see the location.')] = None
+    parking_type: Annotated[ParkingType | None, Field(description='Parking type.')] = None
 
 
 class ChargerSummary(Model):
-    id: Annotated[RowId, Field(description='Its id on this server.')]
+    id: Annotated[RowId, Field(description='Id on this server.')]
     identity: Annotated[
         str,
         Field(
-            description='The name under which it would call a central system; unique in the network.',
+            description='The name with which it would connect to a central system; unique in the network.',
             max_length=34,
             pattern='^[A-Za-z0-9_-]+$',
         ),
     ]
-    connector_type: Annotated[ConnectorType | None, Field(description='Its kind of plug.')] = None
-    ocpp_version: Annotated[OcppVersion | None, Field(description='Its OCPP version.')] = None
+    connector_type: Annotated[ConnectorType | None, Field(description='Connector type.')] = None
+    ocpp_version: Annotated[OcppVersion | None, Field(description='OCPP version.')] = None
     charge_point_id: Annotated[
-        Text | None,
-        Field(description='How the charge point is called on the side of OCPP.', examples=['NORD_001']),
+        Text | None, Field(description='Name of the charge point in OCPP.', examples=['NORD_001'])
     ] = None
     evses: Annotated[
-        list[EvseSummary] | None, Field(description='What it is in OCPI, one entry a plug.', max_length=100)
+        list[EvseSummary] | None,
+        Field(description='The corresponding EVSEs in OCPI, one entry per connector.', max_length=100),
     ] = None
     topology_default_id: Annotated[
         RowId | None,
         Field(
-            description='The entry of the routing that stands for the whole location; only at its first charge point.',
+            description='The routing entry of the whole location; only present on its first charge point.',
             examples=['top-23'],
         ),
     ] = None
 
 
 class LocationTemplate(Model):
-    slug: Annotated[Slug, Field(description='Its name, for an entry of a bulk creation.')]
-    version: Annotated[TemplateVersion, Field(description='Its version.')]
-    name: Annotated[Text, Field(description='The name that its locations get.')]
-    description: Annotated[Prose, Field(description='What it makes.')]
-    type: Annotated[CurrentType, Field(description='What its plugs supply, told by their types.')]
+    slug: Annotated[Slug, Field(description='Identifier of the template, for an entry of a bulk creation.')]
+    version: Annotated[TemplateVersion, Field(description='Version of the template.')]
+    name: Annotated[Text, Field(description='Name of the locations that are created from it.')]
+    description: Annotated[Prose, Field(description='Description of the result.')]
+    type: Annotated[
+        CurrentType, Field(description='Current type of its connectors, derived from their types.')
+    ]
     address: Annotated[
         str | None,
         Field(
@@ -1840,32 +1865,32 @@ class LocationTemplate(Model):
         ),
     ] = None
     country: Annotated[Country, Field(description='Country, ISO 3166-1 alpha-2.')]
-    coordinates: Annotated[Coordinates | None, Field(description='Where it is.')] = None
-    timezone: Annotated[Timezone | None, Field(description='Its time zone.')] = None
+    coordinates: Annotated[Coordinates | None, Field(description='Coordinates of the location.')] = None
+    timezone: Annotated[Timezone | None, Field(description='Time zone.')] = None
     owner_name: Annotated[
         str | None,
         Field(
-            description='Who runs it.',
+            description='Company that runs the location.',
             examples=['Bornes du Nord'],
             max_length=100,
             min_length=1,
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ] = None
-    public: Annotated[bool | None, Field(description='May peers see it.')] = None
-    parking_type: Annotated[ParkingType, Field(description='The kind of place.')]
-    chargers: Annotated[Count, Field(description='How many charge points it has in all.')]
+    public: Annotated[bool | None, Field(description='Whether peers can see the location.')] = None
+    parking_type: Annotated[ParkingType, Field(description='Parking type.')]
+    chargers: Annotated[Count, Field(description='Total number of charge points.')]
     charger_groups: Annotated[
         list[LocationTemplateChargerGroup],
-        Field(description='Its charge points, in groups of equal ones.', max_length=20),
+        Field(description='Charge points, in groups of identical ones.', max_length=20),
     ]
 
 
 class LocationTemplateListResponse(Model):
     data: Annotated[
-        list[LocationTemplate], Field(description='The templates, always in the same order.', max_length=100)
+        list[LocationTemplate], Field(description='The templates, in a fixed order.', max_length=100)
     ]
-    total: Annotated[Count, Field(description='How many match.')]
+    total: Annotated[Count, Field(description='Number of matching templates.')]
 
 
 class LocationBulkStatusResponse(Model):
@@ -1873,39 +1898,42 @@ class LocationBulkStatusResponse(Model):
     job_type: Annotated[
         str | None,
         Field(
-            description='What kind of job it is.',
+            description='Type of the job.',
             examples=['locations'],
             max_length=64,
             min_length=1,
             pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
         ),
     ] = None
-    status: Annotated[ProvisioningStatus | None, Field(description='How far it is.')] = None
+    status: Annotated[ProvisioningStatus | None, Field(description='Status of the job.')] = None
     workflow_run_id: Annotated[
-        WorkflowRunId | None, Field(description="Names the job in the server's logs; opaque.")
+        WorkflowRunId | None, Field(description="Identifies the job in the server's logs; opaque.")
     ] = None
     error: Annotated[
-        ProvisioningErrorDetail | None, Field(description='Why it failed; only with the status FAILED.')
+        ProvisioningErrorDetail | None,
+        Field(description='Reason of the failure; only with the status FAILED.'),
     ] = None
-    results: Annotated[LocationBulkResults | None, Field(description='What was made, and what was not.')] = (
-        None
-    )
+    results: Annotated[
+        LocationBulkResults | None, Field(description='The created and the failed locations.')
+    ] = None
     progress: Annotated[
         ProvisioningProgress | None,
-        Field(description='How many locations were tried, made or not, and how many there are.'),
+        Field(description='Number of processed locations, created or failed, and their total number.'),
     ] = None
-    provisioned_at: Annotated[DateTime | None, Field(description='When it became READY, in UTC.')] = None
+    provisioned_at: Annotated[
+        DateTime | None, Field(description='Time at which the job became READY, in UTC.')
+    ] = None
 
 
 class LocationFromTemplateRequest(Model):
-    template: Annotated[Slug, Field(description='A slug of the location templates.')]
+    template: Annotated[Slug, Field(description='Slug of a location template.')]
     overrides: Annotated[
-        LocationTemplateOverrides | None, Field(description='What differs from the template.')
+        LocationTemplateOverrides | None, Field(description='Values that replace those of the template.')
     ] = None
 
 
 class OcpiCreateLocationRequest(Model):
-    name: Annotated[Text, Field(description='Its name.')]
+    name: Annotated[Text, Field(description='Name of the location.')]
     address: Annotated[
         str,
         Field(
@@ -1929,7 +1957,7 @@ class OcpiCreateLocationRequest(Model):
     postal_code: Annotated[
         str,
         Field(
-            description='Postal code; peers see a dash where there is none.',
+            description='Postal code; peers see a dash if there is none.',
             examples=['75010'],
             max_length=10,
             min_length=1,
@@ -1939,14 +1967,14 @@ class OcpiCreateLocationRequest(Model):
     country: Annotated[
         Country, Field(description='Country, ISO 3166-1 alpha-2 in upper case; peers see alpha-3.')
     ]
-    coordinates: Annotated[Coordinates, Field(description='Where it is.')]
-    timezone: Annotated[Timezone, Field(description='Its time zone. Without it that of the coordinates.')] = (
-        None
-    )
+    coordinates: Annotated[Coordinates, Field(description='Coordinates of the location.')]
+    timezone: Annotated[
+        Timezone, Field(description='Time zone. Without it the coordinates determine the time zone.')
+    ] = None
     owner_name: Annotated[
         str,
         Field(
-            description='Who runs it; peers see the name of the operator.',
+            description='Company that runs the location; peers see it as the name of the operator.',
             examples=['Bornes du Nord'],
             max_length=100,
             min_length=1,
@@ -1954,21 +1982,24 @@ class OcpiCreateLocationRequest(Model):
         ),
     ] = None
     public: Annotated[
-        bool, Field(description='May peers see it; when false it is 404 for them, and in no list.')
+        bool,
+        Field(
+            description='Whether peers can see the location. If false, it returns 404 to them and is in no list.'
+        ),
     ] = True
-    parking_type: Annotated[ParkingType, Field(description='The kind of place.')] = None
+    parking_type: Annotated[ParkingType, Field(description='Parking type.')] = None
     charges: Annotated[
         list[OcpiChargerGroup],
-        Field(description='Its charge points, in groups of equal ones; at most 50 in all.', max_length=20),
+        Field(description='Charge points, in groups of identical ones; at most 50 in total.', max_length=20),
     ] = None
 
 
 class OcpiLocationResponse(Model):
-    id: Annotated[LocationId, Field(description='Its id; the same one that OCPI has.')]
+    id: Annotated[LocationId, Field(description='Id of the location, the same as in OCPI.')]
     ocpp_location_id: Annotated[
         str | None,
         Field(
-            description='Id of the same place on the side of OCPP; always there.',
+            description='Id of the location in OCPP; always present.',
             examples=['ocpp-loc-3f1c9a7e52d0'],
             max_length=64,
             pattern='^[ -~]+$',
@@ -1976,17 +2007,17 @@ class OcpiLocationResponse(Model):
     ] = None
     organization_id: Annotated[
         str | None,
-        Field(description='The organization that it belongs to.', max_length=64, pattern='^[!-~]+$'),
+        Field(description='The organization that owns the location.', max_length=64, pattern='^[!-~]+$'),
     ] = None
     slug: Annotated[
         str | None,
         Field(
-            description='Its first name made fit for URLs, and eight characters; it never changes.',
+            description='URL-safe form of the original name, plus eight characters; it never changes.',
             max_length=300,
             pattern='^[!-~]+$',
         ),
     ] = None
-    name: Annotated[KeptText | None, Field(description='Its name.')] = None
+    name: Annotated[KeptText | None, Field(description='Name of the location.')] = None
     address: Annotated[
         KeptText | None, Field(description='Street and house number.', examples=['18 Rue de Dunkerque'])
     ] = None
@@ -1995,25 +2026,25 @@ class OcpiLocationResponse(Model):
     country: Annotated[
         str | None,
         Field(
-            description='Country, ISO 3166-1 alpha-2; alpha-3 where a back office has written a code without alpha-2.',
+            description='Country, ISO 3166-1 alpha-2; alpha-3 if a back office wrote a code that has no alpha-2 form.',
             max_length=3,
             pattern='^[A-Z]{2,3}$',
         ),
     ] = None
-    coordinates: Annotated[Coordinates | None, Field(description='Where it is.')] = None
+    coordinates: Annotated[Coordinates | None, Field(description='Coordinates of the location.')] = None
     timezone: Annotated[
-        KeptText | None, Field(description='Its time zone; always there.', examples=['Europe/Paris'])
+        KeptText | None, Field(description='Time zone; always present.', examples=['Europe/Paris'])
     ] = None
-    owner_name: Annotated[KeptText | None, Field(description='Who runs it.', examples=['Bornes du Nord'])] = (
-        None
-    )
-    public: Annotated[bool | None, Field(description='May peers see it.')] = None
+    owner_name: Annotated[
+        KeptText | None, Field(description='Company that runs the location.', examples=['Bornes du Nord'])
+    ] = None
+    public: Annotated[bool | None, Field(description='Whether peers can see the location.')] = None
     chargers: Annotated[
-        list[ChargerSummary] | None, Field(description='Its charge points.', max_length=1000)
+        list[ChargerSummary] | None, Field(description='Charge points of the location.', max_length=1000)
     ] = None
-    created_at: Annotated[DateTime | None, Field(description='When it was created, in UTC.')] = None
+    created_at: Annotated[DateTime | None, Field(description='Time of creation, in UTC.')] = None
     updated_at: Annotated[
-        DateTime | None, Field(description='When it last changed, in UTC; `last_updated` in OCPI.')
+        DateTime | None, Field(description='Time of the last change, in UTC; `last_updated` in OCPI.')
     ] = None
 
 
@@ -2022,16 +2053,16 @@ class OcpiLocationListResponse(Model):
         list[OcpiLocationResponse],
         Field(description='The locations of this page, oldest first.', max_length=100),
     ]
-    total: Annotated[Count, Field(description='How many locations the network has.')]
-    page: Annotated[PageNumber, Field(description='Which page this is, counted from 1.')]
-    limit: Annotated[PageLimit, Field(description='How many locations a page holds.')]
+    total: Annotated[Count, Field(description='Total number of locations in the network.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of locations per page.')]
 
 
 class LocationBulkCreateRequest(BulkRequest):
     locations: Annotated[
         list[LocationBulkItem],
         Field(
-            description='The locations; an entry with the member `template` is made from a location template.',
+            description='The locations; an entry with the member `template` is created from a location template.',
             max_length=10000,
             min_length=1,
         ),

@@ -58,7 +58,7 @@ StatusMessage = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='For the person who debugs; names the field that is wrong.',
+            description='For debugging; names the invalid field.',
             examples=['evses.0.status: is required'],
             max_length=1000,
         ),
@@ -147,7 +147,7 @@ Id36 = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='An identifier of printable ASCII characters without `/`. `%` may not begin what decodes to something else, as in `%1F` or `%C3`, so that a URL with the id means the same to whoever decodes it twice.',
+            description='An identifier of printable ASCII characters without `/`. A `%` must not start a percent-encoded character, as in `%1F` or `%C3`, so that a URL with the id keeps its meaning if it is decoded twice.',
             examples=['12345'],
             max_length=36,
             min_length=1,
@@ -162,7 +162,7 @@ Id39 = TypeAliasType(
     Annotated[
         str,
         Field(
-            description='An identifier of printable ASCII characters without `/`. `%` may not begin what decodes to something else, as in `%1F` or `%C3`, so that a URL with the id means the same to whoever decodes it twice.',
+            description='An identifier of printable ASCII characters without `/`. A `%` must not start a percent-encoded character, as in `%1F` or `%C3`, so that a URL with the id keeps its meaning if it is decoded twice.',
             examples=['LOC1'],
             max_length=39,
             min_length=1,
@@ -180,7 +180,7 @@ class DisplayText(Model):
     text: Annotated[
         str,
         Field(
-            description='The text, plain, without markup.',
+            description='Plain text, without markup.',
             max_length=512,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
@@ -203,14 +203,20 @@ class KnownCdrDimensionType(StrEnum):
 
 class StopSession(Model):
     response_url: Annotated[
-        URL, Field(description="Where the charge point's result is posted, best with a part that is unique.")
+        URL,
+        Field(
+            description='URL to which the result of the charge point is posted. It should contain a unique part.'
+        ),
     ]
     session_id: Annotated[Id36, Field(description="The session's `id`.")]
 
 
 class UnlockConnector(Model):
     response_url: Annotated[
-        URL, Field(description="Where the charge point's result is posted, best with a part that is unique.")
+        URL,
+        Field(
+            description='URL to which the result of the charge point is posted. It should contain a unique part.'
+        ),
     ]
     location_id: Annotated[Id39, Field(description="The location's `id`.")]
     evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`.")]
@@ -298,8 +304,8 @@ class ExceptionalPeriod(Period):
     model_config = ConfigDict(
         extra='allow',
     )
-    period_begin: Annotated[DateTime, Field(description='When it begins, in UTC.')]
-    period_end: Annotated[DateTime, Field(description='When it ends, in UTC; not before the begin.')]
+    period_begin: Annotated[DateTime, Field(description='Start of the period, in UTC.')]
+    period_end: Annotated[DateTime, Field(description='End of the period, in UTC; not before its start.')]
 
 
 class KnownFacility(StrEnum):
@@ -370,11 +376,12 @@ class StatusSchedule(Period):
     model_config = ConfigDict(
         extra='allow',
     )
-    period_begin: Annotated[DateTime, Field(description='When the state begins, in UTC.')]
+    period_begin: Annotated[DateTime, Field(description='Start of the planned status, in UTC.')]
     period_end: Annotated[
-        DateTime | None, Field(description='When it ends, in UTC, if that is known; not before the begin.')
+        DateTime | None,
+        Field(description='End of the planned status, in UTC, if known; not before its start.'),
     ] = None
-    status: Annotated[Status, Field(description='The state in that period.')]
+    status: Annotated[Status, Field(description='Status in that period.')]
 
 
 class SessionStatus(StrEnum):
@@ -452,34 +459,33 @@ class TokenPatch(Model):
         extra='allow',
     )
     uid: Annotated[
-        Id36, Field(description='What the charge point reads, in most cases the hidden id of the RFID card.')
+        Id36, Field(description='The id that the charge point reads, usually the hidden id of the RFID card.')
     ] = None
-    type: Annotated[TokenType, Field(description='Kind of token.')] = None
-    auth_id: Annotated[Id36, Field(description="The driver's contract at the eMSP, at best an eMA ID.")] = (
-        None
-    )
+    type: Annotated[TokenType, Field(description='Type of the token.')] = None
+    auth_id: Annotated[
+        Id36, Field(description="Id of the driver's contract with the eMSP, preferably an eMA ID.")
+    ] = None
     visual_number: Annotated[
         str | None, Field(description='The number printed on the card.', max_length=64, pattern='^[ -~]*$')
     ] = None
     issuer: Annotated[
         str,
         Field(
-            description='Company that issued the token, as printed on the card; not always the eMSP.',
+            description='Company that issued the token, as printed on the card; not necessarily the eMSP.',
             max_length=64,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ] = None
     valid: Annotated[
-        bool, Field(description='Whether the token may be used at all. False takes the place of deleting it.')
+        bool,
+        Field(description='Whether the token may be used. Set it to false instead of deleting the token.'),
     ] = None
     whitelist: Annotated[
-        WhitelistType, Field(description='Whether the CPO may decide from its own copy.')
+        WhitelistType, Field(description='Whether the CPO may authorize from its own copy.')
     ] = None
-    language: Annotated[
-        Language | None, Field(description='Language in which the driver likes to be addressed.')
-    ] = None
+    language: Annotated[Language | None, Field(description='Preferred language of the driver.')] = None
     last_updated: Annotated[
-        DateTime, Field(description='When the token was last changed, or created; UTC.')
+        DateTime, Field(description='Time of the last change or of creation, in UTC.')
     ] = None
 
 
@@ -846,7 +852,7 @@ CdrDimensionType = TypeAliasType(
     Annotated[
         KnownCdrDimensionType | UnlistedName,
         Field(
-            description="What an amount measures. ENERGY in kWh; FLAT without a unit; MAX_CURRENT and MIN_CURRENT in ampere; TIME, while energy flowed, and PARKING_TIME, while none did, in hours. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_cdrs 4.3.",
+            description='The measured quantity. ENERGY is in kWh; FLAT has no unit; MAX_CURRENT and MIN_CURRENT are in ampere; TIME, while charging, and PARKING_TIME, while not charging, are in hours. Custom upper-case values of a peer are stored unchanged and flagged. Spec 2.1.1 mod_cdrs 4.3.',
             examples=['ENERGY'],
             union_mode='left_to_right',
         ),
@@ -861,13 +867,13 @@ class CommandResponse(Model):
 class WrappedCommandResponse(Model):
     data: Annotated[CommandResponse, Field(description='The result.')]
     status_code: Annotated[
-        float | None, Field(description="The CPO's status code; not looked at.", ge=0.0, le=99999.0)
+        float | None, Field(description="The CPO's status code; ignored.", ge=0.0, le=99999.0)
     ] = None
     status_message: Annotated[
-        str | None, Field(description="The CPO's message; not looked at.", max_length=1000)
+        str | None, Field(description="The CPO's message; ignored.", max_length=1000)
     ] = None
     timestamp: Annotated[
-        str | None, Field(description='When the CPO sent it; not looked at.', max_length=35)
+        str | None, Field(description='Time at which the CPO sent it; ignored.', max_length=35)
     ] = None
 
 
@@ -877,9 +883,7 @@ class AdditionalGeoLocation(Model):
     )
     latitude: Annotated[Latitude, Field(description='Degrees north.')]
     longitude: Annotated[Longitude, Field(description='Degrees east.')]
-    name: Annotated[
-        DisplayText | None, Field(description='Name of the point, as the signs on the spot have it.')
-    ] = None
+    name: Annotated[DisplayText | None, Field(description='Name of the point, as signposted on site.')] = None
 
 
 Capability = TypeAliasType(
@@ -887,7 +891,7 @@ Capability = TypeAliasType(
     Annotated[
         KnownCapability | UnlistedName,
         Field(
-            description="Something an EVSE can do. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.2.",
+            description='A capability of an EVSE. Custom upper-case values of a peer are stored unchanged and flagged. Spec 2.1.1 mod_locations 4.2.',
             examples=['RESERVABLE'],
             union_mode='left_to_right',
         ),
@@ -900,7 +904,7 @@ ConnectorType = TypeAliasType(
     Annotated[
         KnownConnectorType | UnlistedName,
         Field(
-            description="Standard of a socket or plug. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.4.",
+            description='Standard of a socket or plug. Custom upper-case values of a peer are stored unchanged and flagged. Spec 2.1.1 mod_locations 4.4.',
             examples=['IEC_62196_T2'],
             union_mode='left_to_right',
         ),
@@ -912,16 +916,16 @@ class EnergySource(Model):
     model_config = ConfigDict(
         extra='allow',
     )
-    source: Annotated[EnergySourceCategory, Field(description='Which source.')]
-    percentage: Annotated[Percentage, Field(description='Its share.')]
+    source: Annotated[EnergySourceCategory, Field(description='Energy source.')]
+    percentage: Annotated[Percentage, Field(description='Share of the source in percent.')]
 
 
 class EnvironmentalImpact(Model):
     model_config = ConfigDict(
         extra='allow',
     )
-    source: Annotated[EnvironmentalImpactCategory, Field(description='Which kind.')]
-    amount: Annotated[Number, Field(description='Grams for each kWh.')]
+    source: Annotated[EnvironmentalImpactCategory, Field(description='Kind of waste.')]
+    amount: Annotated[Number, Field(description='Grams per kWh.')]
 
 
 Facility = TypeAliasType(
@@ -929,7 +933,7 @@ Facility = TypeAliasType(
     Annotated[
         KnownFacility | UnlistedName,
         Field(
-            description="Something found at a location. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_locations 4.11.",
+            description='A facility at a location. Custom upper-case values of a peer are stored unchanged and flagged. Spec 2.1.1 mod_locations 4.11.',
             examples=['TRAIN_STATION'],
             union_mode='left_to_right',
         ),
@@ -949,14 +953,19 @@ class Image(Model):
     model_config = ConfigDict(
         extra='allow',
     )
-    url: Annotated[URL, Field(description='Where the picture is.')]
-    thumbnail: Annotated[URL | None, Field(description='Where a small version of it is.')] = None
-    category: Annotated[ImageCategory, Field(description='What it shows.')]
+    url: Annotated[URL, Field(description='URL of the image.')]
+    thumbnail: Annotated[URL | None, Field(description='URL of a thumbnail.')] = None
+    category: Annotated[ImageCategory, Field(description='Category of the image.')]
     type: Annotated[
-        str, Field(description='Its format, such as gif, jpeg, png or svg.', max_length=4, pattern='^[ -~]*$')
+        str,
+        Field(
+            description='Format of the image, such as gif, jpeg, png or svg.',
+            max_length=4,
+            pattern='^[ -~]*$',
+        ),
     ]
-    width: Annotated[Pixels | None, Field(description='Width of the full picture in pixels.')] = None
-    height: Annotated[Pixels | None, Field(description='Height of the full picture in pixels.')] = None
+    width: Annotated[Pixels | None, Field(description='Width of the full-size image in pixels.')] = None
+    height: Annotated[Pixels | None, Field(description='Height of the full-size image in pixels.')] = None
 
 
 class RegularHours(WeeklyPeriod):
@@ -964,8 +973,10 @@ class RegularHours(WeeklyPeriod):
         extra='allow',
     )
     weekday: Annotated[Weekday, Field(description='Day of the week, 1 is Monday, 7 is Sunday.')]
-    period_begin: Annotated[TimeOfDay, Field(description='When it opens, local time.')]
-    period_end: Annotated[TimeOfDay, Field(description='When it closes, local time; later than the begin.')]
+    period_begin: Annotated[TimeOfDay, Field(description='Opening time, local time.')]
+    period_end: Annotated[
+        TimeOfDay, Field(description='Closing time, local time; later than the opening time.')
+    ]
 
 
 TariffDimensionType = TypeAliasType(
@@ -973,7 +984,7 @@ TariffDimensionType = TypeAliasType(
     Annotated[
         KnownTariffDimensionType | UnlistedName,
         Field(
-            description="What a price is for. ENERGY in kWh, billed in steps of Wh; TIME, while energy flows, and PARKING_TIME, while none does, in hours, billed in steps of seconds; FLAT once, without a unit. A peer's own upper-case value is kept as it is and flagged. Spec 2.1.1 mod_tariffs 4.4.",
+            description='The quantity to which a price applies. ENERGY is in kWh, billed in steps of Wh. TIME, while charging, and PARKING_TIME, while not charging, are in hours, billed in steps of seconds. FLAT applies once and has no unit. Custom upper-case values of a peer are stored unchanged and flagged. Spec 2.1.1 mod_tariffs 4.4.',
             examples=['ENERGY'],
             union_mode='left_to_right',
         ),
@@ -985,17 +996,17 @@ class TariffRestrictions(Model):
     model_config = ConfigDict(
         extra='allow',
     )
-    start_time: Annotated[TimeOfDay | None, Field(description='From this time of day on, local time.')] = None
+    start_time: Annotated[TimeOfDay | None, Field(description='From this time of day, local time.')] = None
     end_time: Annotated[TimeOfDay | None, Field(description='Until this time of day, local time.')] = None
-    start_date: Annotated[Date | None, Field(description='From this day on, local.')] = None
+    start_date: Annotated[Date | None, Field(description='From this day, local time.')] = None
     end_date: Annotated[
-        Date | None, Field(description='Until this day, local; the day itself is no longer in.')
+        Date | None, Field(description='Until this day, local time; the day itself is excluded.')
     ] = None
-    min_kwh: Annotated[Number | None, Field(description='Once this much energy was used, in kWh.')] = None
-    max_kwh: Annotated[Number | None, Field(description='Until this much energy was used, in kWh.')] = None
-    min_power: Annotated[Number | None, Field(description='From this power on, in kW.')] = None
+    min_kwh: Annotated[Number | None, Field(description='From this amount of energy, in kWh.')] = None
+    max_kwh: Annotated[Number | None, Field(description='Up to this amount of energy, in kWh.')] = None
+    min_power: Annotated[Number | None, Field(description='From this power, in kW.')] = None
     max_power: Annotated[Number | None, Field(description='Up to this power, in kW.')] = None
-    min_duration: Annotated[Seconds | None, Field(description='From this duration on, in seconds.')] = None
+    min_duration: Annotated[Seconds | None, Field(description='From this duration, in seconds.')] = None
     max_duration: Annotated[Seconds | None, Field(description='Up to this duration, in seconds.')] = None
     day_of_week: Annotated[
         list[DayOfWeek] | None, Field(description='On these days of the week.', max_length=20)
@@ -1010,7 +1021,7 @@ class AuthorizationInfo(Model):
             description='The location of the request with only those EVSEs and connectors at which the driver may charge.'
         ),
     ] = None
-    info: Annotated[DisplayText | None, Field(description='A word to the driver.')] = None
+    info: Annotated[DisplayText | None, Field(description='A message for the driver.')] = None
 
 
 class Token(Model):
@@ -1018,38 +1029,39 @@ class Token(Model):
         extra='allow',
     )
     uid: Annotated[
-        Id36, Field(description='What the charge point reads, in most cases the hidden id of the RFID card.')
+        Id36, Field(description='The id that the charge point reads, usually the hidden id of the RFID card.')
     ]
-    type: Annotated[TokenType, Field(description='Kind of token.')]
-    auth_id: Annotated[Id36, Field(description="The driver's contract at the eMSP, at best an eMA ID.")]
+    type: Annotated[TokenType, Field(description='Type of the token.')]
+    auth_id: Annotated[
+        Id36, Field(description="Id of the driver's contract with the eMSP, preferably an eMA ID.")
+    ]
     visual_number: Annotated[
         str | None, Field(description='The number printed on the card.', max_length=64, pattern='^[ -~]*$')
     ] = None
     issuer: Annotated[
         str,
         Field(
-            description='Company that issued the token, as printed on the card; not always the eMSP.',
+            description='Company that issued the token, as printed on the card; not necessarily the eMSP.',
             max_length=64,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ]
     valid: Annotated[
-        bool, Field(description='Whether the token may be used at all. False takes the place of deleting it.')
+        bool,
+        Field(description='Whether the token may be used. Set it to false instead of deleting the token.'),
     ]
-    whitelist: Annotated[WhitelistType, Field(description='Whether the CPO may decide from its own copy.')]
-    language: Annotated[
-        Language | None, Field(description='Language in which the driver likes to be addressed.')
-    ] = None
-    last_updated: Annotated[DateTime, Field(description='When the token was last changed, or created; UTC.')]
+    whitelist: Annotated[WhitelistType, Field(description='Whether the CPO may authorize from its own copy.')]
+    language: Annotated[Language | None, Field(description='Preferred language of the driver.')] = None
+    last_updated: Annotated[DateTime, Field(description='Time of the last change or of creation, in UTC.')]
 
 
 class Version(Model):
     version: Annotated[VersionNumber, Field(description='Number of the version.')]
-    url: Annotated[URL, Field(description='Where the details of this version are found.')]
+    url: Annotated[URL, Field(description='URL of the details of this version.')]
 
 
 class Endpoint(Model):
-    identifier: Annotated[ModuleID, Field(description='Which module.')]
+    identifier: Annotated[ModuleID, Field(description='Identifier of the module.')]
     url: Annotated[URL, Field(description='Base URL of the module.')]
 
 
@@ -1058,30 +1070,34 @@ class ConnectorPatch(Model):
         extra='allow',
     )
     id: Annotated[Id36, Field(description='Unique among the connectors of its EVSE.')] = None
-    standard: Annotated[ConnectorType, Field(description='Which plug fits.')] = None
+    standard: Annotated[ConnectorType, Field(description='Standard of the connector.')] = None
     format: Annotated[ConnectorFormat, Field(description='Socket or attached cable.')] = None
     power_type: Annotated[PowerType, Field(description='Alternating or direct current.')] = None
     voltage: Annotated[
         Volt, Field(description='Voltage in volt; for three phases, between line and neutral.')
     ] = None
-    amperage: Annotated[Ampere, Field(description='Highest current in ampere.')] = None
+    amperage: Annotated[Ampere, Field(description='Maximum current in ampere.')] = None
     tariff_id: Annotated[
         Id36 | None,
-        Field(description='Id of the tariff that applies now. Free charging has a tariff too, with price 0.'),
+        Field(description='Id of the current tariff. Free charging also has a tariff, with price 0.'),
     ] = None
-    terms_and_conditions: Annotated[URL | None, Field(description='The terms of the operator.')] = None
-    last_updated: Annotated[DateTime, Field(description='When the connector last changed, in UTC.')] = None
+    terms_and_conditions: Annotated[
+        URL | None, Field(description="URL of the operator's terms and conditions.")
+    ] = None
+    last_updated: Annotated[
+        DateTime, Field(description='Time of the last change of the connector, in UTC.')
+    ] = None
 
 
 class CdrDimension(Model):
     model_config = ConfigDict(
         extra='allow',
     )
-    type: Annotated[CdrDimensionType, Field(description='What was measured.')]
+    type: Annotated[CdrDimensionType, Field(description='The measured quantity.')]
     volume: Annotated[
         Number,
         Field(
-            description='How much, in kWh (ENERGY), ampere (MAX_CURRENT, MIN_CURRENT) or hours (TIME, PARKING_TIME).'
+            description='The amount, in kWh (ENERGY), ampere (MAX_CURRENT, MIN_CURRENT) or hours (TIME, PARKING_TIME).'
         ),
     ]
 
@@ -1093,25 +1109,32 @@ class ChargingPeriod(Model):
     start_date_time: Annotated[
         DateTime,
         Field(
-            description='When it began, in UTC; it ends where the next one begins, the last one with the session.'
+            description='Start of the period, in UTC. It ends when the next period starts; the last period ends with the session.'
         ),
     ]
     dimensions: Annotated[
         list[CdrDimension],
-        Field(description='What was measured in it, at least one amount.', max_length=10, min_length=1),
+        Field(
+            description='The amounts that were measured in the period, at least one.',
+            max_length=10,
+            min_length=1,
+        ),
     ]
 
 
 class ReserveNow(Model):
     response_url: Annotated[
-        URL, Field(description="Where the charge point's result is posted, best with a part that is unique.")
+        URL,
+        Field(
+            description='URL to which the result of the charge point is posted. It should contain a unique part.'
+        ),
     ]
     token: Annotated[Token, Field(description="The driver's token.")]
-    expiry_date: Annotated[DateTime, Field(description='When the reservation ends, UTC.')]
+    expiry_date: Annotated[DateTime, Field(description='End of the reservation, in UTC.')]
     reservation_id: Annotated[
         ReservationId,
         Field(
-            description='Number of the reservation, chosen by the sender; the same number again replaces it.'
+            description='Number of the reservation, chosen by the sender; the same number replaces the reservation.'
         ),
     ]
     location_id: Annotated[Id39, Field(description="The location's `id`.")]
@@ -1122,9 +1145,12 @@ class ReserveNow(Model):
 
 class StartSession(Model):
     response_url: Annotated[
-        URL, Field(description="Where the charge point's result is posted, best with a part that is unique.")
+        URL,
+        Field(
+            description='URL to which the result of the charge point is posted. It should contain a unique part.'
+        ),
     ]
-    token: Annotated[Token, Field(description="The driver's token; the session runs on it.")]
+    token: Annotated[Token, Field(description="The driver's token; it authorizes the session.")]
     location_id: Annotated[Id39, Field(description="The location's `id`.")]
     evse_uid: Annotated[
         Id39 | None, Field(description="The EVSE's `uid`; without it the charge point chooses.")
@@ -1136,7 +1162,7 @@ CommandResult = TypeAliasType(
     Annotated[
         CommandResponse | WrappedCommandResponse | CommandResponseType,
         Field(
-            description='What a CPO may post as a result. The object is what the specification asks for; the other two forms occur and are read.',
+            description='A result as a CPO may post it. The specification requires the object; the other two forms occur in practice and are accepted.',
             examples=[{'result': 'ACCEPTED'}],
             union_mode='left_to_right',
         ),
@@ -1149,19 +1175,21 @@ class Connector(Model):
         extra='allow',
     )
     id: Annotated[Id36, Field(description='Unique among the connectors of its EVSE.')]
-    standard: Annotated[ConnectorType, Field(description='Which plug fits.')]
+    standard: Annotated[ConnectorType, Field(description='Standard of the connector.')]
     format: Annotated[ConnectorFormat, Field(description='Socket or attached cable.')]
     power_type: Annotated[PowerType, Field(description='Alternating or direct current.')]
     voltage: Annotated[
         Volt, Field(description='Voltage in volt; for three phases, between line and neutral.')
     ]
-    amperage: Annotated[Ampere, Field(description='Highest current in ampere.')]
+    amperage: Annotated[Ampere, Field(description='Maximum current in ampere.')]
     tariff_id: Annotated[
         Id36 | None,
-        Field(description='Id of the tariff that applies now. Free charging has a tariff too, with price 0.'),
+        Field(description='Id of the current tariff. Free charging also has a tariff, with price 0.'),
     ] = None
-    terms_and_conditions: Annotated[URL | None, Field(description='The terms of the operator.')] = None
-    last_updated: Annotated[DateTime, Field(description='When the connector last changed, in UTC.')]
+    terms_and_conditions: Annotated[
+        URL | None, Field(description="URL of the operator's terms and conditions.")
+    ] = None
+    last_updated: Annotated[DateTime, Field(description='Time of the last change of the connector, in UTC.')]
 
 
 class BusinessDetails(Model):
@@ -1176,8 +1204,8 @@ class BusinessDetails(Model):
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ]
-    website: Annotated[URL | None, Field(description='Its web site.')] = None
-    logo: Annotated[Image | None, Field(description='Its logo.')] = None
+    website: Annotated[URL | None, Field(description='Website of the company.')] = None
+    logo: Annotated[Image | None, Field(description='Logo of the company.')] = None
 
 
 class EnergyMix(Model):
@@ -1185,19 +1213,19 @@ class EnergyMix(Model):
         extra='allow',
     )
     is_green_energy: Annotated[
-        bool, Field(description='True when all of it is renewable, without CO2 and nuclear waste.')
+        bool, Field(description='True if all of it is renewable, without CO2 and nuclear waste.')
     ]
     energy_sources: Annotated[
         list[EnergySource] | None,
-        Field(description='Shares of the sources, together 100 percent.', max_length=20),
+        Field(description='Shares of the sources, 100 percent in total.', max_length=20),
     ] = None
     environ_impact: Annotated[
-        list[EnvironmentalImpact] | None, Field(description='Waste and CO2 for each kWh.', max_length=20)
+        list[EnvironmentalImpact] | None, Field(description='Nuclear waste and CO2 per kWh.', max_length=20)
     ] = None
     supplier_name: Annotated[
         str | None,
         Field(
-            description='Who supplies the energy.',
+            description='Name of the energy supplier.',
             max_length=64,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
@@ -1205,7 +1233,7 @@ class EnergyMix(Model):
     energy_product_name: Annotated[
         str | None,
         Field(
-            description='What the supplier calls this product.',
+            description="Name of the supplier's energy product.",
             max_length=64,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
@@ -1218,18 +1246,22 @@ class Hours(OpeningHours):
     )
     regular_hours: Annotated[
         list[RegularHours] | None,
-        Field(description='The usual hours, weekday by weekday, local to the location.', max_length=50),
+        Field(description='Regular hours for each weekday, in local time.', max_length=50),
     ] = None
     twentyfourseven: Annotated[
-        bool | None, Field(description='True when it is always open, but for the exceptions.')
+        bool | None,
+        Field(description='True if the location is always open, except in the exceptional periods.'),
     ] = None
     exceptional_openings: Annotated[
         list[ExceptionalPeriod] | None,
-        Field(description='Periods in which it is open as well.', max_length=50),
+        Field(description='Additional periods in which the location is open.', max_length=50),
     ] = None
     exceptional_closings: Annotated[
         list[ExceptionalPeriod] | None,
-        Field(description='Periods in which it is closed; they outweigh all the others.', max_length=50),
+        Field(
+            description='Periods in which the location is closed; they take precedence over all other hours.',
+            max_length=50,
+        ),
     ] = None
 
 
@@ -1237,17 +1269,17 @@ class PriceComponent(Model):
     model_config = ConfigDict(
         extra='allow',
     )
-    type: Annotated[TariffDimensionType, Field(description='What is paid for.')]
+    type: Annotated[TariffDimensionType, Field(description='The quantity to which the price applies.')]
     price: Annotated[
         Money,
         Field(
-            description='Price without VAT of one kWh (ENERGY), one hour (TIME, PARKING_TIME) or one session (FLAT).'
+            description='Price without VAT per kWh (ENERGY), per hour (TIME, PARKING_TIME) or per session (FLAT).'
         ),
     ]
     step_size: Annotated[
         StepSize,
         Field(
-            description='The smallest amount billed, in Wh (ENERGY) or seconds (TIME, PARKING_TIME); without meaning for FLAT.'
+            description='The smallest billed amount, in Wh (ENERGY) or seconds (TIME, PARKING_TIME); meaningless for FLAT.'
         ),
     ]
 
@@ -1267,7 +1299,7 @@ class TariffElement(Model):
 class VersionDetails(Model):
     version: Annotated[VersionNumber, Field(description='Number of the version.')]
     endpoints: Annotated[
-        list[Endpoint], Field(description='One entry a module.', max_length=100, min_length=1)
+        list[Endpoint], Field(description='One entry per module.', max_length=100, min_length=1)
     ]
 
 
@@ -1281,43 +1313,50 @@ class EVSEPatch(UniqueConnectors):
     evse_id: Annotated[
         str | None,
         Field(
-            description='The eMI3 id that people read. It may move on to another EVSE once this one is removed.',
+            description='Human-readable eMI3 id. It may be reassigned to another EVSE after this one is removed.',
             max_length=48,
             pattern='^[ -~]*$',
         ),
     ] = None
-    status: Annotated[Status, Field(description='What state it is in now.')] = None
+    status: Annotated[Status, Field(description='Current status of the EVSE.')] = None
     status_schedule: Annotated[
-        list[StatusSchedule] | None, Field(description='States that are planned.', max_length=50)
+        list[StatusSchedule] | None, Field(description='Planned statuses.', max_length=50)
     ] = None
-    capabilities: Annotated[list[Capability] | None, Field(description='What it can do.', max_length=50)] = (
-        None
-    )
+    capabilities: Annotated[
+        list[Capability] | None, Field(description='Capabilities of the EVSE.', max_length=50)
+    ] = None
     connectors: Annotated[
         list[Connector],
-        Field(description='Its connectors, at least one, each id once.', max_length=20, min_length=1),
+        Field(description='Its connectors, at least one, with unique ids.', max_length=20, min_length=1),
     ] = None
     floor_level: Annotated[
-        str | None,
-        Field(description='Floor, as the signs on the spot number it.', max_length=4, pattern='^[ -~]*$'),
+        str | None, Field(description='Floor, as numbered on site.', max_length=4, pattern='^[ -~]*$')
     ] = None
-    coordinates: Annotated[GeoLocation | None, Field(description='Where the EVSE itself is, in degrees.')] = (
+    coordinates: Annotated[GeoLocation | None, Field(description='Coordinates of the EVSE, in degrees.')] = (
         None
     )
     physical_reference: Annotated[
         str | None,
-        Field(description='What is printed on the outside of it.', max_length=16, pattern='^[ -~]*$'),
+        Field(
+            description='Number or text printed on the outside of the EVSE.',
+            max_length=16,
+            pattern='^[ -~]*$',
+        ),
     ] = None
     directions: Annotated[
         list[DisplayText] | None,
-        Field(description='How to get from the location to it, in one or more languages.', max_length=20),
+        Field(
+            description='How to get from the location to the EVSE, in one or more languages.', max_length=20
+        ),
     ] = None
     parking_restrictions: Annotated[
-        list[ParkingRestriction] | None, Field(description='Who may park there.', max_length=20)
+        list[ParkingRestriction] | None, Field(description='Parking restrictions at the EVSE.', max_length=20)
     ] = None
-    images: Annotated[list[Image] | None, Field(description='Photos and logos of it.', max_length=20)] = None
+    images: Annotated[
+        list[Image] | None, Field(description='Photos and logos of the EVSE.', max_length=20)
+    ] = None
     last_updated: Annotated[
-        DateTime, Field(description='When the EVSE or one of its connectors last changed, in UTC.')
+        DateTime, Field(description='Time of the last change of the EVSE or one of its connectors, in UTC.')
     ] = None
 
 
@@ -1331,43 +1370,50 @@ class EVSEPatchItem(UniqueConnectors):
     evse_id: Annotated[
         str | None,
         Field(
-            description='The eMI3 id that people read. It may move on to another EVSE once this one is removed.',
+            description='Human-readable eMI3 id. It may be reassigned to another EVSE after this one is removed.',
             max_length=48,
             pattern='^[ -~]*$',
         ),
     ] = None
-    status: Annotated[Status, Field(description='What state it is in now.')] = None
+    status: Annotated[Status, Field(description='Current status of the EVSE.')] = None
     status_schedule: Annotated[
-        list[StatusSchedule] | None, Field(description='States that are planned.', max_length=50)
+        list[StatusSchedule] | None, Field(description='Planned statuses.', max_length=50)
     ] = None
-    capabilities: Annotated[list[Capability] | None, Field(description='What it can do.', max_length=50)] = (
-        None
-    )
+    capabilities: Annotated[
+        list[Capability] | None, Field(description='Capabilities of the EVSE.', max_length=50)
+    ] = None
     connectors: Annotated[
         list[Connector],
-        Field(description='Its connectors, at least one, each id once.', max_length=20, min_length=1),
+        Field(description='Its connectors, at least one, with unique ids.', max_length=20, min_length=1),
     ] = None
     floor_level: Annotated[
-        str | None,
-        Field(description='Floor, as the signs on the spot number it.', max_length=4, pattern='^[ -~]*$'),
+        str | None, Field(description='Floor, as numbered on site.', max_length=4, pattern='^[ -~]*$')
     ] = None
-    coordinates: Annotated[GeoLocation | None, Field(description='Where the EVSE itself is, in degrees.')] = (
+    coordinates: Annotated[GeoLocation | None, Field(description='Coordinates of the EVSE, in degrees.')] = (
         None
     )
     physical_reference: Annotated[
         str | None,
-        Field(description='What is printed on the outside of it.', max_length=16, pattern='^[ -~]*$'),
+        Field(
+            description='Number or text printed on the outside of the EVSE.',
+            max_length=16,
+            pattern='^[ -~]*$',
+        ),
     ] = None
     directions: Annotated[
         list[DisplayText] | None,
-        Field(description='How to get from the location to it, in one or more languages.', max_length=20),
+        Field(
+            description='How to get from the location to the EVSE, in one or more languages.', max_length=20
+        ),
     ] = None
     parking_restrictions: Annotated[
-        list[ParkingRestriction] | None, Field(description='Who may park there.', max_length=20)
+        list[ParkingRestriction] | None, Field(description='Parking restrictions at the EVSE.', max_length=20)
     ] = None
-    images: Annotated[list[Image] | None, Field(description='Photos and logos of it.', max_length=20)] = None
+    images: Annotated[
+        list[Image] | None, Field(description='Photos and logos of the EVSE.', max_length=20)
+    ] = None
     last_updated: Annotated[
-        DateTime, Field(description='When the EVSE or one of its connectors last changed, in UTC.')
+        DateTime, Field(description='Time of the last change of the EVSE or one of its connectors, in UTC.')
     ] = None
 
 
@@ -1376,11 +1422,11 @@ class LocationPatch(UniqueEvses):
         extra='allow',
     )
     id: Annotated[Id39, Field(description='Unique among the locations of its owner; never changes.')] = None
-    type: Annotated[LocationType, Field(description='What kind of place it is.')] = None
+    type: Annotated[LocationType, Field(description='Type of the location.')] = None
     name: Annotated[
         str | None,
         Field(
-            description='Name to show to a driver.',
+            description='Display name.',
             max_length=255,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
@@ -1410,46 +1456,52 @@ class LocationPatch(UniqueEvses):
         ),
     ] = None
     country: Annotated[CountryAlpha3, Field(description='Country where the location is.')] = None
-    coordinates: Annotated[GeoLocation, Field(description='Where the location is, in degrees.')] = None
+    coordinates: Annotated[GeoLocation, Field(description='Coordinates of the location, in degrees.')] = None
     related_locations: Annotated[
         list[AdditionalGeoLocation] | None,
-        Field(description='Other points that help a driver, such as an entrance.', max_length=50),
+        Field(description='Other points that are useful to a driver, such as an entrance.', max_length=50),
     ] = None
     evses: Annotated[
         list[EVSEPatchItem] | None,
-        Field(description='The EVSEs at this location, each uid once.', max_length=250),
+        Field(description='The EVSEs at this location, with unique uids.', max_length=250),
     ] = None
     directions: Annotated[
         list[DisplayText] | None,
         Field(description='How to get there, in one or more languages.', max_length=20),
     ] = None
-    operator: Annotated[BusinessDetails | None, Field(description='Who operates the location.')] = None
+    operator: Annotated[BusinessDetails | None, Field(description='Operator of the location.')] = None
     suboperator: Annotated[
-        BusinessDetails | None, Field(description='Who operates it on behalf of the operator.')
+        BusinessDetails | None, Field(description='Company that operates it on behalf of the operator.')
     ] = None
-    owner: Annotated[BusinessDetails | None, Field(description='Who owns it.')] = None
+    owner: Annotated[BusinessDetails | None, Field(description='Owner of the location.')] = None
     facilities: Annotated[
-        list[Facility] | None, Field(description='What else is found at the location.', max_length=50)
+        list[Facility] | None, Field(description='Other facilities at the location.', max_length=50)
     ] = None
     time_zone: Annotated[
         str | None,
         Field(
-            description='Name of its zone in the IANA time zone database.', max_length=255, pattern='^[ -~]*$'
+            description='Time zone of the location, by its name in the IANA time zone database.',
+            max_length=255,
+            pattern='^[ -~]*$',
         ),
     ] = None
-    opening_times: Annotated[Hours | None, Field(description='When a driver can get to the EVSEs.')] = None
+    opening_times: Annotated[
+        Hours | None, Field(description='Times at which drivers can access the EVSEs.')
+    ] = None
     charging_when_closed: Annotated[
         bool | None,
-        Field(description='Whether a car goes on charging while the location is closed. Absent means true.'),
+        Field(
+            description='Whether vehicles continue to charge while the location is closed. Absent means true.'
+        ),
     ] = None
     images: Annotated[
         list[Image] | None, Field(description='Photos and logos of the location.', max_length=20)
     ] = None
-    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
+    energy_mix: Annotated[EnergyMix | None, Field(description='Sources of the energy.')] = None
     last_updated: Annotated[
         DateTime,
         Field(
-            description='When the location, one of its EVSEs or one of their connectors last changed, in UTC.'
+            description='Time of the last change of the location, one of its EVSEs or one of their connectors, in UTC.'
         ),
     ] = None
 
@@ -1459,7 +1511,7 @@ class TariffPatch(Model):
         extra='allow',
     )
     id: Annotated[Id36, Field(description='Unique among the tariffs of its owner.')] = None
-    currency: Annotated[Currency, Field(description='Currency of every price in it.')] = None
+    currency: Annotated[Currency, Field(description='Currency of all prices of the tariff.')] = None
     tariff_alt_text: Annotated[
         list[DisplayText] | None,
         Field(description='The tariff in words, in one or more languages.', max_length=20),
@@ -1468,20 +1520,22 @@ class TariffPatch(Model):
     elements: Annotated[
         list[TariffElement],
         Field(
-            description='The elements, at least one, in the order in which they are tried.',
+            description='The elements, at least one, in the order of evaluation.',
             max_length=100,
             min_length=1,
         ),
     ] = None
-    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
-    last_updated: Annotated[DateTime, Field(description='When the tariff last changed, in UTC.')] = None
+    energy_mix: Annotated[EnergyMix | None, Field(description='Sources of the energy.')] = None
+    last_updated: Annotated[DateTime, Field(description='Time of the last change of the tariff, in UTC.')] = (
+        None
+    )
 
 
 class Credentials(Model):
     token: Annotated[
         str,
         Field(
-            description='What the receiver of this object presents in `Authorization` when it calls the sender. Printable ASCII without spaces.',
+            description='Token that the receiver of this object presents in `Authorization` when it calls the sender. Printable ASCII without spaces.',
             max_length=64,
             min_length=1,
             pattern='^[!-~]+$',
@@ -1490,10 +1544,13 @@ class Credentials(Model):
     url: Annotated[URL, Field(description="The sender's versions URL.")]
     business_details: Annotated[BusinessDetails, Field(description='Name, website and logo of the sender.')]
     party_id: Annotated[
-        PartyId, Field(description="The sender's party; it stands in the URLs of what it pushes.")
+        PartyId,
+        Field(
+            description='Party id of the sender; it is part of the URLs of the objects that the sender pushes.'
+        ),
     ]
     country_code: Annotated[
-        CountryCode, Field(description="The sender's country; with `party_id` it names the party.")
+        CountryCode, Field(description='Country code of the sender; with `party_id` it identifies the party.')
     ]
 
 
@@ -1507,43 +1564,50 @@ class EVSE(UniqueConnectors):
     evse_id: Annotated[
         str | None,
         Field(
-            description='The eMI3 id that people read. It may move on to another EVSE once this one is removed.',
+            description='Human-readable eMI3 id. It may be reassigned to another EVSE after this one is removed.',
             max_length=48,
             pattern='^[ -~]*$',
         ),
     ] = None
-    status: Annotated[Status, Field(description='What state it is in now.')]
+    status: Annotated[Status, Field(description='Current status of the EVSE.')]
     status_schedule: Annotated[
-        list[StatusSchedule] | None, Field(description='States that are planned.', max_length=50)
+        list[StatusSchedule] | None, Field(description='Planned statuses.', max_length=50)
     ] = None
-    capabilities: Annotated[list[Capability] | None, Field(description='What it can do.', max_length=50)] = (
-        None
-    )
+    capabilities: Annotated[
+        list[Capability] | None, Field(description='Capabilities of the EVSE.', max_length=50)
+    ] = None
     connectors: Annotated[
         list[Connector],
-        Field(description='Its connectors, at least one, each id once.', max_length=20, min_length=1),
+        Field(description='Its connectors, at least one, with unique ids.', max_length=20, min_length=1),
     ]
     floor_level: Annotated[
-        str | None,
-        Field(description='Floor, as the signs on the spot number it.', max_length=4, pattern='^[ -~]*$'),
+        str | None, Field(description='Floor, as numbered on site.', max_length=4, pattern='^[ -~]*$')
     ] = None
-    coordinates: Annotated[GeoLocation | None, Field(description='Where the EVSE itself is, in degrees.')] = (
+    coordinates: Annotated[GeoLocation | None, Field(description='Coordinates of the EVSE, in degrees.')] = (
         None
     )
     physical_reference: Annotated[
         str | None,
-        Field(description='What is printed on the outside of it.', max_length=16, pattern='^[ -~]*$'),
+        Field(
+            description='Number or text printed on the outside of the EVSE.',
+            max_length=16,
+            pattern='^[ -~]*$',
+        ),
     ] = None
     directions: Annotated[
         list[DisplayText] | None,
-        Field(description='How to get from the location to it, in one or more languages.', max_length=20),
+        Field(
+            description='How to get from the location to the EVSE, in one or more languages.', max_length=20
+        ),
     ] = None
     parking_restrictions: Annotated[
-        list[ParkingRestriction] | None, Field(description='Who may park there.', max_length=20)
+        list[ParkingRestriction] | None, Field(description='Parking restrictions at the EVSE.', max_length=20)
     ] = None
-    images: Annotated[list[Image] | None, Field(description='Photos and logos of it.', max_length=20)] = None
+    images: Annotated[
+        list[Image] | None, Field(description='Photos and logos of the EVSE.', max_length=20)
+    ] = None
     last_updated: Annotated[
-        DateTime, Field(description='When the EVSE or one of its connectors last changed, in UTC.')
+        DateTime, Field(description='Time of the last change of the EVSE or one of its connectors, in UTC.')
     ]
 
 
@@ -1552,7 +1616,7 @@ class Tariff(Stamped):
         extra='allow',
     )
     id: Annotated[Id36, Field(description='Unique among the tariffs of its owner.')]
-    currency: Annotated[Currency, Field(description='Currency of every price in it.')]
+    currency: Annotated[Currency, Field(description='Currency of all prices of the tariff.')]
     tariff_alt_text: Annotated[
         list[DisplayText] | None,
         Field(description='The tariff in words, in one or more languages.', max_length=20),
@@ -1561,15 +1625,15 @@ class Tariff(Stamped):
     elements: Annotated[
         list[TariffElement],
         Field(
-            description='The elements, at least one, in the order in which they are tried.',
+            description='The elements, at least one, in the order of evaluation.',
             max_length=100,
             min_length=1,
         ),
     ]
-    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
-    last_updated: Annotated[DateTime | None, Field(description='When the tariff last changed, in UTC.')] = (
-        None
-    )
+    energy_mix: Annotated[EnergyMix | None, Field(description='Sources of the energy.')] = None
+    last_updated: Annotated[
+        DateTime | None, Field(description='Time of the last change of the tariff, in UTC.')
+    ] = None
 
 
 class Location(UniqueEvses):
@@ -1577,11 +1641,11 @@ class Location(UniqueEvses):
         extra='allow',
     )
     id: Annotated[Id39, Field(description='Unique among the locations of its owner; never changes.')]
-    type: Annotated[LocationType, Field(description='What kind of place it is.')]
+    type: Annotated[LocationType, Field(description='Type of the location.')]
     name: Annotated[
         str | None,
         Field(
-            description='Name to show to a driver.',
+            description='Display name.',
             max_length=255,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
@@ -1611,45 +1675,51 @@ class Location(UniqueEvses):
         ),
     ]
     country: Annotated[CountryAlpha3, Field(description='Country where the location is.')]
-    coordinates: Annotated[GeoLocation, Field(description='Where the location is, in degrees.')]
+    coordinates: Annotated[GeoLocation, Field(description='Coordinates of the location, in degrees.')]
     related_locations: Annotated[
         list[AdditionalGeoLocation] | None,
-        Field(description='Other points that help a driver, such as an entrance.', max_length=50),
+        Field(description='Other points that are useful to a driver, such as an entrance.', max_length=50),
     ] = None
     evses: Annotated[
-        list[EVSE] | None, Field(description='The EVSEs at this location, each uid once.', max_length=250)
+        list[EVSE] | None, Field(description='The EVSEs at this location, with unique uids.', max_length=250)
     ] = None
     directions: Annotated[
         list[DisplayText] | None,
         Field(description='How to get there, in one or more languages.', max_length=20),
     ] = None
-    operator: Annotated[BusinessDetails | None, Field(description='Who operates the location.')] = None
+    operator: Annotated[BusinessDetails | None, Field(description='Operator of the location.')] = None
     suboperator: Annotated[
-        BusinessDetails | None, Field(description='Who operates it on behalf of the operator.')
+        BusinessDetails | None, Field(description='Company that operates it on behalf of the operator.')
     ] = None
-    owner: Annotated[BusinessDetails | None, Field(description='Who owns it.')] = None
+    owner: Annotated[BusinessDetails | None, Field(description='Owner of the location.')] = None
     facilities: Annotated[
-        list[Facility] | None, Field(description='What else is found at the location.', max_length=50)
+        list[Facility] | None, Field(description='Other facilities at the location.', max_length=50)
     ] = None
     time_zone: Annotated[
         str | None,
         Field(
-            description='Name of its zone in the IANA time zone database.', max_length=255, pattern='^[ -~]*$'
+            description='Time zone of the location, by its name in the IANA time zone database.',
+            max_length=255,
+            pattern='^[ -~]*$',
         ),
     ] = None
-    opening_times: Annotated[Hours | None, Field(description='When a driver can get to the EVSEs.')] = None
+    opening_times: Annotated[
+        Hours | None, Field(description='Times at which drivers can access the EVSEs.')
+    ] = None
     charging_when_closed: Annotated[
         bool | None,
-        Field(description='Whether a car goes on charging while the location is closed. Absent means true.'),
+        Field(
+            description='Whether vehicles continue to charge while the location is closed. Absent means true.'
+        ),
     ] = None
     images: Annotated[
         list[Image] | None, Field(description='Photos and logos of the location.', max_length=20)
     ] = None
-    energy_mix: Annotated[EnergyMix | None, Field(description='Where the energy comes from.')] = None
+    energy_mix: Annotated[EnergyMix | None, Field(description='Sources of the energy.')] = None
     last_updated: Annotated[
         DateTime,
         Field(
-            description='When the location, one of its EVSEs or one of their connectors last changed, in UTC.'
+            description='Time of the last change of the location, one of its EVSEs or one of their connectors, in UTC.'
         ),
     ]
 
@@ -1659,16 +1729,16 @@ class Session(Model):
         extra='allow',
     )
     id: Annotated[Id36, Field(description='Unique among the sessions of its owner.')]
-    start_datetime: Annotated[DateTime, Field(description='When it became active, in UTC.')]
+    start_datetime: Annotated[DateTime, Field(description='Time at which the session became active, in UTC.')]
     end_datetime: Annotated[
-        DateTime | None, Field(description='When it was over, in UTC; absent until then.')
+        DateTime | None, Field(description='Time at which the session ended, in UTC; absent until then.')
     ] = None
     kwh: Annotated[Number, Field(description='Energy so far, in kWh.')]
     auth_id: Annotated[Id36, Field(description='The `auth_id` of the token that was used.')]
-    auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]
+    auth_method: Annotated[AuthMethod, Field(description='How the driver was authorized.')]
     location: Annotated[
         Location,
-        Field(description='Where it takes place, with only the EVSE and the connector that are used.'),
+        Field(description='The location of the session, with only the EVSE and the connector that are used.'),
     ]
     meter_id: Annotated[
         str | None,
@@ -1681,13 +1751,13 @@ class Session(Model):
     currency: Annotated[Currency, Field(description='Currency of the cost.')]
     charging_periods: Annotated[
         list[ChargingPeriod] | None,
-        Field(description='The periods so far, from which the cost can be checked.', max_length=1000),
+        Field(description='The charging periods so far, for checking the cost.', max_length=1000),
     ] = None
     total_cost: Annotated[
-        Money | None, Field(description='Cost so far, without VAT. Absent means not known; 0 means free.')
+        Money | None, Field(description='Cost so far, without VAT. Absent means unknown; 0 means free.')
     ] = None
-    status: Annotated[SessionStatus, Field(description='What state it is in.')]
-    last_updated: Annotated[DateTime, Field(description='When the session last changed, in UTC.')]
+    status: Annotated[SessionStatus, Field(description='State of the session.')]
+    last_updated: Annotated[DateTime, Field(description='Time of the last change of the session, in UTC.')]
 
 
 class SessionPatch(Model):
@@ -1695,16 +1765,18 @@ class SessionPatch(Model):
         extra='allow',
     )
     id: Annotated[Id36, Field(description='Unique among the sessions of its owner.')] = None
-    start_datetime: Annotated[DateTime, Field(description='When it became active, in UTC.')] = None
+    start_datetime: Annotated[
+        DateTime, Field(description='Time at which the session became active, in UTC.')
+    ] = None
     end_datetime: Annotated[
-        DateTime | None, Field(description='When it was over, in UTC; absent until then.')
+        DateTime | None, Field(description='Time at which the session ended, in UTC; absent until then.')
     ] = None
     kwh: Annotated[Number, Field(description='Energy so far, in kWh.')] = None
     auth_id: Annotated[Id36, Field(description='The `auth_id` of the token that was used.')] = None
-    auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')] = None
+    auth_method: Annotated[AuthMethod, Field(description='How the driver was authorized.')] = None
     location: Annotated[
         Location,
-        Field(description='Where it takes place, with only the EVSE and the connector that are used.'),
+        Field(description='The location of the session, with only the EVSE and the connector that are used.'),
     ] = None
     meter_id: Annotated[
         str | None,
@@ -1717,38 +1789,35 @@ class SessionPatch(Model):
     currency: Annotated[Currency, Field(description='Currency of the cost.')] = None
     charging_periods: Annotated[
         list[ChargingPeriod] | None,
-        Field(description='The periods so far, from which the cost can be checked.', max_length=1000),
+        Field(description='The charging periods so far, for checking the cost.', max_length=1000),
     ] = None
     total_cost: Annotated[
-        Money | None, Field(description='Cost so far, without VAT. Absent means not known; 0 means free.')
+        Money | None, Field(description='Cost so far, without VAT. Absent means unknown; 0 means free.')
     ] = None
-    status: Annotated[SessionStatus, Field(description='What state it is in.')] = None
-    last_updated: Annotated[DateTime, Field(description='When the session last changed, in UTC.')] = None
+    status: Annotated[SessionStatus, Field(description='State of the session.')] = None
+    last_updated: Annotated[
+        DateTime, Field(description='Time of the last change of the session, in UTC.')
+    ] = None
 
 
 class CDR(ChargingTimes):
     model_config = ConfigDict(
         extra='allow',
     )
-    id: Annotated[
-        Id36,
-        Field(
-            description='Unique among the CDRs of its owner. Upper and lower case count as the same (CiString).'
-        ),
-    ]
-    start_date_time: Annotated[DateTime, Field(description='When the session began, in UTC.')]
+    id: Annotated[Id36, Field(description='Unique among the CDRs of its owner; case-insensitive (CiString).')]
+    start_date_time: Annotated[DateTime, Field(description='Start of the session, in UTC.')]
     stop_date_time: Annotated[
         DateTime,
         Field(
-            description='When the session ended, in UTC; not before it began. A CDR without it may say `end_date_time` instead, which is stored as this.'
+            description='End of the session, in UTC; not before its start. A CDR may contain `end_date_time` instead, which is stored under this name.'
         ),
     ]
     auth_id: Annotated[Id36, Field(description='The `auth_id` of the token that was used.')]
-    auth_method: Annotated[AuthMethod, Field(description='How the driver was let in.')]
+    auth_method: Annotated[AuthMethod, Field(description='How the driver was authorized.')]
     location: Annotated[
         Location,
         Field(
-            description='Where it took place, as it was then, with only the EVSE and the connector that were used.'
+            description='The location as it was during the session, with only the EVSE and the connector that were used.'
         ),
     ]
     meter_id: Annotated[
@@ -1761,12 +1830,13 @@ class CDR(ChargingTimes):
     ] = None
     currency: Annotated[Currency, Field(description='Currency of the cost.')]
     tariffs: Annotated[
-        list[Tariff] | None, Field(description='The tariffs that applied, also a free one.', max_length=20)
+        list[Tariff] | None,
+        Field(description='The tariffs that applied, including a free one.', max_length=20),
     ] = None
     charging_periods: Annotated[
         list[ChargingPeriod],
         Field(
-            description='The periods that make up the session, at least one.', max_length=1000, min_length=1
+            description='The charging periods of the session, at least one.', max_length=1000, min_length=1
         ),
     ]
     total_cost: Annotated[Money, Field(description='Cost of the session, without VAT.')]
@@ -1775,14 +1845,14 @@ class CDR(ChargingTimes):
         Number, Field(description='Duration of the session in hours, with and without charging.')
     ]
     total_parking_time: Annotated[
-        Number | None, Field(description='How much of `total_time` no energy flowed, in hours.')
+        Number | None, Field(description='The part of `total_time` without charging, in hours.')
     ] = None
     remark: Annotated[
         str | None,
         Field(
-            description='A note for a person.',
+            description='A human-readable note.',
             max_length=255,
             pattern='^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$',
         ),
     ] = None
-    last_updated: Annotated[DateTime, Field(description='When the CDR was made, in UTC.')]
+    last_updated: Annotated[DateTime, Field(description='Time of creation of the CDR, in UTC.')]

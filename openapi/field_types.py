@@ -1,13 +1,13 @@
-"""Field types and base classes of the generated models, for what JSON Schema alone cannot say.
+"""Field types and base classes of the generated models, for constraints that JSON Schema cannot express.
 
-A request may write some values more loosely than OCPI does: a time with an offset, a coordinate with
-eight decimals, a price as a string. Each type here accepts the loose form and holds the canonical one,
-so that a model never holds anything else. pyproject.toml, [tool.datamodel-codegen], says which schema
-of the contract is which type. docs/architecture.md "From request to response".
+Requests may contain some values in a laxer form than OCPI defines: a time with an offset, a coordinate
+with eight decimals, a price as a string. Each type here accepts the lax form and converts it to the
+canonical one, so that a model contains only canonical values. pyproject.toml, [tool.datamodel-codegen],
+maps the schemas of the contract to these types. See docs/architecture.md, "From request to response".
 
-A validator that changes or tolerates something reports it to the validation context, if there is one:
+A validator that changes or tolerates a value reports it to the validation context, if there is one:
 a function that takes a kind of deviation and an example. An error of type `RULE` means that the value
-has the right form but breaks a rule; OCPI answers these with HTTP 200.
+is well-formed but violates a rule; OCPI reports rule violations with HTTP 200.
 """
 
 import contextlib
@@ -60,9 +60,9 @@ def _stop_at_first_invalid_item(schema: Any) -> None:
 
 
 class Model(BaseModel):
-    """The base of every generated model: nothing is converted, unknown members are dropped.
+    """The base of all generated models: no type conversion, unknown members are dropped.
 
-    A list is only validated up to its first invalid item. Otherwise a small body could have a million
+    A list is validated only up to its first invalid item. Otherwise a small body could cause a million
     errors, and Pydantic keeps them all.
     """
 
@@ -80,7 +80,7 @@ class Model(BaseModel):
 
 
 def extension_members(value: Any) -> Iterator[str]:
-    """The names of the members of a model, at every level, that the contract does not have, but for nulls."""
+    """The names of the non-null members of a model, at every level, that the contract does not define."""
     if isinstance(value, list):
         for item in value:
             yield from extension_members(item)
@@ -115,9 +115,9 @@ _ANY_TIME = re.compile(
 
 
 def _parsed(text: str) -> tuple[datetime, str]:
-    """The whole second and the milliseconds of *text*; without an offset it is UTC."""
+    """The whole second and the milliseconds of *text*; a time without an offset is UTC."""
     match = _ANY_TIME.fullmatch(text)
-    with contextlib.suppress(ValueError):  # there is no 30 February
+    with contextlib.suppress(ValueError):  # such as 30 February
         if match is not None:
             second = datetime.fromisoformat(match[1] + (match[3] or "Z"))
             return second, (match[2] or "")[:3].ljust(3, "0")
@@ -142,18 +142,18 @@ def _utc_time(text: str, info: ValidationInfo) -> str:
 
 
 def _query_time(text: str) -> int:
-    """*text* in milliseconds since 1970. A `+` that arrived as a space is read as `+`."""
+    """*text* in milliseconds since 1970. A `+` that was decoded to a space is read as `+`."""
     second, milliseconds = _parsed(text.replace(" ", "+"))
     return (second - _EPOCH) // timedelta(milliseconds=1) + int(milliseconds)
 
 
 def utc_now() -> str:
-    """The present instant as a `DateTime` of whole seconds, which is how we write what we author."""
+    """The current time as a `DateTime` of whole seconds, the form of all times that the server creates."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def time_order(time: str) -> str:
-    """What to compare a `DateTime` or a time of day by: `.` sorts before `Z`."""
+    """The sort key of a `DateTime` or a time of day. The `Z` is removed because `.` sorts before it."""
     return time.removesuffix("Z")
 
 
@@ -167,7 +167,7 @@ _SIX_DECIMALS = Decimal("0.000001")
 
 
 def _coordinate(integer_digits: int) -> AfterValidator:
-    """Six decimals, half-even; rounded down where rounding would need another digit before the point."""
+    """Round to six decimals, half-even, or down if half-even would add a digit before the point."""
     pattern = re.compile(rf"-?\d{{1,{integer_digits}}}\.\d{{1,17}}", re.ASCII)
 
     def rounded(text: str, info: ValidationInfo) -> str:
@@ -197,7 +197,7 @@ Longitude = Annotated[str, _coordinate(3)]
 
 
 def _without_fraction(value: Any) -> Any:
-    """230.0 as 230."""
+    """Convert 230.0 to 230."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -224,7 +224,7 @@ _DECIMAL_TEXT = re.compile(r"(?:0|[1-9]\d{0,10})(?:\.\d{1,4})?", re.ASCII)
 
 
 def _number_of_text(value: Any) -> Any:
-    """The text 2.50 as 2.5."""
+    """Convert the text "2.50" to the number 2.5."""
     return float(value) if isinstance(value, str) and _DECIMAL_TEXT.fullmatch(value) else value
 
 
@@ -235,7 +235,7 @@ Money = Annotated[Number, BeforeValidator(_number_of_text)]
 
 
 def _alpha_3(code: str, info: ValidationInfo) -> str:
-    """NL as NLD."""
+    """Convert NL to NLD."""
     if len(code) == 3:  # noqa: PLR2004
         return code
     if code not in ALPHA_3:
@@ -261,7 +261,7 @@ UnlistedName = Annotated[
 
 
 def _integer(text: str) -> int:
-    """*text* as JSON would write an integer; Pydantic alone would also read 1_0, +5 and 1.0."""
+    """Parse *text* as a JSON integer; Pydantic alone would also accept 1_0, +5 and 1.0."""
     if not re.fullmatch(r"-?\d{1,20}", text, re.ASCII):
         raise PydanticCustomError(
             "int_parsing", "Input should be a valid integer, unable to parse string as an integer"
@@ -276,12 +276,12 @@ IntegerText = Annotated[int, BeforeValidator(_integer)]
 
 
 def _bulk_item_kind(item: Any) -> str:
-    """Of a member of a request, or of a model that is serialized."""
+    """The tag of *item*, a member of a request or a model that is being serialized."""
     has_template = "template" in item if isinstance(item, dict) else hasattr(item, "template")
     return "from template" if has_template else "written out"
 
 
-# The classes are generated ones: Pydantic looks them up in the module of the model that has such a field.
+# The classes are generated. Pydantic looks them up in the module of the model that has such a field.
 LocationBulkItem = Annotated[
     Annotated["LocationFromTemplateRequest", Tag("from template")]  # type: ignore[name-defined]  # noqa: F821
     | Annotated["OcpiCreateLocationRequest", Tag("written out")],  # type: ignore[name-defined]  # noqa: F821
@@ -290,14 +290,14 @@ LocationBulkItem = Annotated[
 
 
 class BulkRequest(Model):
-    """A request that is a list of items, which are validated one by one: its text may be very large."""
+    """A request with a list of items that are validated one by one, because its text can be very large."""
 
     items_field: ClassVar[str] = "locations"
 
     @classmethod
     @functools.cache
     def outer(cls) -> type[Model]:
-        """The same model with anything as its items."""
+        """The same model without constraints on its items."""
         items = Annotated[(list[Any], *cls.model_fields[cls.items_field].metadata)]
         fields: dict[str, Any] = {cls.items_field: (items, ...)}
         return create_model(cls.__name__, __base__=Model, **fields)
@@ -305,12 +305,12 @@ class BulkRequest(Model):
     @classmethod
     @functools.cache
     def item_adapter(cls) -> TypeAdapter[Any]:
-        """What validates one item."""
+        """The type adapter that validates one item."""
         return TypeAdapter(get_args(cls.model_fields[cls.items_field].annotation)[0])
 
 
-# Rules about several fields. The fields are declared by the generated subclasses: declaring them here as
-# well would put them first, in the JSON text too.
+# Rules about several fields. The generated subclasses declare the fields. Declaring them here as well would
+# move them to the front, also in the JSON text.
 
 
 def _require_unique(items: Iterable[Any] | None, key: str) -> None:
@@ -323,7 +323,7 @@ def _require_unique(items: Iterable[Any] | None, key: str) -> None:
 
 
 class UniqueEvses(Model):
-    """A location has each EVSE once."""
+    """The EVSEs of a location have unique uids."""
 
     @field_validator("evses", check_fields=False)
     @classmethod
@@ -333,7 +333,7 @@ class UniqueEvses(Model):
 
 
 class UniqueConnectors(Model):
-    """An EVSE has each connector once."""
+    """The connectors of an EVSE have unique ids."""
 
     @field_validator("connectors", check_fields=False)
     @classmethod
@@ -343,7 +343,7 @@ class UniqueConnectors(Model):
 
 
 class WeeklyPeriod(Model):
-    """`period_end` is later than `period_begin`; times of day. Spec: 2.1.1 mod_locations 4.19."""
+    """Times of day; `period_end` is later than `period_begin`. Spec: 2.1.1 mod_locations 4.19."""
 
     if TYPE_CHECKING:
         period_begin: str
@@ -357,7 +357,7 @@ class WeeklyPeriod(Model):
 
 
 class Period(Model):
-    """`period_end`, if there is one, is not before `period_begin`; instants."""
+    """Points in time; `period_end`, if present, is not before `period_begin`."""
 
     if TYPE_CHECKING:
         period_begin: str
@@ -371,7 +371,7 @@ class Period(Model):
 
 
 class OpeningHours(Model):
-    """Opening hours are regular, or around the clock."""
+    """Opening hours have regular hours, or are around the clock."""
 
     if TYPE_CHECKING:
         regular_hours: Any
@@ -395,7 +395,7 @@ class ChargingTimes(Model):
     @model_validator(mode="before")
     @classmethod
     def _reads_end_date_time(cls, cdr: Any, info: ValidationInfo) -> Any:
-        """Some peers name the end of a CDR so."""
+        """Some peers use this name for the end of a CDR."""
         if not isinstance(cdr, dict) or "end_date_time" not in cdr or cdr.get("stop_date_time") is not None:
             return cdr
         _report(info, END_DATE_TIME, "end_date_time to stop_date_time")
@@ -417,9 +417,9 @@ class ChargingTimes(Model):
 
 
 class Stamped(Model):
-    """A tariff that comes without `last_updated` gets the present instant. Conformance 161.
+    """A tariff that is sent without `last_updated` gets the current time. Conformance 161.
 
-    The member does not count as set, so a CDR can tell that its tariff came without one.
+    The member does not count as set, so that a CDR can detect a tariff that was sent without it.
     """
 
     if TYPE_CHECKING:

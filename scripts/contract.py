@@ -25,6 +25,7 @@ import yaml
 from contract_source import KINDS, ROOT, Source
 from jsonschema import Draft4Validator
 from model_schemas import METHODS, SCHEMAS, STORED, Node, for_models, reachable, references
+from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from openapi_spec_validator.schemas import schema_v30
 from published_contract import published
@@ -296,6 +297,26 @@ def invalid(document: Node) -> Iterator[tuple[Iterable[str | int], str]]:
         )
 
 
+def bad_examples(document: Node) -> Iterator[tuple[Iterable[str | int], str]]:
+    """Examples that their schema refuses. A test also judges those of requests and responses, closed."""
+    for keys, node in with_example(document["components"], ("components",)):
+        schema = node.get("schema", node)
+        validator = OAS30Validator({**schema, "components": document["components"]})
+        for error in validator.iter_errors(node["example"]):
+            at = ".".join(map(str, error.absolute_path)) or "the value"
+            yield (*keys, "example"), f"the schema refuses {at}: {error.message[:200]}; correct the example"
+            break
+
+
+def with_example(node: Any, keys: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Node]]:
+    """Every schema and parameter below *node* that has an example, with its keys."""
+    if isinstance(node, dict) and "example" in node and {"type", "allOf", "anyOf", "schema"} & node.keys():
+        yield keys, node
+    for key, item in node.items() if isinstance(node, dict) else ():
+        if key not in ("example", "examples", "enum"):
+            yield from with_example(item, (*keys, key))
+
+
 def build(source: Source) -> tuple[Node, Node]:
     """The finished document of *source*, and the document for its models."""
     document = fold(source)
@@ -309,6 +330,7 @@ def build(source: Source) -> tuple[Node, Node]:
     allow_extensions(schemas)
     document = described(document, copy.deepcopy(schemas))
     refuse(source, invalid(document))
+    refuse(source, bad_examples(document))
     return document, models
 
 

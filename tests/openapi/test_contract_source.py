@@ -27,7 +27,7 @@ MISTAKES = {
     "a key that occurs twice": Mistake(
         "schemas:\n",
         "schemas:\n  AuthorizationInfo: {type: string}\n",
-        "AuthorizationInfo occurs twice, first in line 392; remove one",
+        "AuthorizationInfo occurs twice, first in line ",
     ),
     "a name that is a number": Mistake(
         "  AuthorizationInfo:\n", "  404:\n", "the key is no text; put it in quotes"
@@ -58,6 +58,11 @@ MISTAKES = {
     ),
     "a URL without $ref": Mistake(
         '{$ref: "ocpi/tokens.yaml#/paths/cpo_tokens"}', "{}", "write {$ref: FILE#/paths/NAME}", "ocpi.yaml"
+    ),
+    "an example that its schema refuses": Mistake(
+        "    example: RFID\n",
+        "    example: RFIX\n",
+        "the schema refuses the value: 'RFIX' is not one of ['OTHER', 'RFID']; correct the example",
     ),
     "no operationId": Mistake(
         "      operationId: list_received_tokens\n",

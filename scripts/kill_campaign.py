@@ -1,9 +1,9 @@
 """Repeated kill -9 of bulk jobs, on SQLite and PostgreSQL; does every location exist exactly once?
 
 Half of the kills fall at random moments, half at a named point, inside the transaction of a step and
-between two steps in turn; the first job takes more than the others. Then two processes share a
-database and the one that works is killed. In the end two broken variants are killed, to see that the judge
-would have noticed.
+between two steps in turn; the first job is killed more often than the others. Then two processes share a
+database and the one that runs the job is killed. In the end two broken variants are killed, to prove that
+the checks detect errors.
 """
 
 import argparse
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
-from bulk import judge, kinds, ordered, settled  # noqa: E402  (the path first)
+from bulk import check_results, count_settled, kinds, order_job  # noqa: E402  (the path first)
 from crashable_node import CrashableNode, environment, fresh_database, rows, until  # noqa: E402
 from killing import (  # noqa: E402
     BETWEEN,
@@ -39,7 +39,7 @@ from killing import (  # noqa: E402
     STORED,
     KillSeries,
     Pair,
-    drawn,
+    draw_plan,
     kill_plans,
 )
 from nodes import postgres  # noqa: E402
@@ -58,7 +58,7 @@ TAKEN_OVER = 2000
 """Locations of a job of two processes."""
 
 EXTRA_SHARE = 10
-"""One extra kill per so many happens during recovery; it counts only if items were settled."""
+"""One extra kill per so many happens during recovery; it counts only if it settled items."""
 
 HOW_TO_READ = """\
 A kill is SIGKILL, followed by a start of the same program on the same database.
@@ -75,28 +75,28 @@ class Control:
     """The errors found in a broken variant."""
 
     broken: str
-    killing: KillSeries
+    series: KillSeries
 
     def row(self, database: str) -> str:
-        """Its line."""
+        """Its row of the table."""
         expected_kind = BROKEN[self.broken]
-        seen = [kill for kill in self.killing.kills if expected_kind in kinds(kill.complaints)]
-        complaint = next((c for c in self.killing.complaints if expected_kind in kinds([c])), "")
-        after = f"after kill {seen[0].number}" if seen else f"**not seen** in {len(self.killing.kills)} kills"
+        seen = [kill for kill in self.series.kills if expected_kind in kinds(kill.complaints)]
+        complaint = next((c for c in self.series.complaints if expected_kind in kinds([c])), "")
+        after = f"after kill {seen[0].number}" if seen else f"**not seen** in {len(self.series.kills)} kills"
         return f"| {database}, {self.broken} | {expected_kind} {after} | {complaint} |"
 
     @property
-    def sees(self) -> bool:
+    def detected(self) -> bool:
         """Whether the error was found."""
-        return BROKEN[self.broken] in kinds(self.killing.complaints)
+        return BROKEN[self.broken] in kinds(self.series.complaints)
 
 
 @dataclass
 class Campaign:
-    """One database."""
+    """The results on one database."""
 
     name: str
-    killing: KillSeries | None = None
+    series: KillSeries | None = None
     takeovers: list[float] = field(default_factory=list)
     raced: int = 0
     pair_complaints: list[str] = field(default_factory=list)
@@ -105,8 +105,8 @@ class Campaign:
     @property
     def failed(self) -> bool:
         """Whether the program or the check failed."""
-        wrong = self.killing.complaints if self.killing else []
-        return bool(wrong or self.pair_complaints or not all(each.sees for each in self.controls))
+        wrong = self.series.complaints if self.series else []
+        return bool(wrong or self.pair_complaints or not all(each.detected for each in self.controls))
 
 
 # The runs
@@ -121,64 +121,64 @@ def chunks(kills: int) -> Iterator[int]:
         size = LONGEST_JOB // 2
 
 
-def kill_jobs(killing: KillSeries, kills: int, seed: int) -> None:
+def kill_jobs(series: KillSeries, kills: int, seed: int) -> None:
     """All kills, job by job."""
     rng = random.Random(seed)  # noqa: S311  (reproducible)
     for number, count in enumerate(chunks(kills)):
-        killing.size = LOCATIONS_A_KILL * max(count, 5)
-        plan = kill_plans(count, seed + number)
+        series.size = LOCATIONS_A_KILL * max(count, 5)
+        plans = kill_plans(count, seed + number)
         for _ in range(count // EXTRA_SHARE):
-            plan.insert(rng.randrange(1, len(plan) + 1), drawn(RECOVERY, rng))
-        killing.run(plan)
+            plans.insert(rng.randrange(1, len(plans) + 1), draw_plan(RECOVERY, rng))
+        series.run(plans)
 
 
-def take_over(campaign: Campaign, url: str, place: Path, times: int) -> None:
-    """Two processes: kill the one that works at a job, and see the other finish it.
+def take_over(campaign: Campaign, url: str, folder: Path, times: int) -> None:
+    """Two processes: kill the one that runs a job; the other finishes it.
 
-    In every second job the dead one is started again at once, and both may take the job up.
+    In every second job the killed one restarts at once, and either may resume the job.
     """
-    pair = Pair(url, place)
+    pair = Pair(url, folder)
     try:
         for number in range(2 * times):
-            job = ordered(pair.first, TAKEN_OVER)
-            until(lambda: settled(pair.first, job) > 0)  # noqa: B023  (called before the next round)
+            job = order_job(pair.first, TAKEN_OVER)
+            until(lambda: count_settled(pair.first, job) > 0)  # noqa: B023  (called before the next round)
             dead, survivor = pair.kill_executor(job)
             if number % 2:
                 campaign.raced += 1
-                print("     one was killed, and started again at once", flush=True)
+                print("     one was killed and restarted at once", flush=True)
             else:
-                campaign.takeovers.append(pair.goes_on(job))
-                print(f"     the other went on after {campaign.takeovers[-1]:.1f} s", flush=True)
+                campaign.takeovers.append(pair.wait_for_progress(job))
+                print(f"     the other continued after {campaign.takeovers[-1]:.1f} s", flush=True)
             dead.start()
             until(lambda: survivor.read(job.status_url)["status"] in {"READY", "FAILED"}, 300)  # noqa: B023
-            campaign.pair_complaints += judge(dead, job)
+            campaign.pair_complaints += check_results(dead, job)
     finally:
         pair.kill()
 
 
-def run(campaign: Campaign, url: str, place: Path, options: argparse.Namespace) -> None:
+def run(campaign: Campaign, url: str, folder: Path, options: argparse.Namespace) -> None:
     """Run everything on one database."""
     with contextlib.ExitStack() as stack:
 
-        def killing(broken: str, size: int) -> KillSeries:
-            home = place / (broken.replace(" ", "-") or "sound")
+        def new_series(broken: str, size: int) -> KillSeries:
+            home = folder / (broken.replace(" ", "-") or "sound")
             home.mkdir()
             node = CrashableNode(environment(fresh_database(url, home), str(home), broken))
             stack.callback(node.kill)
             return KillSeries(node, size, lambda line: print(line, flush=True))
 
         print(f"{NAMES[campaign.name]}: {options.kills} kills", flush=True)
-        campaign.killing = killing("", 0)
-        kill_jobs(campaign.killing, options.kills, options.seed)
+        campaign.series = new_series("", 0)
+        kill_jobs(campaign.series, options.kills, options.seed)
         print(f"{NAMES[campaign.name]}: two processes, {options.takeovers} takeovers", flush=True)
-        home = place / "pair"
+        home = folder / "pair"
         home.mkdir()
         take_over(campaign, fresh_database(url, home), home, options.takeovers)
         for broken, found in BROKEN.items():
             print(f"{NAMES[campaign.name]}: broken, {broken}", flush=True)
-            control = Control(broken, killing(broken, LOCATIONS_A_KILL * CONTROL_KILLS))
+            control = Control(broken, new_series(broken, LOCATIONS_A_KILL * CONTROL_KILLS))
             campaign.controls.append(control)
-            control.killing.run(kill_plans(CONTROL_KILLS, options.seed, (BETWEEN,)), found)
+            control.series.run(kill_plans(CONTROL_KILLS, options.seed, (BETWEEN,)), found)
 
 
 # The report
@@ -213,7 +213,7 @@ def table(campaigns: list[Campaign]) -> str:
         " | most on one job | locations | lost | double | other complaints | back at work |"
     )
     lines = [head, "|---|" + "---:|" * 12]
-    lines += [_row(campaign) for campaign in campaigns if campaign.killing]
+    lines += [_row(campaign) for campaign in campaigns if campaign.series]
     lines += [
         "",
         "Two processes on one database; the one that works at the job is killed:",
@@ -239,25 +239,25 @@ def table(campaigns: list[Campaign]) -> str:
     wrong = [
         f"- {NAMES[each.name]}: {complaint}"
         for each in campaigns
-        for complaint in [*(each.killing.complaints if each.killing else []), *each.pair_complaints]
+        for complaint in [*(each.series.complaints if each.series else []), *each.pair_complaints]
     ]
     return "\n".join(lines + (["", "Complaints:", "", *wrong[:50]] if wrong else []))
 
 
 def _row(campaign: Campaign) -> str:
-    killing = campaign.killing
-    if killing is None:
+    series = campaign.series
+    if series is None:
         return ""
-    counted = Counter(kill.blow.where for kill in killing.counted)
-    a_job = Counter(kill.job for kill in killing.counted)
-    locations = sum({kill.job: kill.of for kill in killing.kills}.values())
-    found = Counter(each.partition(":")[0] for each in killing.complaints)
+    counted = Counter(kill.plan.where for kill in series.counted)
+    a_job = Counter(kill.job for kill in series.counted)
+    locations = sum({kill.job: kill.of for kill in series.kills}.values())
+    found = Counter(each.partition(":")[0] for each in series.complaints)
     other = sum(found.values()) - found["loss"] - found["duplicate"]
     return (
-        f"| {NAMES[campaign.name]} | {len(killing.counted)} | {counted[RANDOM] + counted[RECOVERY]}"
-        f" | {counted[STORED]} | {counted[STEP]} | {len(killing.kills) - len(killing.counted)}"
-        f" | {killing.finished} | {max(a_job.values(), default=0)} | {locations} | {found['loss']}"
-        f" | {found['duplicate']} | {other} | {_seconds([k.recovery for k in killing.kills if k.recovery])} |"
+        f"| {NAMES[campaign.name]} | {len(series.counted)} | {counted[RANDOM] + counted[RECOVERY]}"
+        f" | {counted[STORED]} | {counted[STEP]} | {len(series.kills) - len(series.counted)}"
+        f" | {series.finished} | {max(a_job.values(), default=0)} | {locations} | {found['loss']}"
+        f" | {found['duplicate']} | {other} | {_seconds([k.recovery for k in series.kills if k.recovery])} |"
     )
 
 
@@ -272,9 +272,11 @@ def _command(options: argparse.Namespace) -> str:
 
 def _commit() -> str:
     git = ["git", "-C", str(ROOT)]
-    said = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    revision = subprocess.run(
+        [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, check=False).stdout
-    return said.stdout.strip() + (" with changes" if changed else "")
+    return revision.stdout.strip() + (" with changes" if changed else "")
 
 
 def _load() -> str:

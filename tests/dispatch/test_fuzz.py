@@ -1,7 +1,7 @@
-"""Schemathesis on the application in this process, with every kind of token; short. Long: scripts/fuzz.
+"""Schemathesis on the application in this process, with every kind of token: the short form of scripts/fuzz.
 
-Only the shipped schemathesis.toml, no hooks. The program checks its answers against the closed
-contract as well (VALIDATE_RESPONSES), so a member that the contract does not name is a server error.
+It uses only the shipped schemathesis.toml, without hooks. The program also checks its responses against the
+closed contract (VALIDATE_RESPONSES), so a member that the contract does not name is a server error.
 """
 
 import logging
@@ -24,7 +24,7 @@ from storage import access, keys
 
 CALLERS = [(role, kind) for role in PARTIES for kind in ("peer", "operator")]
 GOOD, BAD = 1, 1
-"""Examples an operation; more takes too long here, and is what scripts/fuzz is for."""
+"""Examples per operation; scripts/fuzz sends more."""
 
 SHORT: dict[str, Any] = {
     "database": None,
@@ -39,10 +39,10 @@ SHORT: dict[str, Any] = {
 def application(node: Node) -> Iterator[Any]:
     """The application in this process, on the database of `node`."""
     with quiet_logs():
-        made = create_app()
+        app = create_app()
         logging.getLogger().setLevel(logging.CRITICAL)
-        yield made
-    assert node.url  # it outlives the module: storage in this process is switched to it
+        yield app
+    assert node.url  # it must outlive the application, which uses its storage
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +58,15 @@ def published(application: Any, name: str) -> schemathesis.BaseSchema:
 
 CALLERS_OF = {
     (method, path): item[method]["x-callers"]
-    for book in (contracts.ocpi(), contracts.gateway())
-    for path, item in book.document["paths"].items()
+    for contract in (contracts.ocpi(), contracts.gateway())
+    for path, item in contract.document["paths"].items()
     for method in ("get", "put", "post", "patch", "delete")
     if method in item
 }
 
 
 def of_role(schema: schemathesis.BaseSchema, role: str) -> schemathesis.BaseSchema:
-    """Every URL of *role*, and those of no role, but credentials."""
+    """The operations of *role* and those of no role, without credentials."""
     return schema.include(path_regex=paths(role)).exclude(path_regex=CREDENTIALS)
 
 
@@ -75,13 +75,13 @@ def authorization(client: Client) -> dict[str, str]:
 
 
 def fuzz(operation: schemathesis.APIOperation, kind: str, headers: dict[str, str]) -> None:
-    """Send good and bad data to *operation*, or good data once if it is not for this kind of token.
+    """Send valid and invalid data to *operation*; one valid example if it refuses this kind of token.
 
-    Every check of Schemathesis holds.
+    Every check of Schemathesis must pass.
     """
     good, bad = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
-    may = kind in CALLERS_OF[operation.method, operation.path]
-    for mode, count in ((good, GOOD), (bad, BAD)) if may else ((good, 1),):
+    is_allowed = kind in CALLERS_OF[operation.method, operation.path]
+    for mode, count in ((good, GOOD), (bad, BAD)) if is_allowed else ((good, 1),):
 
         @hypothesis.settings(max_examples=count, **SHORT)
         @hypothesis.given(operation.as_strategy(generation_mode=mode))
@@ -92,12 +92,11 @@ def fuzz(operation: schemathesis.APIOperation, kind: str, headers: dict[str, str
 
 
 def operations(schema: schemathesis.BaseSchema) -> list[schemathesis.APIOperation]:
-    return [found.ok() for found in schema.get_all_operations()]
+    return [result.ok() for result in schema.get_all_operations()]
 
 
-@pytest.mark.parametrize(
-    "database_url", ["postgresql"], indirect=True, scope="session"
-)  # scripts/fuzz: SQLite
+# scripts/fuzz uses SQLite
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True, scope="session")
 @pytest.mark.parametrize(("role", "kind"), CALLERS)
 def test_no_operation_breaks(node: Node, schema: schemathesis.BaseSchema, role: str, kind: str) -> None:
     headers = authorization(fill_network(node.network(role.upper(), PARTIES[role]))[kind])
@@ -123,12 +122,12 @@ def test_no_sequence_of_calls_breaks(
         def validate_response(
             self, response: schemathesis.Response, case: schemathesis.Case, **_: Any
         ) -> None:
-            # Or the checks take the token for one that Schemathesis has made up.
-            sent = {"headers": headers}
+            # Otherwise the checks assume that Schemathesis generated the token.
+            arguments = {"headers": headers}
             case.validate_response(
                 response,
                 headers=headers,
-                transport_kwargs=sent,
+                transport_kwargs=arguments,
                 recorder=self.recorder,
                 excluded_checks=[negative_data_rejection] if without_token(case) else [],
             )
@@ -148,7 +147,7 @@ def test_no_operation_of_the_gateway_breaks(application: Any, role: str) -> None
 
 
 def without_token(case: schemathesis.Case) -> bool:
-    """Was the case made bad by taking away the token, which this test puts back."""
+    """Whether the case is invalid only because it lacks the token, which this test adds."""
     header = case.meta.components.get(ParameterLocation.HEADER) if case.meta else None
     return header is not None and header.mode is schemathesis.GenerationMode.NEGATIVE
 
@@ -171,7 +170,7 @@ def test_credentials_do_not_break(
 
 @pytest.mark.parametrize("role", PARTIES)
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_credentials_of_a_peer_that_answers_pass_every_check(
+def test_credentials_of_a_reachable_peer_pass_every_check(
     node: Node, schema: schemathesis.BaseSchema, peer: PeerServer, role: str, method: str
 ) -> None:
     network = node.network(role.upper(), PARTIES[role])
@@ -180,8 +179,7 @@ def test_credentials_of_a_peer_that_answers_pass_every_check(
 
     case = operation.Case(body=peer.credentials(), media_type="application/json")
     response = case.call(headers=authorization(client))
-    case.validate_response(
-        response, excluded_checks=[ignored_auth]
-    )  # it would ask once more, with the spent token
+    # ignored_auth would send another request, with the spent token
+    case.validate_response(response, excluded_checks=[ignored_auth])
 
     assert 1000 == response.json()["status_code"]

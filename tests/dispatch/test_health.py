@@ -1,4 +1,4 @@
-"""`/health` says that the process lives, `/ready` that it can write. docs/architecture.md "The server"."""
+"""`/health`: the process is alive; `/ready`: it can write. docs/architecture.md "The server"."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ def url_of(node: Node) -> str:
 
 
 def ready(node: Node) -> tuple[int, dict[str, Any]]:
-    """What `/ready` answers."""
+    """The status code and the body of `/ready`."""
     response = requests.get(f"{node.url}/ready", timeout=30)
     body: dict[str, Any] = response.json()
     assert {"status", "version", "schema", "database"} == body.keys()
@@ -48,7 +48,7 @@ def ready(node: Node) -> tuple[int, dict[str, Any]]:
 
 
 def await_status(node: Node, status: int) -> dict[str, Any]:
-    """Wait until `/ready` answers *status*; the answer. `/health` is 200 all the time."""
+    """Wait until `/ready` responds with *status*; returns its body. `/health` stays 200."""
     until(lambda: ready(node)[0] == status)
     health = requests.get(f"{node.url}/health", timeout=30)
     assert (200, {"status": "ok"}) == (health.status_code, health.json())
@@ -57,7 +57,7 @@ def await_status(node: Node, status: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked(url: str) -> Iterator[None]:
-    """A foreign transaction that holds what a write needs."""
+    """Another transaction holds the lock that a write needs."""
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         lock = "BEGIN IMMEDIATE" if is_sqlite(url) else "BEGIN; LOCK TABLE alembic_version"
@@ -79,7 +79,7 @@ def test_a_node_that_can_write_is_ready(node: Node) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_no_token_is_needed_and_a_wrong_one_does_no_harm(node: Node, path: str) -> None:
+def test_no_token_is_needed_and_a_wrong_one_is_ignored(node: Node, path: str) -> None:
     for headers in ({}, {"Authorization": "Token wrong"}, {"Authorization": "Bearer wrong"}):
         assert 200 == requests.get(f"{node.url}{path}", headers=headers, timeout=30).status_code
     assert 405 == requests.post(f"{node.url}{path}", timeout=30).status_code
@@ -97,7 +97,7 @@ def test_a_node_whose_database_is_locked_is_not_ready(own_node: Node) -> None:
 
 
 def test_callers_share_one_write(own_node: Node) -> None:
-    """A write in 5 seconds: the lock is noticed no earlier, and by who waits for it alone."""
+    """The program writes at most once in FRESH_SECONDS, however often `/ready` is called."""
     with locked(url_of(own_node)):
         await_status(own_node, 503)
         lines = own_node.log.count("not_ready")
@@ -110,8 +110,8 @@ def test_callers_share_one_write(own_node: Node) -> None:
 
 
 @one_database
-def test_a_node_whose_disk_is_full_is_not_ready_and_goes_on_reading(own_node: Node) -> None:
-    """A limit on the size of files stands for the full disk: each write beyond it fails, logs included."""
+def test_a_node_whose_disk_is_full_is_not_ready_and_can_still_read(own_node: Node) -> None:
+    """A limit on the size of files simulates a full disk: every write beyond it fails, including logs."""
     with switch_to(own_node.environment):
         operator = own_node.network("CPO", ("NL", "DEM")).operator()
         assert (200, 1000) == outcome(operator.get("locations"))
@@ -132,7 +132,7 @@ def test_a_node_whose_disk_is_full_is_not_ready_and_goes_on_reading(own_node: No
 
 
 @one_database
-def test_a_damaged_database_is_503_and_said_in_the_log(own_node: Node) -> None:
+def test_a_damaged_database_is_503_and_is_logged(own_node: Node) -> None:
     with switch_to(own_node.environment):
         operator = own_node.network("CPO", ("NL", "DEM")).operator()
     damage(own_node, "ocpi_locations", "alembic_version")
@@ -144,15 +144,15 @@ def test_a_damaged_database_is_503_and_said_in_the_log(own_node: Node) -> None:
     assert (503, 3000) == outcome(refused)
     assert "1" == refused.headers["Retry-After"]
     lines = [json.loads(line) for line in own_node.log.splitlines() if line.startswith("{")]
-    told = {line["what"]: line["reason"] for line in lines if "malformed" in line.get("reason", "")}
-    assert {"not_ready", "database_failed"} == told.keys()
+    reasons = {line["what"]: line["reason"] for line in lines if "malformed" in line.get("reason", "")}
+    assert {"not_ready", "database_failed"} == reasons.keys()
     assert "Traceback" not in own_node.log
 
 
 def damage(node: Node, *tables: str) -> None:
-    """Overwrite the first page of tables and of their indexes, as a broken disk would."""
-    file = url_of(node).removeprefix("sqlite:///")
-    with contextlib.closing(sqlite3.connect(file)) as connection:
+    """Overwrite the first page of tables and of their indexes, like a broken disk."""
+    path = url_of(node).removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         until(lambda: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
         (size,) = connection.execute("PRAGMA page_size").fetchone()
         pages = [
@@ -162,7 +162,7 @@ def damage(node: Node, *tables: str) -> None:
                 "SELECT rootpage FROM sqlite_master WHERE tbl_name = ?", (table,)
             )
         ]
-    with Path(file).open("r+b") as pages_of_file:
+    with Path(path).open("r+b") as file:
         for page in pages:
-            pages_of_file.seek((page - 1) * size)
-            pages_of_file.write(b"\xff" * size)
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)

@@ -25,10 +25,10 @@ from jwts import (
     Configure,
     Issuer,
     as_jwk,
+    caller_of,
     claims,
     configurable,
     forged,
-    known,
     signed,
     with_hmac,
 )
@@ -58,7 +58,7 @@ def issuer(configure: Configure) -> Iterator[Issuer]:
 def test_a_jwt_signed_with_a_published_key_is_accepted(
     issuer: Issuer, key: Any, algorithm: str, kid: str
 ) -> None:
-    assert Member("admin", OTHER) == known(signed(key, algorithm, kid, role="admin", org_id=OTHER))
+    assert Member("admin", OTHER) == caller_of(signed(key, algorithm, kid, role="admin", org_id=OTHER))
     assert 1 == issuer.fetched
 
 
@@ -98,39 +98,39 @@ def test_any_other_signature_is_refused(
     published = [*(as_jwk(key, kid) for kid, key in issuer.keys.items()), *unusable]
     issuer.behave = lambda request: issuer.send(request, json.dumps({"keys": published}).encode())
 
-    assert None is known(token())
-    assert Member("user", HOME) == known(signed(RSA_KEY, "RS256", "rsa"))
+    assert None is caller_of(token())
+    assert Member("user", HOME) == caller_of(signed(RSA_KEY, "RS256", "rsa"))
 
 
 def test_a_jwt_needs_no_key_id_if_the_issuer_has_one_key(issuer: Issuer) -> None:
     del issuer.keys["ec"]
 
-    assert Member("user", HOME) == known(signed(RSA_KEY, "RS256"))
+    assert Member("user", HOME) == caller_of(signed(RSA_KEY, "RS256"))
 
 
 def test_keys_are_fetched_once_and_rarely_again_for_an_unknown_key_id(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(5):
-        assert known(signed(RSA_KEY, "RS256", "rsa"))
+        assert caller_of(signed(RSA_KEY, "RS256", "rsa"))
     for number in range(5):
-        assert None is known(signed(RSA_KEY, "RS256", f"made up {number}"))
+        assert None is caller_of(signed(RSA_KEY, "RS256", f"made up {number}"))
     assert 1 == issuer.fetched
 
     issuer.keys["new"] = OTHER_RSA_KEY
-    assert None is known(signed(OTHER_RSA_KEY, "RS256", "new"))
+    assert None is caller_of(signed(OTHER_RSA_KEY, "RS256", "new"))
     monkeypatch.setattr(jwks, "COOLING_SECONDS", 0)
-    assert Member("user", HOME) == known(signed(OTHER_RSA_KEY, "RS256", "new"))
+    assert Member("user", HOME) == caller_of(signed(OTHER_RSA_KEY, "RS256", "new"))
     assert 2 == issuer.fetched
 
 
 def test_a_withdrawn_key_is_refused_soon(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks, "FRESH_SECONDS", 0)
     monkeypatch.setattr(jwks, "RETRY_SECONDS", 0)
-    assert known(signed(RSA_KEY, "RS256", "rsa"))
+    assert caller_of(signed(RSA_KEY, "RS256", "rsa"))
     del issuer.keys["rsa"]
 
-    assert None is known(signed(RSA_KEY, "RS256", "rsa"))
+    assert None is caller_of(signed(RSA_KEY, "RS256", "rsa"))
 
 
 @pytest.mark.parametrize(
@@ -152,38 +152,38 @@ def test_a_jwt_is_503_until_the_issuer_returns_its_keys(
     issuer.behave = lambda request: behave(issuer, request)
     for _ in range(3):
         with pytest.raises(errors.Unavailable):
-            known(token)
+            caller_of(token)
     assert 1 == issuer.fetched
 
     issuer.behave = issuer.publish
     monkeypatch.setattr(jwks, "RETRY_SECONDS", 0)
-    assert Member("user", HOME) == known(token)
+    assert Member("user", HOME) == caller_of(token)
 
 
 def test_a_jwt_is_503_if_nobody_listens_at_the_issuer(configure: Configure) -> None:
     configure(jwt_jwks_url=f"http://127.0.0.1:{free_port()}/jwks.json", jwt_secret=SECRET)
 
     with pytest.raises(errors.Unavailable):
-        known(signed(RSA_KEY, "RS256", "rsa"))
-    assert Member("user", HOME) == known(signed())
-    assert KEYS["ogk_user"] == known("ogk_user")
+        caller_of(signed(RSA_KEY, "RS256", "rsa"))
+    assert Member("user", HOME) == caller_of(signed())
+    assert KEYS["ogk_user"] == caller_of("ogk_user")
 
 
 def test_fetched_keys_stay_usable_while_the_issuer_fails(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = signed(RSA_KEY, "RS256", "rsa")
-    assert known(token)
+    assert caller_of(token)
     issuer.behave = lambda request: issuer.send(request, b"", 503)
     monkeypatch.setattr(jwks, "FRESH_SECONDS", 0)
     monkeypatch.setattr(jwks, "RETRY_SECONDS", 0)
 
-    assert Member("user", HOME) == known(token)
+    assert Member("user", HOME) == caller_of(token)
     with pytest.raises(errors.Unavailable):
-        known(signed(RSA_KEY, "RS256", "new"))
+        caller_of(signed(RSA_KEY, "RS256", "new"))
     monkeypatch.setattr(jwks, "STALE_SECONDS", 0)
     with pytest.raises(errors.Unavailable):
-        known(token)
+        caller_of(token)
 
 
 def _hang(issuer: Issuer, request: BaseHTTPRequestHandler) -> None:
@@ -209,7 +209,7 @@ def test_no_request_waits_long_for_an_issuer(
     def seconds(_number: int) -> float:
         start = time.monotonic()
         with pytest.raises(errors.Unavailable):
-            known(token)
+            caller_of(token)
         return time.monotonic() - start
 
     with ThreadPoolExecutor(8) as pool:

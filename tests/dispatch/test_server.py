@@ -1,4 +1,4 @@
-"""The server: which requests it refuses, how it takes its port, and how it ends."""
+"""The server: the requests that it refuses, its port, and its shutdown."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from bulk import ENDED, judge, ordered, settled
+from bulk import ENDED, check_results, count_settled, order_job
 from crashable_node import CrashableNode, environment, fresh_database, until
 from nodes import ROOT, Network, Node, Process, clean_environment, free_port, launch, one_database
 from peers import PeerServer, envelope
@@ -24,7 +24,7 @@ GRACE_SECONDS = 15
 
 
 def address(node: Node) -> tuple[str, int]:
-    """Where a node listens."""
+    """The address at which a node listens."""
     return "127.0.0.1", int(node.environment["OCPI_GATEWAY_PORT"])
 
 
@@ -36,22 +36,22 @@ def address(node: Node) -> tuple[str, int]:
 @pytest.mark.parametrize(
     "host", [b"", b"Host: a\r\nHost: a\r\n", b"Host: a\r\nHost: b\r\n", b"Host: a, b\r\n"]
 )
-def test_a_request_without_one_host_is_400(node: Node, path: str, host: bytes) -> None:
-    answer = exchange(node.url, f"GET {path} HTTP/1.1\r\n".encode(), host=host)
+def test_a_request_without_exactly_one_host_is_400(node: Node, path: str, host: bytes) -> None:
+    response = exchange(node.url, f"GET {path} HTTP/1.1\r\n".encode(), host=host)
 
-    assert (400, 1) == (answer.status, answer.count)
-    assert "one Host header" in answer.json.get("detail", answer.json.get("status_message"))
-    assert ("detail" in answer.json) == (path == "/ocpi/cpos")
+    assert (400, 1) == (response.status, response.count)
+    assert "one Host header" in response.json.get("detail", response.json.get("status_message"))
+    assert ("detail" in response.json) == (path == "/ocpi/cpos")
 
 
 def test_http_1_0_needs_no_host(node: Node) -> None:
     assert 200 == exchange(node.url, b"GET /health HTTP/1.0\r\n", host=b"").status
 
 
-@pytest.mark.parametrize("words", ["{0}|Token {0}", "Token {0}|Token {0}", "Token {0}|", "|Token {0}"])
-def test_two_authorization_headers_are_401(cpo: Network, words: str) -> None:
+@pytest.mark.parametrize("values", ["{0}|Token {0}", "Token {0}|Token {0}", "Token {0}|", "|Token {0}"])
+def test_two_authorization_headers_are_401(cpo: Network, values: str) -> None:
     """Security S14."""
-    lines = [f"Authorization: {each}".encode() for each in words.format(cpo.peer().token).split("|")]
+    lines = [f"Authorization: {each}".encode() for each in values.format(cpo.peer().token).split("|")]
 
     assert 401 == exchange(cpo.node.url, b"GET /ocpi/cpo/versions HTTP/1.1\r\n", *lines).status
 
@@ -68,31 +68,31 @@ def test_two_authorization_headers_are_401(cpo: Network, words: str) -> None:
         b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000, b'GET / HTTP/1.1\r\n"><script>alert(1)</script>',
     ],
 )  # fmt: skip
-def test_what_is_not_http_is_400_without_what_was_sent(node: Node, request_line: bytes) -> None:
-    answer = exchange(node.url, request_line + b"\r\n", b"Expect: 100-continue", connection=b"keep-alive")
+def test_invalid_http_is_400_and_is_not_echoed(node: Node, request_line: bytes) -> None:
+    response = exchange(node.url, request_line + b"\r\n", b"Expect: 100-continue", connection=b"keep-alive")
 
-    assert (400, 2000, 1) == (answer.status, answer.json["status_code"], answer.count)
+    assert (400, 2000, 1) == (response.status, response.json["status_code"], response.count)
     assert ("application/json", "nosniff", "close") == tuple(
-        answer.headers[name] for name in ("content-type", "x-content-type-options", "connection")
+        response.headers[name] for name in ("content-type", "x-content-type-options", "connection")
     )
-    assert "script" not in answer.json["status_message"]
-    assert "server" not in answer.headers
+    assert "script" not in response.json["status_message"]
+    assert "server" not in response.headers
 
 
 def test_http_2_with_prior_knowledge_is_refused_in_http_1(node: Node) -> None:
-    """Frames of HTTP/2 are never read as a request."""
+    """HTTP/2 frames are never parsed as a request."""
     settings_frame = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-    with socket.create_connection(address(node), timeout=10) as wire:
-        wire.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings_frame * 100)
+    with socket.create_connection(address(node), timeout=10) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings_frame * 100)
         received = b""
-        while chunk := wire.recv(65_536):
+        while chunk := connection.recv(65_536):
             received += chunk
 
     assert received.startswith(b"HTTP/1.0 400 ")
     assert 1 == received.count(b"status_code")
 
 
-def test_no_answer_names_the_server(node: Node) -> None:
+def test_no_response_names_the_server(node: Node) -> None:
     """Security S39."""
     for path in ("/health", "/ocpi/versions", "/docs/swagger-ui.css", "/nothing"):
         headers = requests.get(f"{node.url}{path}", timeout=9).headers
@@ -100,33 +100,33 @@ def test_no_answer_names_the_server(node: Node) -> None:
 
 
 def test_a_413_reaches_a_client_that_is_still_sending(node: Node) -> None:
-    """The server reads on for a while: a reset would take the answer away from the client."""
-    with socket.create_connection(address(node), timeout=20) as wire:
-        wire.sendall(b"PUT /ocpi/cpo/2.1.1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
+    """The server keeps reading for a while, because a reset would discard the response."""
+    with socket.create_connection(address(node), timeout=20) as connection:
+        connection.sendall(b"PUT /ocpi/cpo/2.1.1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
         received = b""
-        while chunk := wire.recv(65_536):
+        while chunk := connection.recv(65_536):
             received += chunk
-        wire.sendall(b"x" * 20_000_000)
+        connection.sendall(b"x" * 20_000_000)
 
     assert received.startswith(b"HTTP/1.1 413 ")
     assert b"4194304 bytes; split it" in received
 
 
-def test_pipelined_requests_get_one_answer(node: Node) -> None:
-    """A client that reads none of its answers would hold a thread otherwise."""
-    wanted = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+def test_pipelined_requests_get_one_response(node: Node) -> None:
+    """Otherwise a client that reads no responses would hold a thread."""
+    request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
-    answer = exchange(node.url, wanted + b"GET /health HTTP/1.1\r\n", connection=b"keep-alive")
+    response = exchange(node.url, request + b"GET /health HTTP/1.1\r\n", connection=b"keep-alive")
 
-    assert (200, 1, "close") == (answer.status, answer.count, answer.headers["connection"])
+    assert (200, 1, "close") == (response.status, response.count, response.headers["connection"])
 
 
 # The port
 
 
-def start(changes: dict[str, str], place: Path) -> "subprocess.CompletedProcess[str]":
+def start(changes: dict[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
     """A start that is expected to fail."""
-    settings = {"OCPI_GATEWAY_DATA_DIR": str(place / "data"), "OCPI_GATEWAY_PORT": str(free_port())}
+    settings = {"OCPI_GATEWAY_DATA_DIR": str(folder / "data"), "OCPI_GATEWAY_PORT": str(free_port())}
     return subprocess.run(
         [sys.executable, "-m", "handlers.dispatch.serve"],
         cwd=ROOT,
@@ -140,7 +140,9 @@ def start(changes: dict[str, str], place: Path) -> "subprocess.CompletedProcess[
 
 @one_database
 @pytest.mark.parametrize("taken_by", ["a node", "a socket that reuses addresses and ports"])
-def test_a_taken_port_is_refused_before_anything_is_made(node: Node, tmp_path: Path, taken_by: str) -> None:
+def test_a_taken_port_is_refused_before_anything_is_created(
+    node: Node, tmp_path: Path, taken_by: str
+) -> None:
     with socket.socket() as other:
         port = address(node)[1]
         if taken_by != "a node":
@@ -149,31 +151,31 @@ def test_a_taken_port_is_refused_before_anything_is_made(node: Node, tmp_path: P
             other.bind(("127.0.0.1", 0))
             other.listen()
             port = other.getsockname()[1]
-        done = start({"OCPI_GATEWAY_PORT": str(port)}, tmp_path)
+        result = start({"OCPI_GATEWAY_PORT": str(port)}, tmp_path)
 
-    assert (1, "") == (done.returncode, done.stdout)
-    assert f"Port {port} is taken" in done.stderr
-    assert "OCPI_GATEWAY_PORT" in done.stderr
-    assert 1 == done.stderr.count("\n")
+    assert (1, "") == (result.returncode, result.stdout)
+    assert f"Port {port} is taken" in result.stderr
+    assert "OCPI_GATEWAY_PORT" in result.stderr
+    assert 1 == result.stderr.count("\n")
     assert not (tmp_path / "data").exists()
 
 
 def test_an_address_of_another_machine_is_refused_in_one_line(tmp_path: Path) -> None:
-    done = start({"OCPI_GATEWAY_HOST": "192.0.2.1"}, tmp_path)
+    result = start({"OCPI_GATEWAY_HOST": "192.0.2.1"}, tmp_path)
 
-    assert (1, 1) == (done.returncode, done.stderr.count("\n"))
-    assert "OCPI_GATEWAY_HOST" in done.stderr
+    assert (1, 1) == (result.returncode, result.stderr.count("\n"))
+    assert "OCPI_GATEWAY_HOST" in result.stderr
 
 
-def test_the_setting_that_is_gone_is_refused(tmp_path: Path) -> None:
-    done = start({"OCPI_GATEWAY_WORKERS": "2"}, tmp_path)
+def test_a_removed_setting_is_refused(tmp_path: Path) -> None:
+    result = start({"OCPI_GATEWAY_WORKERS": "2"}, tmp_path)
 
-    assert (1, 1) == (done.returncode, done.stderr.count("\n"))
-    assert "several instances on one PostgreSQL" in done.stderr
+    assert (1, 1) == (result.returncode, result.stderr.count("\n"))
+    assert "several instances on one PostgreSQL" in result.stderr
     assert not (tmp_path / "data").exists()
 
 
-def test_a_limit_above_the_open_files_is_lowered(tmp_path: Path) -> None:
+def test_a_connection_limit_above_the_limit_of_open_files_is_lowered(tmp_path: Path) -> None:
     settings = {
         "OCPI_GATEWAY_DATA_DIR": str(tmp_path / "data"),
         "OCPI_GATEWAY_PORT": str(free_port()),
@@ -191,13 +193,13 @@ def test_a_limit_above_the_open_files_is_lowered(tmp_path: Path) -> None:
         assert ["500", "500"] == limits.partition("Max open files")[2].split()[:2]
 
 
-# The end
+# Shutdown
 
 
 @contextlib.contextmanager
-def running(command: list[str], settings: dict[str, str], place: Path) -> Iterator[tuple[Process, Path]]:
-    """A process that answers, and its log."""
-    log = place / "log"
+def running(command: list[str], settings: dict[str, str], folder: Path) -> Iterator[tuple[Process, Path]]:
+    """A process that responds, and its log."""
+    log = folder / "log"
     with log.open("a") as stderr:
         process = subprocess.Popen(
             command,
@@ -218,8 +220,8 @@ def running(command: list[str], settings: dict[str, str], place: Path) -> Iterat
         process.wait(10)
 
 
-def end(node: Node, number: int = signal.SIGTERM) -> tuple[int | None, float]:
-    """Signal a node; its exit code, and how many seconds it took to end."""
+def shut_down(node: Node, number: int = signal.SIGTERM) -> tuple[int | None, float]:
+    """Signal a node; returns its exit code and the seconds until it ended."""
     process = node._process
     assert process is not None
     began = time.monotonic()
@@ -229,14 +231,14 @@ def end(node: Node, number: int = signal.SIGTERM) -> tuple[int | None, float]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_node_ends_at_once(another_node: Callable[..., Node], number: int) -> None:
+def test_an_idle_node_shuts_down_at_once(another_node: Callable[..., Node], number: int) -> None:
     node = another_node(demo="0")
     with socket.create_connection(address(node)), socket.create_connection(address(node)) as half:
         half.sendall(b"PUT /ocpi/cpo/2.1.1/tokens/NL/TNM/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
         with requests.Session() as session:
             assert session.get(f"{node.url}/health", timeout=5).ok
 
-            code, seconds = end(node, number)
+            code, seconds = shut_down(node, number)
 
     assert 0 == code
     assert seconds < GRACE_SECONDS / 2
@@ -245,15 +247,15 @@ def test_an_idle_node_ends_at_once(another_node: Callable[..., Node], number: in
 
 
 class Registration:
-    """A registration at a fresh node, whose peer answers when it is allowed to."""
+    """A registration with a new node. The peer responds once `peer_may_answer` is set."""
 
     def __init__(self, node: Node, peer: PeerServer) -> None:
-        self.answers: list[requests.Response] = []
+        self.responses: list[requests.Response] = []
         self.peer_may_answer = threading.Event()
-        asked = threading.Event()
+        peer_was_called = threading.Event()
 
         def versions(_: object) -> tuple[int, object]:
-            asked.set()
+            peer_was_called.set()
             self.peer_may_answer.wait(60)
             return 200, envelope([])
 
@@ -263,14 +265,14 @@ class Registration:
 
         def register() -> None:
             with contextlib.suppress(requests.RequestException):
-                self.answers.append(client.post("credentials", peer.credentials()))
+                self.responses.append(client.post("credentials", peer.credentials()))
 
         self.thread = threading.Thread(target=register)
         self.thread.start()
-        assert asked.wait(20)
+        assert peer_was_called.wait(20)
 
 
-def test_a_running_request_is_answered_before_the_end(
+def test_a_running_request_is_answered_before_shutdown(
     another_node: Callable[..., Node], peer: PeerServer
 ) -> None:
     node = another_node(peer_timeout_seconds="60")
@@ -284,21 +286,21 @@ def test_a_running_request_is_answered_before_the_end(
     registration.thread.join(30)
 
     assert 0 == node._process.returncode
-    assert [3002] == [answer.json()["status_code"] for answer in registration.answers]
+    assert [3002] == [response.json()["status_code"] for response in registration.responses]
     assert "Traceback" not in node.log
 
 
-def test_a_request_that_does_not_end_keeps_the_node_for_less_than_15_seconds(
+def test_a_request_that_does_not_end_delays_shutdown_by_less_than_15_seconds(
     another_node: Callable[..., Node], peer: PeerServer
 ) -> None:
     node = another_node(peer_timeout_seconds="60")
     registration = Registration(node, peer)
 
-    code, seconds = end(node)
+    code, seconds = shut_down(node)
     registration.peer_may_answer.set()
     registration.thread.join(30)
 
-    assert (0, []) == (code, registration.answers)
+    assert (0, []) == (code, registration.responses)
     assert 5 < seconds < GRACE_SECONDS + 3
     assert "Traceback" not in node.log
 
@@ -312,38 +314,38 @@ def is_listening(node: Node) -> bool:
     return True
 
 
-def test_a_job_stops_between_two_steps_and_goes_on_at_the_next_start(
+def test_a_job_stops_between_two_steps_and_continues_after_the_next_start(
     database_url: str, tmp_path: Path
 ) -> None:
     node = CrashableNode(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
     with contextlib.ExitStack() as stack:
         stack.callback(node.kill)
         node.start()
-        job = ordered(node, 600)
-        until(lambda: settled(node, job))
+        job = order_job(node, 600)
+        until(lambda: count_settled(node, job))
 
-        code, seconds = end(node)
+        code, seconds = shut_down(node)
 
         assert (0, True) == (code, seconds < GRACE_SECONDS)
         assert "Traceback" not in node.log
-        assert 0 < settled(node, job) < 600
+        assert 0 < count_settled(node, job) < 600
         node.start()
         until(lambda: node.read(job.status_url)["status"] in ENDED, 120)
-        assert [] == judge(node, job)
+        assert [] == check_results(node, job)
 
 
-def test_a_start_that_is_interrupted_ends(tmp_path: Path) -> None:
-    """At any moment of the start, of which there are about two seconds."""
+def test_an_interrupted_start_ends(tmp_path: Path) -> None:
+    """At any moment of the start, which takes about two seconds."""
     for number, seconds in enumerate((0.05, 0.3, 0.6, 1.0, 1.5, 2.0)):
-        place = tmp_path / str(number)
-        place.mkdir()
+        folder = tmp_path / str(number)
+        folder.mkdir()
         settings = {
             **clean_environment(),
-            "OCPI_GATEWAY_DATA_DIR": str(place),
+            "OCPI_GATEWAY_DATA_DIR": str(folder),
             "OCPI_GATEWAY_PORT": str(free_port()),
         }
-        process = launch(settings, place / "out", place / "log")
+        process = launch(settings, folder / "out", folder / "log")
         time.sleep(seconds)
         process.send_signal(signal.SIGTERM)
         assert process.wait(GRACE_SECONDS + 5) in (0, -signal.SIGTERM)
-        assert "Traceback" not in (place / "log").read_text()
+        assert "Traceback" not in (folder / "log").read_text()

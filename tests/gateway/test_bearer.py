@@ -18,10 +18,10 @@ from jwts import (
     SECRET,
     UNKNOWN,
     Configure,
+    caller_of,
     claims,
     configurable,
     forged,
-    known,
     signed,
     with_hmac,
 )
@@ -47,14 +47,14 @@ def configure() -> Iterator[Configure]:
 def test_a_key_identifies_its_role_and_organization(configure: Configure, key: str) -> None:
     configure(jwt_secret=SECRET)
 
-    assert KEYS[key] == known(key)
+    assert KEYS[key] == caller_of(key)
 
 
 @pytest.mark.parametrize("key", ["ogk_", "OGK_USER", "", "eyJ.eyJ.x", "a.b.c", "ogk_user ", "\x80"])
 def test_an_unknown_key_identifies_nobody(configure: Configure, key: str) -> None:
     configure(jwt_secret=SECRET)
 
-    assert None is known(key)
+    assert None is caller_of(key)
 
 
 # Shared secret
@@ -64,15 +64,15 @@ def test_an_unknown_key_identifies_nobody(configure: Configure, key: str) -> Non
 def test_a_jwt_names_its_role_and_organization(configure: Configure, role: str) -> None:
     configure(jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
 
-    assert Member(role, OTHER) == known(signed(role=role, org_id=OTHER))
-    assert Member(role, HOME) == known(signed(role=role, aud=["else", AUDIENCE]))
+    assert Member(role, OTHER) == caller_of(signed(role=role, org_id=OTHER))
+    assert Member(role, HOME) == caller_of(signed(role=role, aud=["else", AUDIENCE]))
 
 
 def test_issuer_and_audience_are_checked_only_if_they_are_set(configure: Configure) -> None:
     configure(jwt_secret=SECRET)
 
-    assert Member("user", HOME) == known(signed(iss=..., aud=...))
-    assert Member("user", HOME) == known(signed(iss="anybody", aud="anything"))
+    assert Member("user", HOME) == caller_of(signed(iss=..., aud=...))
+    assert Member("user", HOME) == caller_of(signed(iss="anybody", aud="anything"))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_issuer_and_audience_are_checked_only_if_they_are_set(configure: Configu
 def test_an_invalid_jwt_identifies_nobody(configure: Configure, token: Callable[[], str]) -> None:
     configure(jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
 
-    assert None is known(token())
+    assert None is caller_of(token())
 
 
 def test_a_jwt_with_a_changed_payload_identifies_nobody(configure: Configure) -> None:
@@ -115,15 +115,15 @@ def test_a_jwt_with_a_changed_payload_identifies_nobody(configure: Configure) ->
     header, _, signature = signed().split(".")
     payload = forged({}, claims(role="admin")).split(".")[1]
 
-    assert None is known(f"{header}.{payload}.{signature}")
+    assert None is caller_of(f"{header}.{payload}.{signature}")
 
 
 def test_a_jwt_identifies_nobody_if_no_issuer_is_configured(configure: Configure) -> None:
     configure()
 
-    assert None is known(signed())
-    assert None is known(with_hmac(b""))
-    assert None is known(signed(RSA_KEY, "RS256", "rsa"))
+    assert None is caller_of(signed())
+    assert None is caller_of(with_hmac(b""))
+    assert None is caller_of(signed(RSA_KEY, "RS256", "rsa"))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_valid_jwt_without_a_known_role_and_organization_is_forbidden(
     configure(jwt_secret=SECRET)
 
     with pytest.raises(errors.Forbidden):
-        known(signed(**defect))
+        caller_of(signed(**defect))
 
 
 # The choice of an organization

@@ -11,7 +11,7 @@ from typing import Any
 import contracts
 import pytest
 from nodes import Client, Network, outcome
-from normalizer import Known
+from normalizer import SchemaState
 from peers import PeerServer
 
 from storage import timestamps
@@ -134,7 +134,9 @@ def changes(verdict: Verdict) -> dict[str, Any]:
 def normalized(verdict: Accepted | Tolerated, example: Any) -> Any:
     """*example* after the normalizer, and with the stamp of the handler if the verdict has one."""
     schema = verdict.schema.removesuffix("Patch")
-    result = CONTRACT.normal(schema, Known.ACCEPTED if schema == verdict.schema else Known.PARTIAL)(example)
+    result = CONTRACT.normal(
+        schema, SchemaState.ACCEPTED if schema == verdict.schema else SchemaState.PARTIAL
+    )(example)
     return {**result, **STAMP} if STAMP.items() <= changes(verdict).items() else result
 
 

@@ -1,4 +1,4 @@
-"""Scripts take URL and settings from the server that runs on DATA_DIR."""
+"""Scripts take the URL and the settings from the server that runs on DATA_DIR."""
 
 import json
 import os
@@ -21,7 +21,7 @@ Start = Callable[..., Node]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts servers that share a data directory."""
+    """A function that starts servers with one data directory."""
     running: list[Node] = []
 
     def start(**settings: str) -> Node:
@@ -34,51 +34,51 @@ def start(tmp_path: Path) -> Iterator[Start]:
         each.stop()
 
 
-def run(place: Path, script: str, *arguments: str, **environment: str) -> Done:
-    """Run *script* with nothing but DATA_DIR and *environment* set."""
-    settings = {"DATA_DIR": str(place), **environment}
+def run(folder: Path, script: str, *arguments: str, **environment: str) -> Done:
+    """Run *script* with only DATA_DIR and *environment* set."""
+    settings = {"DATA_DIR": str(folder), **environment}
     named = {f"OCPI_GATEWAY_{name}": value for name, value in settings.items()}
     return run_module({"PATH": os.environ["PATH"], **named}, "workflows.cli", script, *arguments)
 
 
 def file_of(node: Node) -> Path:
-    """The file that *node* keeps while it runs."""
+    """The file that describes *node* while it runs."""
     environment = node.environment
     return Path(environment["OCPI_GATEWAY_DATA_DIR"]) / f"server-{environment['OCPI_GATEWAY_PORT']}.json"
 
 
-def test_register_without_the_servers_environment_tells_the_peer_the_servers_url(
+def test_register_without_the_servers_environment_sends_the_servers_url_to_the_peer(
     start: Start, tmp_path: Path, peer: PeerServer
 ) -> None:
     port = str(free_port())
     url = f"http://localhost:{port}"
     start(PORT=port, PUBLIC_URL=url)
 
-    done = run(tmp_path, "register", peer.versions_url, "token-a", "--as", "NL/DEM")
+    result = run(tmp_path, "register", peer.versions_url, "token-a", "--as", "NL/DEM")
 
-    assert 0 == done.returncode, done.stderr
+    assert 0 == result.returncode, result.stderr
     [post] = peer.requests("POST", "/2.1.1/credentials")
     assert f"{url}/ocpi/cpo/versions" == post["body"]["url"]
 
 
-def test_the_settings_of_the_server_win_over_those_of_the_script(start: Start, tmp_path: Path) -> None:
+def test_the_settings_of_the_server_override_those_of_the_script(start: Start, tmp_path: Path) -> None:
     node = start()
 
-    done = run(tmp_path, "invite", "--as", "NL/DEM", PORT="9", PUBLIC_URL="http://elsewhere.example")
+    result = run(tmp_path, "invite", "--as", "NL/DEM", PORT="9", PUBLIC_URL="http://elsewhere.example")
 
-    assert f"{node.url}/ocpi/cpo/versions" in done.stdout, done.stderr
+    assert f"{node.url}/ocpi/cpo/versions" in result.stdout, result.stderr
 
 
 @pytest.mark.parametrize(
     "command", ["invite --as NL/DEM", "register http://a.example/ t --as NL/DEM", "keys list", "jobs 1"]
 )
 def test_a_script_without_a_server_names_the_script_that_starts_one(tmp_path: Path, command: str) -> None:
-    done = run(tmp_path, *command.split())
+    result = run(tmp_path, *command.split())
 
-    assert 1 == done.returncode
-    assert "scripts/serve" in done.stderr
-    assert str(tmp_path) in done.stderr
-    assert "Traceback" not in done.stderr
+    assert 1 == result.returncode
+    assert "scripts/serve" in result.stderr
+    assert str(tmp_path) in result.stderr
+    assert "Traceback" not in result.stderr
     assert [] == list(tmp_path.iterdir())
 
 
@@ -98,11 +98,11 @@ def test_one_of_several_servers_is_chosen_by_its_port(start: Start, tmp_path: Pa
     nodes = [start(), start()]
     ports = sorted(node.environment["OCPI_GATEWAY_PORT"] for node in nodes)
 
-    undecided = run(tmp_path, "invite", "--as", "NL/DEM")
+    ambiguous = run(tmp_path, "invite", "--as", "NL/DEM")
 
-    assert 1 == undecided.returncode
-    assert "--port" in undecided.stderr
-    assert ports == sorted(re.findall(r"\d+", undecided.stderr))
+    assert 1 == ambiguous.returncode
+    assert "--port" in ambiguous.stderr
+    assert ports == sorted(re.findall(r"\d+", ambiguous.stderr))
     for node in nodes:
         port = node.environment["OCPI_GATEWAY_PORT"]
         assert f"{node.url}/ocpi" in run(tmp_path, "invite", "--as", "NL/DEM", "--port", port).stdout
@@ -110,16 +110,16 @@ def test_one_of_several_servers_is_chosen_by_its_port(start: Start, tmp_path: Pa
     assert "on port 9 " in run(tmp_path, "invite", "--as", "NL/DEM", "--port", "9").stderr
 
 
-def test_the_file_is_the_owners_alone_and_holds_no_secret(start: Start) -> None:
+def test_only_the_owner_can_read_the_file_and_it_holds_no_secret(start: Start) -> None:
     node = start(**SECRETS)
 
-    told = json.loads(file_of(node).read_text())
+    content = json.loads(file_of(node).read_text())
 
     assert 0o600 == file_of(node).stat().st_mode & 0o777
     assert (node.pid, node.url, int(node.environment["OCPI_GATEWAY_PORT"])) == (
-        told["pid"],
-        told["url"],
-        told["settings"]["port"],
+        content["pid"],
+        content["url"],
+        content["settings"]["port"],
     )
     assert [] == [name for name, secret in SECRETS.items() if secret in file_of(node).read_text()]
 
@@ -135,12 +135,12 @@ def test_a_secret_that_a_script_needs_must_be_in_its_environment(start: Start, t
     assert not (tmp_path / "secret.key").exists()
 
 
-def test_a_database_that_the_server_does_not_use_is_not_used(start: Start, tmp_path: Path) -> None:
+def test_a_script_ignores_a_database_that_the_server_does_not_use(start: Start, tmp_path: Path) -> None:
     start()
 
-    done = run(tmp_path, "invite", "--as", "NL/DEM", DATABASE_URL=f"sqlite:///{tmp_path / 'another'}")
+    result = run(tmp_path, "invite", "--as", "NL/DEM", DATABASE_URL=f"sqlite:///{tmp_path / 'another'}")
 
-    assert 0 == done.returncode, done.stderr
+    assert 0 == result.returncode, result.stderr
     assert not (tmp_path / "another").exists()
 
 
@@ -158,7 +158,7 @@ def test_a_second_server_with_the_same_port_is_refused(
     settings_module.settings.cache_clear()
 
 
-def test_every_setting_that_is_named_like_a_secret_stays_out_of_dumps() -> None:
+def test_every_setting_with_the_name_of_a_secret_is_excluded_from_dumps() -> None:
     fields = settings_module.Settings.model_fields
     secrets = {name for name in fields if re.search("token(_a)?$|secret|key$|database_url", name)}
 

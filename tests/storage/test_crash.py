@@ -1,7 +1,7 @@
-"""The power fails: in the middle of a registration, at every named place, and under load.
+"""Crashes of the program: during a registration, at every failpoint, and under load.
 
-The program is killed with SIGKILL. That keeps what the operating
-system has taken already, so it shows atomicity and what is acknowledged when, not survival of a disk.
+The program is killed with SIGKILL. The operating system keeps what it has accepted, so the tests show
+atomicity and when a write is acknowledged, not that a write survives a power cut.
 """
 
 import contextlib
@@ -29,18 +29,18 @@ from workflows.peers import client, registration
 
 RECEIVING = ("received", "called_back", "written", "committed", "answered")
 AFTERWARDS = {step: f"post.{after}" for step, after in itertools.pairwise(RECEIVING)} | {RECEIVING[-1]: ""}
-"""Where the next test wants it to die: to start once for both is half the time."""
+"""The failpoint of the next test by step: one start for both tests halves the time."""
 INITIATING = ("minted", "answered", "written", "committed")
 
 
 def on(database: str) -> pytest.MarkDecorator:
-    """One kind of database only."""
+    """Run a test on one kind of database only."""
     return pytest.mark.parametrize("database_url", [database], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="module")
 def own_database(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL of one more empty database of the same kind."""
+    """The URL of another empty database of the same kind."""
     if database_url.startswith("sqlite"):
         return f"sqlite:///{tmp_path_factory.mktemp('crash') / 'node.sqlite'}"
     url, name = sqlalchemy.make_url(database_url), f"crash_{secrets.token_hex(4)}"
@@ -52,12 +52,12 @@ def own_database(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 class Victim(Node):
-    """The instance that dies."""
+    """The instance that is killed."""
 
     armed: str | None = None
 
     def arm(self, point: str) -> None:
-        """Let it run, about to die at *point*; it starts again if it is dead or waits elsewhere."""
+        """Run it with the failpoint *point*; restart it if it is dead or has another failpoint."""
         if self.armed == point and not self.died(0):
             return
         self.kill()
@@ -66,7 +66,7 @@ class Victim(Node):
         self.armed = point
 
     def died(self, seconds: float = 5) -> bool:
-        """Has it been killed."""
+        """Whether it has been killed."""
         if self._process is None:
             return True
         with contextlib.suppress(Exception):
@@ -77,7 +77,7 @@ class Victim(Node):
 @pytest.fixture(scope="module")
 def victim(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     """A second instance, not started yet."""
-    made = Victim({
+    instance = Victim({
         "OCPI_GATEWAY_DATABASE_URL": own_database,
         "OCPI_GATEWAY_DATA_DIR": str(tmp_path_factory.mktemp("victim")),
         "OCPI_GATEWAY_PORT": str(free_port()),
@@ -85,13 +85,13 @@ def victim(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "OCPI_GATEWAY_VALIDATE_RESPONSES": "1",
         "OCPI_GATEWAY_PEER_TIMEOUT_SECONDS": "3",
     })  # fmt: skip
-    yield made
-    made.kill()
+    yield instance
+    instance.kill()
 
 
 @dataclass
 class Side:
-    """One network of one instance, and how this process gets at its storage."""
+    """One network of one instance, with access to its storage from this process."""
 
     network: Network
 
@@ -101,26 +101,26 @@ class Side:
         with switch_to(node.environment):
             return cls(node.network(role, party))
 
-    def inside(self) -> Any:
-        """While open, storage in this process is this instance's."""
+    def own_storage(self) -> Any:
+        """A context in which this process uses the storage of this instance."""
         return switch_to(self.network.node.environment)
 
     def token_a(self) -> str:
-        with self.inside():
+        with self.own_storage():
             return self.network.token_a()
 
     def link(self, other: "Side") -> PeerConnection | None:
-        """What is stored here of *other*."""
-        with self.inside():
+        """The stored connection to *other*."""
+        with self.own_storage():
             return in_transaction(connections.of_party, self.network.id, other.network.network.party)
 
     def join(self, other: "Side", token_a: str) -> None:
-        with self.inside():
+        with self.own_storage():
             registration.join(self.network.network, other.network.versions_url, token_a)
 
-    def let_time_pass(self) -> None:
-        """Until no exchange that was interrupted can still be running."""
-        with self.inside(), database.transaction() as transaction:
+    def expire_exchanges(self) -> None:
+        """Let every interrupted exchange and its callback tokens expire."""
+        with self.own_storage(), database.transaction() as transaction:
             transaction.execute(
                 sqlalchemy.update(ACCESS).where(ACCESS.c.kind == CALLBACK).values(expires_at=1)
             )
@@ -131,24 +131,24 @@ class Side:
         link = self.link(other)
         assert link is not None
         deadline = time.monotonic() + 60
-        with self.inside():
+        with self.own_storage():
             while True:
                 try:
                     registration.rotate(self.network.network, link)
-                except errors.Conflict:  # the mark of a dead initiator ends by itself
+                except errors.Conflict:  # the mark of a dead initiator expires
                     assert time.monotonic() < deadline
                     time.sleep(0.2)
                 else:
                     return
 
-    def known(self, other: "Side") -> list[str]:
-        """The tokens that this side may present to *other*, best first."""
+    def tokens_for(self, other: "Side") -> list[str]:
+        """The tokens that this side may present to *other*, the preferred one first."""
         link = self.link(other)
-        with self.inside():
+        with self.own_storage():
             return [token for token in (link.token, link.former_token) if token] if link else []
 
-    def calls(self, other: "Side") -> str:
-        """Call a module of *other* as a workflow would; the token that was let in."""
+    def call(self, other: "Side") -> str:
+        """Call a module of *other* as a workflow does; returns the accepted token."""
         used: list[str] = []
 
         def get(token: str) -> None:
@@ -157,27 +157,29 @@ class Side:
 
         link = self.link(other)
         assert link is not None
-        with self.inside():
+        with self.own_storage():
             registration.with_fallback(link, get)
         return used[0]
 
     def client(self, token: str) -> Client:
-        """Somebody who presents *token* here."""
+        """A client that presents *token* to this side."""
         return self.network.node.client(token, self.network.role)
 
-    def lets_in(self, token: str) -> bool:
-        """Does *token* open a module here."""
+    def accepts(self, token: str) -> bool:
+        """Whether a module of this side accepts *token*."""
         status = self.client(token).get("locations").status_code
         assert status in (200, 401)
         return status == 200
 
     def rows(self) -> tuple[int, int, int]:
-        """Connections, live Tokens C, and tokens that nothing will ever end: half of a registration."""
+        """The numbers of connections, live Tokens C, and tokens of half a registration that never expire."""
         c, now = ACCESS.c, timestamps.now_ms()
-        mine = sqlalchemy.select(c.kind, c.connection_id, c.expires_at).where(c.network_id == self.network.id)
-        with self.inside(), database.connect() as connection:
+        tokens_of_network = sqlalchemy.select(c.kind, c.connection_id, c.expires_at).where(
+            c.network_id == self.network.id
+        )
+        with self.own_storage(), database.connect() as connection:
             links = connections.of_network(connection, self.network.id)
-            tokens = connection.execute(mine).all()
+            tokens = connection.execute(tokens_of_network).all()
         live = [t for t in tokens if t.kind == PEER and (t.expires_at is None or t.expires_at > now)]
         half = [
             t
@@ -191,22 +193,30 @@ class Side:
 Pair = tuple[str, str]
 
 
-def one_pair_works(one: Side, two: Side, *before: Pair) -> Pair:
-    """Each side reaches the other, and of the tokens that anybody knows exactly one does it."""
-    pair = one.calls(two), two.calls(one)
+def check_pair(one: Side, two: Side, *former: Pair) -> Pair:
+    """Check that each side reaches the other with exactly one token; returns the two tokens."""
+    pair = one.call(two), two.call(one)
     for n, (here, there) in enumerate(((one, two), (two, one))):
-        known = {*here.known(there), *(old[n] for old in before)}
-        assert [pair[n]] == [token for token in known if there.lets_in(token)]
+        tokens = {*here.tokens_for(there), *(old[n] for old in former)}
+        assert [pair[n]] == [token for token in tokens if there.accepts(token)]
     return pair
 
 
-def nothing_is_half(*sides: Side) -> None:
-    """One connection and one live Token C on either side."""
+def check_nothing_is_half(*sides: Side) -> None:
+    """Check that each side has one connection, one live Token C and no half registration."""
     assert [(1, 1, 0)] * len(sides) == [side.rows() for side in sides]
 
 
-def dying(point: str, act: Callable[[], None]) -> None:
-    """Run *act* in a process that dies at *point*, as scripts/register would."""
+def check_rotation(one: Side, two: Side, *former: Pair) -> None:
+    """Check that a rotation replaces both tokens of every *former* pair and leaves nothing half."""
+    one.rotate(two)
+    after = check_pair(one, two, *former)
+    assert not {token for pair in former for token in pair} & {*after}
+    check_nothing_is_half(one, two)
+
+
+def run_until_killed(point: str, act: Callable[[], None]) -> None:
+    """Run *act* in another process, as scripts/register does; the failpoint *point* kills it."""
 
     def run() -> None:
         os.setsid()
@@ -220,14 +230,14 @@ def dying(point: str, act: Callable[[], None]) -> None:
     assert -signal.SIGKILL == process.exitcode
 
 
-def receiver_dies(step: str, node: Node, victim: Victim) -> None:
-    """Registered with and rotated with, dead at *step* each time."""
-    dies = contextlib.nullcontext() if step == "answered" else pytest.raises(errors.PeerUnusable)
+def kill_receiver(step: str, node: Node, victim: Victim) -> None:
+    """Kill the receiver at *step* of a registration and of a rotation, and check both sides after each."""
+    expected_failure = contextlib.nullcontext() if step == "answered" else pytest.raises(errors.PeerUnusable)
     victim.arm(f"post.{step}")
     one, two = Side.of(node, "EMSP", ("BE", "INI")), Side.of(victim, "CPO", ("NL", "REC"))
     token_a = two.token_a()
 
-    with dies:
+    with expected_failure:
         one.join(two, token_a)
 
     assert step == "answered" or victim.died()
@@ -238,103 +248,93 @@ def receiver_dies(step: str, node: Node, victim: Victim) -> None:
     assert spent == (two.link(one) is not None)
     if step != "answered":
         one.join(two, two.token_a() if spent else token_a)
-    before = one_pair_works(one, two)
-    nothing_is_half(one, two)
+    before = check_pair(one, two)
+    check_nothing_is_half(one, two)
 
-    with dies:
+    with expected_failure:
         one.rotate(two)
 
     assert step == "answered" or victim.died()
     victim.kill()
     victim.arm(AFTERWARDS[step])
-    between = one_pair_works(one, two, before)
+    between = check_pair(one, two, before)
     assert (step == "answered", spent) == (between[0] != before[0], between[1] != before[1])
-    one.rotate(two)
-    after = one_pair_works(one, two, before, between)
-    assert not {*before, *between} & {*after}
-    nothing_is_half(one, two)
+    check_rotation(one, two, before, between)
 
 
 @pytest.mark.ocpi(83)
 @on("sqlite")
 @pytest.mark.parametrize("step", RECEIVING)
-def test_a_receiver_that_dies_while_it_is_registered_with_locks_nobody_out(
-    step: str, node: Node, victim: Victim
-) -> None:
-    receiver_dies(step, node, victim)
+def test_a_receiver_that_crashes_locks_nobody_out(step: str, node: Node, victim: Victim) -> None:
+    kill_receiver(step, node, victim)
 
 
 @pytest.mark.ocpi(83)
 @on("postgresql")
 @pytest.mark.parametrize("step", RECEIVING[-3:])
-def test_a_receiver_that_dies_while_it_is_registered_with_on_postgresql_locks_nobody_out(
+def test_a_receiver_that_crashes_on_postgresql_locks_nobody_out(
     step: str, node: Node, victim: Victim
 ) -> None:
-    """Where something is asked of the database."""
-    receiver_dies(step, node, victim)
+    """The steps that use the database."""
+    kill_receiver(step, node, victim)
 
 
-def initiator_dies(step: str, node: Node, victim: Victim) -> None:
-    """Registers and rotates, dead at *step* each time."""
+def kill_initiator(step: str, node: Node, victim: Victim) -> None:
+    """Kill the initiator at *step* of a registration and of a rotation, and check both sides after each."""
     victim.arm("")
     one, two = Side.of(victim, "CPO", ("BE", "INI")), Side.of(node, "EMSP", ("NL", "REC"))
     token_a = two.token_a()
 
-    dying(f"join.{step}", lambda: one.join(two, token_a))
+    run_until_killed(f"join.{step}", lambda: one.join(two, token_a))
 
     assert (step == "minted") == (two.client(token_a).get("").status_code == 200)
     assert (step == "committed") == (one.link(two) is not None)
     if step != "committed":
         with pytest.raises(errors.Conflict, match="try again in"):
             one.join(two, two.token_a())
-        one.let_time_pass()
+        one.expire_exchanges()
         one.join(two, token_a if step == "minted" else two.token_a())
-    before = one_pair_works(one, two)
-    nothing_is_half(one, two)
+    before = check_pair(one, two)
+    check_nothing_is_half(one, two)
 
-    dying(f"rotate.{step}", lambda: one.rotate(two))
+    run_until_killed(f"rotate.{step}", lambda: one.rotate(two))
 
     victim.kill()
     victim.arm("")
-    between = one_pair_works(one, two, before)
+    between = check_pair(one, two, before)
     assert (step == "committed") == (between != before)
-    if step != "answered":  # after this one the program's own clock ends the exchange
-        one.let_time_pass()
-    one.rotate(two)
-    after = one_pair_works(one, two, before, between)
-    assert not {*before, *between} & {*after}
-    nothing_is_half(one, two)
+    if step != "answered":  # after this step the exchange really times out
+        one.expire_exchanges()
+    check_rotation(one, two, before, between)
 
 
 @pytest.mark.ocpi(83)
 @on("sqlite")
 @pytest.mark.parametrize("step", INITIATING)
-def test_an_initiator_that_dies_while_it_registers_locks_nobody_out(
-    step: str, node: Node, victim: Victim
-) -> None:
-    initiator_dies(step, node, victim)
+def test_an_initiator_that_crashes_locks_nobody_out(step: str, node: Node, victim: Victim) -> None:
+    kill_initiator(step, node, victim)
 
 
 @pytest.mark.ocpi(83)
 @on("postgresql")
 @pytest.mark.parametrize("step", INITIATING[-3:])
-def test_an_initiator_that_dies_while_it_registers_on_postgresql_locks_nobody_out(
+def test_an_initiator_that_crashes_on_postgresql_locks_nobody_out(
     step: str, node: Node, victim: Victim
 ) -> None:
-    """Where something is asked of the database."""
-    initiator_dies(step, node, victim)
+    """The steps that use the database."""
+    kill_initiator(step, node, victim)
 
 
 @pytest.mark.ocpi(83)
 @on("sqlite")
-def test_after_the_overlap_the_side_that_can_still_call_mends_a_rotation_that_broke_off(
+def test_after_the_overlap_the_side_that_can_still_call_repairs_an_interrupted_rotation(
     node: Node, another_node: Callable[..., Node]
 ) -> None:
-    """The answer was lost for longer than the old token lives: who initiated is out, the other is not."""
+    """The response is lost and the old token expires: the initiator is locked out, the other side is not."""
     other = another_node(demo="0", token_overlap_seconds="1")
     one, two = Side.of(node, "EMSP", ("BE", "INI")), Side.of(other, "CPO", ("NL", "REC"))
     one.join(two, two.token_a())
-    before = one_pair_works(one, two)
+    before = check_pair(one, two)
     other.stop()
     other.start(OCPI_GATEWAY_FAILPOINT="put.committed")
     with pytest.raises(errors.PeerUnusable):
@@ -344,22 +344,22 @@ def test_after_the_overlap_the_side_that_can_still_call_mends_a_rotation_that_br
     time.sleep(1)  # the overlap is over
 
     assert power_cut.is_sound(other)
-    with pytest.raises(client.PeerUnauthorized):  # and so the check of the other tests would find it
-        one_pair_works(one, two, before)
-    assert two.calls(one) != before[1]
+    with pytest.raises(client.PeerUnauthorized):  # so the check of the other tests detects it
+        check_pair(one, two, before)
+    assert two.call(one) != before[1]
     two.rotate(one)
-    one_pair_works(one, two, before)
-    nothing_is_half(one, two)
+    check_pair(one, two, before)
+    check_nothing_is_half(one, two)
 
 
-def test_a_failpoint_that_is_not_named_does_nothing() -> None:
+def test_a_failpoint_that_is_not_armed_does_nothing() -> None:
     assert "" == failpoints._armed
     failpoints.reach("post.received")
 
 
 @pytest.fixture
 def loaded(victim: Victim) -> Iterator[power_cut.Load]:
-    """Load on a fresh network of the victim, which has no other."""
+    """Load on the only network of the victim."""
     victim.arm("")
     with switch_to(victim.environment):
         peer_of = victim.network("EMSP", ("NL", "DEP")).peer()
@@ -369,7 +369,7 @@ def loaded(victim: Victim) -> Iterator[power_cut.Load]:
     victim.kill()
 
 
-def test_what_was_acknowledged_under_load_is_there_and_nothing_is_half(
+def test_acknowledged_writes_under_load_survive_a_kill_and_nothing_is_half(
     victim: Victim, loaded: power_cut.Load
 ) -> None:
     productive = 0
@@ -379,7 +379,7 @@ def test_what_was_acknowledged_under_load_is_there_and_nothing_is_half(
         assert [] == power_cut.judge(loaded.journal, victim)
 
     assert 5 == productive
-    assert loaded.journal.acknowledged < loaded.journal.attempted  # some were on their way
+    assert loaded.journal.acknowledged < loaded.journal.attempted  # some were in flight
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_what_was_acknowledged_under_load_is_there_and_nothing_is_half(
     [("early", {"lost"}), ("halves", {"half"})],
     ids=["answers before it stores", "stores in two transactions"],
 )
-def test_the_judge_sees_a_program_that_is_broken(tmp_path: Path, broken: str, found: set[str]) -> None:
+def test_the_checks_detect_a_broken_program(tmp_path: Path, broken: str, found: set[str]) -> None:
     """Negative controls: a crash harness that does not fail on these proves nothing."""
     environment = {
         "OCPI_GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path / 'node.sqlite'}",

@@ -1,7 +1,7 @@
 """Bulk jobs of locations, ordered over HTTP, and checks of their results.
 
-The judge's rule: every location of the request is exactly once in the results of the job, in both
-lists and in every table, with the requested name. It reads the tables by itself, not through
+The rule: every location of the request occurs exactly once in the results of the job, in both
+lists and in every table, with the requested name. The checks read the tables directly, not through
 the program.
 """
 
@@ -31,7 +31,7 @@ class Job:
     names: list[str]
 
 
-def ordered(node: CrashableNode, number: int) -> Job:
+def order_job(node: CrashableNode, number: int) -> Job:
     """Create a network and order *number* locations with two EVSEs each."""
     network = node.order(
         "/ocpi/cpos",
@@ -70,7 +70,7 @@ def _location(index: int, name: str) -> dict[str, Any]:
     }
 
 
-def settled(node: CrashableNode, job: Job) -> int:
+def count_settled(node: CrashableNode, job: Job) -> int:
     """The number of settled items."""
     query = "SELECT count(*) FROM gw_job_items WHERE job_id = :job AND state <> :open"
     return int(rows(node.database, query, job=job.id, open=_OPEN)[0][0])
@@ -97,43 +97,45 @@ _EQUIPMENT = (
 def inspect(node: CrashableNode, job: Job) -> list[str]:
     """The errors in the tables, even before the job has ended. Each begins with its kind.
 
-    An item that is recorded as created has every row of its location, an item that is not has none.
+    An item that is recorded as created has every row of its location. Any other item has none.
     """
-    complaints = _unsound(node.database)
-    with snapshot(node.database) as ask:
-        recorded = ask(
+    complaints = _integrity_errors(node.database)
+    with snapshot(node.database) as query:
+        recorded = query(
             "SELECT position, state, location_id, name, error FROM gw_job_items WHERE job_id = :job",
             job=job.id,
         )
         items = {row.position: row for row in recorded}
-        documents = ask(
+        documents = query(
             "SELECT id, document FROM ocpi_locations WHERE network_id = :network", network=job.network_id
         )
         sites, posts, plugs = (
-            Counter(row[0] for row in ask(text, network=job.network_id)) for text in _EQUIPMENT
+            Counter(row[0] for row in query(text, network=job.network_id)) for text in _EQUIPMENT
         )
     names = {row.id: orjson.loads(row.document)["name"] for row in documents}
     complaints += [f"double: {n} rows" for n in [len(documents) - len(names)] if n]
     complaints += [f"half: {key} has no document" for key in {*sites, *posts, *plugs} - names.keys()]
-    places: dict[str, list[str]] = {}
+    keys_by_name: dict[str, list[str]] = {}
     for key, name in names.items():
-        places.setdefault(name, []).append(key)
+        keys_by_name.setdefault(name, []).append(key)
     for index, name in enumerate(job.names):
-        item, found = items.get(index), places.pop(name, [])
+        item, found = items.get(index), keys_by_name.pop(name, [])
         if item is None:
             complaints.append(f"loss: item {index} is not in the job")
             continue
-        complaints += _misplaced(index, item, name, found)
+        complaints += _item_errors(index, item, name, found)
         complaints += [
             f"half: {key} has {sites[key]} sites, {posts[key]} charge points, {plugs[key]} plugs"
             for key in found
             if (sites[key], posts[key], plugs[key]) != (1, _PLUGS, _PLUGS)
         ]
-    strangers = [key for keys in places.values() for key in keys]
-    return complaints + ([f"phantom: {strangers}"] if len(strangers) > 1 else [])  # one is the template's
+    unexpected = [key for keys in keys_by_name.values() for key in keys]
+    return complaints + (
+        [f"phantom: {unexpected}"] if len(unexpected) > 1 else []
+    )  # the template creates one
 
 
-def _misplaced(index: int, item: Any, name: str, found: list[str]) -> Iterator[str]:
+def _item_errors(index: int, item: Any, name: str, found: list[str]) -> Iterator[str]:
     """The errors of one item and the locations with its name."""
     if len(found) > 1:
         yield f"duplicate: {name} is stored {len(found)} times"
@@ -148,8 +150,8 @@ def _misplaced(index: int, item: Any, name: str, found: list[str]) -> Iterator[s
         yield f"ahead: item {index} is stored and is not recorded"
 
 
-def _unsound(database: str) -> list[str]:
-    """The errors that SQLite finds in its file. PostgreSQL is not killed and needs no check."""
+def _integrity_errors(database: str) -> list[str]:
+    """The errors that SQLite finds in its file. PostgreSQL itself is not killed and needs no check."""
     if not is_sqlite(database):
         return []
     with contextlib.closing(read_only(database)) as connection:
@@ -157,7 +159,7 @@ def _unsound(database: str) -> list[str]:
     return [] if found == [("ok",)] else [f"integrity: {found[:3]}"]
 
 
-def judge(node: CrashableNode, job: Job) -> list[str]:
+def check_results(node: CrashableNode, job: Job) -> list[str]:
     """The errors of a job that has ended."""
     status = node.read(job.status_url)
     created = (status.get("results") or {}).get("created", [])

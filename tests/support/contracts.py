@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 import orjson
-from normalizer import Known, Normal, Normalizer
+from normalizer import Normal, Normalizer, SchemaState
 
 import errors
 from handlers.dispatch.response_check import closed, draft4
@@ -37,7 +37,7 @@ class Contract:
         self._schemas = self.document["components"]["schemas"]
         self._translated = {"schemas": draft4(self._schemas)}
         self._closed = {"schemas": closed(self._translated["schemas"])}
-        self.normaliser = Normalizer(self._schemas)
+        self.normalizer = Normalizer(self._schemas)
 
     def validator(self, schema: Schema, *, close: bool = False) -> jsonschema_rs.Draft4Validator:
         """A compiled validator; *close*: members that the schema does not name are refused."""
@@ -76,9 +76,9 @@ class Contract:
         return normalized
 
     @functools.cache  # noqa: B019  (a Contract lives as long as the program)
-    def normal(self, name: str, known: Known = Known.ACCEPTED) -> Normal:
-        """The normaliser of the strict schema *name*."""
-        return self.normaliser.of(name, known)
+    def normal(self, name: str, state: SchemaState = SchemaState.ACCEPTED) -> Normal:
+        """The normalizer of the strict schema *name*."""
+        return self.normalizer.of(name, state)
 
     def check_strict(self, name: str, value: Any) -> None:
         """Refuse a value that violates the strict schema *name*.

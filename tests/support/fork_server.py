@@ -28,13 +28,12 @@ _READS_ENVIRONMENT = "storage.failpoints"
 class ForkedProcess:
     """A process that the fork server forked. It is not our child, so we wait for it with a pidfd."""
 
-    def __init__(self, hatchery: "ForkServer", pid: int) -> None:
+    def __init__(self, fork_server: "ForkServer", pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._fork_server = hatchery
-        self._descriptor = os.pidfd_open(
-            pid
-        )  # valid even if the process has ended: the fork server has not reaped it
+        self._fork_server = fork_server
+        # valid even if the process has ended, because the fork server has not reaped it
+        self._descriptor = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
         """The exit code, or None while the process runs."""
@@ -44,7 +43,7 @@ class ForkedProcess:
         """Wait for the end of the process."""
         code = self._ended(timeout)
         if code is None:
-            raise subprocess.TimeoutExpired("a hatched process", timeout or 0)
+            raise subprocess.TimeoutExpired("a forked process", timeout or 0)
         return code
 
     def send_signal(self, sig: int, /) -> None:

@@ -89,8 +89,8 @@ def with_hmac(key: bytes) -> str:
     return f"{unsigned}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-def known(token: str) -> Member | None:
-    """The member with this *token*, or None."""
+def caller_of(token: str) -> Member | None:
+    """The member that *token* identifies, or None."""
     found = bearer.member(token)
     return None if found is None else found["sub"]
 

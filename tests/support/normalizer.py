@@ -16,7 +16,7 @@ Normal = Callable[[Any], Any]
 Rule = Callable[[Any], None]
 
 
-class Known(enum.Enum):
+class SchemaState(enum.Enum):
     """Which schema a document has passed before normalization."""
 
     ACCEPTED = enum.auto()
@@ -37,31 +37,35 @@ class Normalizer:
 
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
         self.schemas = schemas
-        self._made: dict[tuple[str, Known], Normal | None] = {}
+        self._functions: dict[tuple[str, SchemaState], Normal | None] = {}
 
-    def of(self, name: str, known: Known = Known.ACCEPTED) -> Normal:
-        """The function for the strict schema *name* and a document in the state *known*."""
-        return self._named(name, known) or _as_it_is
+    def of(self, name: str, state: SchemaState = SchemaState.ACCEPTED) -> Normal:
+        """The function for the strict schema *name* and a document in *state*."""
+        return self._named(name, state) or _as_it_is
 
-    def _named(self, name: str, known: Known) -> Normal | None:
-        key = (name, known)
-        if key not in self._made:
-            self._made[key] = self._make(self.schemas[name], name, known)
-        return self._made[key]
+    def _named(self, name: str, state: SchemaState) -> Normal | None:
+        key = (name, state)
+        if key not in self._functions:
+            self._functions[key] = self._create(self.schemas[name], name, state)
+        return self._functions[key]
 
-    def _make(self, schema: Schema, name: str, known: Known) -> Normal | None:  # noqa: PLR0911  (one a kind)
+    def _create(self, schema: Schema, name: str, state: SchemaState) -> Normal | None:  # noqa: PLR0911  (one per kind)
         if "$ref" in schema:
-            return self._named(schema["$ref"].removeprefix(_SCHEMAS), _whole(known))
+            return self._named(schema["$ref"].removeprefix(_SCHEMAS), _whole(state))
         if len(schema.get("allOf", ())) == 1:
-            return self._make(schema["allOf"][0], name, _whole(known))
+            return self._create(schema["allOf"][0], name, _whole(state))
         if schema.get("type") == "object":
-            return self._touched(schema, name) if known is Known.STRICT else self._object(schema, name, known)
+            return (
+                self._touched(schema, name)
+                if state is SchemaState.STRICT
+                else self._object(schema, name, state)
+            )
         if schema.get("type") == "array":
-            return self._array(schema, name, known)
+            return self._array(schema, name, state)
         if schema.get("x-extensible"):
             listed = self.schemas[schema["anyOf"][0]["$ref"].removeprefix(_SCHEMAS)]
             return _extensible(frozenset(listed["enum"]), name)
-        if known is Known.STRICT and schema.get("x-normalise") in _SAME_WHEN_STRICT:
+        if state is SchemaState.STRICT and schema.get("x-normalise") in _SAME_WHEN_STRICT:
             return None
         if schema.get("x-normalise") == "coordinate":
             return functools.partial(_coordinate, schema["maxLength"])
@@ -69,23 +73,26 @@ class Normalizer:
             return _country
         return _SCALARS.get(schema.get("x-normalise", ""))
 
-    def _members(self, schema: Schema, known: Known) -> list[tuple[str, Normal | None]]:
+    def _members(self, schema: Schema, state: SchemaState) -> list[tuple[str, Normal | None]]:
         return [
-            (key, self._make(value, key, known if value.get("x-patch") == "merge-by-uid" else _whole(known)))
+            (
+                key,
+                self._create(value, key, state if value.get("x-patch") == "merge-by-uid" else _whole(state)),
+            )
             for key, value in schema["properties"].items()
         ]
 
-    def _object(self, schema: Schema, name: str, known: Known) -> Normal:
-        members = self._members(schema, known)
-        partial = known is Known.PARTIAL
+    def _object(self, schema: Schema, name: str, state: SchemaState) -> Normal:
+        members = self._members(schema, state)
+        partial = state is SchemaState.PARTIAL
         rules = [] if partial else _rules(schema.get("x-rules", {}), name)
 
         def normal(value: dict[str, Any]) -> dict[str, Any]:
             result = {}
             for key, member in members:
-                given = value.get(key)
-                if given is not None:
-                    result[key] = given if member is None else member(given)
+                item = value.get(key)
+                if item is not None:
+                    result[key] = item if member is None else member(item)
                 elif partial and key in value:
                     result[key] = None
             for rule in rules:
@@ -95,27 +102,27 @@ class Normalizer:
         return normal
 
     def _touched(self, schema: Schema, name: str) -> Normal | None:
-        members = [(key, member) for key, member in self._members(schema, Known.STRICT) if member]
+        members = [(key, member) for key, member in self._members(schema, SchemaState.STRICT) if member]
         rules = _rules(schema.get("x-rules", {}), name)
         if not members and not rules:
             return None
 
         def touched(value: dict[str, Any]) -> dict[str, Any]:
             for key, member in members:
-                given = value.get(key)
-                if given is not None:
-                    value[key] = member(given)
+                item = value.get(key)
+                if item is not None:
+                    value[key] = member(item)
             for rule in rules:
                 rule(value)
             return value
 
         return touched
 
-    def _array(self, schema: Schema, name: str, known: Known) -> Normal | None:
-        if known is Known.PARTIAL:
-            item = self._named(schema["items"]["$ref"].removeprefix(_SCHEMAS), known)
+    def _array(self, schema: Schema, name: str, state: SchemaState) -> Normal | None:
+        if state is SchemaState.PARTIAL:
+            item = self._named(schema["items"]["$ref"].removeprefix(_SCHEMAS), state)
         else:
-            item = self._make(schema["items"], name, known)
+            item = self._create(schema["items"], name, state)
         rules = _rules(schema.get("x-rules", {}), name)
         if item is None and not rules:
             return None
@@ -130,9 +137,9 @@ class Normalizer:
         return normal
 
 
-def _whole(known: Known) -> Known:
+def _whole(state: SchemaState) -> SchemaState:
     """The state of a member: a PATCH merges some lists and replaces everything else."""
-    return Known.ACCEPTED if known is Known.PARTIAL else known
+    return SchemaState.ACCEPTED if state is SchemaState.PARTIAL else state
 
 
 def _as_it_is(value: Any) -> Any:
@@ -187,11 +194,11 @@ def _country(value: str) -> str:
     return ALPHA_3[value]
 
 
-def _extensible(known: frozenset[str], name: str) -> Normal:
+def _extensible(listed: frozenset[str], name: str) -> Normal:
     """Keep a value that the specification does not list, and note it. Conformance 48."""
 
     def normal(value: str) -> str:
-        if value not in known:
+        if value not in listed:
             deviations.note(field_types.UNLISTED, f"{name}: {value}")
         return value
 
@@ -209,14 +216,14 @@ _SCALARS: dict[str, Normal] = {
 }
 
 
-def _rules(given: Mapping[str, Any], name: str = "") -> list[Rule]:
+def _rules(arguments: Mapping[str, Any], name: str = "") -> list[Rule]:
     makers: dict[str, Callable[[Any, str], Rule]] = {
         "unique": _unique,
         "increasing": functools.partial(_ordered, strictly=True),
         "not_decreasing": functools.partial(_ordered, strictly=False),
         "one_of": _one_of,
     }
-    return [makers[kind](argument, name) for kind, argument in given.items()]
+    return [makers[kind](argument, name) for kind, argument in arguments.items()]
 
 
 def _unique(key: str, name: str) -> Rule:

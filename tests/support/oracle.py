@@ -15,7 +15,7 @@ from unittest import mock
 import contracts
 import pydantic
 from bad_values import VALUES
-from normalizer import Known
+from normalizer import SchemaState
 
 import errors
 from generated import gateway_models, ocpi_models
@@ -57,7 +57,7 @@ def of_oracle(name: str, body: Any) -> Outcome:
     with mock.patch.object(deviations, "note", lambda kind, _example: kinds.append(kind)):
         try:
             if partial:
-                value = OCPI.normal(name.removesuffix("Patch"), Known.PARTIAL)(copy.deepcopy(body))
+                value = OCPI.normal(name.removesuffix("Patch"), SchemaState.PARTIAL)(copy.deepcopy(body))
             else:
                 value = OCPI.normalise(name, copy.deepcopy(body))
         except errors.RuleBroken:

@@ -38,13 +38,13 @@ class EnvelopeResolver(Resolver):
         """*compiled*: our application, whose operations have the callers and models."""
         super().__init__()
         views = [view for view in compiled.view_functions.values() if isinstance(view, PathItemView)]
-        self.known = {
+        self.operations = {
             f"{o.handler.__module__}.{o.id}": (view, o) for view in views for o in view.operations.values()
         }
 
     def resolve_function_from_operation_id(self, operation_id: str) -> Callable[..., flask.Response]:
         handler = super().resolve_function_from_operation_id(operation_id)
-        view, operation = self.known[operation_id]
+        view, operation = self.operations[operation_id]
 
         @functools.wraps(handler)
         def enveloped(**arguments: Any) -> flask.Response:
@@ -82,13 +82,13 @@ class TokenSecurityHandler(ApiKeySecurityHandler):
     def _resolve_func(self, security_scheme: dict[str, Any]) -> Callable[..., Any]:
         authenticate = super()._resolve_func(security_scheme)
 
-        def known(authorization: str, request: ConnexionRequest) -> dict[str, Any] | None:
+        def caller_with_role(authorization: str, request: ConnexionRequest) -> dict[str, Any] | None:
             found: dict[str, Any] | None = authenticate(authorization)
             if found is not None:
                 auth.require_role(found["sub"], request.scope["path"])
             return found
 
-        return known
+        return caller_with_role
 
 
 def create_app(compiled: flask.Flask) -> FlaskApp:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 import sqlalchemy
-from bulk import ENDED, Job, ordered, settled
+from bulk import ENDED, Job, count_settled, order_job
 from crashable_node import CrashableNode, environment, fresh_database, is_sqlite, until
 from dbos import PortableWorkflowError
 from nodes import Gateway, in_transaction
@@ -50,10 +50,10 @@ def execute(node: CrashableNode, text: str, **values: Any) -> None:
 
 def interrupted_job(node: CrashableNode) -> Job:
     """A job whose process is killed between two steps."""
-    job = ordered(node, 2000)
-    until(lambda: settled(node, job))
+    job = order_job(node, 2000)
+    until(lambda: count_settled(node, job))
     node.kill()
-    assert settled(node, job) < len(job.names)
+    assert count_settled(node, job) < len(job.names)
     return job
 
 
@@ -69,7 +69,7 @@ def test_a_job_that_dbos_abandons_fails(crashable_node: CrashableNode) -> None:
         ago=LONG_AGO_MS,
         job=job.id,
     )
-    before = settled(crashable_node, job)
+    before = count_settled(crashable_node, job)
 
     crashable_node.start()
 
@@ -80,7 +80,7 @@ def test_a_job_that_dbos_abandons_fails(crashable_node: CrashableNode) -> None:
         failed["error"]["code"],
         failed["error"]["retryable"],
     )
-    assert before == settled(crashable_node, job) == failed["results"]["created_count"]
+    assert before == count_settled(crashable_node, job) == failed["results"]["created_count"]
 
 
 def test_a_location_with_a_duplicate_id_fails_alone(gateway: Gateway) -> None:

@@ -1,4 +1,4 @@
-"""Starts that find something amiss: each goes on by itself, or ends with a sentence that says what to do."""
+"""Starts after a failure: each recovers by itself, or ends with a message that says what to do."""
 
 import contextlib
 import resource
@@ -19,34 +19,34 @@ from starting import BROKEN, WITH_JOBS, Site
 from storage import database, installation, keys, secrets
 from workflows import cli, running_server
 
-Sites = Callable[[], Site]
+NewSite = Callable[[], Site]
 OTHER_KEY = {"OCPI_GATEWAY_SECRET_KEY": "another secret key"}
 
 
 @pytest.fixture
-def new_site(database_url: str, tmp_path: Path) -> Iterator[Sites]:
-    """Makes sites with an empty database and removes them."""
-    with contextlib.ExitStack() as made:
+def new_site(database_url: str, tmp_path: Path) -> Iterator[NewSite]:
+    """A function that creates a site with an empty database; the sites are removed at the end."""
+    with contextlib.ExitStack() as stack:
 
-        def new() -> Site:
+        def create() -> Site:
             site = Site(database_url, tmp_path)
-            made.callback(site.remove)
+            stack.callback(site.remove)
             return site
 
-        yield new
+        yield create
 
 
 @pytest.fixture
-def site(new_site: Sites) -> Site:
+def site(new_site: NewSite) -> Site:
     """A site that was started once."""
-    made = new_site()
-    ended = made.start()
-    assert 0 == ended.code, ended.message
-    return made
+    new = new_site()
+    result = new.start()
+    assert 0 == result.code, result.message
+    return new
 
 
 def query(site: Site, text: str) -> list[Any]:
-    """What the site's database answers."""
+    """The rows that a statement returns from the site's database."""
     database_engine = sqlalchemy.create_engine(
         site.url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool
     )
@@ -55,29 +55,29 @@ def query(site: Site, text: str) -> list[Any]:
         return list(map(tuple, result.all())) if result.returns_rows else []
 
 
-def refused(site: Site, **more: str) -> str:
-    """Why the site does not start: the last line, after the log's."""
-    ended = site.start(**more)
-    assert 1 == ended.code
-    return sentence(ended.message)
+def refusal(site: Site, **more: str) -> str:
+    """The message of a start that is refused."""
+    result = site.start(**more)
+    assert 1 == result.code
+    return last_line(result.message)
 
 
-def sentence(said: str) -> str:
-    """What a person is told; the lines before are the log's."""
-    *logged, last = said.splitlines()
-    assert all(line.startswith("{") for line in logged), said
+def last_line(output: str) -> str:
+    """The message to the operator; the lines before it are the log."""
+    *logged, last = output.splitlines()
+    assert all(line.startswith("{") for line in logged), output
     return last
 
 
 @pytest.mark.parametrize(
     "statement", ["CREATE INDEX ix_gw_job", "CREATE TABLE ocpi_cdrs", "INSERT INTO alem"]
 )
-def test_a_first_start_that_an_older_version_left_unfinished_begins_anew(
-    new_site: Sites, statement: str
+def test_a_first_start_that_an_older_version_left_unfinished_starts_over(
+    new_site: NewSite, statement: str
 ) -> None:
     whole, half = new_site(), new_site()
-    ended = whole.start(**{BROKEN: "1"})
-    half.start(ended.first(statement), **{BROKEN: "1"})
+    result = whole.start(**{BROKEN: "1"})
+    half.start(result.first(statement), **{BROKEN: "1"})
     assert any("gw_charge_points" in table for table in half.described())
 
     again = half.start()
@@ -90,42 +90,42 @@ def test_data_without_a_schema_version_is_not_touched(site: Site) -> None:
     query(site, "DELETE FROM alembic_version")
     before = site.rows()
 
-    assert "Restore a backup" in refused(site)
+    assert "Restore a backup" in refusal(site)
     assert before == site.rows()
 
 
 def test_a_database_of_a_newer_version_is_not_touched(site: Site) -> None:
     query(site, "UPDATE alembic_version SET version_num = '9999'")
 
-    assert "schema version 9999" in refused(site)
+    assert "schema version 9999" in refusal(site)
 
 
 def test_a_lost_secret_key_is_not_replaced(site: Site) -> None:
     key = site.folder / "secret.key"
-    kept = key.read_bytes()
+    content = key.read_bytes()
     key.unlink()
 
-    message = refused(site)
+    message = refusal(site)
 
     assert "missing" in message
     assert f"Restore {key}, or set OCPI_GATEWAY_SECRET_KEY" in message
     assert not key.exists()
-    key.write_bytes(kept)
+    key.write_bytes(content)
     assert 0 == site.start().code
 
 
 def test_another_secret_key_is_refused(site: Site) -> None:
-    assert "is not the one of this database" in refused(site, **OTHER_KEY)
+    assert "is not the one of this database" in refusal(site, **OTHER_KEY)
     (site.folder / "secret.key").write_text("no key")
-    assert "holds no secret key" in refused(site)
+    assert "holds no secret key" in refusal(site)
 
 
 def test_a_second_data_folder_on_one_database_changes_nothing(site: Site, tmp_path: Path) -> None:
     second = {"OCPI_GATEWAY_DATA_DIR": str(tmp_path / "second")}
     before = site.rows()
 
-    assert "missing" in refused(site, **second)
-    assert "is not the one of this database" in refused(site, **second, **OTHER_KEY)
+    assert "missing" in refusal(site, **second)
+    assert "is not the one of this database" in refusal(site, **second, **OTHER_KEY)
     assert before == site.rows()
     assert not (tmp_path / "second" / "secret.key").exists()
 
@@ -137,12 +137,12 @@ def test_a_second_data_folder_on_one_database_changes_nothing(site: Site, tmp_pa
     assert not (tmp_path / "second" / "admin.token").exists()
 
 
-def test_an_older_database_takes_the_key_that_opens_what_it_holds(new_site: Sites) -> None:
+def test_an_older_database_accepts_only_the_key_that_decrypts_its_data(new_site: NewSite) -> None:
     old = new_site()
     old_database.fill(old)
 
-    assert "is not the one of this database" in refused(old, **OTHER_KEY)
-    assert [] == query(old, "SELECT * FROM gw_installation")  # migrated by now, but not set up
+    assert "is not the one of this database" in refusal(old, **OTHER_KEY)
+    assert [] == query(old, "SELECT * FROM gw_installation")  # migrated, but not set up
     assert 0 == old.start().code
     with switch_to(old.environment):
         check = in_transaction(installation.key_check)
@@ -151,32 +151,32 @@ def test_an_older_database_takes_the_key_that_opens_what_it_holds(new_site: Site
         database.dispose()
 
 
-def test_an_older_database_without_ciphertext_takes_the_present_key(new_site: Sites) -> None:
+def test_an_older_database_without_ciphertext_accepts_the_current_key(new_site: NewSite) -> None:
     old = new_site()
     old_database.fill(old, with_peer=False)
 
     assert 0 == old.start(**OTHER_KEY).code
     assert 0 == old.start(**OTHER_KEY).code
-    assert "missing" in refused(old)
-    assert 1 == len(query(old, "SELECT * FROM gw_keys"))  # its administrator stays
+    assert "missing" in refusal(old)
+    assert 1 == len(query(old, "SELECT * FROM gw_keys"))  # that of its administrator
 
 
-def test_a_later_admin_token_changes_nothing_and_is_said(site: Site) -> None:
+def test_a_later_admin_token_changes_nothing_and_is_reported(site: Site) -> None:
     before = site.rows()
 
-    ended = site.start(OCPI_GATEWAY_ADMIN_TOKEN="a-token-that-is-not-stored")
+    result = site.start(OCPI_GATEWAY_ADMIN_TOKEN="a-token-that-is-not-stored")
 
-    assert 0 == ended.code
-    assert 1 == ended.message.count("ADMIN_TOKEN is ignored")
-    assert "scripts/keys mint" in ended.message
+    assert 0 == result.code
+    assert 1 == result.message.count("ADMIN_TOKEN is ignored")
+    assert "scripts/keys mint" in result.message
     assert before == site.rows()
     assert "ignored" not in site.start().message
 
 
-def test_a_revoked_admin_key_stays_revoked_and_scripts_make_a_new_one(
+def test_a_revoked_admin_key_stays_revoked_and_scripts_create_a_new_one(
     site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running_server, "adopt", lambda _: None)  # the settings are in force already
+    monkeypatch.setattr(running_server, "adopt", lambda _: None)  # the settings already apply
     old_token = (site.folder / "admin.token").read_text()
     with switch_to(site.environment):
         cli.main(["keys", "revoke", "admin"])
@@ -188,9 +188,9 @@ def test_a_revoked_admin_key_stays_revoked_and_scripts_make_a_new_one(
         assert in_transaction(keys.is_admin, new_token)
         database.dispose()
 
-    ended = site.start()
+    result = site.start()
 
-    assert "admin.token is ignored" in ended.message
+    assert "admin.token is ignored" in result.message
     with switch_to(site.environment):
         assert not in_transaction(keys.is_admin, old_token)
         database.dispose()
@@ -198,7 +198,7 @@ def test_a_revoked_admin_key_stays_revoked_and_scripts_make_a_new_one(
 
 
 def versions_of_rows(site: Site) -> dict[str, list[Any]]:
-    """Every row of every table with the marks that a write changes; on SQLite the file is watched instead."""
+    """The row versions of every table; empty on SQLite, where PRAGMA data_version shows a write."""
     if site.url.startswith("sqlite"):
         return {}
     names = [name for name in site.described() if name.startswith(("public.", "dbos."))]
@@ -210,15 +210,15 @@ def versions_of_rows(site: Site) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("demo", ["0", "1"])
-def test_a_second_start_writes_nothing(new_site: Sites, demo: str) -> None:
+def test_a_second_start_writes_nothing(new_site: NewSite, demo: str) -> None:
     site = new_site()
     more = {"OCPI_GATEWAY_DEMO": demo, WITH_JOBS: "1"}
     assert 0 == site.start(**more).code
-    with contextlib.ExitStack() as open_until_then:
+    with contextlib.ExitStack() as stack:
         watch = None
         if site.url.startswith("sqlite"):
             watch = sqlite3.connect(site.folder / "node.sqlite")
-            open_until_then.callback(watch.close)
+            stack.callback(watch.close)
         version = watch and watch.execute("PRAGMA data_version").fetchone()
         before = versions_of_rows(site), site.described()
 
@@ -228,41 +228,41 @@ def test_a_second_start_writes_nothing(new_site: Sites, demo: str) -> None:
         assert version == (watch and watch.execute("PRAGMA data_version").fetchone())
 
 
-# What lies on a disk: SQLite only.
+# Failures of the disk, on SQLite only
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Site:
+def sqlite_site(tmp_path: Path) -> Site:
     """A site with a SQLite file that was started once."""
-    made = Site("sqlite:///", tmp_path)
-    assert 0 == made.start(**{WITH_JOBS: "1"}).code
-    return made
+    new = Site("sqlite:///", tmp_path)
+    assert 0 == new.start(**{WITH_JOBS: "1"}).code
+    return new
 
 
 def checkpoint(site: Site) -> None:
-    """Move what the WAL holds into the file."""
+    """Move the content of the WAL into the database file."""
     with contextlib.closing(sqlite3.connect(site.folder / "node.sqlite")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def overwrite(path: Path, offset: int) -> None:
-    """Damage a page of a file."""
+    """Overwrite a page of a file."""
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(b"\x5a" * 4096)
 
 
 @pytest.mark.parametrize("offset", [0, 4096])
-def test_a_damaged_file_is_said(here: Site, offset: int) -> None:
-    checkpoint(here)
+def test_a_damaged_file_is_reported(sqlite_site: Site, offset: int) -> None:
+    checkpoint(sqlite_site)
     for page in range(1 if offset == 0 else 12):
-        overwrite(here.folder / "node.sqlite", offset + page * 4096)
+        overwrite(sqlite_site.folder / "node.sqlite", offset + page * 4096)
 
-    assert "Restore a backup of the file" in refused(here)
+    assert "Restore a backup of the file" in refusal(sqlite_site)
 
 
-def started_with_room_for(site: Site, size: int) -> subprocess.CompletedProcess[str]:
-    """A start during which no file can be longer than *size* bytes."""
+def start_with_room_for(site: Site, size: int) -> subprocess.CompletedProcess[str]:
+    """Start a site while no file can be longer than *size* bytes."""
     return subprocess.run(
         [sys.executable, "-m", "starting"],
         cwd=ROOT,
@@ -280,42 +280,42 @@ def started_with_room_for(site: Site, size: int) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.parametrize("kib", [0, 8, 48, 200])
-def test_a_first_start_on_a_full_disk_says_so_and_succeeds_once_there_is_room(
+def test_a_first_start_on_a_full_disk_is_refused_and_succeeds_once_there_is_room(
     tmp_path: Path, kib: int
 ) -> None:
     site = Site("sqlite:///", tmp_path)
 
-    ended = started_with_room_for(site, kib * 1024)
+    result = start_with_room_for(site, kib * 1024)
 
-    assert 1 == ended.returncode, ended
-    assert sentence(ended.stderr).startswith("The program cannot start: ")
+    assert 1 == result.returncode, result
+    assert last_line(result.stderr).startswith("The program cannot start: ")
     assert 0 == site.start().code
 
 
-def test_a_later_start_on_a_full_disk_needs_room_for_the_index_of_the_wal_alone(here: Site) -> None:
-    checkpoint(here)
-    assert 0 == started_with_room_for(here, 32 * 1024).returncode
+def test_a_later_start_on_a_full_disk_needs_room_only_for_the_index_of_the_wal(sqlite_site: Site) -> None:
+    checkpoint(sqlite_site)
+    assert 0 == start_with_room_for(sqlite_site, 32 * 1024).returncode
 
-    ended = started_with_room_for(here, 0)
+    result = start_with_room_for(sqlite_site, 0)
 
-    assert (1, True) == (ended.returncode, "disk" in sentence(ended.stderr))
+    assert (1, True) == (result.returncode, "disk" in last_line(result.stderr))
 
 
-def test_a_data_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     site = Site("sqlite:///", tmp_path)
-    nowhere = tmp_path / "file" / "data"
+    folder = tmp_path / "file" / "data"
 
-    message = refused(
+    message = refusal(
         site,
-        OCPI_GATEWAY_DATA_DIR=str(nowhere),
-        OCPI_GATEWAY_DATABASE_URL=f"sqlite:///{nowhere / 'node.sqlite'}",
+        OCPI_GATEWAY_DATA_DIR=str(folder),
+        OCPI_GATEWAY_DATABASE_URL=f"sqlite:///{folder / 'node.sqlite'}",
     )
 
-    assert str(nowhere) in message
+    assert str(folder) in message
 
 
-def test_every_file_of_an_open_folder_is_private_from_the_start(
+def test_every_file_in_a_readable_folder_is_private_from_the_start(
     another_node: Callable[..., Node], tmp_path: Path
 ) -> None:
     folder = tmp_path / "node0"

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 import sqlalchemy
-from nodes import ROOT, Node, free_port
+from nodes import ROOT, Node, free_port, until_served
 
 ADMIN = "the-admin-of-the-killing"
 PATIENCE_SECONDS = 60.0
@@ -54,7 +54,9 @@ class CrashableNode(Node):
 
     def _called(self, method: str, path: str, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {ADMIN}"}
-        response = requests.request(method, self.url + path, headers=headers, timeout=60, **more)
+        response = until_served(
+            lambda: requests.request(method, self.url + path, headers=headers, timeout=60, **more)
+        )
         assert response.ok, response.text[:1000]
         return response.json() if response.content else None
 

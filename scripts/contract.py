@@ -66,17 +66,17 @@ def fold(source: Source) -> Node:
         **{kind: node for kind, node in components.items() if node},
         **root["components"],
     }
-    return localised(root)
+    return with_local_references(root)
 
 
-def localised(node: Any) -> Any:
+def with_local_references(node: Any) -> Any:
     """*node* with every $ref pointing at the components of the one document."""
     if isinstance(node, list):
-        return [localised(item) for item in node]
+        return [with_local_references(item) for item in node]
     if not isinstance(node, dict):
         return node
     return {
-        key: f"#/components/{value.split('#/')[1]}" if key == "$ref" else localised(value)
+        key: f"#/components/{value.split('#/')[1]}" if key == "$ref" else with_local_references(value)
         for key, value in node.items()
     }
 

@@ -79,7 +79,7 @@ gives the same answers from the same database without either (`scripts/bench_par
 
 The servers have one core, the load generator and PostgreSQL the other. CPU is that of the server's own
 processes. A ratio is taken within a round; the table has the median, and in brackets the least and the
-greatest of all rounds. CPU ratios below 1 and rate ratios above 1 are in the program's favour.
+greatest of all rounds. CPU ratios below 1 and rate ratios above 1 are in the program's favor.
 
 ![CPU ratios](benchmark.svg)
 

@@ -114,7 +114,7 @@ def test_an_instant_before_the_year_1000_is_refused() -> None:
     """The contract has no text for it, so no document may contain it."""
     token = {**SCHEMAS["Token"]["example"], "last_updated": "1000-01-01T00:00:00+00:01"}
     with pytest.raises(errors.RuleBroken, match="last_updated"):
-        contracts.ocpi().normalise("Token", token)
+        contracts.ocpi().normalize("Token", token)
 
 
 def test_text_order_is_not_time_order() -> None:

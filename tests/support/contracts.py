@@ -63,7 +63,7 @@ class Contract:
         """The validator of the strict schema *name*, for stored and sent objects."""
         return self.validator({"$ref": _SCHEMAS + name}, close=True)
 
-    def normalise(self, name: str, value: Any) -> Any:
+    def normalize(self, name: str, value: Any) -> Any:
         """*value* in its canonical form.
 
         Raises:
@@ -89,15 +89,6 @@ class Contract:
         validator = self.strict(name)
         if not validator.is_valid(value):
             raise errors.RuleBroken(explain(validator, value))
-
-    def stem(self, schema: Schema) -> tuple[str, bool] | None:
-        """The strict schema behind a request schema such as LocationIn, and whether it is partial."""
-        name = schema.get("$ref", "").removeprefix(_SCHEMAS)
-        for suffix in ("In", "Patch", "OrNull"):
-            stem = name.removesuffix(suffix)
-            if stem != name and stem in self._schemas:
-                return stem, suffix == "Patch"
-        return None
 
 
 @functools.cache

@@ -59,7 +59,7 @@ def of_oracle(name: str, body: Any) -> Outcome:
             if partial:
                 value = OCPI.normal(name.removesuffix("Patch"), SchemaState.PARTIAL)(copy.deepcopy(body))
             else:
-                value = OCPI.normalise(name, copy.deepcopy(body))
+                value = OCPI.normalize(name, copy.deepcopy(body))
         except errors.RuleBroken:
             return Outcome(BROKEN_RULE)
     if name == "Tariff" and body.get("last_updated") is None:

@@ -117,11 +117,11 @@ def check(plan: Planned) -> None:
     location = stamped(plan.document)
     strict.check_strict("Location", location)
     assert orjson.dumps(location) == orjson.dumps(
-        strict.normalise("Location", location)
+        strict.normalize("Location", location)
     )  # canonical, order too
     for tariff in plan.tariffs:
         document = {**tariff, "last_updated": NOW}
-        assert orjson.dumps(document) == orjson.dumps(strict.normalise("Tariff", document))
+        assert orjson.dumps(document) == orjson.dumps(strict.normalize("Tariff", document))
     evses = plan.document.get("evses", [])
     assert {e["connectors"][0]["tariff_id"] for e in evses} == {t["id"] for t in plan.tariffs}
     mapped = [(e.uid, e.evse_id, e.connector_id) for point in plan.charge_points for e in point.evses]

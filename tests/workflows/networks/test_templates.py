@@ -320,7 +320,7 @@ def test_every_token_obeys_the_contract(name: str) -> None:
     for seed in range(5):
         for token in drivers(seed, ("PL", "0AZ"), name):
             document = {**token.body, "last_updated": NOW}
-            assert orjson.dumps(document) == orjson.dumps(contracts.ocpi().normalise("Token", document))
+            assert orjson.dumps(document) == orjson.dumps(contracts.ocpi().normalize("Token", document))
 
 
 def test_the_catalog_has_real_charge_points() -> None:

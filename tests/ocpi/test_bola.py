@@ -337,6 +337,7 @@ def test_a_token_cannot_read_or_change_objects_of_others(
     assert 1000 <= len(METHODS) * len(routes) * (len(STRANGERS) + len(INSIDERS) * len(ROLES))
 
 
+@one_database
 @pytest.mark.parametrize("name", ["other peer", "other operator", "registrant"])
 def test_a_foreign_object_gets_exactly_the_answer_of_a_missing_one(
     node: Node, routes: list[Route], victim: Victim, name: str

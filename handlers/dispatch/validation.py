@@ -130,7 +130,7 @@ def result_obeys_rules() -> Iterator[None]:
 
 
 def refusal(problems: list[Problem], limit: int = MAX_PROBLEMS) -> errors.Refusal:
-    """The refusal for *problems*, of which it keeps *limit*; who only breaks rules has the right form."""
+    """The refusal for *problems*, with the first *limit* of them. It is a broken rule if all problems are."""
     kind = errors.RuleBroken if all(problem.kind == RULE for problem in problems) else errors.SchemaViolation
     return kind(message(problems), problems[:limit])
 

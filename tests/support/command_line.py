@@ -13,15 +13,7 @@ Done = subprocess.CompletedProcess[str]
 
 def run_script(node: Node, script: str, *arguments: str, **more: str) -> Done:
     """Run *script* with the settings of *node*."""
-    return subprocess.run(
-        [ROOT / "scripts" / script, *arguments],
-        cwd="/",
-        env=node.surroundings(more),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return _run([str(ROOT / "scripts" / script), *arguments], Path("/"), node.surroundings(more))
 
 
 def run(node: Node, script: str, *arguments: str, **more: str) -> Done:
@@ -30,18 +22,17 @@ def run(node: Node, script: str, *arguments: str, **more: str) -> Done:
 
 
 def run_module(environment: dict[str, str], *command: str) -> Done:
-    """Run a module of the program and its arguments with *environment*, likewise."""
+    """Run a module of the program with arguments, forked without import time if possible."""
     if not fork_server.IS_AVAILABLE:
-        return subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return _run([sys.executable, "-m", *command], ROOT, environment)
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
         ended = fork_server.FORK_SERVER.fork(environment, out, err, *command).wait(60)
         return Done(command, ended, out.read_text(), err.read_text())
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str]) -> Done:
+    """Run *command* in *folder* and capture its output."""
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )

@@ -12,6 +12,7 @@ import sqlalchemy
 from bulk import ENDED, Job, count_settled, order_job
 from crashable_node import CrashableNode, environment, fresh_database, is_sqlite, until
 from dbos import PortableWorkflowError
+from gateway_orders import example
 from nodes import Gateway, in_transaction
 
 import errors
@@ -22,13 +23,7 @@ from workflows.networks import provisioning, templates
 ATTEMPTS = 101
 """The number of starts after which DBOS abandons a workflow: one and 100 recoveries, its default."""
 LONG_AGO_MS = 60_000
-LOCATION = {
-    "name": "Brussels Midi Hub",
-    "address": "Place Victor Horta 1",
-    "city": "Brussels",
-    "country": "BE",
-    "coordinates": {"latitude": 50.8357, "longitude": 4.3353},
-}
+LOCATION = example("OcpiCreateLocationRequest")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ _TEXTS = {
 def authorize(
     caller: Caller, uid: str, type_: TokenType, references: LocationReferences | None
 ) -> AuthorizationInfo:
-    """Whether our token (*uid*, *type_*) may charge, at *references* if they are given.
+    """Whether our token (*uid*, *type_*) may charge, at *references* if there are any.
 
     Raises:
         errors.NotFound: there is no such token (2.1.1 does not define a response; DECISIONS.md).

@@ -6,6 +6,7 @@ import contracts
 import orjson
 import pytest
 from examples import model
+from gateway_orders import example
 from plans import LOCATION_TEMPLATES, check, item_of, planned, site, stamped
 
 from generated.gateway_models import LocationUpdateRequest
@@ -14,13 +15,7 @@ from workflows.networks.templates import ItemRefused
 
 Body = dict[str, Any]
 
-PLACE = {
-    "name": "Brussels Midi Hub",
-    "address": "Place Victor Horta 1",
-    "city": "Brussels",
-    "country": "BE",
-    "coordinates": {"latitude": 50.8357, "longitude": 4.3353},
-}
+PLACE = example("OcpiCreateLocationRequest")
 GROUP = {
     "brand_slug": "schneider",
     "model_slug": "evlink-pro-ac-22kw",

@@ -138,6 +138,11 @@ class Settings(BaseSettings):
         "",
         description="Allowed peers in private networks: address:port-port, comma-separated.",
     )
+    work_threads: int = Field(4, ge=1, le=64, description="Threads for due work that calls no peer.")
+    push_threads: int = Field(
+        64, ge=1, le=1000, description="Threads for pushes, so the number of peers that are called at once."
+    )
+    push_rate: int = Field(200, ge=1, le=10_000, description="Maximum pushes per second to one peer.")
     peer_timeout_seconds: float = Field(10.0, gt=0, le=60, description="Maximum seconds of a call to a peer.")
     validate_responses: bool = Field(
         False,

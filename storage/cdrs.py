@@ -1,14 +1,16 @@
 """Charge detail records, which are immutable. Spec: 2.1.1 mod_cdrs."""
 
 import orjson
-from sqlalchemy import Index, UniqueConstraint
+import sqlalchemy
+from sqlalchemy import Index, UniqueConstraint, bindparam
 from sqlmodel import Field
 
 import errors
 from generated.ocpi_models import CDR
 from storage import tokens
 from storage.database import Connection, Transaction
-from storage.objects import Document, DocumentTable, ObjectColumns, Party, Scope, Stored
+from storage.objects import Document, ObjectColumns, Party, Scope, Stored
+from storage.outbox import PushedTable
 
 
 class CDRRow(ObjectColumns, table=True):
@@ -24,11 +26,20 @@ class CDRRow(ObjectColumns, table=True):
 
     folded_id: str = Field(max_length=36)
     reader: str | None = Field(default=None, max_length=6)
+    pushed_url: str | None = Field(default=None, max_length=255)
 
 
-_DOCUMENTS = DocumentTable(CDRRow, key=("folded_id",))
+_DOCUMENTS = PushedTable(CDRRow, "cdrs", key=("folded_id",), preserved=("pushed_url",))
 
 page = _DOCUMENTS.page
+
+_c = _DOCUMENTS.table.c
+_KEEP_PUSHED_URL = (
+    sqlalchemy.update(_DOCUMENTS.table)
+    .where(_c.network_id == bindparam("k_network_id"), _c.folded_id == bindparam("k_folded_id"))
+    .where(_c.country_code == bindparam("k_country_code"), _c.party_id == bindparam("k_party_id"))
+    .values(pushed_url=bindparam("url"))
+)
 
 
 def get(
@@ -57,3 +68,15 @@ def post(transaction: Transaction, network_id: int, party: Party, cdr: CDR) -> t
             f"id: a CDR {stored['id']} with other content is stored already; a CDR is immutable"
         )
     return Stored.UPDATED, stored["id"]
+
+
+def keep_pushed_url(transaction: Transaction, network_id: int, party: Party, cdr_id: str, url: str) -> None:
+    """Keep the URL under which a peer stores one of our CDRs."""
+    values = {
+        "k_network_id": network_id,
+        "k_country_code": party[0],
+        "k_party_id": party[1],
+        "k_folded_id": cdr_id.lower(),
+        "url": url,
+    }
+    transaction.execute(_KEEP_PUSHED_URL, values)

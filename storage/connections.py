@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, UniqueConstraint, bindparam
 from sqlmodel import Field, SQLModel
 
-from storage import database, secrets, timestamps
+from storage import agenda, database, secrets, timestamps
 from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
 from storage.objects import AutoIncrement, Party
@@ -42,6 +42,7 @@ class ConnectionRow(SQLModel, table=True):
     peer_token: str | None = None
     former_peer_token: str | None = None
     encodes_tokens: bool = False
+    push: bool = True
     exchange_until: int | None = Field(default=None, sa_type=BigInteger)
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
@@ -79,6 +80,7 @@ class PeerConnection:
     peer_token: str | None
     former_peer_token: str | None
     encodes_tokens: bool
+    push: bool
 
     @property
     def token(self) -> str | None:
@@ -116,6 +118,7 @@ _OF_PARTY = sqlalchemy.select(CONNECTIONS).where(
     _c.country_code == bindparam("country_code"),
     _c.party_id == bindparam("party_id"),
 )
+_BY_ID = sqlalchemy.select(CONNECTIONS).where(_c.id == bindparam("k_id"))
 _OF_NETWORK = sqlalchemy.select(CONNECTIONS).where(_c.network_id == bindparam("network_id")).order_by(_c.id)
 _KEEP = {
     name: insert.on_conflict_do_update(
@@ -178,10 +181,13 @@ def store(transaction: Transaction, network_id: int, peer: Peer) -> int:
         "business_details": orjson.dumps(dict(peer.business_details)).decode(),
         "peer_token": secrets.encrypt(peer.token),
         "encodes_tokens": peer.encodes_tokens,
+        "push": True,
         "created_at": now,
         "updated_at": now,
     }
-    return int(transaction.execute(_KEEP[transaction.dialect.name], row).scalar_one())
+    connection_id = int(transaction.execute(_KEEP[transaction.dialect.name], row).scalar_one())
+    agenda.open_lane(transaction, agenda.connection_lane(connection_id), network_id)
+    return connection_id
 
 
 def lock(transaction: Transaction, network_id: int) -> bool:
@@ -222,8 +228,9 @@ def end_exchange(transaction: Transaction, peer_connection: PeerConnection) -> N
 
 
 def end(transaction: Transaction, connection_id: int) -> None:
-    """Unregister: delete the peer's tokens and endpoints, keep its objects."""
+    """Unregister: delete the peer's tokens and endpoints and what it would be sent, keep its objects."""
     transaction.execute(_END, {"k_id": connection_id, "now": timestamps.now_ms()})
+    agenda.clear_lane(transaction, agenda.connection_lane(connection_id))
 
 
 def forget_former_token(transaction: Transaction, peer_connection: PeerConnection) -> None:
@@ -237,6 +244,12 @@ def allow(transaction: Transaction, connection_id: int, parties: list[Party]) ->
     """Let the peer also write under *parties*. Conformance 107."""
     also = ",".join("/".join(party) for party in parties) or None
     transaction.execute(_ALLOW, {"k_id": connection_id, "also": also})
+
+
+def of_id(connection: Connection, connection_id: int) -> PeerConnection | None:
+    """The connection with this id, or None."""
+    row = connection.execute(_BY_ID, {"k_id": connection_id}).first()
+    return _peer_connection(row) if row else None
 
 
 def of_party(connection: Connection, network_id: int, party: Party) -> PeerConnection | None:
@@ -262,4 +275,5 @@ def _peer_connection(row: Any) -> PeerConnection:
         peer_token=row.peer_token,
         former_peer_token=row.former_peer_token,
         encodes_tokens=row.encodes_tokens,
+        push=row.push,
     )

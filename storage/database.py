@@ -22,7 +22,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NewType, TypeVar
 
@@ -53,6 +53,7 @@ _JOB_WAIT_MS = 15_000
 _SLOT_WAIT_SECONDS = 0.5
 """A healthy database never holds the write lock for so long."""
 
+_AFTER_COMMIT = "after_commit"
 _STARTUP_LOCK_ID = 0x0C9121  # arbitrary, for pg_advisory_lock
 _OUTAGES = (
     sqlite3.OperationalError,
@@ -91,7 +92,16 @@ def transaction() -> Iterator[Transaction]:
         errors.Unavailable: the database cannot be reached or stays locked, or too many wait for it.
     """
     with _writers().slot(), _writing_engine().begin() as connection:
+        connection.info.pop(_AFTER_COMMIT, None)
         yield Transaction(connection)
+        action = connection.info.pop(_AFTER_COMMIT, None)
+    if action is not None:
+        action()
+
+
+def after_commit(transaction: Transaction, action: Callable[[], None]) -> None:
+    """Call *action* when `transaction()` has committed. A transaction has one action, the last one."""
+    transaction.info[_AFTER_COMMIT] = action
 
 
 @contextlib.contextmanager

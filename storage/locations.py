@@ -20,12 +20,12 @@ from storage.database import Connection, Transaction
 from storage.objects import (
     Change,
     Document,
-    DocumentTable,
     ObjectColumns,
     Party,
     Stored,
     encode,
 )
+from storage.outbox import PushedTable
 
 Body = dict[str, Any]
 """A location, EVSE or connector as decoded JSON."""
@@ -47,7 +47,7 @@ class LocationRow(ObjectColumns, table=True):
     published: bool = True
 
 
-_DOCUMENTS = DocumentTable(LocationRow, preserved=("published",))
+_DOCUMENTS = PushedTable(LocationRow, "locations", preserved=("published",), published="published")
 
 page = _DOCUMENTS.page
 

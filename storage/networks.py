@@ -13,9 +13,16 @@ import sqlalchemy
 from sqlalchemy import BigInteger, UniqueConstraint, bindparam, or_
 from sqlmodel import Field, SQLModel
 
-from storage import database, timestamps
+from storage import agenda, database, timestamps
+from storage.agenda import Entry
 from storage.database import Connection, Transaction
 from storage.objects import AutoIncrement, Party
+
+_DELETION_MS = 5_000
+"""How long the deletion of a network takes at most, unless its process has died."""
+
+_LATE_WRITE_MS = 60_000
+"""How long after the end of a network a request that began earlier may still store something."""
 
 CPO = "CPO"
 EMSP = "EMSP"
@@ -126,15 +133,14 @@ _LOCK = (
 _LOCK_ORGANIZATION = (
     sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id")).with_for_update()
 )
+_LOCK_WHOLE = sqlalchemy.select(_c.id).where(_c.id == bindparam("k_id")).with_for_update()
 _MARK_DELETING = (
     sqlalchemy.update(NETWORKS)
     .where(_c.id == bindparam("k_id"))
     .values(deleting=True, updated_at=bindparam("now"))
 )
-_ENDED = (
-    sqlalchemy.select(_c.id)
-    .where(or_(_c.deleting.is_(True), _c.expires_at <= bindparam("now")))
-    .order_by(_c.id)
+_ENDED = sqlalchemy.select(_c.id).where(
+    _c.id == bindparam("k_id"), or_(_c.deleting.is_(True), _c.expires_at <= bindparam("now"))
 )
 _TOMBSTONE = sqlalchemy.insert(TOMBSTONES)
 _DELETE = sqlalchemy.delete(NETWORKS).where(_c.id == bindparam("k_id"))
@@ -146,7 +152,6 @@ _OWNER = (
         )
     )
 )  # fmt: skip
-_TOMBSTONED = sqlalchemy.select(TOMBSTONES.c.network_id).where(TOMBSTONES.c.ended_at > bindparam("since"))
 
 
 def organization(transaction: Transaction, name: str) -> str:
@@ -205,7 +210,14 @@ def create(
         "updated_at": now,
     }
     key = transaction.execute(sqlalchemy.insert(NETWORKS).returning(_c.id), row).scalar_one()
+    if expires_at is not None:
+        _schedule_end(transaction, int(key), expires_at)
     return Network(**row, id=int(key))
+
+
+def _schedule_end(transaction: Transaction, network_id: int, due_at: int) -> None:
+    entry = Entry(network_id, agenda.NETWORKS_LANE, agenda.EXPIRY, str(network_id), due_at=due_at)
+    agenda.put(transaction, [entry])
 
 
 def any_existed(connection: Connection) -> bool:
@@ -260,31 +272,37 @@ def lock(transaction: Transaction, network_id: int) -> bool:
 
 
 def mark_deleting(transaction: Transaction, network_id: int) -> None:
-    """Mark the network as being deleted."""
-    transaction.execute(_MARK_DELETING, {"k_id": network_id, "now": timestamps.now_ms()})
+    """Mark the network as being deleted. The lock keeps writers of its objects out.
+
+    The agenda ends it if this process does not.
+    """
+    transaction.execute(_LOCK_WHOLE, {"k_id": network_id})
+    now = timestamps.now_ms()
+    if transaction.execute(_MARK_DELETING, {"k_id": network_id, "now": now}).rowcount:
+        _schedule_end(transaction, network_id, now + _DELETION_MS)
 
 
-def ended(connection: Connection) -> list[int]:
-    """The networks that are expired or being deleted."""
-    return [row[0] for row in connection.execute(_ENDED, {"now": timestamps.now_ms()}).all()]
+def has_ended(connection: Connection, network_id: int) -> bool:
+    """Whether the network is expired or being deleted. A network that is gone has not."""
+    values = {"k_id": network_id, "now": timestamps.now_ms()}
+    return connection.execute(_ENDED, values).first() is not None
 
 
 def tombstone(transaction: Transaction, network_id: int) -> None:
-    """Replace the network by its tombstone, in the transaction that deletes its rows."""
+    """Replace the network by its tombstone, in the transaction that deletes its rows.
+
+    The agenda deletes what requests that began earlier store afterward.
+    """
     owner = owner_of(transaction, network_id)
     if owner is None or not transaction.execute(_DELETE, {"k_id": network_id}).rowcount:
         return
-    transaction.execute(
-        _TOMBSTONE, {"network_id": network_id, "organization_id": owner, "ended_at": timestamps.now_ms()}
-    )
+    now = timestamps.now_ms()
+    transaction.execute(_TOMBSTONE, {"network_id": network_id, "organization_id": owner, "ended_at": now})
+    late = Entry(None, agenda.NETWORKS_LANE, agenda.ERASURE, str(network_id), due_at=now + _LATE_WRITE_MS)
+    agenda.put(transaction, [late])
 
 
 def owner_of(connection: Connection, network_id: int) -> str | None:
     """The organization that has or had the network; None if there was no such network."""
     row = connection.execute(_OWNER, {"network_id": network_id}).first()
     return row[0] if row else None
-
-
-def tombstoned_since(connection: Connection, milliseconds: int) -> list[int]:
-    """The networks that were deleted since then."""
-    return [row[0] for row in connection.execute(_TOMBSTONED, {"since": milliseconds}).all()]

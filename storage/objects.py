@@ -117,10 +117,18 @@ class ObjectColumns(SQLModel):
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """The JSON text of an object that is locked until the transaction ends."""
+    """An object that is locked until the transaction ends.
+
+    *is_published*: peers see it. *is_ours*: it belongs to the party of its network.
+    """
 
     seq: int
+    network_id: int
+    party: Party
+    key: tuple[str, ...]
     document: str
+    is_published: bool
+    is_ours: bool = False
 
 
 class DocumentTable:
@@ -133,10 +141,12 @@ class DocumentTable:
         key: tuple[str, ...] = ("id",),
         preserved: tuple[str, ...] = (),
         since: Mapping[str, str] | None = None,
+        published: str | None = None,
     ) -> None:
         """*key*: the columns that identify an object of a party. *preserved*: columns that a PUT keeps.
 
-        *since*: columns that a PUT keeps while the column that they depend on is unchanged.
+        *since*: columns that a PUT keeps while the column that they depend on is unchanged. *published*: the
+        column that says whether peers see the object.
         """
         self.table = database.table(model)
         self.key = ("network_id", "country_code", "party_id", *key)
@@ -144,7 +154,10 @@ class DocumentTable:
         c = self.table.c
         where_key = [c[name] == bindparam(f"k_{name}") for name in self.key]
         self._get = select(c.document).where(*where_key)
-        self._lock = select(c.seq, c.document).where(*where_key).with_for_update()
+        is_published = c[published] if published else sqlalchemy.true()
+        self._lock = (
+            select(c.seq, c.document, is_published.label("is_published")).where(*where_key).with_for_update()
+        )
         self._long = select(c.seq, c.document).where(c.seq.in_(bindparam("seqs", expanding=True)))
         self._delete = sqlalchemy.delete(self.table).where(*where_key)
         self._update = (
@@ -268,10 +281,17 @@ class DocumentTable:
         Raises:
             errors.NotFound: there is none.
         """
+        locked = self.find(transaction, network_id, party, *key)
+        if locked is None:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        return locked
+
+    def find(self, transaction: Transaction, network_id: int, party: Party, *key: str) -> Locked | None:
+        """Like `lock`, but None if there is no such object."""
         row = transaction.execute(self._lock, self._key_values(network_id, party, *key)).first()
         if row is None:
-            raise errors.NotFound(errors.NOTHING_HERE)
-        return Locked(row.seq, row.document)
+            return None
+        return Locked(row.seq, network_id, party, key, row.document, bool(row.is_published))
 
     def update(
         self, transaction: Transaction, locked: Locked, new: OcpiObject, *, is_stamped: bool, **columns: Any

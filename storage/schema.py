@@ -14,6 +14,7 @@ import errors
 from settings import settings
 from storage import (  # noqa: F401  (importing a module registers its tables)
     access,
+    agenda,
     cdrs,
     commands,
     connections,

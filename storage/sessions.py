@@ -10,11 +10,11 @@ from storage import tokens
 from storage.database import Transaction
 from storage.objects import (
     Change,
-    DocumentTable,
     ObjectColumns,
     Party,
     Stored,
 )
+from storage.outbox import PushedTable
 
 FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
 
@@ -33,7 +33,7 @@ class SessionRow(ObjectColumns, table=True):
     reader: str | None = Field(default=None, max_length=6)
 
 
-_DOCUMENTS = DocumentTable(SessionRow)
+_DOCUMENTS = PushedTable(SessionRow, "sessions")
 
 get = _DOCUMENTS.get
 page = _DOCUMENTS.page

@@ -7,11 +7,11 @@ from generated.ocpi_models import Tariff
 from storage.database import Transaction
 from storage.objects import (
     Change,
-    DocumentTable,
     ObjectColumns,
     Party,
     Stored,
 )
+from storage.outbox import PushedTable
 
 
 class TariffRow(ObjectColumns, table=True):
@@ -25,7 +25,7 @@ class TariffRow(ObjectColumns, table=True):
     )
 
 
-_DOCUMENTS = DocumentTable(TariffRow)
+_DOCUMENTS = PushedTable(TariffRow, "tariffs")
 
 get = _DOCUMENTS.get
 page = _DOCUMENTS.page

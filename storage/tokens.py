@@ -22,12 +22,12 @@ from storage.database import Connection, Transaction
 from storage.objects import (
     Change,
     Document,
-    DocumentTable,
     ObjectColumns,
     Party,
     Stored,
     encode,
 )
+from storage.outbox import PushedTable
 
 
 class TokenRow(ObjectColumns, table=True):
@@ -58,8 +58,12 @@ class Standing:
     language: str | None
 
 
-_DOCUMENTS = DocumentTable(
-    TokenRow, key=("id", "type"), preserved=("standing", "restricted_to"), since={"auth_since": "auth_id"}
+_DOCUMENTS = PushedTable(
+    TokenRow,
+    "tokens",
+    key=("id", "type"),
+    preserved=("standing", "restricted_to"),
+    since={"auth_since": "auth_id"},
 )
 page = _DOCUMENTS.page
 

@@ -65,6 +65,11 @@ def _datasource() -> SQLAlchemyDatasource:
     )
 
 
+def slot_number() -> int:
+    """The number of this process's slot."""
+    return _slot().number
+
+
 def migrate() -> None:
     """Bring the engine's tables up to date. Call it under `database.startup_lock()`."""
     _redirect_log()

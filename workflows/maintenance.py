@@ -1,4 +1,4 @@
-"""Background duties of every process: end expired networks, resume jobs of dead processes, purge old rows.
+"""Background duties of every process: resume jobs of dead processes, fail lost jobs, purge old rows.
 
 Several processes may do a duty at once, and the next round completes a duty that a crash interrupted,
 because the work that is due follows from the database alone. docs/architecture.md "Maintenance".
@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable
 
 from generated.gateway_models import ProvisioningErrorCode, ProvisioningErrorDetail
-from storage import database, ended_tokens, idempotency, jobs, network_deletion, networks, timestamps
+from storage import database, ended_tokens, idempotency, jobs, timestamps
 from workflows import engine
-from workflows.networks import orders
 
 log = logging.getLogger("ocpi_gateway")
 
@@ -20,9 +19,6 @@ _ROUND_SECONDS = 1.0
 _TAKE_OVER_SECONDS = 2.0
 _RECONCILE_SECONDS = 5.0
 _PURGE_SECONDS = 300.0
-_LATE_WRITE_MS = 60_000
-"""How long after the end of a network a request that began earlier may still store something."""
-
 _RETENTION_MS = 24 * 3600 * 1000
 _SETTLED_MS = 30_000
 """Jobs that changed more recently are not reconciled: their workflow may be about to end them."""
@@ -40,11 +36,11 @@ class Maintenance(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="maintenance", daemon=True)
         self._suspects: set[str] = set()
-        self._due = dict.fromkeys((self.end_networks, self.take_over, self.reconcile, self.purge), 0.0)
+        self._due = dict.fromkeys((self.take_over, self.reconcile, self.purge), 0.0)
 
     def run(self) -> None:
         """Do each duty at its interval. A duty that fails is tried again in the next round."""
-        intervals = (_ROUND_SECONDS, _TAKE_OVER_SECONDS, _RECONCILE_SECONDS, _PURGE_SECONDS)
+        intervals = (_TAKE_OVER_SECONDS, _RECONCILE_SECONDS, _PURGE_SECONDS)
         every: dict[Callable[[], None], float] = dict(zip(self._due, intervals, strict=True))
         while True:
             time.sleep(_ROUND_SECONDS)
@@ -56,19 +52,6 @@ class Maintenance(threading.Thread):
                     duty()
                 except Exception as error:  # noqa: BLE001  (the next round tries again)
                     log.warning("duty_failed", extra={"duty": duty.__name__, "reason": type(error).__name__})
-
-    @staticmethod
-    def end_networks() -> None:
-        """End networks that have expired or are half deleted; delete rows that were stored late."""
-        with database.connect() as connection:
-            ended = networks.ended(connection)
-            deleted = networks.tombstoned_since(connection, timestamps.now_ms() - _LATE_WRITE_MS)
-        for network_id in ended:
-            log.info("network_ends", extra={"network": network_id})
-            orders.end(network_id, ended_tokens.NETWORK_EXPIRED)
-        for network_id in deleted:
-            with database.transaction() as transaction:
-                network_deletion.erase(transaction, network_id)
 
     def take_over(self) -> None:
         """Resume the jobs of dead processes."""

@@ -17,6 +17,7 @@ from handlers.dispatch import app, logs
 from handlers.dispatch.server import Server, listen
 from settings import Settings, settings
 from workflows import engine, running_server, startup
+from workflows.dispatcher import Dispatcher
 from workflows.maintenance import Maintenance
 from workflows.peers import addresses
 
@@ -90,6 +91,8 @@ def _serve(listening: socket.socket, config: Settings) -> None:
     server = Server(app.create_app(), listening, config.threads, limit)
     engine.start()
     Maintenance().start()
+    dispatcher = Dispatcher(engine.slot_number())
+    dispatcher.start()
     running_server.announce()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
@@ -98,6 +101,7 @@ def _serve(listening: socket.socket, config: Settings) -> None:
     last_resort.daemon = True
     last_resort.start()
     engine.stop()
+    dispatcher.stop()
     server.drain(_FINISH_SECONDS)
 
 

@@ -95,9 +95,14 @@ def network_with_rows(gateway: Gateway, **order: Any) -> tuple[Any, Network]:
 def expire(cpo_id: str) -> None:
     """Move the expiry of a network into the past."""
     with database.transaction() as connection:
+        then = timestamps.now_ms() - 1
         connection.execute(
             sqlalchemy.text("UPDATE gw_networks SET expires_at = :then WHERE id = :id"),
-            {"then": timestamps.now_ms() - 1, "id": int(cpo_id)},
+            {"then": then, "id": int(cpo_id)},
+        )
+        connection.execute(
+            sqlalchemy.text("UPDATE gw_agenda SET due_at = :then WHERE kind = 'expiry' AND key = :id"),
+            {"then": then, "id": cpo_id},
         )
 
 

@@ -24,7 +24,7 @@ from storage import access, connections, database, ended_tokens, networks, secre
 from storage.access import ACCESS, PEER, REGISTRATION
 from storage.connections import REGISTERED, PeerConnection
 from storage.networks import CPO, EMSP, NETWORKS
-from workflows.networks import orders
+from workflows.networks import ends
 from workflows.peers import client, credentials_exchange, registration
 
 PARTIES = {CPO: ("NL", "CPO"), EMSP: ("NL", "MSP")}
@@ -132,7 +132,7 @@ class NetworkPair:
             self.left.add(side.network.role)
 
     def _delete(self, side: Side) -> None:
-        orders.end(side.id, ended_tokens.NETWORK_DELETED)
+        ends.end(side.id, ended_tokens.NETWORK_DELETED)
 
     def _expire(self, side: Side) -> None:
         statement = sqlalchemy.update(NETWORKS).where(NETWORKS.c.id == side.id)

@@ -19,7 +19,7 @@ from generated.gateway_models import (
 )
 from openapi.field_types import Model
 from settings import settings
-from storage import access, database, ended_tokens, idempotency, jobs, network_deletion, networks, timestamps
+from storage import access, database, ended_tokens, idempotency, jobs, networks, timestamps
 from storage.database import Transaction
 from storage.idempotency import Use
 from storage.jobs import Job
@@ -27,7 +27,7 @@ from storage.keys import Member
 from storage.networks import CPO, Blueprint, Network
 from storage.objects import Party
 from workflows import engine
-from workflows.networks import provisioning, templates
+from workflows.networks import ends, provisioning, templates
 from workflows.peers.credentials_exchange import versions_url
 from workflows.peers.invitation import helper
 
@@ -186,16 +186,7 @@ def delete_network(organization_id: str, network_id: int) -> None:
         owner = networks.owner_of(connection, network_id)
     if owner != organization_id:
         raise errors.NotFound(errors.NOTHING_HERE)
-    end(network_id, ended_tokens.NETWORK_DELETED)
-
-
-def end(network_id: int, reason: str) -> None:
-    """End a network: delete its tokens, then its rows. Its jobs end before their next step."""
-    with database.transaction() as transaction:
-        networks.mark_deleting(transaction, network_id)
-        access.end_network(transaction, network_id, reason)
-    with database.transaction() as transaction:
-        network_deletion.erase(transaction, network_id)
+    ends.end(network_id, ended_tokens.NETWORK_DELETED)
 
 
 def free_party(transaction: Transaction, organization_id: str, country: str, preferred: str) -> str:

@@ -1,18 +1,19 @@
 """The address policy, and the resolution of a URL to addresses that the policy allows.
 
 A URL is parsed once, its host is resolved once, and every address is checked. This module opens no
-connection; workflows/peers/client.py connects to the addresses that `route_to` returns.
+connection; workflows/peers/client.py connects to the addresses that `resolve` returns.
 """
 
+import contextlib
 import ipaddress
 import logging
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 from errors import PeerUnusable
@@ -207,16 +208,6 @@ class Target:
         return f"{self.scheme}://{host}{'' if is_default else f':{self.port}'}{self.path}"
 
 
-@dataclass(frozen=True)
-class Route:
-    """Where a call goes: the target, its allowed addresses, the deadline, and the sockets opened so far."""
-
-    target: Target
-    addresses: tuple[Address, ...]
-    deadline: float
-    opened: list[socket.socket] = field(default_factory=list)
-
-
 def _parse(url: str) -> Target:
     """Parse *url*.
 
@@ -248,7 +239,7 @@ def _parse(url: str) -> Target:
     return Target(scheme, host, port, path, path + (parts["query"] or ""), literal)
 
 
-def _resolve(host: str, port: int, deadline: float) -> list[Address]:
+def _look_up(host: str, port: int, deadline: float) -> list[Address]:
     """The distinct addresses of *host*, resolved in a thread because getaddrinfo has no timeout."""
     future: Future[Any] = Future()
 
@@ -263,27 +254,42 @@ def _resolve(host: str, port: int, deadline: float) -> list[Address]:
     return list(dict.fromkeys(ipaddress.ip_address(record[4][0]) for record in records))
 
 
-def route_to(url: str, deadline: float) -> Route:
-    """The route to *url*, after the policy has allowed every address of its host.
+def parse(url: str) -> Target:
+    """Parse *url*.
+
+    Raises:
+        AddressRefused: it is not an allowed URL. The reason is logged.
+    """
+    with _log_refusal():
+        return _parse(url)
+
+
+def resolve(target: Target, deadline: float) -> tuple[Address, ...]:
+    """The addresses of the target's host, after the policy has allowed every one of them.
 
     Raises:
         AddressRefused: an address is refused, or the host has none. The reason is logged.
     """
-    try:
-        target = _parse(url)
+    with _log_refusal():
         addresses = _addresses(target, deadline)
         _check_addresses(target, addresses)
+    return tuple(addresses)
+
+
+@contextlib.contextmanager
+def _log_refusal() -> Iterator[None]:
+    try:
+        yield
     except AddressRefused as refused:
         _log.warning("peer address refused", extra={"reason": refused.reason})
         raise
-    return Route(target, tuple(addresses), deadline)
 
 
 def _addresses(target: Target, deadline: float) -> list[Address]:
     if target.literal is not None:
         return [target.literal]
     try:
-        addresses = _resolve(target.host, target.port, deadline)
+        addresses = _look_up(target.host, target.port, deadline)
     except TimeoutError:
         raise AddressRefused(f"{target.host} was not resolved in time.") from None
     except (ValueError, OSError) as error:

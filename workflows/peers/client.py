@@ -1,7 +1,8 @@
 """The HTTP client for calls to peers, at addresses that workflows/peers/addresses.py allows.
 
-The socket connects to the checked address itself. The URL parsing, redirects, cookies, netrc and proxies of
-requests are not used, so its adapter is used without a Session.
+The socket connects to the checked address itself, and a kept connection stays with that address. The URL
+parsing, redirects, cookies, netrc and proxies of requests are not used, so its adapter is used without a
+Session.
 
 Spec: 2.1.1 transport_and_format.
 """
@@ -28,7 +29,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from errors import PeerUnusable
 from openapi.field_types import Model
 from settings import settings
-from workflows.peers.addresses import Address, Route, Target, left, route_to
+from workflows.peers.addresses import Address, Target, left, parse, resolve
 
 BODY_LIMIT = 2 * 1024 * 1024
 CONNECT_SECONDS = 3.0
@@ -40,7 +41,18 @@ _WIRE_LIMIT = 4 * BODY_LIMIT
 authorities: str = DEFAULT_CA_BUNDLE_PATH
 
 
-class PeerUnauthorized(PeerUnusable):
+class CallFailed(PeerUnusable):
+    """A call has no usable response. *http_status*: None without any; *retry_after*: in seconds."""
+
+    def __init__(
+        self, message: str, http_status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.retry_after = retry_after
+
+
+class PeerUnauthorized(CallFailed):
     """The peer does not accept the token: HTTP 401 or 403."""
 
 
@@ -116,10 +128,19 @@ def dial(address: Address, port: int, deadline: float) -> socket.socket:
     return sock
 
 
+@dataclass
+class _Route:
+    """The call that a connection serves now. *sock*: the open socket."""
+
+    target: Target
+    deadline: float
+    sock: _Socket | None = None
+
+
 class _Connection(HTTPConnection):
     """A connection to the checked addresses. *host* stays the name, for Host, SNI and the certificate."""
 
-    def __init__(self, *args: Any, route: Route, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, route: _Route, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._route = route
 
@@ -128,13 +149,14 @@ class _Connection(HTTPConnection):
         super().connect()
         if isinstance(self.sock, _Socket):
             self.sock.deadline = self._route.deadline
-            self._route.opened.append(self.sock)
+            self._route.sock = self.sock
 
     def _new_conn(self) -> socket.socket:
+        target, deadline = self._route.target, self._route.deadline
         failure: OSError = ConnectionRefusedError()
-        for address in self._route.addresses:
+        for address in resolve(target, deadline):
             try:
-                return dial(address, self._route.target.port, self._route.deadline)
+                return dial(address, target.port, deadline)
             except OSError as error:
                 failure = error
         raise failure
@@ -158,20 +180,26 @@ class _TLSPool(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """The transport of requests for one call on one route, without retries."""
+    """The transport of requests to one scheme, host and port, without retries; one call at a time."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, target: Target) -> None:
         super().__init__()
-        host, port = route.target.host, route.target.port
-        self._route = route
+        self._route = _Route(target, 0)
         self._pool: urllib3.HTTPConnectionPool
-        if route.target.scheme == "https":
-            self._pool = _TLSPool(host, port, route=route, ssl_context=_tls(authorities))
+        if target.scheme == "https":
+            context = _tls(authorities)
+            self._pool = _TLSPool(target.host, target.port, route=self._route, ssl_context=context)
         else:
-            self._pool = _Pool(host, port, route=route)
+            self._pool = _Pool(target.host, target.port, route=self._route)
+
+    def begin(self, target: Target, deadline: float) -> None:
+        """Begin a call. A kept connection gets its deadline and a new limit of bytes."""
+        self._route.target, self._route.deadline = target, deadline
+        if self._route.sock is not None:
+            self._route.sock.deadline, self._route.sock.budget = deadline, _WIRE_LIMIT
 
     def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> Any:
-        """The route's pool, so that the request's URL is not parsed again."""
+        """The adapter's pool, so that the request's URL is not parsed again."""
         return self._pool
 
     def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:
@@ -182,21 +210,47 @@ class _Adapter(HTTPAdapter):
         return self._route.target.target
 
     def close(self) -> None:
-        """Close the route's connection, even if an unread response still refers to it."""
+        """Close the connection, even if an unread response still refers to it."""
         self._pool.close()
         super().close()
-        for sock in self._route.opened:
-            descriptor = sock.detach()
-            if descriptor >= 0:
-                os.close(descriptor)
+        descriptor = -1 if self._route.sock is None else self._route.sock.detach()
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class KeptConnections:
+    """Connections to one peer that stay open between calls. One thread at a time uses them."""
+
+    def __init__(self) -> None:
+        self._adapters: dict[tuple[str, str, int], _Adapter] = {}
+
+    @contextlib.contextmanager
+    def adapter(self, target: Target) -> Iterator[_Adapter]:
+        """The adapter for *target*. It is closed and forgotten if the call fails."""
+        origin = target.scheme, target.host, target.port
+        adapter = self._adapters.pop(origin, None) or _Adapter(target)
+        try:
+            yield adapter
+        except BaseException:
+            adapter.close()
+            raise
+        self._adapters[origin] = adapter
+
+    def close(self) -> None:
+        """Close every connection."""
+        while self._adapters:
+            self._adapters.popitem()[1].close()
 
 
 # Calls
 
 _TOKEN = re.compile(r"[!-~]+")
+_MAX_DIGITS = 10
 
 
-def _request(method: str, target: Target, token: str, body: object) -> requests.PreparedRequest:
+def _request(
+    method: str, target: Target, token: str, body: object, *, is_kept: bool
+) -> requests.PreparedRequest:
     """The request. requests needs its URL, but the connection does not use it."""
     request = requests.PreparedRequest()
     request.method, request.url = method, target.display
@@ -205,10 +259,11 @@ def _request(method: str, target: Target, token: str, body: object) -> requests.
             "Authorization": f"Token {token}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
-            "Connection": "close",
             "User-Agent": "ocpi-gateway",
         }
     )
+    if not is_kept:
+        request.headers["Connection"] = "close"
     if body is not None:
         content = body.json_text().encode() if isinstance(body, Model) else orjson.dumps(body)
         request.body = content
@@ -240,43 +295,56 @@ def _description(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _exchange(
-    method: str, url: str, token: str, body: object, deadline: float | None = None
+    method: str,
+    url: str,
+    token: str,
+    body: object,
+    deadline: float | None = None,
+    kept: KeptConnections | None = None,
 ) -> Iterator[tuple[requests.Response, str]]:
     """Send a request; yields the response, with its body unread, and a name for messages."""
     if not _TOKEN.fullmatch(token):
         raise ValueError("A token is printable ASCII without spaces.")
-    seconds = settings().peer_timeout_seconds
-    route = route_to(url, _end_of_call(deadline))
-    request, name = _request(method, route.target, token, body), f"{method} {route.target.display}"
+    target = parse(url)
+    request = _request(method, target, token, body, is_kept=kept is not None)
+    name = f"{method} {target.display}"
+    adapters = kept.adapter(target) if kept else contextlib.closing(_Adapter(target))
     try:
-        with (
-            contextlib.closing(_Adapter(route)) as adapter,
-            adapter.send(request, stream=True, timeout=seconds) as response,
-        ):
-            _accept_status(name, response.status_code)
-            yield response, name
+        with adapters as adapter:
+            adapter.begin(target, _end_of_call(deadline))
+            seconds = settings().peer_timeout_seconds
+            with adapter.send(request, stream=True, timeout=seconds) as response:
+                _accept_status(name, response)
+                yield response, name
     except (
         requests.RequestException,
         urllib3.exceptions.HTTPError,
         OSError,
         _TooMuchError,
     ) as error:
-        raise PeerUnusable(f"{name}: {_description(error)}") from None
+        raise CallFailed(f"{name}: {_description(error)}") from None
 
 
-def _accept_status(name: str, status: int) -> None:
+def _accept_status(name: str, response: requests.Response) -> None:
     """Raise unless the status is 2xx or 4xx. An OCPI refusal may come with either."""
+    status = response.status_code
     if status in {401, 403}:
-        raise PeerUnauthorized(f"{name}: HTTP {status}")
+        raise PeerUnauthorized(f"{name}: HTTP {status}", status)
     if status // 100 not in {2, 4}:
-        raise PeerUnusable(f"{name}: HTTP {status}")
+        raise CallFailed(f"{name}: HTTP {status}", status, retry_after(response.headers))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds of Retry-After, or None. The form with a date is ignored. RFC 9110 10.2.3."""
+    value = headers.get("retry-after", "").strip()
+    return float(value) if value.isascii() and value.isdigit() and len(value) < _MAX_DIGITS else None
 
 
 def _content(name: str, response: requests.Response) -> bytes:
     """The body, at most BODY_LIMIT bytes."""
     coding = response.headers.get("Content-Encoding", "")
     if coding.strip().lower() not in {"", "identity"}:
-        raise PeerUnusable(f"{name}: the answer is compressed")
+        raise CallFailed(f"{name}: the answer is compressed", response.status_code)
     content = bytearray()
     for chunk in response.raw.stream(65536, decode_content=False):
         content += chunk
@@ -289,10 +357,10 @@ def _envelope(name: str, status: int, content: bytes) -> dict[str, Any]:
     try:
         envelope = orjson.loads(content)
     except orjson.JSONDecodeError:
-        raise PeerUnusable(f"{name}: HTTP {status}, not JSON") from None
+        raise CallFailed(f"{name}: HTTP {status}, not JSON", status) from None
     # type(), because isinstance(True, int) holds
     if not isinstance(envelope, dict) or type(envelope.get("status_code")) is not int:
-        raise PeerUnusable(f"{name}: HTTP {status}, no OCPI envelope")
+        raise CallFailed(f"{name}: HTTP {status}, no OCPI envelope", status)
     return envelope
 
 
@@ -308,21 +376,29 @@ def check(url: str, deadline: float | None = None) -> None:
     Raises:
         PeerUnusable: the policy refuses the URL; the message is the same for every reason.
     """
-    route_to(url, _end_of_call(deadline))
+    resolve(parse(url), _end_of_call(deadline))
 
 
-def call(method: str, url: str, token: str, body: object = None, deadline: float | None = None) -> Answer:
+def call(
+    method: str,
+    url: str,
+    token: str,
+    body: object = None,
+    deadline: float | None = None,
+    kept: KeptConnections | None = None,
+) -> Answer:
     """Call a peer's OCPI interface and read its envelope leniently.
 
     With a *body* of None the request has no body. An orjson.Fragment in it is sent byte for byte. *deadline*:
-    an instant of time.monotonic() that bounds several calls together.
+    an instant of time.monotonic() that bounds several calls together. *kept*: connections to use and to keep.
 
     Raises:
         PeerUnauthorized: HTTP 401 or 403.
-        PeerUnusable: any outcome but HTTP 2xx or 4xx with an envelope.
+        CallFailed: any outcome but HTTP 2xx or 4xx with an envelope.
+        AddressRefused: the policy refuses the URL or an address.
         ValueError: the token is not valid in a header.
     """
-    with _exchange(method, url, token, body, deadline) as (response, name):
+    with _exchange(method, url, token, body, deadline, kept) as (response, name):
         envelope = _envelope(name, response.status_code, _content(name, response))
         message = envelope.get("status_message")
         return Answer(

@@ -19,7 +19,7 @@ from typing import Any
 import errors
 from generated.ocpi_models import Credentials
 from settings import settings
-from storage import access, connections, database, deviations, ended_tokens, failpoints, networks
+from storage import access, agenda, connections, database, deviations, ended_tokens, failpoints, networks
 from storage.access import Caller
 from storage.connections import REGISTERED, Peer, PeerConnection, in_base64
 from storage.database import Transaction
@@ -76,6 +76,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
             access.spend(transaction, caller.token)
             connection_id = connections.store(transaction, caller.network_id, stored)
             replaced = access.end_all(transaction, connection_id, ended_tokens.REPLACED)
+            agenda.clear_lane(transaction, agenda.connection_lane(connection_id))
             token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
             failpoints.reach("post.written")
     failpoints.reach("post.committed")
@@ -227,6 +228,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
         _lock_own(transaction, network.id)
         connection_id = connections.store(transaction, network.id, stored)
         access.end_all(transaction, connection_id, ended_tokens.REPLACED)
+        agenda.clear_lane(transaction, agenda.connection_lane(connection_id))
         _bind(transaction, callback, connection_id)
         failpoints.reach("join.written")
     failpoints.reach("join.committed")

@@ -132,7 +132,7 @@ def test_a_bad_response_is_refused_in_time(path: str, words: str, bad: BadPeer) 
 
     assert f"GET {bad.url(path)}" == call
     assert reason in words.split("|")
-    assert PeerUnusable is refusal.type
+    assert client.CallFailed is refusal.type
     assert seconds < IN_TIME
     assert 1 == bad.connections - connections
     # At most 8 MiB are read; the rest is in the buffers of two sockets.

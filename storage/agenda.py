@@ -1,0 +1,265 @@
+"""The agenda: short work that is due at an instant. docs/architecture.md "The agenda".
+
+An entry is written in the transaction that makes the work due. It is deleted with the effect of the work, or
+after a peer has answered. A lane runs one entry at a time: first by rank, then by due instant. One process
+owns a lane, by the number of its slot (storage/executor_lease.py). Instants are in milliseconds.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam, or_
+from sqlmodel import Field, SQLModel
+
+from storage import database, timestamps
+from storage.database import Connection, Transaction
+from storage.objects import AutoIncrement
+
+NETWORKS_LANE = "networks"
+"""The lane of the ends of networks."""
+
+EXPIRY, ERASURE = "expiry", "erasure"
+"""The kinds of its entries: a network ends; rows that were stored after its end are deleted."""
+
+
+class AgendaRow(SQLModel, table=True):
+    """One entry. *parked*: it waits for a further change; *answer* says why, or why the last try failed.
+
+    *network_id*: the network that it ends with, or None.
+    """
+
+    __tablename__ = "gw_agenda"
+    __table_args__ = (
+        UniqueConstraint("lane", "kind", "key"),
+        Index("ix_gw_agenda_next", "lane", "parked", "rank", "due_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=AutoIncrement)
+    network_id: int | None = Field(default=None, sa_type=BigInteger, index=True)
+    lane: str = Field(max_length=32)
+    kind: str = Field(max_length=8)
+    key: str
+    rank: int
+    due_at: int = Field(sa_type=BigInteger)
+    tries: int = 0
+    revision: int = 1
+    payload: str
+    parked: bool = False
+    answer: str | None = None
+    created_at: int = Field(sa_type=BigInteger)
+
+
+class LaneRow(SQLModel, table=True):
+    """A lane. *slot*: the process that runs it. *not_before*: it rests until then, after *failures*."""
+
+    __tablename__ = "gw_lanes"
+
+    name: str = Field(primary_key=True, max_length=32)
+    network_id: int | None = Field(default=None, sa_type=BigInteger, index=True)
+    slot: int | None = None
+    not_before: int = Field(default=0, sa_type=BigInteger)
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Work to put on the agenda. (*lane*, *kind*, *key*) identifies it; the lowest *rank* is first."""
+
+    network_id: int | None
+    lane: str
+    kind: str
+    key: str
+    payload: str = ""
+    rank: int = 0
+    due_at: int = 0
+
+
+AGENDA = database.table(AgendaRow)
+LANES = database.table(LaneRow)
+
+_a, _l = AGENDA.c, LANES.c
+_IN_LANE = _a.lane == bindparam("lane")
+_IS_DUE = (_a.parked.is_(False), _a.due_at <= bindparam("now"))
+_OPEN = {
+    name: insert.on_conflict_do_nothing(index_elements=["name"])
+    for name, insert in database.dialect_inserts(LANES).items()
+}
+_CLEAR = sqlalchemy.delete(AGENDA).where(_IN_LANE)
+_REST = (
+    sqlalchemy.update(LANES)
+    .where(_l.name == bindparam("lane"))
+    .values(not_before=bindparam("until"), failures=bindparam("failures"))
+)
+_PUT = {
+    name: insert.on_conflict_do_update(
+        index_elements=["lane", "kind", "key"],
+        set_={
+            "payload": insert.excluded.payload,
+            "rank": sqlalchemy.case((_a.rank < insert.excluded.rank, _a.rank), else_=insert.excluded.rank),
+            "due_at": sqlalchemy.case(
+                (_a.due_at < insert.excluded.due_at, _a.due_at), else_=insert.excluded.due_at
+            ),
+            "revision": _a.revision + 1,
+            "parked": False,
+        },
+    )
+    for name, insert in database.dialect_inserts(AGENDA).items()
+}
+_PAYLOADS = (
+    sqlalchemy.select(_a.lane, _a.payload)
+    .where(_a.lane.in_(bindparam("lanes", expanding=True)), _a.kind == bindparam("kind"))
+    .where(_a.key == bindparam("key"))
+    .with_for_update()
+)
+_DUE_LANES = sqlalchemy.select(_l.name).where(
+    or_(_l.slot.is_(None), _l.slot == bindparam("slot")),
+    _l.not_before <= bindparam("now"),
+    sqlalchemy.exists().where(_a.lane == _l.name, *_IS_DUE),
+)
+_TAKE = (
+    sqlalchemy.update(LANES)
+    .where(_l.name == bindparam("lane"), or_(_l.slot.is_(None), _l.slot == bindparam("own")))
+    .values(slot=bindparam("own"))
+)
+_OWNED = sqlalchemy.select(LaneRow).where(_l.name == bindparam("lane"), _l.slot == bindparam("own"))
+_NEXT = (
+    sqlalchemy.select(AgendaRow)
+    .where(_IN_LANE, *_IS_DUE)
+    .order_by(_a.rank, _a.due_at, _a.id)
+    .limit(1)
+)  # fmt: skip
+_SAME = (_a.id == bindparam("k_id"), _a.revision == bindparam("k_revision"))
+_FINISH = sqlalchemy.delete(AGENDA).where(*_SAME)
+_FAIL = (
+    sqlalchemy.update(AGENDA)
+    .where(*_SAME)
+    .values(parked=bindparam("parked"), answer=bindparam("answer"), tries=_a.tries + 1)
+)
+_SLOTS = sqlalchemy.select(_l.slot).where(_l.slot.is_not(None)).distinct()
+_RELEASE = sqlalchemy.update(LANES).where(_l.slot == bindparam("k_slot")).values(slot=None)
+
+_due = threading.Event()
+
+
+def connection_lane(connection_id: int) -> str:
+    """The lane of the pushes to one peer."""
+    return f"connection:{connection_id}"
+
+
+def connection_of(lane: str) -> int:
+    """The connection of such a lane."""
+    return int(lane.partition(":")[2])
+
+
+def open_lane(transaction: Transaction, lane: str, network_id: int) -> None:
+    """Create the lane unless it exists."""
+    row = {"name": lane, "network_id": network_id, "not_before": 0, "failures": 0}
+    transaction.execute(_OPEN[transaction.dialect.name], row)
+
+
+def clear_lane(transaction: Transaction, lane: str) -> None:
+    """Delete the entries of a lane; it does not rest any more."""
+    transaction.execute(_CLEAR, {"lane": lane})
+    rest(transaction, lane, seconds=0, failures=0)
+
+
+def put(transaction: Transaction, entries: Sequence[Entry]) -> None:
+    """Put *entries* on the agenda. An entry that is there already gets the payload and a new revision."""
+    now = timestamps.now_ms()
+    rows = [
+        {
+            "network_id": entry.network_id,
+            "lane": entry.lane,
+            "kind": entry.kind,
+            "key": entry.key,
+            "rank": entry.rank,
+            "due_at": entry.due_at or now,
+            "tries": 0,
+            "revision": 1,
+            "payload": entry.payload,
+            "parked": False,
+            "created_at": now,
+        }
+        for entry in entries
+    ]
+    if rows:
+        transaction.execute(_PUT[transaction.dialect.name], rows)
+        database.after_commit(transaction, announce)
+
+
+def payloads(transaction: Transaction, lanes: Iterable[str], kind: str, key: str) -> dict[str, str]:
+    """The payload of an entry by lane, locked until the transaction ends."""
+    values = {"lanes": list(lanes), "kind": kind, "key": key}
+    return {row.lane: row.payload for row in transaction.execute(_PAYLOADS, values)}
+
+
+def announce() -> None:
+    """Let the dispatcher of this process look at the agenda at once."""
+    _due.set()
+
+
+def wait(seconds: float) -> None:
+    """Wait until something is announced, but at most *seconds*."""
+    _due.wait(seconds)
+    _due.clear()
+
+
+def due_lanes(connection: Connection, slot: int) -> list[str]:
+    """The lanes with due entries that the process with *slot* may run."""
+    values = {"slot": slot, "now": timestamps.now_ms()}
+    return list(connection.execute(_DUE_LANES, values).scalars())
+
+
+def owned(connection: Connection, lane: str, slot: int) -> LaneRow | None:
+    """The lane, if the process with *slot* owns it."""
+    rows = database.rows(connection, _OWNED, {"lane": lane, "own": slot})
+    return rows[0] if rows else None
+
+
+def take_lane(transaction: Transaction, lane: str, slot: int) -> bool:
+    """Let the process with *slot* own the lane; False if another process owns it."""
+    return transaction.execute(_TAKE, {"lane": lane, "own": slot}).rowcount == 1
+
+
+def next_entry(connection: Connection, lane: str) -> AgendaRow | None:
+    """The due entry of the lane that comes first, or None."""
+    rows = database.rows(connection, _NEXT, {"lane": lane, "now": timestamps.now_ms()})
+    return rows[0] if rows else None
+
+
+def finish(transaction: Transaction, entry: AgendaRow) -> None:
+    """Delete the entry, unless it has changed since it was read."""
+    transaction.execute(_FINISH, _same(entry))
+
+
+def fail(transaction: Transaction, entry: AgendaRow, answer: str, *, parked: bool) -> None:
+    """Record a failed try. A *parked* entry is not tried again until it changes."""
+    transaction.execute(_FAIL, {**_same(entry), "parked": parked, "answer": answer})
+
+
+def _same(entry: AgendaRow) -> dict[str, Any]:
+    return {"k_id": entry.id, "k_revision": entry.revision}
+
+
+def rest(transaction: Transaction, lane: str, *, seconds: float, failures: int) -> None:
+    """Let a lane rest for some *seconds*, after a number of *failures* in a row."""
+    until = timestamps.now_ms() + round(seconds * 1000)
+    transaction.execute(_REST, {"lane": lane, "until": until, "failures": failures})
+
+
+def rests(lane: LaneRow) -> bool:
+    """Whether the lane rests now."""
+    return lane.not_before > timestamps.now_ms()
+
+
+def slots(connection: Connection) -> set[int]:
+    """The slots that own lanes."""
+    return set(connection.execute(_SLOTS).scalars())
+
+
+def release(transaction: Transaction, slot: int) -> None:
+    """Take its lanes from the process with *slot*, which has ended."""
+    transaction.execute(_RELEASE, {"k_slot": slot})

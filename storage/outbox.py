@@ -209,7 +209,10 @@ def _rank(module: str, paths: set[Path]) -> int:
 
 
 def changed_paths(old: Body, new: Body, prefix: Path = ()) -> set[Path]:
-    """What differs between two states of an object. `last_updated` counts only if nothing else differs."""
+    """What differs between two states of an object; *prefix* leads to it.
+
+    `last_updated` counts only if nothing else differs.
+    """
     paths: set[Path] = set()
     for name in (old.keys() | new.keys()) - {"last_updated"}:
         before, after = old.get(name), new.get(name)
@@ -218,9 +221,10 @@ def changed_paths(old: Body, new: Body, prefix: Path = ()) -> set[Path]:
         key = _KEYS.get(name)
         items = {} if key is None else {item[key]: item for item in before or ()}
         later = {} if key is None else {item[key]: item for item in after or ()}
-        if key is None or items.keys() - later.keys():
+        if items.keys() - later.keys():
+            return {prefix}  # a PATCH deletes no EVSE or connector: conformance 121
+        if key is None:
             paths.add((*prefix, name))
-            continue
         for item_id, item in later.items():
             path = (*prefix, name, item_id)
             paths |= changed_paths(items[item_id], item, path) if item_id in items else {path}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-Reply = tuple[int, Any]
-"""HTTP status and body: bytes as they are, anything else as JSON."""
+Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+"""HTTP status, body (bytes as they are, anything else as JSON), and perhaps more headers."""
 
 
 def envelope(data: Any = None, status_code: int = 1000) -> dict[str, Any]:
@@ -87,11 +87,13 @@ class PeerServer:
                     "body": json.loads(raw) if raw else None,
                 }
                 peer.seen.append(request)
-                status, body = peer.answer(request)
+                status, body, *headers = peer.answer(request)
                 content = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
+                for name, value in (headers[0] if headers else {}).items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
 

@@ -1,14 +1,21 @@
 """Changes of our objects arrive at registered peers. docs/architecture.md "A push"."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy
 from examples import example
-from nodes import Client, Network, Node, outcome
+from nodes import Client, Gateway, Network, Node, in_transaction, one_database, outcome
+from peers import PeerServer, Reply, envelope
 
+from storage import access, agenda, connections, database, networks, timestamps
+from storage.agenda import AgendaRow, LaneRow
+from storage.connections import Peer
 from workflows.peers import registration
+
+MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens")
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -16,15 +23,64 @@ def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
+
+
+class Receiver(PeerServer):
+    """A registered peer that answers pushes as *reply* says, by default with success."""
+
+    def __init__(self, network: Network, party: tuple[str, str] = ("NL", "TNM")) -> None:
+        super().__init__(party)
+        self.reply: Callable[[dict[str, Any]], Reply] = lambda _: (200, envelope())
+        endpoints = {module: f"{self.url}/2.1.1/{module}" for module in MODULES}
+        stored = Peer(party, self.versions_url, "2.1.1", endpoints, {"name": "Peer"}, "b" * 40)
+        with database.transaction() as transaction:
+            self.connection_id = connections.store(transaction, network.id, stored)
+            self.our_token = access.mint(transaction, access.PEER, network.id, self.connection_id)
+
+    def answer(self, request: dict[str, Any]) -> Reply:
+        return self.reply(request)
+
+    @property
+    def pushes(self) -> list[tuple[str, str, Any]]:
+        """Method, path below the modules, and body of each request so far."""
+        return [(each["method"], each["path"].removeprefix("/2.1.1/"), each["body"]) for each in self.seen]
+
+    def next(self, count: int = 1) -> list[tuple[str, str, Any]]:
+        """The first *count* pushes, once they are delivered; they are forgotten."""
+        until(lambda: len(self.seen) >= count and not self.behind)
+        pushes = self.pushes
+        self.seen.clear()
+        return pushes
+
+    @property
+    def lane(self) -> LaneRow:
+        """The lane of its pushes."""
+        name = agenda.connection_lane(self.connection_id)
+        statement = sqlalchemy.select(LaneRow).where(agenda.LANES.c.name == name)
+        [lane] = in_transaction(database.rows, statement, {})
+        return lane
+
+    @property
+    def behind(self) -> list[AgendaRow]:
+        """The entries that wait, or are parked."""
+        statement = sqlalchemy.select(AgendaRow).where(
+            agenda.AGENDA.c.lane == agenda.connection_lane(self.connection_id)
+        )
+        return in_transaction(database.rows, statement, {})
 
 
 @pytest.fixture
-def pair(node: Node) -> tuple[Network, Network]:
-    """A CPO network and an eMSP network that are registered with each other."""
-    cpo, emsp = node.network("CPO", ("NL", "DEM")), node.network("EMSP", ("NL", "DEP"))
-    registration.join(emsp.network, cpo.versions_url, cpo.token_a())
-    return cpo, emsp
+def receiver(cpo: Network) -> Iterator[Receiver]:
+    """An eMSP that is registered at the network `cpo`."""
+    with Receiver(cpo) as server:
+        yield server
+
+
+@pytest.fixture
+def office(cpo: Network) -> Client:
+    """The back office of the network `cpo`."""
+    return cpo.operator()
 
 
 def arrives(receiver: Client, path: str, expected: Any) -> None:
@@ -32,15 +88,239 @@ def arrives(receiver: Client, path: str, expected: Any) -> None:
     until(lambda: (response := receiver.get(path)).ok and response.json().get("data") == expected)
 
 
-def test_each_kind_of_object_of_a_cpo_arrives_at_the_emsp(pair: tuple[Network, Network]) -> None:
-    cpo, emsp = (network.operator() for network in pair)
-    emsp.party = ("NL", "DEP")
-    assert (201, 1000) == outcome(emsp.put(emsp.at("tokens", "T1"), example("Token", uid="T1", auth_id="A1")))
-    until(lambda: cpo.get("tokens/NL/DEP/T1").ok)
+@pytest.mark.ocpi(145)
+def test_each_kind_of_object_arrives_at_the_other_side(node: Node) -> None:
+    cpo, emsp = node.network("CPO", ("NL", "DEM")), node.network("EMSP", ("NL", "DEP"))
+    registration.join(emsp.network, cpo.versions_url, cpo.token_a())
+    charging, driving = cpo.operator(), emsp.operator()
+    driving.party = ("NL", "DEP")
+
+    token = example("Token", uid="T1", auth_id="A1", valid=True)
+    assert (201, 1000) == outcome(driving.put(driving.at("tokens", "T1"), token))
+    arrives(charging, "tokens/NL/DEP/T1", token)
     for module, schema in (("locations", "Location"), ("tariffs", "Tariff"), ("sessions", "Session")):
         body = example(schema, id="ONE", **({"auth_id": "A1"} if module == "sessions" else {}))
-        assert (201, 1000) == outcome(cpo.put(cpo.at(module, "ONE"), body))
-        arrives(emsp, f"{module}/NL/DEM/ONE", body)
+        assert (201, 1000) == outcome(charging.put(charging.at(module, "ONE"), body))
+        arrives(driving, f"{module}/NL/DEM/ONE", body)
     cdr = example("CDR", id="ONE", auth_id="A1")
-    assert (201, 1000) == outcome(cpo.post("cdrs", cdr))
-    arrives(emsp, "cdrs/NL/DEM/ONE", cdr)
+    assert (201, 1000) == outcome(charging.post("cdrs", cdr))
+    arrives(driving, "cdrs/NL/DEM/ONE", cdr)
+
+    for change in ({"kwh": 7.5}, {"kwh": 8}):
+        later = {**change, "last_updated": f"2030-01-01T00:00:0{int(change['kwh'])}Z"}
+        assert (200, 1000) == outcome(charging.patch(charging.at("sessions", "ONE"), later))
+        until(lambda later=later: later.items() <= driving.data("sessions/NL/DEM/ONE").items())
+    assert (200, 1000) == outcome(driving.patch("tokens/NL/DEP/T1", {"valid": False}))
+    until(lambda: charging.data("tokens/NL/DEP/T1")["valid"] is False)
+    assert (200, 1000) == outcome(charging.delete("tariffs/NL/DEM/ONE"))
+    until(lambda: driving.get("tariffs/NL/DEM/ONE").status_code == 404)
+
+
+LATER = "2030-01-01T00:00:00Z"
+
+
+@one_database
+@pytest.mark.ocpi(145)
+def test_a_changed_session_is_sent_as_patch_with_the_changed_members(
+    cpo: Network, office: Client, receiver: Receiver
+) -> None:
+    driver = cpo.node.client(receiver.our_token)
+    driver.put("tokens/NL/TNM/T1", example("Token", uid="T1", auth_id="A1"))
+    session = example("Session", id="S1", auth_id="A1", meter_id="M1")
+    office.put("sessions/NL/DEM/S1", session)
+    assert [("PUT", "sessions/NL/DEM/S1", session)] == receiver.next()
+
+    change = {"kwh": 99, "meter_id": None, "last_updated": LATER}
+    office.patch("sessions/NL/DEM/S1", change)
+    assert [("PATCH", "sessions/NL/DEM/S1", change)] == receiver.next()
+
+
+@one_database
+def test_a_change_of_one_evse_is_sent_to_the_url_of_the_evse(office: Client, receiver: Receiver) -> None:
+    location = example("Location", id="L1")
+    office.put("locations/NL/DEM/L1", location)
+    receiver.next()
+    change = {"status": "CHARGING", "last_updated": LATER}
+    evse = {"uid": location["evses"][0]["uid"], **change}
+    assert (200, 1000) == outcome(
+        office.patch("locations/NL/DEM/L1", {"evses": [evse], "last_updated": LATER})
+    )
+    assert [("PATCH", f"locations/NL/DEM/L1/{evse['uid']}", change)] == receiver.next()
+
+
+@one_database
+def test_a_location_that_is_no_longer_public_is_sent_with_its_evses_removed(
+    gateway: Gateway, node: Node
+) -> None:
+    accepted = gateway.ready(overrides={"locations": 1})
+    network = Network(node, in_transaction(networks.get, int(accepted["cpo_id"])))
+    locations_path = f"/ocpi/cpos/{accepted['cpo_id']}/locations"
+    [location] = gateway.data(locations_path)["data"]
+    with Receiver(network) as receiver:
+        gateway.patch(f"{locations_path}/{location['id']}", {"public": False})
+        [(method, path, body)] = receiver.next()
+        assert ("PUT", f"locations/FR/{accepted['party']['party_id']}/{location['id']}") == (method, path)
+        assert {"REMOVED"} == {evse["status"] for evse in body["evses"]}
+
+        gateway.patch(f"{locations_path}/{location['id']}", {"name": "Nobody sees it"})
+        gateway.patch(f"{locations_path}/{location['id']}", {"public": True})
+        [(method, _, body)] = receiver.next()
+        assert ("PUT", "Nobody sees it") == (method, body["name"])
+        assert "REMOVED" not in {evse["status"] for evse in body["evses"]}
+
+
+@one_database
+def test_sessions_and_cdrs_go_to_the_party_of_their_token_alone(cpo: Network, office: Client) -> None:
+    with Receiver(cpo) as receiver, Receiver(cpo, ("BE", "OTH")) as other:
+        driver = cpo.node.client(receiver.our_token)
+        driver.put("tokens/NL/TNM/T1", example("Token", uid="T1", auth_id="A1"))
+        office.put("sessions/NL/DEM/S1", example("Session", id="S1", auth_id="A1"))
+        office.post("cdrs", example("CDR", id="C1", auth_id="A1"))
+        office.post("cdrs", example("CDR", id="C2", auth_id="SOMEBODY"))
+        office.put("tariffs/NL/DEM/T1", example("Tariff", id="T1"))
+        assert {"sessions/NL/DEM/S1", "cdrs", "tariffs/NL/DEM/T1"} == {
+            path for _, path, _ in receiver.next(3)
+        }
+        assert ["tariffs/NL/DEM/T1"] == [path for _, path, _ in other.next()]
+
+
+@one_database
+def test_a_deleted_tariff_is_deleted_at_the_peer_and_404_counts_as_delivered(
+    office: Client, receiver: Receiver
+) -> None:
+    office.put("tariffs/NL/DEM/T1", example("Tariff", id="T1"))
+    receiver.next()
+    receiver.reply = lambda _: (404, envelope(status_code=2000))
+    office.delete("tariffs/NL/DEM/T1")
+    assert [("DELETE", "tariffs/NL/DEM/T1", None)] == receiver.next()
+
+
+@one_database
+@pytest.mark.ocpi(205)
+@pytest.mark.parametrize("refusal", [(404, 2000), (405, 2000), (400, 2001), (200, 2001)], ids=str)
+def test_a_refused_patch_is_followed_by_a_put_of_the_whole_object(
+    office: Client, receiver: Receiver, refusal: tuple[int, int]
+) -> None:
+    tariff = example("Tariff", id="T1")
+    office.put("tariffs/NL/DEM/T1", tariff)
+    receiver.next()
+    http_status, status_code = refusal
+    receiver.reply = lambda request: (
+        (http_status, envelope(status_code=status_code))
+        if request["method"] == "PATCH"
+        else (200, envelope())
+    )
+    changed = {**tariff, "currency": "CHF", "last_updated": LATER}
+    assert (200, 1000) == outcome(office.put("tariffs/NL/DEM/T1", changed))
+    [patch, put] = receiver.next(2)
+    assert ("PATCH", "tariffs/NL/DEM/T1", {"currency": "CHF", "last_updated": LATER}) == patch
+    assert ("PUT", "tariffs/NL/DEM/T1", changed) == put
+
+
+@one_database
+def test_a_refusal_parks_its_object_until_the_next_change(office: Client, receiver: Receiver) -> None:
+    receiver.reply = lambda request: (
+        (200, envelope(status_code=2000)) if "/T1" in request["path"] else (200, envelope())
+    )
+    for name in ("T1", "T2"):
+        office.put(f"tariffs/NL/DEM/{name}", example("Tariff", id=name))
+    until(lambda: [True] == [entry.parked for entry in receiver.behind])
+    assert ["HTTP 200, status_code 2000: ok"] == [entry.answer for entry in receiver.behind]
+
+    receiver.reply = lambda _: (200, envelope())
+    office.put("tariffs/NL/DEM/T1", example("Tariff", id="T1", currency="CHF", last_updated=LATER))
+    until(lambda: not receiver.behind)
+    assert "PUT" == receiver.pushes[-1][0]  # the peer has never taken it
+
+
+@one_database
+@pytest.mark.ocpi(200)
+def test_after_an_outage_a_peer_gets_the_current_state_and_each_cdr(
+    cpo: Network, office: Client, receiver: Receiver
+) -> None:
+    driver = cpo.node.client(receiver.our_token)
+    driver.put("tokens/NL/TNM/T1", example("Token", uid="T1", auth_id="A1"))
+    location = example("Location", id="L1")
+    office.put("locations/NL/DEM/L1", location)
+    receiver.next()
+    receiver.reply = lambda _: (503, envelope(status_code=3000))
+    uid = location["evses"][0]["uid"]
+    for second, status in enumerate(("CHARGING", "AVAILABLE")):
+        evse = {"uid": uid, "status": status, "last_updated": f"2030-01-01T00:00:0{second}Z"}
+        office.patch("locations/NL/DEM/L1", {"evses": [evse], "last_updated": evse["last_updated"]})
+    for name in ("C1", "C2"):
+        office.post("cdrs", example("CDR", id=name, auth_id="A1"))
+    until(lambda: len(receiver.seen) > 0)
+
+    receiver.seen.clear()
+    receiver.reply = lambda _: (200, envelope())
+    pushes = receiver.next(3)
+    assert ["C1", "C2"] == sorted({body["id"] for method, _, body in pushes if method == "POST"})
+    assert {"AVAILABLE"} == {body["status"] for method, _, body in pushes if method == "PATCH"}
+
+
+@one_database
+def test_a_peer_that_asks_for_time_gets_it(office: Client, receiver: Receiver) -> None:
+    receiver.reply = lambda _: (429, envelope(status_code=2000), {"Retry-After": "3600"})
+    office.put("tariffs/NL/DEM/T1", example("Tariff", id="T1"))
+    until(lambda: receiver.lane.failures == 1)
+    assert 3_500_000 < receiver.lane.not_before - timestamps.now_ms() <= 3_600_000
+    assert 1 == len(receiver.seen)
+
+
+@one_database
+@pytest.mark.ocpi(204)
+def test_a_push_whose_answer_is_lost_is_sent_again(office: Client, receiver: Receiver) -> None:
+    answers: list[Reply] = [(200, b"not the whole ans"), (200, envelope())]
+    receiver.reply = lambda _: answers.pop(0)
+    office.put("tariffs/NL/DEM/T1", example("Tariff", id="T1"))
+    first, second = receiver.next(2)
+    assert first == second
+
+
+@one_database
+@pytest.mark.ocpi(206)
+def test_a_redirect_is_not_followed_and_no_other_host_sees_a_token(
+    office: Client, receiver: Receiver, peer: PeerServer
+) -> None:
+    receiver.reply = lambda _: (307, envelope(), {"Location": f"{peer.url}/elsewhere"})
+    office.put("tariffs/NL/DEM/T1", example("Tariff", id="T1"))
+    until(lambda: receiver.lane.failures > 0)
+    assert [] == peer.seen
+    assert "HTTP 307" in str(receiver.behind[0].answer)
+
+
+@one_database
+@pytest.mark.ocpi(201)
+def test_a_peer_without_push_gets_everything_by_get(cpo: Network, office: Client, receiver: Receiver) -> None:
+    with database.transaction() as transaction:
+        transaction.execute(
+            sqlalchemy.update(connections.CONNECTIONS)
+            .where(connections.CONNECTIONS.c.id == receiver.connection_id)
+            .values(push=False)
+        )
+    reader = cpo.node.client(receiver.our_token)
+    reader.put("tokens/NL/TNM/T1", example("Token", uid="T1", auth_id="A1"))
+    office.put("locations/NL/DEM/ONE", example("Location", id="ONE"))
+    office.put("tariffs/NL/DEM/ONE", example("Tariff", id="ONE"))
+    office.put("sessions/NL/DEM/ONE", example("Session", id="ONE", auth_id="A1"))
+    office.post("cdrs", example("CDR", id="ONE", auth_id="A1"))
+    assert [] == receiver.behind
+    for module in ("locations", "tariffs", "sessions", "cdrs"):
+        assert ["ONE"] == [each["id"] for each in reader.data(module)]
+
+
+@pytest.mark.parametrize("end", ["unregister", "register again"])
+def test_the_end_of_a_registration_deletes_what_is_behind(
+    cpo: Network, office: Client, peer: PeerServer, end: str
+) -> None:
+    with Receiver(cpo, peer.party) as receiver:
+        receiver.reply = lambda _: (503, envelope(status_code=3000))
+        office.put("tariffs/NL/DEM/T1", example("Tariff", id="T1"))
+        until(lambda: receiver.lane.failures > 0)
+        if end == "unregister":
+            assert (200, 1000) == outcome(cpo.node.client(receiver.our_token).delete("credentials"))
+        else:
+            assert (200, 1000) == outcome(cpo.registrant().post("credentials", peer.credentials()))
+        assert [] == receiver.behind
+        assert 0 == receiver.lane.failures

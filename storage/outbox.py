@@ -14,7 +14,8 @@ import sqlalchemy
 from sqlalchemy import bindparam
 from sqlmodel import SQLModel
 
-from storage import agenda
+from openapi.field_types import time_order
+from storage import agenda, failpoints
 from storage.agenda import Entry
 from storage.connections import CONNECTIONS, REGISTERED
 from storage.database import Transaction
@@ -183,6 +184,7 @@ class PushedTable(DocumentTable):
             for lane in lanes
         ]
         agenda.put(transaction, entries)
+        failpoints.reach("outbox.written")
 
 
 def _lock_ours(transaction: Transaction, network_id: int, party: Party) -> bool:
@@ -211,26 +213,35 @@ def _rank(module: str, paths: set[Path]) -> int:
 def changed_paths(old: Body, new: Body, prefix: Path = ()) -> set[Path]:
     """What differs between two states of an object; *prefix* leads to it.
 
-    `last_updated` counts only if nothing else differs.
+    `last_updated` counts only if it is not the one that a peer derives from the changed EVSEs and connectors.
     """
     paths: set[Path] = set()
+    times = [old["last_updated"]]
     for name in (old.keys() | new.keys()) - {"last_updated"}:
-        before, after = old.get(name), new.get(name)
-        if before == after:
+        if old.get(name) == new.get(name):
             continue
         key = _KEYS.get(name)
-        items = {} if key is None else {item[key]: item for item in before or ()}
-        later = {} if key is None else {item[key]: item for item in after or ()}
-        if items.keys() - later.keys():
-            return {prefix}  # a PATCH deletes no EVSE or connector: conformance 121
         if key is None:
             paths.add((*prefix, name))
-        for item_id, item in later.items():
-            path = (*prefix, name, item_id)
-            paths |= changed_paths(items[item_id], item, path) if item_id in items else {path}
-    if not paths and old.get("last_updated") != new.get("last_updated"):
-        return {(*prefix, "last_updated")}
+            continue
+        before, after = _by_key(old, name, key), _by_key(new, name, key)
+        if before.keys() - after.keys():
+            return {prefix}  # a PATCH deletes no EVSE or connector: conformance 121
+        for item_id, item in after.items():
+            path, earlier = (*prefix, name, item_id), before.get(item_id)
+            if earlier == item:
+                continue
+            if earlier and time_order(item["last_updated"]) < time_order(earlier["last_updated"]):
+                return {prefix}  # alone, a peer would ignore it as older than what it has
+            paths |= changed_paths(earlier, item, path) if earlier else {path}
+            times.append(item["last_updated"])
+    if new["last_updated"] != max(times, key=time_order):
+        paths.add((*prefix, "last_updated"))
     return paths
+
+
+def _by_key(item: Body, name: str, key: str) -> dict[str, Body]:
+    return {child[key]: child for child in item.get(name) or ()}
 
 
 def parts(payload: str, document: str) -> list[Part]:

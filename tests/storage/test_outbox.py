@@ -99,8 +99,15 @@ def normal(location: Body) -> Body:
     return {**location, "evses": sorted(evses, key=lambda each: str(each["uid"]))}
 
 
-EVSE = {"uid": "1", "status": "AVAILABLE", "connectors": [{"id": "1", "tariff_id": "T"}, {"id": "2"}]}
-LOCATION = {"id": "L", "name": "Gare", "evses": [EVSE, {"uid": "2", "status": "CHARGING", "connectors": []}]}
+EVSE = {
+    "uid": "1",
+    "status": "AVAILABLE",
+    "connectors": [{"id": "1", "tariff_id": "T", "last_updated": TIMES[0]}],
+    "last_updated": TIMES[1],
+}
+OTHER = {**EVSE, "uid": "2"}
+LOCATION = {"id": "L", "name": "Gare", "evses": [EVSE, OTHER], "last_updated": TIMES[2]}
+WITHOUT_TARIFF = {"id": "1", "last_updated": TIMES[3]}
 
 
 @pytest.mark.parametrize(
@@ -108,27 +115,44 @@ LOCATION = {"id": "L", "name": "Gare", "evses": [EVSE, {"uid": "2", "status": "C
     [
         ({"name": "Nord"}, [("PATCH", (), {"name": "Nord"})]),
         ({"name": None}, [("PATCH", (), {"name": None})]),
-        ({"evses": [EVSE]}, [("PUT", (), {**LOCATION, "evses": [EVSE]})]),
+        ({"evses": [EVSE]}, [("PUT", (), ...)]),
+        ({"evses": [{**EVSE, "status": "CHARGING"}, OTHER]}, [("PATCH", ("1",), {"status": "CHARGING"})]),
         (
-            {"evses": [{**EVSE, "status": "CHARGING"}, LOCATION["evses"][1]]},
-            [("PATCH", ("1",), {"status": "CHARGING"})],
+            {"evses": [{**EVSE, "status": "CHARGING", "last_updated": TIMES[0]}, OTHER]},
+            [("PUT", (), ...)],
         ),
         (
-            {"evses": [*LOCATION["evses"], {"uid": "3", "connectors": []}]},
-            [("PUT", ("3",), {"uid": "3", "connectors": []})],
+            {"evses": [{**EVSE, "status": "CHARGING"}, OTHER], "last_updated": TIMES[3]},
+            [("PATCH", (), {"evses": [{**EVSE, "status": "CHARGING"}, OTHER]})],
         ),
+        ({"evses": [EVSE, OTHER, {**EVSE, "uid": "3"}]}, [("PUT", ("3",), {**EVSE, "uid": "3"})]),
         (
-            {"evses": [{**EVSE, "connectors": [{"id": "1"}, {"id": "2"}]}, LOCATION["evses"][1]]},
+            {"evses": [{**EVSE, "connectors": [WITHOUT_TARIFF], "last_updated": TIMES[3]}, OTHER]},
             [("PATCH", ("1", "1"), {"tariff_id": None})],
         ),
     ],
-    ids=["a member", "a removed member", "a removed EVSE", "an EVSE's status", "a new EVSE", "a connector"],
+    ids=[
+        "a member",
+        "a removed member",
+        "a removed EVSE",
+        "an EVSE's status",
+        "an EVSE whose time goes back",
+        "an EVSE's status with a later time of the location",
+        "a new EVSE",
+        "a connector",
+    ],
 )
 def test_only_what_changed_is_sent(change: Body, parts: list[Any]) -> None:
     new = {name: value for name, value in (LOCATION | change).items() if value is not None}
-    paths = outbox.changed_paths(LOCATION, new)
-    sent = outbox.parts(outbox._payload(paths), orjson.dumps(new).decode())
-    bodies = [orjson.loads(part.body or "null") for part in sent]
-    for body in bodies:
-        body.pop("last_updated", None)
-    assert parts == [(part.method, part.segments, body) for part, body in zip(sent, bodies, strict=True)]
+    evses = [evse["last_updated"] for evse in new["evses"]]
+    new["last_updated"] = max(new["last_updated"], *evses)
+    sent = outbox.parts(outbox._payload(outbox.changed_paths(LOCATION, new)), orjson.dumps(new).decode())
+    expected = [
+        (
+            method,
+            segments,
+            new if body is ... else {**body, "last_updated": orjson.loads(part.body or "")["last_updated"]},
+        )
+        for part, (method, segments, body) in zip(sent, parts, strict=True)
+    ]
+    assert expected == [(part.method, part.segments, orjson.loads(part.body or "null")) for part in sent]

@@ -16,6 +16,13 @@ def envelope(data: Any = None, status_code: int = 1000) -> dict[str, Any]:
     return body if data is None else {**body, "data": data}
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Ignore clients that hang up: tests kill them."""
+
+
 class PeerServer:
     """A correct peer; `answers[path]` replaces a response, `seen` records requests."""
 
@@ -24,7 +31,7 @@ class PeerServer:
         self.token = "peer-token-" + "x" * 20
         self.seen: list[dict[str, Any]] = []
         self.answers: dict[str, Callable[[dict[str, Any]], Reply]] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     @property

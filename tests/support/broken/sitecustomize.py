@@ -2,8 +2,9 @@
 
 Python reads this file by itself when its folder is on PYTHONPATH. The environment says how storage
 is broken: `early` answers before it stores, `halves` stores a document in two transactions; or how the
-jobs are: `effect first` and `record first` do a step in two transactions (apart.py). With `never
-crowded` slow clients keep their connections.
+jobs are: `effect first` and `record first` do a step in two transactions (apart.py). With `outbox late` a
+push is put on the agenda after the change is committed. With `never crowded` slow clients keep their
+connections.
 """
 
 import os
@@ -14,13 +15,14 @@ from typing import Any
 import orjson
 
 from generated.ocpi_models import Location
-from storage import database, locations
+from storage import agenda, database, locations
 from storage.objects import DocumentTable, Locked, OcpiObject, Stored
 
 SECONDS = 0.03
 LATE_SECONDS = 0.3
 """How long after its response a write is stored; a kill at any moment finds one."""
 put, change_part, update = locations.put, locations.update, DocumentTable.update
+put_on_agenda = agenda.put
 
 
 def later(call: Any, *args: Any) -> None:
@@ -72,7 +74,18 @@ def halved_update(
     update(table, transaction, locked, new, **columns)
 
 
+def late_put(transaction: Any, entries: Any) -> None:
+    def put_entries() -> None:
+        time.sleep(SECONDS)
+        with database.transaction() as another:
+            put_on_agenda(another, entries)
+
+    database.after_commit(transaction, put_entries)
+
+
 match os.environ.get("BROKEN"):
+    case "outbox late":
+        agenda.put = late_put
     case "never crowded":
         from handlers.dispatch import server
 

@@ -81,6 +81,8 @@ class PeerServer:
     def _handler(peer) -> type[BaseHTTPRequestHandler]:  # noqa: N805  (`self` is the handler's)
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            wbufsize = -1  # one packet an answer: a second one would wait for the first to be acknowledged
 
             def serve(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)

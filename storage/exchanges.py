@@ -4,6 +4,7 @@ The rows have no secrets: workflows/peers/redaction.py removes them first. docs/
 """
 
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -180,6 +181,8 @@ def page(
     newest = connection.execute(_NEWEST, {"network_id": network_id}).scalar() or 0
     conditions = wanted.values()
     values = {"network_id": network_id, "newest": newest, "limit": limit, **conditions}
+    if wanted.text is not None:
+        values["text"] = re.sub("([/%_])", r"/\1", wanted.text)  # LIKE would read them as wildcards
     rows = connection.execute(_page(frozenset(conditions)), values).mappings()
     found = [ExchangeSummary.model_construct(**row) for row in rows]
     is_full = wanted.since is not None and len(found) == limit
@@ -197,7 +200,7 @@ def _page(names: frozenset[str]) -> Select[Any]:
         "direction": _c.direction == bindparam("direction"),
         "module": _c.module == bindparam("module"),
         "status": (_c.status == bindparam("status")) | (_c.status_code == bindparam("status")),
-        "text": sqlalchemy.type_coerce(text, sqlalchemy.String).icontains(bindparam("text")),
+        "text": sqlalchemy.type_coerce(text, sqlalchemy.String).icontains(bindparam("text"), escape="/"),
         "since": _c.id > bindparam("since"),
         "before": _c.id < bindparam("before"),
     }

@@ -18,8 +18,8 @@ BODY_BYTES = 16 * 1024
 _VERSIONS = "versions"
 _OTHER = "other"
 _MODULES = frozenset({"credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands"})
-_LAST_WORD = re.compile(r'[^\s"]{1,64}\Z')
-"""What a cut may have left of a token, which has at most 64 characters."""
+_LONGEST_TOKEN = 64
+_LAST_WORD = re.compile(r'[^\s"]+\Z')
 _PARTY = re.compile("[A-Z]{2}/[A-Z0-9]{3}")
 _MAX_MESSAGE = 1000
 _CODES = 2**31
@@ -73,8 +73,22 @@ def row(connection: Connection, observed: Observed) -> Values | None:
     response, response_cut = _text(observed.response_body, is_cut=observed.response_cut)
     if observed.direction == OUT:
         _read_envelope(observed)
-    peer = observed.peer and "/".join(observed.peer)
     hidden = redaction.secrets_of(observed.request_headers, (request, response))
+    url, method, request_id, message, error, *texts = redaction.clean(
+        (
+            observed.url,
+            observed.method,
+            observed.request_id,
+            observed.status_message or "",
+            observed.error or "",
+            redaction.headers_text(observed.request_headers),
+            redaction.body_text(request),
+            redaction.headers_text(observed.response_headers),
+            redaction.body_text(response),
+        ),
+        hidden,
+    )
+    peer = observed.peer and "/".join(observed.peer)
     return {
         "network_id": observed.network_id,
         "connection_id": observed.connection_id,
@@ -82,21 +96,21 @@ def row(connection: Connection, observed: Observed) -> Values | None:
         "direction": observed.direction,
         "caller": observed.caller,
         "module": observed.module or _module(observed.url),
-        "method": redaction.clean(observed.method[:20], hidden),
-        "url": redaction.clean(observed.url, hidden),
+        "method": method[:20],
+        "url": url,
         "status": observed.status,
         "status_code": observed.status_code,
-        "status_message": redaction.clean(observed.status_message or "", hidden)[:_MAX_MESSAGE] or None,
-        "error": redaction.clean(observed.error or "", hidden) or None,
+        "status_message": message[:_MAX_MESSAGE] or None,
+        "error": error or None,
         "started_at": observed.started_at,
         "duration_ms": observed.duration_ms,
-        "request_id": redaction.clean(observed.request_id, hidden),
+        "request_id": request_id,
         "lost_before": 0,
-        "request_headers": redaction.clean_headers(observed.request_headers, hidden),
-        "request_body": redaction.clean_body(request, hidden) or None,
+        "request_headers": texts[0],
+        "request_body": texts[1] or None,
         "request_cut": request_cut,
-        "response_headers": redaction.clean_headers(observed.response_headers, hidden),
-        "response_body": redaction.clean_body(response, hidden) or None,
+        "response_headers": texts[2],
+        "response_body": texts[3] or None,
         "response_cut": response_cut,
     }
 
@@ -116,8 +130,9 @@ def _find_owner(connection: Connection, observed: Observed) -> bool:
 
 def _text(body: bytes, *, is_cut: bool) -> tuple[str, bool]:
     """A body as text, and whether the text is not the whole body."""
-    if is_cut:
-        return _LAST_WORD.sub("", body.decode(errors="ignore")), True
+    if is_cut:  # what may remain of a token at the end is removed
+        text = body.decode(errors="ignore")
+        return text[:-_LONGEST_TOKEN] + _LAST_WORD.sub("", text[-_LONGEST_TOKEN:]), True
     try:
         return body.decode(), b"\0" in body
     except UnicodeDecodeError:

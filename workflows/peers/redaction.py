@@ -6,9 +6,9 @@ tokens, and, anywhere else in the same exchange, as a token that was recognized 
 
 import base64
 import binascii
+import functools
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 import orjson
@@ -43,29 +43,35 @@ def from_base64(word: str) -> str | None:
     return text if text.isprintable() else None
 
 
+@functools.lru_cache(maxsize=256)
+def _is_secret(header: str) -> bool:
+    return _SECRET_HEADER.search(header) is not None
+
+
 def words_of_secret_headers(headers: Headers) -> list[str]:
     """The words of secret headers without the scheme."""
     return [
         word
         for name, value in headers
-        if _SECRET_HEADER.search(name)
+        if _is_secret(name)
         for word in value.split()
         if word.lower() not in _SCHEMES
     ]
 
 
-def secrets_of(headers: Headers, bodies: Iterable[str | None]) -> set[str]:
-    """Every form of the secrets that the headers and bodies of one exchange hold."""
+def secrets_of(headers: Headers, bodies: Iterable[str]) -> list[str]:
+    """Every form of the secrets that the headers and bodies of one exchange hold, longest first."""
     found = {*words_of_secret_headers(headers), *settings().demo_tokens}
-    for literal in (match[2] for body in bodies if body for match in _members(body)):
-        found |= {literal, _unescaped(literal)}
+    for body in (text for each in bodies for text in {each, _without_escapes(each)}):
+        literals = [match[2] for match in _MEMBER.finditer(body)] if _may_hold_token(body) else []
+        found |= {*literals, *map(_unescaped, literals)}
     found |= {text for word in found if (text := from_base64(word))}
-    forms = {form for secret in found for form in _forms(secret)}
-    return {form for form in forms if len(form) >= _SHORTEST}
+    forms = {form for secret in found for form in _forms(secret) if len(form) >= _SHORTEST}
+    return sorted(forms, key=len, reverse=True)
 
 
-def _members(body: str) -> list[re.Match[str]]:
-    return list(_MEMBER.finditer(body)) if "oken" in body or "OKEN" in body else []
+def _may_hold_token(body: str) -> bool:
+    return "token" in body.lower()
 
 
 def _unescaped(literal: str) -> str:
@@ -76,51 +82,56 @@ def _unescaped(literal: str) -> str:
         return literal
 
 
-def _forms(secret: str) -> set[str]:
-    """A secret as it may occur in text, JSON and URLs."""
-    try:
-        encoded = {in_base64(secret), orjson.dumps(secret).decode()[1:-1]}
-    except (UnicodeEncodeError, orjson.JSONEncodeError):
-        encoded = set()
-    return {secret, quote(secret, safe="", errors="replace"), *encoded}
+def _forms(secret: str) -> tuple[str, ...]:
+    """A secret as it may occur in text, in JSON, in a URL, and in Base64."""
+    in_json = orjson.dumps(secret).decode()[1:-1]
+    return secret, in_json, quote(secret, safe=""), in_base64(secret)
 
 
-def clean(text: str, secrets: set[str]) -> str:
-    """*text* without secrets, and without NUL, which PostgreSQL does not store."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, REDACTED)
-    if _RUN in text.encode(errors="replace").translate(_RUNS):
-        text = _OURS.sub(lambda match: match[1] or REDACTED, text)
-    return text.replace("\0", "\ufffd")
-
-
-def clean_body(body: str, secrets: set[str]) -> str:
-    """A body without secrets."""
-    if _members(body):
-        body = _MEMBER.sub(rf"\1{REDACTED}", body)
-    if "\\u" in body:  # a name or a token may be escaped
-        body = _without_escaped_members(body)
-    return clean(body, secrets)
-
-
-def _without_escaped_members(body: str) -> str:
-    """*body*, written anew if a member of it has a token."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body
-    written = orjson.dumps(value).decode()
-    masked = _MEMBER.sub(rf"\1{REDACTED}", written)
-    return body if masked == written else masked
-
-
-def clean_headers(headers: Headers, secrets: set[str]) -> str:
+def headers_text(headers: Headers) -> str:
     """Headers as JSON text, a list of pairs. Of a secret header only the scheme remains."""
-    pairs: list[Any] = [
-        (name, _masked(value) if _SECRET_HEADER.search(name) else value) for name, value in headers
-    ]
-    return clean(orjson.dumps(pairs).decode(), secrets)
+    pairs = [(name, _masked(value) if _is_secret(name) else value) for name, value in headers]
+    return orjson.dumps(pairs).decode()
 
 
 def _masked(value: str) -> str:
     return " ".join(word if word.lower() in _SCHEMES else REDACTED for word in value.split())
+
+
+def body_text(body: str) -> str:
+    """A body whose members with tokens are redacted. It is written anew if the name of one is escaped."""
+    masked = _mask_members(body)
+    plain = _without_escapes(masked)
+    again = _mask_members(plain)
+    return masked if again == plain else again
+
+
+def _mask_members(body: str) -> str:
+    return _MEMBER.sub(rf"\1{REDACTED}", body) if _may_hold_token(body) else body
+
+
+def _without_escapes(body: str) -> str:
+    """The same JSON without escaped letters, which may hide a token; any other body is unchanged."""
+    if "\\" not in body or "\\u" not in body:
+        return body
+    try:
+        return orjson.dumps(orjson.loads(body)).decode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # invalid, or too deep
+        return body
+
+
+def clean(texts: Sequence[str], secrets: Sequence[str]) -> list[str]:
+    """*texts* without secrets, and without NUL, which PostgreSQL does not store."""
+    together = "\n".join(texts)
+    if "\0" in together:
+        return clean([text.replace("\0", "\ufffd") for text in texts], secrets)
+    has_run = _RUN in together.encode(errors="replace").translate(_RUNS)
+    if not has_run and not any(secret in together for secret in secrets):
+        return list(texts)
+    return [_clean(text, secrets) for text in texts]
+
+
+def _clean(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    return _OURS.sub(lambda match: match[1] or REDACTED, text)

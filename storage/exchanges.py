@@ -113,6 +113,9 @@ EXCHANGES = database.table(Exchange)
 _c = EXCHANGES.c
 _OF_NETWORK = _c.network_id == bindparam("network_id")
 _ADD = sqlalchemy.insert(EXCHANGES)
+_LIVE = sqlalchemy.select(NETWORKS.c.id).where(
+    NETWORKS.c.id.in_(bindparam("networks", expanding=True)), NETWORKS.c.deleting.is_(False)
+)
 _SERIALIZE = sqlalchemy.select(func.pg_advisory_xact_lock(_WRITERS_LOCK_ID))
 _GET = sqlalchemy.select(Exchange).where(_OF_NETWORK, _c.id == bindparam("id"))
 _OF_REQUESTS = sqlalchemy.select(_c.request_id, _c.id).where(
@@ -165,10 +168,17 @@ _OWNERS = tuple(
 
 
 def add(transaction: Transaction, exchanges: Sequence[Values]) -> None:
-    """Store exchanges. Their ids become visible in order, so that followers miss none."""
+    """Store exchanges of networks that still exist.
+
+    Their ids become visible in order, so that followers miss none.
+    """
     if transaction.dialect.name == "postgresql":
         transaction.execute(_SERIALIZE)
-    transaction.execute(_ADD, exchanges)
+    networks = {exchange["network_id"] for exchange in exchanges}
+    live = set(transaction.execute(_LIVE, {"networks": list(networks)}).scalars())
+    stored = [exchange for exchange in exchanges if exchange["network_id"] in live]
+    if stored:
+        transaction.execute(_ADD, stored)
 
 
 def page(

@@ -345,9 +345,8 @@ def test_what_does_not_fit_into_the_queue_is_counted(
 def test_an_exchange_that_cannot_be_written_does_not_stop_the_others(gateway: Gateway) -> None:
     watched = Watched(gateway)
     recorder = Recorder()
-    recorder.put(observed(watched.network_id, status=object()))
-    recorder.flush()
-    recorder.put(observed(watched.network_id))
+    for status in (200, object(), 404):
+        recorder.put(observed(watched.network_id, status=status))
     recorder.flush()
 
-    assert [1] == [each["lost_before"] for each in watched.wait(1)]
+    assert [(404, 1), (200, 0)] == [(each["status"], each["lost_before"]) for each in watched.wait(2)]

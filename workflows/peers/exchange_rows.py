@@ -21,7 +21,7 @@ _MODULES = frozenset({"credentials", "locations", "sessions", "cdrs", "tariffs",
 _LONGEST_TOKEN = 64
 _LAST_WORD = re.compile(r'[^\s"]+\Z')
 _PARTY = re.compile("[A-Z]{2}/[A-Z0-9]{3}")
-_MAX_MESSAGE = 1000
+_WIDTHS = {"method": 20, "request_id": 64, "status_message": 1000, "error": 1000}
 _CODES = 2**31
 _CANDIDATES = 4
 """The most words of a request that are looked up to find out whose token it has."""
@@ -73,21 +73,6 @@ def row(connection: Connection, observed: Observed) -> Values | None:
     response, response_cut = _text(observed.response_body, is_cut=observed.response_cut)
     if observed.direction == OUT:
         _read_envelope(observed)
-    hidden = redaction.secrets_of(observed.request_headers, (request, response))
-    url, method, request_id, message, error, *texts = redaction.clean(
-        (
-            observed.url,
-            observed.method,
-            observed.request_id,
-            observed.status_message or "",
-            observed.error or "",
-            redaction.headers_text(observed.request_headers),
-            redaction.body_text(request),
-            redaction.headers_text(observed.response_headers),
-            redaction.body_text(response),
-        ),
-        hidden,
-    )
     peer = observed.peer and "/".join(observed.peer)
     return {
         "network_id": observed.network_id,
@@ -96,23 +81,33 @@ def row(connection: Connection, observed: Observed) -> Values | None:
         "direction": observed.direction,
         "caller": observed.caller,
         "module": observed.module or _module(observed.url),
-        "method": method[:20],
-        "url": url,
         "status": observed.status,
         "status_code": observed.status_code,
-        "status_message": message[:_MAX_MESSAGE] or None,
-        "error": error or None,
         "started_at": observed.started_at,
         "duration_ms": observed.duration_ms,
-        "request_id": request_id,
         "lost_before": 0,
-        "request_headers": texts[0],
-        "request_body": texts[1] or None,
         "request_cut": request_cut,
-        "response_headers": texts[2],
-        "response_body": texts[3] or None,
         "response_cut": response_cut,
+        **_texts(observed, request, response),
     }
+
+
+def _texts(observed: Observed, request: str, response: str) -> dict[str, str | None]:
+    """The columns that may hold what a peer sent, without secrets. Some have a width."""
+    texts = {
+        "method": observed.method,
+        "url": observed.url,
+        "request_id": observed.request_id,
+        "status_message": observed.status_message or "",
+        "error": observed.error or "",
+        "request_headers": redaction.headers_text(observed.request_headers),
+        "request_body": redaction.body_text(request),
+        "response_headers": redaction.headers_text(observed.response_headers),
+        "response_body": redaction.body_text(response),
+    }
+    hidden = redaction.secrets_of(observed.request_headers, (request, response))
+    cleaned = redaction.clean(list(texts.values()), hidden)
+    return {name: text[: _WIDTHS.get(name)] or None for name, text in zip(texts, cleaned, strict=True)}
 
 
 def _find_owner(connection: Connection, observed: Observed) -> bool:

@@ -77,21 +77,32 @@ class Recorder:
             if not self._taken:
                 return
             try:
-                self._write()
+                self._write(self._taken)
             except errors.Unavailable:
                 raise
-            except Exception as error:  # noqa: BLE001  (the next exchanges may be fine)
-                log.error("exchanges_not_written", extra={"reason": type(error).__name__})  # noqa: TRY400
-                self._lose(self._taken)
+            except Exception:  # noqa: BLE001  (the others may be fine)
+                self._write_one_by_one()
             self._taken = []
+
+    def _write_one_by_one(self) -> None:
+        while self._taken:
+            exchange = self._taken.pop(0)
+            try:
+                self._write([exchange])
+            except errors.Unavailable:
+                self._taken.insert(0, exchange)
+                raise
+            except Exception as error:  # noqa: BLE001  (a traceback could show secrets)
+                log.warning("exchange_not_written", extra={"reason": type(error).__name__})
+                self._lose([exchange])
 
     def _lose(self, observed: list[Observed]) -> None:
         with self._counting:
             self._lost.update(each.network_id for each in observed)
 
-    def _write(self) -> None:
+    def _write(self, taken: list[Observed]) -> None:
         with database.connect() as connection:
-            found = [(each, exchange_rows.row(connection, each)) for each in self._taken]
+            found = [(each, exchange_rows.row(connection, each)) for each in taken]
         rows = [(each.network_id, row) for each, row in found if row is not None]
         noted: Counter[int | None] = Counter({None: self._lost[None]})
         for network_id, row in rows:
@@ -163,6 +174,10 @@ def outgoing(
     began = time.perf_counter()
     try:
         yield observed
+    except errors.PeerUnusable as failure:
+        if observed.status is None and observed.error is None:
+            observed.error = failure.message
+        raise
     finally:
         if origin is not None:
             observed.duration_ms = round((time.perf_counter() - began) * 1000)

@@ -111,6 +111,25 @@ def test_a_call_without_an_answer_has_an_error_and_one_with_a_refusal_its_body(
     assert "the peer is ill" == watched.get(refused)["response"]["body"]
 
 
+@one_database
+def test_a_push_is_recorded_with_its_peer_and_can_be_found_by_its_request_id(
+    watched: Watched, peer: PeerServer
+) -> None:
+    registrant = watched.gateway.node.client(watched.accepted["token_a"], "cpo")
+    assert registrant.post("credentials", peer.credentials()).ok
+    tariff = watched.operator.at("tariffs", "12", party=watched.operator.party)
+    assert watched.operator.put(tariff, example("Tariff")).ok
+
+    [push] = watched.wait(1, direction="out", module="tariffs")
+
+    assert ("NL/TNM", "PUT", 404) == (push["peer"], push["method"], push["status"])
+    [request] = peer.requests("PUT", push["url"].removeprefix(peer.url))
+    assert push["request_id"] == request["headers"]["X-Request-ID"]
+    assert request["raw"].decode() == watched.get(push)["request"]["body"]
+    found = in_transaction(exchanges.ids_of, watched.network_id, [push["request_id"], "unknown"])
+    assert {push["request_id"]: int(push["exchange_id"])} == found
+
+
 def test_a_token_that_ended_or_has_a_wrong_form_is_recorded_for_its_network(
     watched: Watched, peer: PeerServer
 ) -> None:

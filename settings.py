@@ -144,6 +144,10 @@ class Settings(BaseSettings):
     )
     push_rate: int = Field(200, ge=1, le=10_000, description="Maximum pushes per second to one peer.")
     peer_timeout_seconds: float = Field(10.0, gt=0, le=60, description="Maximum seconds of a call to a peer.")
+    exchanges_kept: int = Field(
+        10_000, ge=10, le=1_000_000, description="Maximum number of exchanges kept per network."
+    )
+    exchanges_days: int = Field(7, ge=1, le=365, description="How many days exchanges are kept.")
     validate_responses: bool = Field(
         False,
         description="Check every response against the contract; a wrong one becomes HTTP 500 with 3000.",

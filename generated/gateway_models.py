@@ -218,6 +218,111 @@ class ModelCurrentType(StrEnum):
     ac_dc = 'ac-dc'
 
 
+class ExchangeHeader(Model):
+    name: Annotated[
+        str, Field(description='Name of the header.', examples=['Content-Type'], max_length=65536)
+    ]
+    value: Annotated[
+        str, Field(description='Value of the header.', examples=['application/json'], max_length=1048576)
+    ]
+
+
+class ChangeKind(StrEnum):
+    network = 'network'
+    jobs = 'jobs'
+    connections = 'connections'
+    exchanges = 'exchanges'
+    locations = 'locations'
+    sessions = 'sessions'
+    cdrs = 'cdrs'
+    tariffs = 'tariffs'
+    tokens = 'tokens'
+
+
+ChangeCursor = TypeAliasType(
+    "ChangeCursor",
+    Annotated[
+        str,
+        Field(
+            description='A state of the network; opaque.',
+            examples=['exchanges.4712~locations.17-1795521600000'],
+            max_length=1000,
+            min_length=1,
+            pattern='^[a-z0-9.~-]+$',
+        ),
+    ],
+)
+
+
+ExchangeId = TypeAliasType(
+    "ExchangeId",
+    Annotated[
+        str,
+        Field(
+            description='An id, decimal digits without leading zeros. Ids are never reused.',
+            examples=['4711'],
+            max_length=18,
+            min_length=1,
+            pattern='^[1-9][0-9]{0,17}$',
+        ),
+    ],
+)
+
+
+ExchangeCursor = TypeAliasType(
+    "ExchangeCursor",
+    Annotated[
+        str,
+        Field(
+            description='A position in the exchanges of a network.',
+            examples=['4711'],
+            max_length=18,
+            min_length=1,
+            pattern='^[0-9]{1,18}$',
+        ),
+    ],
+)
+
+
+PeerParty = TypeAliasType(
+    "PeerParty",
+    Annotated[
+        str,
+        Field(
+            description='Country code and party id of a peer.',
+            examples=['NL/TNM'],
+            max_length=6,
+            min_length=6,
+            pattern='^[A-Za-z]{2}/[A-Za-z0-9]{3}$',
+        ),
+    ],
+)
+
+
+class ExchangeDirection(StrEnum):
+    RECEIVED = 'in'
+    SENT = 'out'
+
+
+class ExchangeCaller(StrEnum):
+    registration = 'registration'
+    callback = 'callback'
+    peer = 'peer'
+    operator = 'operator'
+
+
+class ExchangeModule(StrEnum):
+    versions = 'versions'
+    credentials = 'credentials'
+    locations = 'locations'
+    sessions = 'sessions'
+    cdrs = 'cdrs'
+    tariffs = 'tariffs'
+    tokens = 'tokens'
+    commands = 'commands'
+    other = 'other'
+
+
 JobId = TypeAliasType(
     "JobId",
     Annotated[
@@ -1185,6 +1290,43 @@ class DeleteLocationParameters(Model):
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
+class ListExchangesParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    peer: Annotated[str | None, Field(max_length=6, min_length=6, pattern='^[A-Za-z]{2}/[A-Za-z0-9]{3}$')] = (
+        None
+    )
+    direction: ExchangeDirection | None = None
+    module: ExchangeModule | None = None
+    status: Annotated[IntegerText | None, Field(ge=100, le=9999)] = None
+    text: Annotated[
+        str | None, Field(max_length=255, min_length=1, pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$')
+    ] = None
+    since: Annotated[str | None, Field(max_length=18, min_length=1, pattern='^[0-9]{1,18}$')] = None
+    before: Annotated[str | None, Field(max_length=18, min_length=1, pattern='^[0-9]{1,18}$')] = None
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class DeleteExchangesParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetExchangeParameters(Model):
+    cpo_id: CpoId
+    exchange_id: ExchangeId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListChangesParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    since: Annotated[str | None, Field(max_length=1000, min_length=1, pattern='^[a-z0-9.~-]+$')] = None
+
+
 class ListLocationTemplatesAliasParameters(Model):
     type: CurrentType | None = None
     ocpp_version: OcppVersion | None = None
@@ -1340,6 +1482,106 @@ class ModelListResponse(Model):
     total: Annotated[Count, Field(description='Total number of models of the brand.')]
     page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
     limit: Annotated[PageLimit, Field(description='Maximum number of models per page.')]
+
+
+class ExchangeSummary(Model):
+    exchange_id: Annotated[
+        ExchangeId, Field(description='Id of the exchange; later exchanges have higher ids.')
+    ]
+    peer: Annotated[
+        PeerParty | None,
+        Field(
+            description='The party on the other side: that of the connection or, during a registration, the one that its credentials name. Absent for the back office, and while the party is unknown.'
+        ),
+    ] = None
+    connection_id: Annotated[ExchangeId | None, Field(description='The connection with the peer.')] = None
+    direction: Annotated[ExchangeDirection, Field(description='`in` if the network received the request.')]
+    caller: Annotated[
+        ExchangeCaller | None,
+        Field(
+            description='Whose token the request had; absent if it was refused for its token, or if the network sent it.'
+        ),
+    ] = None
+    module: Annotated[ExchangeModule, Field(description='The module of the URL.')]
+    method: Annotated[
+        str,
+        Field(
+            description='HTTP method.',
+            examples=['PUT'],
+            max_length=200,
+            min_length=1,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+        ),
+    ]
+    url: Annotated[
+        str,
+        Field(
+            description='The URL with its query. Without a host, it is a URL of this server.',
+            examples=['/ocpi/cpo/2.1.1/sessions/NL/TNM/101'],
+            max_length=65536,
+        ),
+    ]
+    status: Annotated[
+        int | None,
+        Field(description='HTTP status; absent if no answer came.', examples=[200], ge=100, le=999),
+    ] = None
+    status_code: Annotated[
+        int | None, Field(description='OCPI status code of the answer.', examples=[1000], ge=0, le=2147483647)
+    ] = None
+    status_message: Annotated[
+        str | None,
+        Field(description='OCPI status message of the answer.', examples=['Success'], max_length=1000),
+    ] = None
+    error: Annotated[
+        str | None, Field(description='Why no complete answer came.', examples=['timed out'], max_length=1000)
+    ] = None
+    started_at: Annotated[DateTime, Field(description='The time at which the exchange began, in UTC.')]
+    duration_ms: Annotated[Count, Field(description='How long it took in milliseconds.', examples=[12])]
+    request_id: Annotated[
+        str,
+        Field(
+            description="`X-Request-ID` of the exchange, which is also in the server's log.",
+            examples=['0a1b2c3d4e5f6071'],
+            max_length=100,
+        ),
+    ]
+    cut: Annotated[
+        bool,
+        Field(
+            description='True if a body was not kept whole: it has more than 16 KiB, or is not text.',
+            examples=[False],
+        ),
+    ]
+    lost_before: Annotated[
+        Count,
+        Field(
+            description='How many exchanges of the network, just before this one, were not kept because the server had too many at once.',
+            examples=[0],
+        ),
+    ]
+
+
+class ExchangeMessage(Model):
+    headers: Annotated[
+        list[ExchangeHeader],
+        Field(description='The headers in the order in which they were received or sent.', max_length=1000),
+    ]
+    body: Annotated[
+        str | None,
+        Field(
+            description='The body, at most its first 16 KiB, with `[redacted]` in place of each secret. Absent if it is empty.',
+            examples=['{"status_code":1000}'],
+            max_length=1048576,
+        ),
+    ] = None
+    cut: Annotated[bool, Field(description='True if the body was not kept whole.', examples=[False])]
+
+
+class ChangesResponse(Model):
+    cursor: Annotated[ChangeCursor, Field(description='The `since` of the next request.')]
+    changed: Annotated[
+        list[ChangeKind], Field(description='The kinds of thing that changed.', max_length=20, min_length=1)
+    ]
 
 
 class LocationBulkCreated(Model):
@@ -1653,6 +1895,27 @@ class HTTPValidationError(Model):
             min_length=1,
         ),
     ]
+
+
+class ExchangeListResponse(Model):
+    data: Annotated[list[ExchangeSummary], Field(description='The exchanges.', max_length=100)]
+    cursor: Annotated[ExchangeCursor, Field(description="The `since` of a follower's next request.")]
+
+
+class ExchangeResponse(Model):
+    summary: Annotated[ExchangeSummary, Field(description='The exchange as in the list.')]
+    request: Annotated[ExchangeMessage, Field(description='The request.')]
+    response: Annotated[
+        ExchangeMessage | None, Field(description='The response; absent if there was none.')
+    ] = None
+    curl: Annotated[
+        str | None,
+        Field(
+            description='A shell command that repeats the request. Tokens are shell variables; the shell names each one that is not set. Absent if the body of the request was not kept whole.',
+            examples=['curl http://127.0.0.1:8080/ocpi/cpo/versions -H "Authorization: Token ${TOKEN:?}"'],
+            max_length=1048576,
+        ),
+    ] = None
 
 
 class LocationBulkResults(Model):

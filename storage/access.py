@@ -88,6 +88,7 @@ _IDENTIFY = (
     )
     .where(_c.digest == bindparam("digest"), _n.deleting.is_(False))
 )  # fmt: skip
+_ENDED = (_c.digest, _c.network_id, _c.connection_id)
 _CONFIRM = (
     sqlalchemy.update(ACCESS)
     .where(_c.digest == bindparam("d"), _c.used_at.is_(None))
@@ -95,16 +96,16 @@ _CONFIRM = (
     .returning(_c.created_at)
 )
 _OTHERS = (_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.digest != bindparam("d"))
-_END_OTHERS = sqlalchemy.delete(ACCESS).where(*_OTHERS).returning(_c.digest)
+_END_OTHERS = sqlalchemy.delete(ACCESS).where(*_OTHERS).returning(*_ENDED)
 _END_OLDER = (
-    sqlalchemy.delete(ACCESS).where(*_OTHERS, _c.created_at <= bindparam("created_at")).returning(_c.digest)
+    sqlalchemy.delete(ACCESS).where(*_OTHERS, _c.created_at <= bindparam("created_at")).returning(*_ENDED)
 )
 _END = (
     sqlalchemy.delete(ACCESS).where(_c.digest == bindparam("d"), _c.kind == bindparam("kind"))
-    .returning(_c.digest)
+    .returning(*_ENDED)
 )  # fmt: skip
-_END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection")).returning(_c.digest)
-_END_NETWORK = sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("network")).returning(_c.digest)
+_END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection")).returning(*_ENDED)
+_END_NETWORK = sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("network")).returning(*_ENDED)
 _IS_OPEN = sqlalchemy.select(_c.digest).where(_c.digest == bindparam("d"))
 _IS_LIVE = sqlalchemy.select(_c.kind, _c.connection_id, _c.expires_at).where(_c.digest == bindparam("d"))
 _END_OF = (
@@ -124,12 +125,12 @@ _PURGE = (
         _c.expires_at <= bindparam("now"),
         _c.kind == bindparam("kind"),
     )
-    .returning(_c.digest)
+    .returning(*_ENDED)
 )
 _END_SUPERSEDED = (
     sqlalchemy.delete(ACCESS)
     .where(_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.expires_at.is_not(None))
-    .returning(_c.digest)
+    .returning(*_ENDED)
 )
 _SUPERSEDE = (
     sqlalchemy.update(ACCESS)
@@ -188,9 +189,11 @@ def confirm(transaction: Transaction, caller: Caller) -> None:
 
 def _end(transaction: Transaction, statement: Any, values: dict[str, Any], reason: str) -> int:
     """Delete tokens and record the reason. Returns their number."""
-    digests = list(transaction.execute(statement, values).scalars())
-    ended_tokens.record(transaction, digests, reason)
-    return len(digests)
+    ended = [
+        (row.digest, row.network_id, row.connection_id) for row in transaction.execute(statement, values)
+    ]
+    ended_tokens.record(transaction, ended, reason)
+    return len(ended)
 
 
 def ended_reason(connection: Connection, token: str) -> str | None:

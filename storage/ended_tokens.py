@@ -3,6 +3,8 @@
 The response to such a token says why it no longer works. The rows may outlive their network.
 """
 
+from collections.abc import Sequence
+
 import sqlalchemy
 from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
@@ -23,13 +25,15 @@ _RETENTION_MS = 24 * 3600 * 1000
 
 
 class EndedTokenRow(SQLModel, table=True):
-    """One token or key that ended."""
+    """One token or key that ended, and whose token it was. A key has no network."""
 
     __tablename__ = "ocpi_ended_tokens"
 
     digest: str = Field(primary_key=True, max_length=64)
     reason: str = Field(max_length=16)
     ended_at: int = Field(sa_type=BigInteger, index=True)
+    network_id: int | None = Field(default=None, sa_type=BigInteger)
+    connection_id: int | None = Field(default=None, sa_type=BigInteger)
 
 
 ENDED_TOKENS = database.table(EndedTokenRow)
@@ -37,7 +41,10 @@ _c = ENDED_TOKENS.c
 _RECORD = {
     name: insert.on_conflict_do_update(
         index_elements=["digest"],
-        set_={"reason": insert.excluded.reason, "ended_at": insert.excluded.ended_at},
+        set_={
+            column: insert.excluded[column]
+            for column in ("reason", "ended_at", "network_id", "connection_id")
+        },
     )
     for name, insert in database.dialect_inserts(ENDED_TOKENS).items()
 }
@@ -45,10 +52,17 @@ _REASON = sqlalchemy.select(_c.reason).where(_c.digest == bindparam("digest"))
 _PURGE = sqlalchemy.delete(ENDED_TOKENS).where(_c.ended_at < bindparam("before"))
 
 
-def record(transaction: Transaction, digests: list[str], reason: str) -> None:
+Ended = tuple[str, int | None, int | None]
+"""The digest of a token or key, and the network and the connection that it belonged to."""
+
+
+def record(transaction: Transaction, ended: Sequence[Ended], reason: str) -> None:
     """Record why tokens ended, in the transaction that ends them."""
-    now = timestamps.now_ms()
-    rows = [{"digest": digest, "reason": reason, "ended_at": now} for digest in digests]
+    common = {"reason": reason, "ended_at": timestamps.now_ms()}
+    rows = [
+        {"digest": digest, "network_id": network_id, "connection_id": connection_id, **common}
+        for digest, network_id, connection_id in ended
+    ]
     if rows:
         transaction.execute(_RECORD[transaction.dialect.name], rows)
 

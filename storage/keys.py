@@ -126,5 +126,5 @@ def listed(connection: Connection) -> list[ListedKey]:
 def revoke(transaction: Transaction, key_id: str) -> bool:
     """Delete the key; False if there is none with this id."""
     digests = list(transaction.execute(_REVOKE, {"k_id": key_id}).scalars())
-    ended_tokens.record(transaction, digests, ended_tokens.REVOKED)
+    ended_tokens.record(transaction, [(digest, None, None) for digest in digests], ended_tokens.REVOKED)
     return bool(digests)

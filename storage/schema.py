@@ -20,6 +20,7 @@ from storage import (  # noqa: F401  (importing a module registers its tables)
     connections,
     deviations,
     ended_tokens,
+    exchanges,
     idempotency,
     installation,
     jobs,

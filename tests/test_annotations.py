@@ -28,6 +28,7 @@ EXCEPTIONS = {
     "handlers.dispatch.ocpi_api": "a WSGI environment; a line of the log",
     "handlers.dispatch.operations": "the document; arguments by name; a WSGI environment",
     "handlers.dispatch.patch": "validated fields of a model by name",
+    "handlers.dispatch.recording": "a WSGI environment",
     "handlers.dispatch.response_check": "the document",
     "handlers.dispatch.server": "a WSGI environment",
     "handlers.dispatch.validation": "a body that is not valid; the details of Pydantic's errors",

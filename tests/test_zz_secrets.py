@@ -1,6 +1,7 @@
 """Tokens do not leak to the database, the log, the console, or answers. Security S7, S52. Runs last."""
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from surface import PARTY, damage
 from errors import Refusal
 from storage import database
 from workflows.peers import registration
+from workflows.peers.exchanges import RECORDER
 
 TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:[ao]_|ogk_)?(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_=-])"
@@ -62,9 +64,9 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[requests.Response]:
     return received
 
 
-def go_through_registration(node: Node, peer: PeerServer, role: str) -> set[str]:
+def go_through_registration(network: Network, peer: PeerServer) -> set[str]:
     """Register, fail, renew, and crash in every way; return the tokens in use."""
-    network = node.network(role, PARTY)
+    node = network.node
     token_a, unused = network.token_a(), network.token_a()
     wrong = "w" * 43
     operator = network.operator()
@@ -171,23 +173,45 @@ def initiate_registration(network: Network, peer: PeerServer) -> set[str]:
     return callbacks | {"token-a-of-the-peer"}
 
 
+def exchanges_of(network: Network) -> str:
+    """What the gateway API shows of every exchange of the network, once all are stored."""
+    RECORDER.flush()  # what this process sent
+    last = network.operator().get("nothing").headers["X-Request-ID"]
+    admin = network.node.gateway("admin")
+    headers = {"X-Organization-Id": network.network.organization_id}
+
+    def read(path: str) -> Any:
+        return admin.request("GET", f"/ocpi/cpos/{network.id}/exchanges{path}", headers=headers).json()
+
+    deadline = time.monotonic() + 60
+    while (page := read("?limit=100"))["data"][0]["request_id"] != last:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert 30 <= len(page["data"]) < 100
+    assert {"in", "out"} == {each["direction"] for each in page["data"]}
+    return str([page, *(read(f"/{each['exchange_id']}") for each in page["data"])])
+
+
 @pytest.mark.parametrize("role", ["CPO", "EMSP"])
 def test_tokens_appear_only_in_the_answers_that_issue_them(
     verbose_node: Node, peer: PeerServer, answers: list[requests.Response], role: str
 ) -> None:
     """Security S7, S52: with the log level DEBUG, failures and crashes, on both sides of a registration."""
-    issued = go_through_registration(verbose_node, peer, role)
+    network = verbose_node.network(role, PARTY)
+    issued = go_through_registration(network, peer)
 
     assert 14 <= len(issued)
     assert "crashed" in verbose_node.log
     places = {
         "log": verbose_node.log,
         "console": verbose_node.banner,
+        "exchanges": exchanges_of(network),
         "rows": texts(),
         "files": files(verbose_node).decode("latin-1"),
     }
     for where, text in places.items():
         assert set() == {token for token in issued if token in text}, where
+    assert 30 <= places["exchanges"].count("[redacted]")
     key = Path(verbose_node.environment["OCPI_GATEWAY_DATA_DIR"]) / "secret.key"
     assert key.read_text() not in verbose_node.log
     for word in ("authorization", "bearer ", "token a_", "token o_"):

@@ -1,10 +1,11 @@
-"""The command line: register at a peer, rotate, unregister; invite a peer; keys and jobs.
+"""The command line: register at a peer, rotate, unregister; invite a peer; exchanges, keys and jobs.
 
-These are scripts/register, scripts/invite, scripts/keys and scripts/jobs. Each uses the settings and the
-database of the running server.
+These are scripts/register, scripts/invite, scripts/exchanges, scripts/keys and scripts/jobs. Each uses the
+settings and the database of the running server.
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -17,10 +18,14 @@ from storage import access, connections, database, jobs, keys, networks, timesta
 from storage.connections import PeerConnection
 from storage.networks import Network
 from storage.objects import Party
-from workflows import running_server
+from workflows import exchange_follower, running_server
+from workflows.gateway_client import RequestFailed
 from workflows.peers import credentials_exchange, registration
 from workflows.peers.addresses import AddressRefused
 from workflows.running_server import NoServerError
+
+_NOT_SEEN = 9
+"""The exit status if an exchange did not come."""
 
 _SERVER = argparse.ArgumentParser(add_help=False)
 _SERVER.add_argument("--port", type=int, help="port of our server, if several run on one DATA_DIR")
@@ -29,7 +34,13 @@ _SERVER.add_argument("--port", type=int, help="port of our server, if several ru
 def main(arguments: list[str]) -> None:
     """Run one command; exits 1 with a sentence when it fails."""
     command, *rest = arguments or [""]
-    commands = {"register": register, "invite": invite, "keys": keys_command, "jobs": jobs_command}
+    commands = {
+        "register": register,
+        "invite": invite,
+        "exchanges": exchanges_command,
+        "keys": keys_command,
+        "jobs": jobs_command,
+    }
     run = commands.get(command)
     if run is None:
         sys.exit(f"unknown command {command!r}; use one of {', '.join(commands)}")
@@ -42,6 +53,8 @@ def main(arguments: list[str]) -> None:
         sys.exit(str(error))
     except AddressRefused as refused:
         sys.exit(f"failed: {refused.message} {refused.reason}")
+    except RequestFailed as failure:
+        sys.exit(f"failed: {failure}")
     except errors.Refusal as refusal:
         sys.exit(f"failed: {refusal.message}")
     except KeyboardInterrupt:
@@ -87,6 +100,54 @@ def invite(arguments: list[str]) -> None:
         token_a = access.mint(transaction, access.REGISTRATION, network.id)
     print(f"versions URL    {credentials_exchange.versions_url(network.role)}")  # noqa: T201  (output of the command)
     print(f"Token A         {token_a}")  # noqa: T201  (likewise)
+
+
+def exchanges_command(arguments: list[str]) -> None:
+    """Print exchanges, or wait for one. Exits 9 if it does not come."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/exchanges",
+        parents=[_SERVER],
+        description="What passes between one of our networks, its peers and its back office, a line each. "
+        "Without --follow and --wait, the newest 50.",
+        epilog="FILTER is key=value, separated by spaces; all must hold. Keys: direction (in, out), peer "
+        "(NL/TNM), module, method, status (an HTTP status or an OCPI status code), url (a part of it). "
+        "Example: --wait 'direction=in module=credentials method=POST status=200' --timeout 30",
+    )
+    parser.add_argument("--as", dest="ours", required=True, metavar="NL/DEM", type=_party, help="our party")
+    parser.add_argument("--follow", action="store_true", help="go on with each new exchange until Ctrl-C")
+    parser.add_argument(
+        "--wait",
+        metavar="FILTER",
+        type=_filter,
+        help="wait for an exchange that begins to match after the start; exit 0 when it has come, 9 after "
+        "the timeout, with the nearest misses",
+    )
+    parser.add_argument("--timeout", metavar="S", type=float, default=60, help="seconds of --wait, 60")
+    options = _parse(parser, arguments)
+    network = _only_network(options.ours)
+    found = exchange_follower.newest(network)
+    if options.wait:
+        _wait_for_exchange(network, found.cursor, options.wait, options.timeout)
+        return
+    for exchange in found.data:
+        _print_line(exchange_follower.line(exchange))
+    if options.follow:
+        with contextlib.suppress(KeyboardInterrupt):
+            for following in exchange_follower.follow(network, found.cursor):
+                if following is not None:
+                    _print_line(exchange_follower.line(following))
+
+
+def _wait_for_exchange(network: Network, cursor: str, wanted: dict[str, str], seconds: float) -> None:
+    """Print the exchange; after *seconds*, print the nearest misses and exit 9."""
+    exchange, nearest = exchange_follower.wait(network, cursor, wanted, seconds)
+    if exchange is not None:
+        _print_line(exchange_follower.line(exchange))
+        return
+    _print_line(f"No exchange matched within {seconds:g} s. {'Nearest:' if nearest else 'None came.'}")
+    for miss in nearest:
+        _print_line(miss)
+    sys.exit(_NOT_SEEN)
 
 
 def keys_command(arguments: list[str]) -> None:
@@ -165,6 +226,13 @@ def _name(text: str) -> str:
     if not 1 <= len(name) <= 255:  # noqa: PLR2004  (the width of the column)
         raise argparse.ArgumentTypeError("an organization's name has 1 to 255 characters")
     return name
+
+
+def _filter(text: str) -> dict[str, str]:
+    try:
+        return exchange_follower.parse_filter(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _party(text: str) -> Party:

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 
 from generated.gateway_models import ProvisioningErrorCode, ProvisioningErrorDetail
-from storage import database, ended_tokens, idempotency, jobs, timestamps
+from settings import settings
+from storage import database, ended_tokens, exchanges, idempotency, jobs, timestamps
 from workflows import engine
 
 log = logging.getLogger("ocpi_gateway")
@@ -19,7 +20,8 @@ _ROUND_SECONDS = 1.0
 _TAKE_OVER_SECONDS = 2.0
 _RECONCILE_SECONDS = 5.0
 _PURGE_SECONDS = 300.0
-_RETENTION_MS = 24 * 3600 * 1000
+_DAY_MS = 24 * 3600 * 1000
+_RETENTION_MS = _DAY_MS
 _SETTLED_MS = 30_000
 """Jobs that changed more recently are not reconciled: their workflow may be about to end them."""
 
@@ -69,7 +71,7 @@ class Maintenance(threading.Thread):
 
     @staticmethod
     def purge() -> None:
-        """Delete expired keys, tokens, jobs and records of the engine after a day."""
+        """Delete expired keys, tokens, jobs and records of the engine after a day, and old exchanges."""
         before = timestamps.now_ms() - _RETENTION_MS
         with database.transaction() as transaction:
             idempotency.purge(transaction)
@@ -78,3 +80,8 @@ class Maintenance(threading.Thread):
         with database.transaction() as transaction:
             jobs.purge(transaction, before)
         engine.purge(before)
+        oldest = timestamps.now_ms() - settings().exchanges_days * _DAY_MS
+        has_more = True
+        while has_more:
+            with database.transaction() as transaction:
+                has_more = exchanges.purge(transaction, oldest)

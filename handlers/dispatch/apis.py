@@ -72,6 +72,10 @@ class Api(ABC):
         """Record a deviation that a model tolerated in a body."""
 
     @abstractmethod
+    def record(self, response: flask.Response) -> None:
+        """Record the exchange that *response* ends."""
+
+    @abstractmethod
     def log_fields(self, user: Any) -> dict[str, Any]:
         """The fields of the access log that identify the caller."""
 

@@ -169,6 +169,8 @@ def _finish_each_request(app: flask.Flask) -> None:
     def finish(response: flask.Response) -> flask.Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["X-Request-ID"] = logs.request_id.get()
+        if "api" in flask.g:
+            flask.g.api.record(response)
         if is_logged:
             context = flask.g
             user, refusal = context.get("user"), context.get("refusal")

@@ -1,12 +1,11 @@
 """Authentication by OCPI token. The contract's security scheme names `ocpi_token`."""
 
-import base64
-import binascii
 from typing import Any
 
 import errors
 from storage import access, database, ended_tokens
 from storage.access import Caller
+from workflows.peers.redaction import from_base64
 
 _SCHEME = "token"
 _WORDS = 2
@@ -51,7 +50,7 @@ def explain_refusal(authorization: str | None) -> str:
     reason = ended_reason(token)
     if reason is not None:
         return reason
-    decoded = _from_base64(token)
+    decoded = from_base64(token)
     if decoded and _is_ours(decoded):
         return "The token is Base64-encoded, which OCPI 2.2 asks for. OCPI 2.1.1 sends it as it is."
     return _UNKNOWN
@@ -68,15 +67,6 @@ def _is_ours(token: str) -> bool:
     """Whether *token* is one of our tokens, live or ended."""
     with database.connect() as connection:
         return bool(access.identify(connection, token) or access.ended_reason(connection, token))
-
-
-def _from_base64(text: str) -> str | None:
-    """The text that *text* encodes, or None if it is not Base64 of printable ASCII."""
-    try:
-        decoded = base64.b64decode(text, validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        return None
-    return decoded if decoded.isprintable() else None
 
 
 def require_role(caller: Caller, path: str) -> None:

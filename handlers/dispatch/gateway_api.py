@@ -18,7 +18,7 @@ _URLS = re.compile(r"/(?:ocpi/(?:cpos|templates)|ocpp)(?:/|\Z)")
 _BEARER = re.compile(r"bearer ([^ ]+)", re.IGNORECASE)
 _MAX_MESSAGE = 1000
 _MAX_INPUT = 100
-_UNPROCESSABLE = 422
+_NO_CONTENT, _UNPROCESSABLE = 204, 422
 _STATUSES: dict[type[errors.Refusal], int] = {
     errors.BadRequest: 400,
     errors.Malformed: 400,
@@ -63,7 +63,7 @@ class GatewayApi(Api):
         """*result* without an envelope."""
         del user, operation_id
         if result is None:
-            return json_response(b"", status)
+            return json_response(b"", _NO_CONTENT)
         return json_response(
             result.json_text() if isinstance(result, Model) else orjson.dumps(result), status
         )
@@ -86,6 +86,9 @@ class GatewayApi(Api):
 
     def report(self, kind: str, example: str) -> None:
         """Do nothing: only deviations of peers are recorded."""
+
+    def record(self, response: flask.Response) -> None:
+        """Do nothing: only exchanges with peers and back offices are recorded."""
 
     def log_fields(self, user: Member) -> dict[str, Any]:
         """The organization of the request."""

@@ -8,7 +8,7 @@ import flask
 import orjson
 
 import errors
-from handlers.dispatch import auth
+from handlers.dispatch import auth, recording
 from handlers.dispatch.apis import Api, json_response
 from handlers.dispatch.pagination import page_size
 from handlers.dispatch.responses import Explained, Ignored, Written
@@ -99,8 +99,9 @@ class OcpiApi(Api):
                 data = result.json_text()
             case list():
                 data = f"[{','.join(model.json_text() for model in result)}]"
-        flask.g.status_code = SUCCESS
-        return json_response(_envelope(data, _message(result, collected)), status, headers)
+        message = _message(result, collected)
+        flask.g.status_code, flask.g.status_message = SUCCESS, message
+        return json_response(_envelope(data, message), status, headers)
 
     def refuse(self, refusal: errors.Refusal) -> flask.Response:
         """A refusal in the envelope."""
@@ -114,7 +115,7 @@ class OcpiApi(Api):
         }
         if refusal.data is not None:
             body["data"] = refusal.data
-        flask.g.status_code = code
+        flask.g.status_code, flask.g.status_message = code, body["status_message"]
         return json_response(orjson.dumps(body), status, self.headers(refusal))
 
     def method_not_allowed(self, user: Caller, method: str, allowed: list[str]) -> errors.Refusal:
@@ -127,6 +128,10 @@ class OcpiApi(Api):
     def report(self, kind: str, example: str) -> None:
         """Note the deviation, so that the response can name it."""
         deviations.note(kind, example)
+
+    def record(self, response: flask.Response) -> None:
+        """Record the exchange."""
+        recording.record(response)
 
     def log_fields(self, user: Caller) -> dict[str, Any]:
         """The network of the token."""

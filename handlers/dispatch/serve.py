@@ -20,6 +20,7 @@ from workflows import engine, running_server, startup
 from workflows.dispatcher import Dispatcher
 from workflows.maintenance import Maintenance
 from workflows.peers import addresses
+from workflows.peers.exchanges import Writer
 
 log = logging.getLogger("ocpi_gateway")
 
@@ -91,6 +92,8 @@ def _serve(listening: socket.socket, config: Settings) -> None:
     server = Server(app.create_app(), listening, config.threads, limit)
     engine.start()
     Maintenance().start()
+    writer = Writer()
+    writer.start()
     dispatcher = Dispatcher(engine.slot_number())
     dispatcher.start()
     running_server.announce()
@@ -103,6 +106,7 @@ def _serve(listening: socket.socket, config: Settings) -> None:
     engine.stop()
     dispatcher.stop()
     server.drain(_FINISH_SECONDS)
+    writer.stop()
 
 
 def _connection_limit(wanted: int) -> int:

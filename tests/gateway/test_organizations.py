@@ -78,10 +78,20 @@ class SeededNetwork:
             "cpo_id": accepted["cpo_id"],
             "location_id": job["results"]["created"][0]["id"],
             "job_id": bulk["job_id"],
+            "exchange_id": self._exchange_id(),
             "brand_slug": "wallbox",
             "model_slug": "wallbox-pulsar-plus",
         }
         self.private_texts = {self.ids["location_id"], self.ids["job_id"], *self._texts()}
+
+    def _exchange_id(self) -> str:
+        """The id of an exchange with the back office."""
+        assert self.gateway.operator(self.accepted).get("locations").ok
+        deadline = time.monotonic() + 60
+        while not (found := self.gateway.data(f"{self.url}/exchanges")["data"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return str(found[0]["exchange_id"])
 
     def _texts(self) -> Iterator[str]:
         for site in self.gateway.data(f"{self.url}/locations")["data"]:
@@ -201,7 +211,7 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
     """Every combination of ids in the path that belong to another organization, also with an admin's key."""
     own_network, _, other_network = seeded
     admin = own_network.gateway.node.gateway("admin")
-    nowhere = {"cpo_id": "999999999999", "location_id": "nowhere", "job_id": UNKNOWN}
+    nowhere = {"cpo_id": "999999999999", "location_id": "nowhere", "job_id": UNKNOWN, "exchange_id": "9" * 12}
     before = contents()
 
     for operation, client in itertools.product(OF_NETWORKS, (own_network.gateway, admin)):
@@ -230,7 +240,7 @@ def test_an_id_of_one_network_is_404_in_another_network(
     first, second, _ = seeded
     before = contents()
 
-    for operation in (o for o in OF_NETWORKS if {"location_id", "job_id"} & {*o.names}):
+    for operation in (o for o in OF_NETWORKS if {"location_id", "job_id", "exchange_id"} & {*o.names}):
         response = operation.send(first.gateway, {**first.ids, "cpo_id": second.ids["cpo_id"]})
         assert 404 == refusal(response)[0], operation
     assert [] == [row for table, row in moved(before, contents()) if table not in NOISY]

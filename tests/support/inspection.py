@@ -17,6 +17,7 @@ IGNORED_COLUMNS = {
     "ocpi_access": "used_at",
     "gw_agenda": None,
     "gw_lanes": "slot",
+    "ocpi_exchanges": None,
 }
 """Tables, or one column of a table, that any request may change."""
 

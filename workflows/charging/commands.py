@@ -26,6 +26,7 @@ from storage.connections import REGISTERED, PeerConnection
 from storage.locations import LocationPath
 from storage.timestamps import now_ms, parse
 from workflows.peers import client
+from workflows.peers.exchanges import Origin
 from workflows.permissions import addressed_scope
 
 _CAPABILITIES = {
@@ -150,9 +151,9 @@ def send(peer_connection: PeerConnection, command: Command) -> tuple[str, str]:
         )
     response_url = f"{settings().base_url}/ocpi/emsp/2.1.1/commands/{name}/{uid}"
     body = command.model_copy(update={"response_url": response_url})
-    response = client.call(
-        "POST", f"{peer_connection.endpoints['commands'].rstrip('/')}/{name}", peer_connection.token, body
-    )
+    url = f"{peer_connection.endpoints['commands'].rstrip('/')}/{name}"
+    origin = Origin(peer_connection.network_id, peer_connection.id, peer_connection.party, "commands")
+    response = client.call("POST", url, peer_connection.token, body, origin=origin)
     data = response.data if isinstance(response.data, dict) else {}
     result = str(data.get("result", "REJECTED"))[:15]
     with database.transaction() as transaction:

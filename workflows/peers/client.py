@@ -29,7 +29,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from errors import PeerUnusable
 from openapi.field_types import Model
 from settings import settings
+from workflows.peers import exchanges
 from workflows.peers.addresses import Address, Target, left, parse, resolve
+from workflows.peers.exchange_rows import Observed
+from workflows.peers.exchanges import Origin
 
 BODY_LIMIT = 2 * 1024 * 1024
 CONNECT_SECONDS = 3.0
@@ -249,7 +252,7 @@ _MAX_DIGITS = 10
 
 
 def _request(
-    method: str, target: Target, token: str, body: object, *, is_kept: bool
+    method: str, target: Target, token: str, body: object, origin: Origin | None, *, is_kept: bool
 ) -> requests.PreparedRequest:
     """The request. requests needs its URL, but the connection does not use it."""
     request = requests.PreparedRequest()
@@ -264,6 +267,8 @@ def _request(
     )
     if not is_kept:
         request.headers["Connection"] = "close"
+    if origin is not None:
+        request.headers["X-Request-ID"] = origin.request_id
     if body is not None:
         content = body.json_text().encode() if isinstance(body, Model) else orjson.dumps(body)
         request.body = content
@@ -293,45 +298,51 @@ def _description(error: BaseException) -> str:
     return "no complete HTTP answer"
 
 
+_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, _TooMuchError)
+"""The errors of a call that gets no complete answer."""
+
+
 @contextlib.contextmanager
 def _exchange(
     method: str,
     url: str,
     token: str,
     body: object,
+    origin: Origin | None,
     deadline: float | None = None,
     kept: KeptConnections | None = None,
-) -> Iterator[tuple[requests.Response, str]]:
-    """Send a request; yields the response, with its body unread, and a name for messages."""
+) -> Iterator[tuple[requests.Response, str, Observed]]:
+    """Send a request; yields the response with its body unread, a name for messages, and what is recorded."""
     if not _TOKEN.fullmatch(token):
         raise ValueError("A token is printable ASCII without spaces.")
     target = parse(url)
-    request = _request(method, target, token, body, is_kept=kept is not None)
+    request = _request(method, target, token, body, origin, is_kept=kept is not None)
     name = f"{method} {target.display}"
     adapters = kept.adapter(target) if kept else contextlib.closing(_Adapter(target))
-    try:
-        with adapters as adapter:
-            adapter.begin(target, _end_of_call(deadline))
-            seconds = settings().peer_timeout_seconds
-            with adapter.send(request, stream=True, timeout=seconds) as response:
-                _accept_status(name, response)
-                yield response, name
-    except (
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        OSError,
-        _TooMuchError,
-    ) as error:
-        raise CallFailed(f"{name}: {_description(error)}") from None
+    with exchanges.outgoing(origin, method, url, request.headers, request.body) as observed:
+        try:
+            with adapters as adapter:
+                adapter.begin(target, _end_of_call(deadline))
+                seconds = settings().peer_timeout_seconds
+                with adapter.send(request, stream=True, timeout=seconds) as response:
+                    observed.answer(response.status_code, list(response.headers.items()))
+                    _accept_status(name, response, observed)
+                    yield response, name, observed
+        except _FAILURES as error:
+            observed.error = _description(error)
+            raise CallFailed(f"{name}: {observed.error}") from None
 
 
-def _accept_status(name: str, response: requests.Response) -> None:
+def _accept_status(name: str, response: requests.Response, observed: Observed) -> None:
     """Raise unless the status is 2xx or 4xx. An OCPI refusal may come with either."""
     status = response.status_code
+    if status not in {401, 403} and status // 100 in {2, 4}:
+        return
+    with contextlib.suppress(*_FAILURES, CallFailed):  # the body only explains the status
+        observed.read(_content(name, response))
     if status in {401, 403}:
         raise PeerUnauthorized(f"{name}: HTTP {status}", status)
-    if status // 100 not in {2, 4}:
-        raise CallFailed(f"{name}: HTTP {status}", status, retry_after(response.headers))
+    raise CallFailed(f"{name}: HTTP {status}", status, retry_after(response.headers))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -386,11 +397,14 @@ def call(
     body: object = None,
     deadline: float | None = None,
     kept: KeptConnections | None = None,
+    *,
+    origin: Origin | None = None,
 ) -> Answer:
     """Call a peer's OCPI interface and read its envelope leniently.
 
     With a *body* of None the request has no body. An orjson.Fragment in it is sent byte for byte. *deadline*:
     an instant of time.monotonic() that bounds several calls together. *kept*: connections to use and to keep.
+    *origin*: whose call it is; without it the call is not recorded.
 
     Raises:
         PeerUnauthorized: HTTP 401 or 403.
@@ -398,8 +412,10 @@ def call(
         AddressRefused: the policy refuses the URL or an address.
         ValueError: the token is not valid in a header.
     """
-    with _exchange(method, url, token, body, deadline, kept) as (response, name):
-        envelope = _envelope(name, response.status_code, _content(name, response))
+    with _exchange(method, url, token, body, origin, deadline, kept) as (response, name, observed):
+        content = _content(name, response)
+        observed.read(content)
+        envelope = _envelope(name, response.status_code, content)
         message = envelope.get("status_message")
         return Answer(
             http_status=response.status_code,
@@ -410,7 +426,7 @@ def call(
         )
 
 
-def call_unwrapped(method: str, url: str, token: str, body: object) -> int:
+def call_unwrapped(method: str, url: str, token: str, body: object, *, origin: Origin | None = None) -> int:
     """Call a peer's URL that responds without an envelope; only the HTTP status is read.
 
     Spec: 2.1.1 mod_commands: the result goes to response_url, whose response has no body.
@@ -420,5 +436,5 @@ def call_unwrapped(method: str, url: str, token: str, body: object) -> int:
         PeerUnusable: any outcome but HTTP 2xx or 4xx.
         ValueError: the token is not valid in a header.
     """
-    with _exchange(method, url, token, body) as (response, _):
+    with _exchange(method, url, token, body, origin) as (response, _, _):
         return response.status_code

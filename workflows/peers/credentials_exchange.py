@@ -17,6 +17,7 @@ from storage.connections import Peer, in_base64
 from storage.networks import Network
 from storage.objects import Party
 from workflows.peers import client
+from workflows.peers.exchanges import Origin
 
 VERSION = "2.1.1"
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
@@ -44,15 +45,28 @@ class PeerRefused(errors.PeerUnusable):
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The calls of one exchange. They share a deadline, an instant of time.monotonic()."""
+    """The calls of one exchange. They share a deadline, an instant of time.monotonic().
+
+    *network_id*, *connection_id*, *peer*: whose calls they are. A new peer has no connection yet.
+    """
 
     deadline: float
     report: Report
+    network_id: int
+    connection_id: int | None
+    peer: Party | None
 
     @classmethod
-    def begin(cls, report: Report = lambda _: None) -> "Calls":
+    def begin(
+        cls,
+        network_id: int,
+        connection_id: int | None = None,
+        peer: Party | None = None,
+        report: Report = lambda _: None,
+    ) -> "Calls":
         """The calls of an exchange that starts now. *report* receives each step as text."""
-        return cls(time.monotonic() + _CALLS_PER_EXCHANGE * settings().peer_timeout_seconds, report)
+        deadline = time.monotonic() + _CALLS_PER_EXCHANGE * settings().peer_timeout_seconds
+        return cls(deadline, report, network_id, connection_id, peer)
 
     def check(self, url: str) -> None:
         """Raise unless the address policy allows *url*.
@@ -63,13 +77,15 @@ class Calls:
         client.check(url, self.deadline)
 
     def send(self, method: str, url: str, token: str, body: object = None) -> client.Answer:
-        """Call the peer.
+        """Call the peer's versions (GET) or credentials (any other method).
 
         Raises:
             errors.PeerUnusable: as in `client.call`.
         """
         self.report(f"{method} {url}")
-        return client.call(method, url, token, body, self.deadline)
+        module = "versions" if method == "GET" else "credentials"
+        origin = Origin(self.network_id, self.connection_id, self.peer, module)
+        return client.call(method, url, token, body, self.deadline, origin=origin)
 
 
 def longest_exchange() -> float:

@@ -37,6 +37,7 @@ from storage.objects import Party
 from storage.outbox import Part
 from workflows.peers import client, registration
 from workflows.peers.client import Answer, CallFailed, KeptConnections
+from workflows.peers.exchanges import Origin
 
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 300.0
 _LONGEST_RETRY_AFTER = 3600.0
@@ -56,11 +57,11 @@ class PacedClient:
         self._kept = KeptConnections()
         self._next_call = 0.0
 
-    def call(self, method: str, url: str, token: str, body: object) -> Answer:
+    def call(self, method: str, url: str, token: str, body: object, origin: Origin) -> Answer:
         """As `client.call`, after a pause if the peer was called a moment ago."""
         time.sleep(max(0.0, self._next_call - time.monotonic()))
         self._next_call = time.monotonic() + 1 / settings().push_rate
-        return client.call(method, url, token, body, kept=self._kept)
+        return client.call(method, url, token, body, kept=self._kept, origin=origin)
 
     def close(self) -> None:
         """Close the connections."""
@@ -181,9 +182,13 @@ def _call(delivery: Delivery, part: Part, paced: PacedClient) -> Answer:
     """
     url = _below(delivery.url, *part.segments) if part.segments else delivery.url
     body = None if part.body is None else orjson.Fragment(part.body)
+    peer = delivery.peer
     try:
         answer: Answer = registration.with_fallback(
-            delivery.peer, lambda token: paced.call(part.method, url, token, body)
+            peer,
+            lambda token: paced.call(
+                part.method, url, token, body, Origin(peer.network_id, peer.id, peer.party, delivery.module)
+            ),
         )
     except CallFailed as failure:
         status = failure.http_status or 0

@@ -68,7 +68,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
     """
     failpoints.reach("post.received")
     with one_exchange(caller.token):
-        stored = _look_up(body)
+        stored = _look_up(caller, body)
         failpoints.reach("post.called_back")
         with database.transaction() as transaction:
             _lock_for(transaction, caller)
@@ -102,7 +102,7 @@ def renew(caller: Caller, body: Credentials) -> Credentials:
         raise errors.RuleBroken("party_id: a PUT cannot change country_code or party_id; register again")
     failpoints.reach("put.received")
     with one_exchange(caller.token):
-        stored = _look_up(body)
+        stored = _look_up(caller, body)
         failpoints.reach("put.called_back")
         with database.transaction() as transaction:
             connection_id = _lock_registered(transaction, caller)
@@ -168,9 +168,9 @@ def _require_no_registration_of_ours(transaction: Transaction, network_id: int) 
         raise errors.TooMany("This network is registering at a peer itself; try again.", RETRY_SECONDS)
 
 
-def _look_up(body: Credentials) -> Peer:
+def _look_up(caller: Caller, body: Credentials) -> Peer:
     """Read the peer's versions and endpoints, with the token that it sent. Conformance 64."""
-    calls = Calls.begin()
+    calls = Calls.begin(caller.network_id, caller.connection_id, (body.country_code, body.party_id))
     calls.check(body.url)
     endpoints, encodes_tokens = discover(calls, body.url, body.token)
     if encodes_tokens:
@@ -202,7 +202,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     """
     if not TOKEN.fullmatch(token_a):
         raise errors.RuleBroken("token: 1 to 64 printable characters without a space are a token")
-    calls = Calls.begin(report)
+    calls = Calls.begin(network.id, report=report)
     calls.check(url)
     endpoints, encodes_tokens = discover(calls, url, token_a)
     token = in_base64(token_a) if encodes_tokens else token_a
@@ -249,7 +249,7 @@ def rotate(
         errors.Conflict: the connection changed meanwhile, or another exchange with the peer is running.
         errors.NotFound: the network ended.
     """
-    calls = Calls.begin(report)
+    calls = Calls.begin(network.id, peer_connection.id, peer_connection.party, report)
     calls.check(peer_connection.versions_url)
     endpoints = with_fallback(
         peer_connection, lambda t: explore(calls, peer_connection.versions_url, t), proves=False
@@ -324,7 +324,8 @@ def leave(peer_connection: PeerConnection, report: Report = lambda _: None) -> N
     _require_registered(peer_connection)
     with database.transaction() as transaction:
         _begin_exchange(transaction, peer_connection)
-    calls, url = Calls.begin(report), peer_connection.endpoints.get("credentials", "")
+    calls = Calls.begin(peer_connection.network_id, peer_connection.id, peer_connection.party, report)
+    url = peer_connection.endpoints.get("credentials", "")
     try:
         answer = with_fallback(peer_connection, lambda t: calls.send("DELETE", url, t))
         report(f"     HTTP {answer.http_status}, {answer.status_code}")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Dict
 
-from openapi.field_types import BulkRequest, DateTime, IntegerText, LocationBulkItem, Model
+from openapi.field_types import (
+    BulkRequest,
+    CountryCode,
+    DateTime,
+    IntegerText,
+    LocationBulkItem,
+    Model,
+    PartyId,
+)
 from pydantic import ConfigDict, Field
 from typing_extensions import TypeAliasType
 
@@ -216,6 +224,29 @@ class ModelCurrentType(StrEnum):
     ac = 'ac'
     dc = 'dc'
     ac_dc = 'ac-dc'
+
+
+InvitationId = TypeAliasType(
+    "InvitationId",
+    Annotated[
+        str,
+        Field(
+            description='Id of an invitation; printable ASCII.',
+            examples=['9b1f7c2e-4a0d-4d3b-8f66-0c1d2e3f4a5b'],
+            max_length=64,
+            min_length=1,
+            pattern='^[A-Za-z0-9-]+$',
+        ),
+    ],
+)
+
+
+TokenEnd = TypeAliasType(
+    "TokenEnd",
+    Annotated[
+        str, Field(description='The last four characters of a token.', examples=['6789'], max_length=4)
+    ],
+)
 
 
 JobId = TypeAliasType(
@@ -1143,6 +1174,27 @@ class GetNetworkReportParameters(Model):
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
+class ListInvitationsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class CreateInvitationParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class DeleteInvitationParameters(Model):
+    cpo_id: CpoId
+    invitation_id: InvitationId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
 class ListLocationsParameters(Model):
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
@@ -1340,6 +1392,40 @@ class ModelListResponse(Model):
     total: Annotated[Count, Field(description='Total number of models of the brand.')]
     page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
     limit: Annotated[PageLimit, Field(description='Maximum number of models per page.')]
+
+
+class Party(Model):
+    country_code: Annotated[CountryCode, Field(description='Country of the party.')]
+    party_id: Annotated[PartyId, Field(description='Id of the party.')]
+
+
+class InvitationCreateRequest(Model):
+    party: Annotated[
+        Party | None,
+        Field(
+            description='The only party that may register with this invitation; absent or null means any party.'
+        ),
+    ] = None
+
+
+class InvitationResponse(Model):
+    invitation_id: Annotated[InvitationId, Field(description='Id of the invitation.')]
+    party: Annotated[
+        Party | None,
+        Field(description='The only party that may register with it; absent or null means any party.'),
+    ] = None
+    token_a_last4: Annotated[TokenEnd, Field(description='The last four characters of Token A.')]
+    created_at: Annotated[DateTime, Field(description='Time of creation, in UTC.')]
+
+
+class InvitationListResponse(Model):
+    data: Annotated[
+        list[InvitationResponse],
+        Field(description='The invitations of this page, oldest first.', max_length=100),
+    ]
+    total: Annotated[Count, Field(description='Total number of open invitations of the network.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of invitations per page.')]
 
 
 class LocationBulkCreated(Model):
@@ -1653,6 +1739,26 @@ class HTTPValidationError(Model):
             min_length=1,
         ),
     ]
+
+
+class InvitationCreatedResponse(Model):
+    invitation_id: Annotated[InvitationId, Field(description='Id of the invitation.')]
+    party: Annotated[
+        Party | None,
+        Field(description='The only party that may register with it; absent or null means any party.'),
+    ] = None
+    token_a_last4: Annotated[TokenEnd, Field(description='The last four characters of Token A.')]
+    created_at: Annotated[DateTime, Field(description='Time of creation, in UTC.')]
+    token_a: Annotated[
+        str,
+        Field(
+            description='Token A: the peer registers with it, once.',
+            max_length=45,
+            pattern='^a_[A-Za-z0-9_-]{43}$',
+        ),
+    ]
+    ocpi_peer_url: Annotated[AbsoluteUrl, Field(description='The versions URL of the network.')]
+    roam_helper: Annotated[CpoRoamHelper, Field(description='What the peer needs to register.')]
 
 
 class LocationBulkResults(Model):

@@ -1,4 +1,4 @@
-"""The gateway's responses for networks, jobs and locations. docs/gateway.md "Conventions"."""
+"""The gateway's responses for networks, jobs, locations and invitations. docs/gateway.md "Conventions"."""
 
 from generated.gateway_models import (
     ChargerSummary,
@@ -8,19 +8,24 @@ from generated.gateway_models import (
     CpoStatusResponse,
     CpoTopologySummary,
     EvseSummary,
+    InvitationCreatedResponse,
+    InvitationResponse,
     LocationBulkStatusResponse,
     OcpiLocationResponse,
     OcppVersion,
+    Party,
     ProvisioningProgress,
     ProvisioningStatus,
 )
-from storage import database, jobs, sites
+from storage import database, jobs, objects, sites
+from storage.invitations import Invitation
 from storage.jobs import Job
 from storage.networks import CPO, Network
 from storage.sites import ChargePoint, Site, Topology
 from storage.timestamps import authored
 from workflows.networks import orders, templates
 from workflows.peers.credentials_exchange import versions_url
+from workflows.peers.invitation import helper
 
 
 def networks(found: list[Network]) -> list[CpoResponse]:
@@ -146,3 +151,28 @@ def _charger(charge_point: ChargePoint, *, first: bool) -> ChargerSummary:
         evses=evses,
         topology_default_id=evses[0].topology_id if first and evses else None,
     )
+
+
+def invitation(invitation: Invitation) -> InvitationResponse:
+    """An open invitation, without its Token A."""
+    return InvitationResponse(
+        invitation_id=invitation.id,
+        party=None if invitation.party is None else party(invitation.party),
+        token_a_last4=invitation.last4,
+        created_at=authored(invitation.created_at),
+    )
+
+
+def new_invitation(network: Network, created: Invitation, token_a: str) -> InvitationCreatedResponse:
+    """A new invitation, with its Token A."""
+    return InvitationCreatedResponse(
+        **dict(invitation(created)),
+        token_a=token_a,
+        ocpi_peer_url=versions_url(network.role),
+        roam_helper=helper(network, token_a),
+    )
+
+
+def party(names: objects.Party) -> Party:
+    """A party in the form of the contract."""
+    return Party(country_code=names[0], party_id=names[1])

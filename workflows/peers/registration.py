@@ -60,6 +60,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
     """A peer registers with Token A. An earlier registration is replaced. Conformance 64 to 66, 81.
 
     Raises:
+        errors.RuleBroken: the invitation is for another party; Token A stays usable.
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing has changed and
             Token A stays usable.
         errors.TooMany: an exchange with this token or a registration of ours is running, or too many
@@ -67,6 +68,9 @@ def register(caller: Caller, body: Credentials) -> Credentials:
         errors.Unauthorized: Token A was used meanwhile, or the network ended.
     """
     failpoints.reach("post.received")
+    if caller.invited not in (None, (body.country_code, body.party_id)):
+        invited, party = "/".join(caller.invited or ()), f"{body.country_code}/{body.party_id}"
+        raise errors.RuleBroken(f"party_id: this Token A is for {invited}, not for {party}")
     with one_exchange(caller.token):
         stored = _look_up(body)
         failpoints.reach("post.called_back")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Dict
 
 from openapi.field_types import (
@@ -224,6 +224,49 @@ class ModelCurrentType(StrEnum):
     ac = 'ac'
     dc = 'dc'
     ac_dc = 'ac-dc'
+
+
+ConnectionId = TypeAliasType(
+    "ConnectionId",
+    Annotated[
+        str,
+        Field(
+            description='Id of a connection, decimal digits without leading zeros.',
+            examples=['7'],
+            max_length=18,
+            min_length=1,
+            pattern='^[1-9][0-9]{0,17}$',
+        ),
+    ],
+)
+
+
+class ConnectionState(StrEnum):
+    REGISTERED = 'REGISTERED'
+    UNREGISTERED = 'UNREGISTERED'
+
+
+class ConnectionInitiator(StrEnum):
+    NETWORK = 'NETWORK'
+    PEER = 'PEER'
+
+
+class SchemaRefusalStatus(IntEnum):
+    OK = 200
+    BAD_REQUEST = 400
+
+
+PeerText = TypeAliasType(
+    "PeerText",
+    Annotated[
+        str,
+        Field(
+            description='A text that came from the peer, or a description of what it did.',
+            examples=['The New Motion'],
+            max_length=500,
+        ),
+    ],
+)
 
 
 InvitationId = TypeAliasType(
@@ -1195,6 +1238,28 @@ class DeleteInvitationParameters(Model):
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
+class ListConnectionsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class GetConnectionParameters(Model):
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class UpdateConnectionParameters(Model):
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
 class ListLocationsParameters(Model):
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
@@ -1392,6 +1457,43 @@ class ModelListResponse(Model):
     total: Annotated[Count, Field(description='Total number of models of the brand.')]
     page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
     limit: Annotated[PageLimit, Field(description='Maximum number of models per page.')]
+
+
+class ConnectionUpdateRequest(Model):
+    push: Annotated[bool, Field(description='Whether changes are pushed to the peer.')] = None
+    schema_refusal_status: Annotated[
+        SchemaRefusalStatus | None,
+        Field(description="HTTP status of a schema violation; null means the server's setting."),
+    ] = None
+    sessions_require_date_from: Annotated[
+        bool | None,
+        Field(description="Whether a list of sessions needs `date_from`; null means the server's setting."),
+    ] = None
+    post_updates_registered: Annotated[
+        bool | None,
+        Field(
+            description="Whether POST credentials with Token C acts as PUT; null means the server's setting."
+        ),
+    ] = None
+    append_charging_periods: Annotated[
+        bool | None,
+        Field(
+            description="Whether `charging_periods` in a PATCH are appended; null means the server's setting."
+        ),
+    ] = None
+
+
+class ConnectionFailure(Model):
+    message: Annotated[PeerText, Field(description='Human-readable description of the failure.')]
+    at: Annotated[DateTime, Field(description='Time of the failure, in UTC.')]
+
+
+class PeerEndpoint(Model):
+    identifier: Annotated[PeerText, Field(description='The OCPI module.', examples=['credentials'])]
+    url: Annotated[
+        PeerText,
+        Field(description='URL of the module.', examples=['https://ocpi.example.com/2.1.1/credentials']),
+    ]
 
 
 class Party(Model):
@@ -1739,6 +1841,81 @@ class HTTPValidationError(Model):
             min_length=1,
         ),
     ]
+
+
+class ConnectionResponse(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Id of the connection.')]
+    party: Annotated[Party, Field(description='Party of the peer.')]
+    role: Annotated[PartyRole, Field(description='Role of the peer.')]
+    name: Annotated[PeerText | None, Field(description="Name of the peer's business.")] = None
+    state: Annotated[ConnectionState, Field(description='Whether the peer is registered.')]
+    initiated_by: Annotated[
+        ConnectionInitiator | None,
+        Field(description='Who registered; absent or null if that was not recorded.'),
+    ] = None
+    versions_url: Annotated[PeerText, Field(description="The peer's versions URL.")]
+    version: Annotated[
+        PeerText, Field(description='The OCPI version that both sides use.', examples=['2.1.1'])
+    ]
+    endpoints: Annotated[
+        list[PeerEndpoint],
+        Field(
+            description="The peer's endpoints of version 2.1.1; empty after it has unregistered.",
+            max_length=100,
+        ),
+    ]
+    our_token_created_at: Annotated[
+        DateTime | None,
+        Field(description='Time of creation of the token that the peer presents to us, in UTC.'),
+    ] = None
+    peer_token_created_at: Annotated[
+        DateTime | None,
+        Field(description='Time at which the peer sent the token that we present to it, in UTC.'),
+    ] = None
+    last_received_at: Annotated[
+        DateTime | None, Field(description="Time of the peer's last request, in UTC.")
+    ] = None
+    last_sent_at: Annotated[
+        DateTime | None, Field(description='Time of our last successful call to the peer, in UTC.')
+    ] = None
+    last_error: Annotated[
+        ConnectionFailure | None, Field(description='Our last call to the peer that failed.')
+    ] = None
+    push: Annotated[bool, Field(description='Whether changes are pushed to the peer.')]
+    schema_refusal_status: Annotated[
+        SchemaRefusalStatus | None,
+        Field(description="HTTP status of a schema violation; absent or null means the server's setting."),
+    ] = None
+    sessions_require_date_from: Annotated[
+        bool | None,
+        Field(
+            description="Whether a list of sessions needs `date_from`; absent or null means the server's setting."
+        ),
+    ] = None
+    post_updates_registered: Annotated[
+        bool | None,
+        Field(
+            description="Whether POST credentials with Token C acts as PUT; absent or null means the server's setting."
+        ),
+    ] = None
+    append_charging_periods: Annotated[
+        bool | None,
+        Field(
+            description="Whether `charging_periods` in a PATCH are appended; absent or null means the server's setting."
+        ),
+    ] = None
+    created_at: Annotated[DateTime, Field(description='Time of the first registration, in UTC.')]
+    updated_at: Annotated[DateTime, Field(description='Time of the last registration or change, in UTC.')]
+
+
+class ConnectionListResponse(Model):
+    data: Annotated[
+        list[ConnectionResponse],
+        Field(description='The connections of this page, oldest first.', max_length=100),
+    ]
+    total: Annotated[Count, Field(description='Total number of connections of the network.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of connections per page.')]
 
 
 class InvitationCreatedResponse(Model):

@@ -15,7 +15,7 @@ from sqlmodel import Field, SQLModel
 
 import errors
 from storage import connections, database, ended_tokens, secrets, timestamps
-from storage.connections import CONNECTIONS
+from storage.connections import CONNECTIONS, Tolerances
 from storage.database import Connection, Transaction
 from storage.networks import CPO, NETWORKS
 from storage.objects import Party
@@ -70,6 +70,7 @@ class Caller:
     peer: Party | None
     further_parties: tuple[Party, ...]
     token: str
+    tolerances: Tolerances
     expires_at: int | None = None
     is_first_use: bool = False
     invited: Party | None = None
@@ -91,6 +92,7 @@ _IDENTIFY = (
         _c.digest, _c.used_at, _c.expires_at,
         _c.kind, _c.network_id, _n.role, _n.country_code, _n.party_id, _c.connection_id,
         _p.country_code, _p.party_id, _p.also, _n.expires_at, _c.country_code, _c.party_id,
+        *(_p[name] for name in Tolerances.__slots__),
     )
     .select_from(
         ACCESS.join(NETWORKS, _c.network_id == _n.id).outerjoin(CONNECTIONS, _c.connection_id == _p.id)
@@ -113,6 +115,11 @@ _END = (
     .returning(_c.digest)
 )  # fmt: skip
 _END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection")).returning(_c.digest)
+_ISSUED = (
+    sqlalchemy.select(_c.connection_id, sqlalchemy.func.max(_c.created_at).label("created_at"))
+    .where(_c.network_id == bindparam("network"), _c.kind == PEER)
+    .group_by(_c.connection_id)
+)
 _END_NETWORK = sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("network")).returning(_c.digest)
 _IS_OPEN = sqlalchemy.select(_c.digest).where(_c.digest == bindparam("d"))
 _IS_LIVE = sqlalchemy.select(_c.kind, _c.connection_id, _c.expires_at).where(_c.digest == bindparam("d"))
@@ -163,7 +170,7 @@ def identify(connection: Connection, token: str) -> Caller | None:
     if row is None or not hmac.compare_digest(row[0], digest):
         return None
     used_at, expires_at, kind, network_id, role, country_code, party_id, connection_id = row[1:9]
-    peer_country, peer_party, also, network_ends, invited_country, invited_party = row[9:]
+    peer_country, peer_party, also, network_ends, invited_country, invited_party = row[9:15]
     now = timestamps.now_ms()
     if any(end is not None and end <= now for end in (network_ends, expires_at)):
         return None
@@ -172,8 +179,8 @@ def identify(connection: Connection, token: str) -> Caller | None:
     is_first_use = kind == PEER and used_at is None and expires_at is None
     invited = None if invited_country is None else (invited_country, invited_party)
     return Caller(
-        kind, network_id, role, country_code, party_id, connection_id, peer, further, token, expires_at,
-        is_first_use, invited,
+        kind, network_id, role, country_code, party_id, connection_id, peer, further, token,
+        Tolerances.of(row[15:]), expires_at, is_first_use, invited,
     )  # fmt: skip
 
 
@@ -270,6 +277,12 @@ def spend(transaction: Transaction, token: str) -> None:
     values = {"d": secrets.digest(token), "kind": REGISTRATION}
     if not _end(transaction, _END, values, ended_tokens.USED):
         raise errors.Unauthorized("Token A has been used already.")
+
+
+def issued(connection: Connection, network_id: int) -> dict[int, int]:
+    """When the newest Token C of each connection of the network was issued, in milliseconds."""
+    rows = connection.execute(_ISSUED, {"network": network_id})
+    return {row.connection_id: row.created_at for row in rows}
 
 
 def registration_runs(connection: Connection, network_id: int) -> bool:

@@ -1,7 +1,14 @@
-"""The gateway's responses for networks, jobs, locations and invitations. docs/gateway.md "Conventions"."""
+"""The gateway's responses for networks, jobs, locations, invitations and connections.
+
+docs/gateway.md "Conventions".
+"""
 
 from generated.gateway_models import (
     ChargerSummary,
+    ConnectionFailure,
+    ConnectionInitiator,
+    ConnectionResponse,
+    ConnectionState,
     ConnectorType,
     Coordinates,
     CpoResponse,
@@ -14,13 +21,17 @@ from generated.gateway_models import (
     OcpiLocationResponse,
     OcppVersion,
     Party,
+    PartyRole,
+    PeerEndpoint,
     ProvisioningProgress,
     ProvisioningStatus,
+    SchemaRefusalStatus,
 )
-from storage import database, jobs, objects, sites
+from storage import access, database, jobs, objects, sites
+from storage.connections import ConnectionRow
 from storage.invitations import Invitation
 from storage.jobs import Job
-from storage.networks import CPO, Network
+from storage.networks import CPO, EMSP, Network
 from storage.sites import ChargePoint, Site, Topology
 from storage.timestamps import authored
 from workflows.networks import orders, templates
@@ -176,3 +187,41 @@ def new_invitation(network: Network, created: Invitation, token_a: str) -> Invit
 def party(names: objects.Party) -> Party:
     """A party in the form of the contract."""
     return Party(country_code=names[0], party_id=names[1])
+
+
+def connections(network: Network, found: list[ConnectionRow]) -> list[ConnectionResponse]:
+    """Connections with the age of the tokens that we issued for them."""
+    with database.connect() as connection:
+        issued = access.issued(connection, network.id)
+    role = PartyRole(EMSP if network.role == CPO else CPO)
+    return [_connection(each, role, issued.get(each.id or 0)) for each in found]
+
+
+def _connection(row: ConnectionRow, role: PartyRole, our_token_at: int | None) -> ConnectionResponse:
+    status, initiator = row.schema_refusal_status, row.initiator
+    failure = None
+    if row.last_error_at is not None:
+        failure = ConnectionFailure(message=row.last_error or "", at=authored(row.last_error_at))
+    return ConnectionResponse(
+        connection_id=str(row.id),
+        party=party((row.country_code, row.party_id)),
+        role=role,
+        name=row.business_name,
+        state=ConnectionState(row.state),
+        initiated_by=None if initiator is None else ConnectionInitiator(initiator),
+        versions_url=row.versions_url,
+        version=row.version,
+        endpoints=[PeerEndpoint(identifier=name, url=url) for name, url in row.endpoint_urls.items()],
+        our_token_created_at=_time(our_token_at),
+        peer_token_created_at=_time(row.peer_token_at),
+        last_received_at=_time(row.last_received_at),
+        last_sent_at=_time(row.last_sent_at),
+        last_error=failure,
+        push=row.push,
+        schema_refusal_status=None if status is None else SchemaRefusalStatus(status),
+        sessions_require_date_from=row.sessions_require_date_from,
+        post_updates_registered=row.post_updates_registered,
+        append_charging_periods=row.append_charging_periods,
+        created_at=authored(row.created_at),
+        updated_at=authored(row.updated_at),
+    )

@@ -26,7 +26,7 @@ SAMPLES: dict[str, Any] = json.loads((DATA / "samples.json").read_text())
 
 # The documentation names two URLs for each gallery; operations.json holds only one of them.
 ALIASES = {"GET /ocpi/cpos/templates", "GET /ocpi/templates/locations"}
-OURS = ("/ocpi/cpos/{cpo_id}/invitations",)
+OURS = ("/ocpi/cpos/{cpo_id}/invitations", "/ocpi/cpos/{cpo_id}/connections")
 """The beginnings of the URLs that the documentation does not have."""
 
 LOCATION_FIELDS = "name address city country coordinates timezone owner_name public parking_type"

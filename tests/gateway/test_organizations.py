@@ -25,6 +25,7 @@ BODIES = {
     "create_network": example("CpoCreateRequest"),
     "create_locations": {"locations": [example("OcpiCreateLocationRequest")]},
     "update_location": {"name": "Mine now"},
+    "update_connection": {"push": False},
     "create_invitation": {"party": {"country_code": "NL", "party_id": "TNM"}},
 }
 NOISY = {"gw_jobs", "gw_job_items"}
@@ -79,6 +80,7 @@ class SeededNetwork:
             "cpo_id": accepted["cpo_id"],
             "location_id": job["results"]["created"][0]["id"],
             "job_id": bulk["job_id"],
+            "connection_id": str(network_of(self).peer().connection_id),
             "invitation_id": gateway.data(f"{self.url}/invitations")["data"][0]["invitation_id"],
             "brand_slug": "wallbox",
             "model_slug": "wallbox-pulsar-plus",
@@ -104,7 +106,7 @@ def seeded(node: Node) -> tuple[SeededNetwork, SeededNetwork, SeededNetwork]:
 
 def network_of(own_network: SeededNetwork) -> Network:
     """The network as an object that can create tokens of every kind."""
-    found = in_transaction(networks.get, int(own_network.ids["cpo_id"]))
+    found = in_transaction(networks.get, int(own_network.accepted["cpo_id"]))
     assert found is not None
     return Network(own_network.gateway.node, found)
 
@@ -209,6 +211,7 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
         "location_id": "nowhere",
         "job_id": UNKNOWN,
         "invitation_id": UNKNOWN,
+        "connection_id": "999999999999",
     }
     before = contents()
 

@@ -16,7 +16,7 @@ OCPI, GATEWAY = contracts.ocpi(), contracts.gateway()
 CONTRACTS = (OCPI, GATEWAY)
 MODULES = {
     OCPI: ("versions", "credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands"),
-    GATEWAY: ("networks", "locations", "invitations", "jobs", "templates", "catalog"),
+    GATEWAY: ("networks", "locations", "invitations", "connections", "jobs", "templates", "catalog"),
 }
 PAGES = {
     "credentials", "transport_and_format", "version_information_endpoint",
@@ -156,9 +156,9 @@ def test_a_path_parameter_has_the_same_name_in_every_path() -> None:
     names = {name for operation in OPERATIONS for name in re.findall(r"{(\w+)}", operation.path)}
 
     assert names == {
-        "brand_slug", "cdr_id", "command", "connector_id", "connector_or_location", "country_code", "cpo_id",
-        "evse_or_party", "evse_uid", "invitation_id", "job_id", "location_id", "location_or_country",
-        "model_slug", "party_id", "session_id", "tariff_id", "token_uid", "uid",
+        "brand_slug", "cdr_id", "command", "connection_id", "connector_id", "connector_or_location",
+        "country_code", "cpo_id", "evse_or_party", "evse_uid", "invitation_id", "job_id", "location_id",
+        "location_or_country", "model_slug", "party_id", "session_id", "tariff_id", "token_uid", "uid",
     }  # fmt: skip
 
 

@@ -35,8 +35,9 @@ from storage.locations import LocationPath
 from storage.networks import Network
 from storage.objects import Party
 from storage.outbox import Part
-from workflows.peers import client, registration
+from workflows.peers import client
 from workflows.peers.client import Answer, CallFailed, KeptConnections
+from workflows.peers.credentials_exchange import with_fallback
 
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 300.0
 _LONGEST_RETRY_AFTER = 3600.0
@@ -182,9 +183,7 @@ def _call(delivery: Delivery, part: Part, paced: PacedClient) -> Answer:
     url = _below(delivery.url, *part.segments) if part.segments else delivery.url
     body = None if part.body is None else orjson.Fragment(part.body)
     try:
-        answer: Answer = registration.with_fallback(
-            delivery.peer, lambda token: paced.call(part.method, url, token, body)
-        )
+        answer: Answer = with_fallback(delivery.peer, lambda token: paced.call(part.method, url, token, body))
     except CallFailed as failure:
         status = failure.http_status or 0
         if status // 100 != 4 or status in {401, 403, _TOO_MANY}:  # noqa: PLR2004  (4xx without an envelope)

@@ -13,15 +13,13 @@ registration by a peer gets 429 as well.
 """
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
 import errors
 from generated.ocpi_models import Credentials
 from settings import settings
 from storage import access, agenda, connections, database, deviations, ended_tokens, failpoints, networks
 from storage.access import Caller
-from storage.connections import REGISTERED, Peer, PeerConnection, in_base64
+from storage.connections import Peer, PeerConnection, in_base64
 from storage.database import Transaction
 from storage.networks import Network
 from workflows.peers import client
@@ -36,7 +34,9 @@ from workflows.peers.credentials_exchange import (
     discover,
     explore,
     longest_exchange,
+    require_registered,
     send_credentials,
+    with_fallback,
 )
 
 log = logging.getLogger("ocpi_gateway")
@@ -78,7 +78,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
             _lock_for(transaction, caller)
             _require_no_registration_of_ours(transaction, caller.network_id)
             access.spend(transaction, caller.token)
-            connection_id = connections.store(transaction, caller.network_id, stored)
+            connection_id = connections.store(transaction, caller.network_id, stored, connections.BY_PEER)
             replaced = access.end_all(transaction, connection_id, ended_tokens.REPLACED)
             agenda.clear_lane(transaction, agenda.connection_lane(connection_id))
             token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
@@ -230,7 +230,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     failpoints.reach("join.answered")
     with database.transaction() as transaction:
         _lock_own(transaction, network.id)
-        connection_id = connections.store(transaction, network.id, stored)
+        connection_id = connections.store(transaction, network.id, stored, connections.BY_NETWORK)
         access.end_all(transaction, connection_id, ended_tokens.REPLACED)
         agenda.clear_lane(transaction, agenda.connection_lane(connection_id))
         _bind(transaction, callback, connection_id)
@@ -325,7 +325,7 @@ def leave(peer_connection: PeerConnection, report: Report = lambda _: None) -> N
         errors.PeerUnusable: the connection has ended here, but the peer did not confirm it.
         errors.Conflict, errors.NotFound: as in `rotate`.
     """
-    _require_registered(peer_connection)
+    require_registered(peer_connection)
     with database.transaction() as transaction:
         _begin_exchange(transaction, peer_connection)
     calls, url = Calls.begin(report), peer_connection.endpoints.get("credentials", "")
@@ -346,31 +346,6 @@ def _end_here(peer_connection: PeerConnection) -> bool:
         connections.end(transaction, peer_connection.id)
         access.end_all(transaction, peer_connection.id, ended_tokens.UNREGISTERED)
         return True
-
-
-def with_fallback(peer_connection: PeerConnection, call: Callable[[str], Any], *, proves: bool = True) -> Any:
-    """Call the peer with its new token, or after a 401 with the former one.
-
-    *proves*: success proves that the peer has taken the new token, so the former one is deleted. Success of
-    versions and details proves nothing: they also accept a token of an unfinished rotation.
-    """
-    _require_registered(peer_connection)
-    try:
-        result = call(str(peer_connection.token))
-    except client.PeerUnauthorized:
-        former = peer_connection.former_token
-        if former is None:
-            raise
-        return call(former)
-    if proves and peer_connection.former_peer_token is not None:
-        with database.transaction() as transaction:
-            connections.forget_former_token(transaction, peer_connection)
-    return result
-
-
-def _require_registered(peer_connection: PeerConnection) -> None:
-    if peer_connection.state != REGISTERED or peer_connection.peer_token is None:
-        raise errors.PeerUnusable(f"{'/'.join(peer_connection.party)} is not registered.")
 
 
 def _lock_own(transaction: Transaction, network_id: int) -> None:

@@ -1,7 +1,7 @@
-"""invitations
+"""invitations; connections with the last contacts and with settings of their own
 
 Revision ID: 0011
-Revises: 0008
+Revises: 0009
 """
 
 import uuid
@@ -10,14 +10,29 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0008"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
+
+CONNECTION_COLUMNS = {
+    "initiator": sa.String(7),
+    "peer_token_at": sa.BigInteger(),
+    "last_received_at": sa.BigInteger(),
+    "last_sent_at": sa.BigInteger(),
+    "last_error": sa.String(),
+    "last_error_at": sa.BigInteger(),
+    "schema_refusal_status": sa.Integer(),
+    "sessions_require_date_from": sa.Boolean(),
+    "post_updates_registered": sa.Boolean(),
+    "append_charging_periods": sa.Boolean(),
+}
 
 
 def upgrade() -> None:
     """Bring the schema forward."""
     _add_invitations()
+    for name, kind in CONNECTION_COLUMNS.items():
+        op.add_column("ocpi_connections", sa.Column(name, kind, nullable=True))
 
 
 def _add_invitations() -> None:

@@ -1876,7 +1876,7 @@ class ConnectionResponse(Model):
         DateTime | None, Field(description="Time of the peer's last request, in UTC.")
     ] = None
     last_sent_at: Annotated[
-        DateTime | None, Field(description='Time of our last successful call to the peer, in UTC.')
+        DateTime | None, Field(description='Time of our last call that the peer answered, in UTC.')
     ] = None
     last_error: Annotated[
         ConnectionFailure | None, Field(description='Our last call to the peer that failed.')

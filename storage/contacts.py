@@ -1,4 +1,4 @@
-"""The last contacts with each peer: its requests, our successful calls, our failed calls.
+"""The last contacts with each peer: its requests, our calls that it answered, our calls that failed.
 
 They are noted in memory and stored every few seconds, because a write for each request would cost more than
 most requests. A crash loses the last seconds.
@@ -46,7 +46,7 @@ def received(connection_id: int) -> None:
 
 
 def sent(connection_id: int) -> None:
-    """Note a successful call to the peer."""
+    """Note a call that the peer answered."""
     _note(connection_id, "last_sent_at")
 
 
@@ -58,7 +58,7 @@ def failed(connection_id: int, message: str) -> None:
 
 @contextlib.contextmanager
 def calling(connection_id: int) -> Iterator[None]:
-    """Note whether the calls in this block succeed."""
+    """Note whether the peer answers the calls in this block."""
     try:
         yield
     except errors.PeerUnusable as refusal:

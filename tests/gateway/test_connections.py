@@ -94,12 +94,13 @@ def test_the_last_contact_is_known_in_each_direction(gateway: Gateway, peer: Pee
     network = network_of(gateway)
     client = register(network, peer)
     url = url_of(network, client)
-    assert gateway.data(url).get("last_received_at") is None
+    before = gateway.data(url)
+    assert before["created_at"] <= before["last_sent_at"]
+    assert None is before.get("last_received_at")
 
     assert (200, 1000) == outcome(client.get("locations"))
 
-    received = until(lambda: gateway.data(url).get("last_received_at"))
-    assert received >= gateway.data(url)["last_sent_at"]
+    assert before["created_at"] <= until(lambda: gateway.data(url).get("last_received_at"))
 
 
 @one_database

@@ -226,6 +226,24 @@ class ModelCurrentType(StrEnum):
     ac_dc = 'ac-dc'
 
 
+class ConnectionCreateRequest(Model):
+    versions_url: Annotated[
+        str,
+        Field(
+            description="The peer's versions URL.", max_length=255, min_length=1, pattern='^https?://[!-~]+$'
+        ),
+    ]
+    token: Annotated[
+        str,
+        Field(
+            description='The Token A that the peer gave, as it is, not in Base64.',
+            max_length=64,
+            min_length=1,
+            pattern='^[!-~]+$',
+        ),
+    ]
+
+
 ConnectionId = TypeAliasType(
     "ConnectionId",
     Annotated[
@@ -290,6 +308,42 @@ TokenEnd = TypeAliasType(
         str, Field(description='The last four characters of a token.', examples=['6789'], max_length=4)
     ],
 )
+
+
+class JobKind(StrEnum):
+    network = 'network'
+    locations = 'locations'
+    register = 'register'
+    rotate = 'rotate'
+    unregister = 'unregister'
+
+
+JobExchangeId = TypeAliasType(
+    "JobExchangeId",
+    Annotated[
+        str,
+        Field(
+            description='Id of an exchange, decimal digits without leading zeros.',
+            examples=['4711'],
+            max_length=18,
+            pattern='^[1-9][0-9]{0,17}$',
+        ),
+    ],
+)
+
+
+class JobErrorCode(StrEnum):
+    template_not_found = 'template_not_found'
+    party_space_exhausted = 'party_space_exhausted'
+    duplicate_identity = 'duplicate_identity'
+    unknown_catalog_model = 'unknown_catalog_model'
+    location_invalid = 'location_invalid'
+    storage_unavailable = 'storage_unavailable'
+    cancelled = 'cancelled'
+    unknown_error = 'unknown_error'
+    address_refused = 'address_refused'
+    peer_unusable = 'peer_unusable'
+    exchange_conflict = 'exchange_conflict'
 
 
 JobId = TypeAliasType(
@@ -1248,6 +1302,14 @@ class ListConnectionsParameters(Model):
     limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
 
 
+class CreateConnectionParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    idempotency_key: Annotated[
+        str | None, Field(max_length=255, min_length=1, pattern='^[!-~]([ -~]*[!-~])?$')
+    ] = None
+
+
 class GetConnectionParameters(Model):
     cpo_id: CpoId
     connection_id: ConnectionId
@@ -1257,6 +1319,24 @@ class GetConnectionParameters(Model):
 class UpdateConnectionParameters(Model):
     cpo_id: CpoId
     connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class DeleteConnectionParameters(Model):
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class RotateConnectionParameters(Model):
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetJobParameters(Model):
+    cpo_id: CpoId
+    job_id: JobId
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
@@ -1528,6 +1608,39 @@ class InvitationListResponse(Model):
     total: Annotated[Count, Field(description='Total number of open invitations of the network.')]
     page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
     limit: Annotated[PageLimit, Field(description='Maximum number of invitations per page.')]
+
+
+class JobAcceptedResponse(Model):
+    job_id: Annotated[JobId, Field(description='Id of the job.')]
+    status: Annotated[ProvisioningStatus, Field(description='Status of the job.')]
+    status_url: Annotated[
+        ServerPath, Field(description='URL of the job; poll it until the status is READY or FAILED.')
+    ]
+
+
+class JobStep(Model):
+    text: Annotated[
+        PeerText, Field(description='What was done.', examples=['GET https://ocpi.example.com/versions'])
+    ]
+    at: Annotated[DateTime, Field(description='Time of the step, in UTC.')]
+    exchange_id: Annotated[
+        JobExchangeId | None,
+        Field(description='The exchange with the peer; absent or null if the step called nobody.'),
+    ] = None
+
+
+class JobError(Model):
+    code: Annotated[JobErrorCode, Field(description='Machine-readable kind of failure.')]
+    message: Annotated[
+        str,
+        Field(
+            description='Human-readable description of the failure, with the status code and message of a peer that refused.',
+            max_length=2000,
+        ),
+    ]
+    retryable: Annotated[
+        bool | None, Field(description='True if the same request may succeed later, false if it cannot.')
+    ] = None
 
 
 class LocationBulkCreated(Model):
@@ -1936,6 +2049,31 @@ class InvitationCreatedResponse(Model):
     ]
     ocpi_peer_url: Annotated[AbsoluteUrl, Field(description='The versions URL of the network.')]
     roam_helper: Annotated[CpoRoamHelper, Field(description='What the peer needs to register.')]
+
+
+class JobResponse(Model):
+    job_id: Annotated[JobId, Field(description='Id of the job.')]
+    kind: Annotated[JobKind, Field(description='What the job does.')]
+    status: Annotated[ProvisioningStatus, Field(description='Status of the job.')]
+    steps: Annotated[
+        list[JobStep],
+        Field(
+            description='What the job did, in this order; only its calls to peers and their results.',
+            max_length=10000,
+        ),
+    ]
+    progress: Annotated[
+        ProvisioningProgress | None, Field(description='Progress of a job that creates locations.')
+    ] = None
+    connection_id: Annotated[
+        ConnectionId | None,
+        Field(description='The connection that the job is about; after a registration the new one.'),
+    ] = None
+    error: Annotated[
+        JobError | None, Field(description='Reason of the failure; only with the status FAILED.')
+    ] = None
+    created_at: Annotated[DateTime, Field(description='Time of creation, in UTC.')]
+    updated_at: Annotated[DateTime, Field(description='Time of the last change of the status, in UTC.')]
 
 
 class LocationBulkResults(Model):

@@ -17,6 +17,9 @@ from generated.gateway_models import (
     EvseSummary,
     InvitationCreatedResponse,
     InvitationResponse,
+    JobKind,
+    JobResponse,
+    JobStep,
     LocationBulkStatusResponse,
     OcpiLocationResponse,
     OcppVersion,
@@ -37,6 +40,8 @@ from storage.timestamps import authored
 from workflows.networks import orders, templates
 from workflows.peers.credentials_exchange import versions_url
 from workflows.peers.invitation import helper
+
+_TEXT_LENGTH = 500
 
 
 def networks(found: list[Network]) -> list[CpoResponse]:
@@ -87,7 +92,32 @@ def status(network: Network, job: Job | None) -> CpoStatusResponse:
     return response
 
 
-def job(job: Job) -> LocationBulkStatusResponse:
+def job(network: Network, job: Job) -> JobResponse:
+    """Any job, with its steps. A job that creates locations has no steps, but progress."""
+    with database.connect() as connection:
+        steps = jobs.steps(connection, job.id)
+    has_items = job.kind in (jobs.NETWORK, jobs.SITES) and network.role == CPO
+    return JobResponse(
+        job_id=job.id,
+        kind=JobKind(job.kind),
+        status=ProvisioningStatus(job.status),
+        steps=[
+            JobStep(
+                text=each.text[:_TEXT_LENGTH],
+                at=authored(each.at),
+                exchange_id=None if each.exchange_id is None else str(each.exchange_id),
+            )
+            for each in steps
+        ],
+        progress=_progress(job, job.total) if has_items else None,
+        connection_id=None if job.connection_id is None else str(job.connection_id),
+        error=job.job_error,
+        created_at=authored(job.created_at),
+        updated_at=authored(job.updated_at),
+    )
+
+
+def bulk_job(job: Job) -> LocationBulkStatusResponse:
     """The status of a bulk creation, with the result of each item once it has ended."""
     response = LocationBulkStatusResponse(
         job_id=job.id,

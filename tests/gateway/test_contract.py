@@ -26,7 +26,7 @@ SAMPLES: dict[str, Any] = json.loads((DATA / "samples.json").read_text())
 
 # The documentation names two URLs for each gallery; operations.json holds only one of them.
 ALIASES = {"GET /ocpi/cpos/templates", "GET /ocpi/templates/locations"}
-OURS = ("/ocpi/cpos/{cpo_id}/invitations", "/ocpi/cpos/{cpo_id}/connections")
+OURS = tuple(f"/ocpi/cpos/{{cpo_id}}/{name}" for name in ("invitations", "connections", "jobs"))
 """The beginnings of the URLs that the documentation does not have."""
 
 LOCATION_FIELDS = "name address city country coordinates timezone owner_name public parking_type"
@@ -165,7 +165,7 @@ def test_tenant_operations_accept_an_organization_and_creations_an_idempotency_k
                 accepted[header].add(name)
             if path.startswith("/ocpi/cpos") and "templates" not in path:
                 expected["X-Organization-Id"].add(name)
-            if name in ("create_network", "create_locations"):
+            if name in ("create_network", "create_locations", "create_connection"):
                 expected["Idempotency-Key"].add(name)
         assert path.startswith(("/ocpi/", "/ocpp/"))
 

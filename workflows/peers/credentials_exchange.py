@@ -113,7 +113,7 @@ def discover(calls: Calls, url: str, token: str) -> tuple[dict[str, str], bool]:
     except (client.PeerUnauthorized, PeerRefused) as refusal:
         if isinstance(refusal, PeerRefused) and refusal.status_code != _UNREADABLE:
             raise
-        calls.report("     refused; trying again with the token in Base64")
+        calls.report("refused; trying again with the token in Base64")
         try:
             return explore(calls, url, in_base64(token)), True
         except (client.PeerUnauthorized, PeerRefused):
@@ -127,10 +127,10 @@ def explore(calls: Calls, url: str, token: str) -> dict[str, str]:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as the names say.
     """
     details_at = _choose(calls.send("GET", url, token))
-    calls.report(f"     version {VERSION} at {details_at}")
+    calls.report(f"version {VERSION} at {details_at}")
     calls.check(details_at)
     endpoints = _endpoints(calls.send("GET", details_at, token))
-    calls.report(f"     endpoints: {', '.join(sorted(endpoints))}")
+    calls.report(f"endpoints: {', '.join(sorted(endpoints))}")
     for endpoint in endpoints.values():
         calls.check(endpoint)
     missing = settings().required_modules - endpoints.keys()

@@ -1,4 +1,4 @@
-"""invitations; connections with the last contacts and with settings of their own
+"""invitations; connections with the last contacts and with settings of their own; steps of jobs
 
 Revision ID: 0011
 Revises: 0009
@@ -33,6 +33,17 @@ def upgrade() -> None:
     _add_invitations()
     for name, kind in CONNECTION_COLUMNS.items():
         op.add_column("ocpi_connections", sa.Column(name, kind, nullable=True))
+    op.add_column("gw_jobs", sa.Column("connection_id", sa.BigInteger(), nullable=True))
+    op.add_column("gw_jobs", sa.Column("request", sa.String(), nullable=True))
+    op.create_table(
+        "gw_job_steps",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+        sa.Column("job_id", sa.String(36), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("exchange_id", sa.BigInteger(), nullable=True),
+    )
+    op.create_index("ix_gw_job_steps_job_id", "gw_job_steps", ["job_id"])
 
 
 def _add_invitations() -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Dict
 
-from openapi.field_types import BulkRequest, DateTime, IntegerText, LocationBulkItem, Model
+from openapi.field_types import (
+    BulkRequest,
+    CountryCode,
+    DateTime,
+    IntegerText,
+    LocationBulkItem,
+    Model,
+    PartyId,
+)
 from pydantic import ConfigDict, Field
 from typing_extensions import TypeAliasType
 
@@ -218,6 +226,67 @@ class ModelCurrentType(StrEnum):
     ac_dc = 'ac-dc'
 
 
+class ConnectionCreateRequest(Model):
+    versions_url: Annotated[
+        str,
+        Field(
+            description="The peer's versions URL.", max_length=255, min_length=1, pattern='^https?://[!-~]+$'
+        ),
+    ]
+    token: Annotated[
+        str,
+        Field(
+            description='The Token A that the peer gave, as it is, not in Base64.',
+            max_length=64,
+            min_length=1,
+            pattern='^[!-~]+$',
+        ),
+    ]
+
+
+ConnectionId = TypeAliasType(
+    "ConnectionId",
+    Annotated[
+        str,
+        Field(
+            description='Id of a connection, decimal digits without leading zeros.',
+            examples=['7'],
+            max_length=18,
+            min_length=1,
+            pattern='^[1-9][0-9]{0,17}$',
+        ),
+    ],
+)
+
+
+class ConnectionState(StrEnum):
+    REGISTERED = 'REGISTERED'
+    UNREGISTERED = 'UNREGISTERED'
+
+
+class ConnectionInitiator(StrEnum):
+    NETWORK = 'NETWORK'
+    PEER = 'PEER'
+
+
+class SchemaRefusalStatus(IntEnum):
+    OK = 200
+    BAD_REQUEST = 400
+
+
+PeerText = TypeAliasType(
+    "PeerText",
+    Annotated[
+        str,
+        Field(
+            description='A text that came from the peer, or a description of what it did.',
+            examples=['The New Motion'],
+            max_length=500,
+        ),
+    ],
+)
+
+
 class ExchangeHeader(Model):
     name: Annotated[
         str, Field(description='Name of the header.', examples=['Content-Type'], max_length=65536)
@@ -321,6 +390,65 @@ class ExchangeModule(StrEnum):
     tokens = 'tokens'
     commands = 'commands'
     other = 'other'
+
+
+InvitationId = TypeAliasType(
+    "InvitationId",
+    Annotated[
+        str,
+        Field(
+            description='Id of an invitation; printable ASCII.',
+            examples=['9b1f7c2e-4a0d-4d3b-8f66-0c1d2e3f4a5b'],
+            max_length=64,
+            min_length=1,
+            pattern='^[A-Za-z0-9-]+$',
+        ),
+    ],
+)
+
+
+TokenEnd = TypeAliasType(
+    "TokenEnd",
+    Annotated[
+        str, Field(description='The last four characters of a token.', examples=['6789'], max_length=4)
+    ],
+)
+
+
+class JobKind(StrEnum):
+    network = 'network'
+    locations = 'locations'
+    register = 'register'
+    rotate = 'rotate'
+    unregister = 'unregister'
+
+
+JobExchangeId = TypeAliasType(
+    "JobExchangeId",
+    Annotated[
+        str,
+        Field(
+            description='Id of an exchange, decimal digits without leading zeros.',
+            examples=['4711'],
+            max_length=18,
+            pattern='^[1-9][0-9]{0,17}$',
+        ),
+    ],
+)
+
+
+class JobErrorCode(StrEnum):
+    template_not_found = 'template_not_found'
+    party_space_exhausted = 'party_space_exhausted'
+    duplicate_identity = 'duplicate_identity'
+    unknown_catalog_model = 'unknown_catalog_model'
+    location_invalid = 'location_invalid'
+    storage_unavailable = 'storage_unavailable'
+    cancelled = 'cancelled'
+    unknown_error = 'unknown_error'
+    address_refused = 'address_refused'
+    peer_unusable = 'peer_unusable'
+    exchange_conflict = 'exchange_conflict'
 
 
 JobId = TypeAliasType(
@@ -1248,6 +1376,75 @@ class GetNetworkReportParameters(Model):
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
+class ListInvitationsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class CreateInvitationParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class DeleteInvitationParameters(Model):
+    cpo_id: CpoId
+    invitation_id: InvitationId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListConnectionsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class CreateConnectionParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    idempotency_key: Annotated[
+        str | None, Field(max_length=255, min_length=1, pattern='^[!-~]([ -~]*[!-~])?$')
+    ] = None
+
+
+class GetConnectionParameters(Model):
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class UpdateConnectionParameters(Model):
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class DeleteConnectionParameters(Model):
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class RotateConnectionParameters(Model):
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetJobParameters(Model):
+    cpo_id: CpoId
+    job_id: JobId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
 class ListLocationsParameters(Model):
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
@@ -1484,6 +1681,48 @@ class ModelListResponse(Model):
     limit: Annotated[PageLimit, Field(description='Maximum number of models per page.')]
 
 
+class ConnectionUpdateRequest(Model):
+    push: Annotated[bool, Field(description='Whether changes are pushed to the peer.')] = None
+    schema_refusal_status: Annotated[
+        SchemaRefusalStatus | None,
+        Field(description="HTTP status of a schema violation; null means the server's setting."),
+    ] = None
+    sessions_require_date_from: Annotated[
+        bool | None,
+        Field(description="Whether a list of sessions needs `date_from`; null means the server's setting."),
+    ] = None
+    post_updates_registered: Annotated[
+        bool | None,
+        Field(
+            description="Whether POST credentials with Token C acts as PUT; null means the server's setting."
+        ),
+    ] = None
+    append_charging_periods: Annotated[
+        bool | None,
+        Field(
+            description="Whether `charging_periods` in a PATCH are appended; null means the server's setting."
+        ),
+    ] = None
+
+
+class ConnectionFailure(Model):
+    message: Annotated[PeerText, Field(description='Human-readable description of the failure.')]
+    at: Annotated[DateTime, Field(description='Time of the failure, in UTC.')]
+
+
+class PeerEndpoint(Model):
+    identifier: Annotated[PeerText, Field(description='The OCPI module.', examples=['credentials'])]
+    url: Annotated[
+        PeerText,
+        Field(description='URL of the module.', examples=['https://ocpi.example.com/2.1.1/credentials']),
+    ]
+
+
+class Party(Model):
+    country_code: Annotated[CountryCode, Field(description='Country of the party.')]
+    party_id: Annotated[PartyId, Field(description='Id of the party.')]
+
+
 class ExchangeSummary(Model):
     exchange_id: Annotated[
         ExchangeId, Field(description='Id of the exchange; later exchanges have higher ids.')
@@ -1582,6 +1821,68 @@ class ChangesResponse(Model):
     changed: Annotated[
         list[ChangeKind], Field(description='The kinds of thing that changed.', max_length=20, min_length=1)
     ]
+
+
+class InvitationCreateRequest(Model):
+    party: Annotated[
+        Party | None,
+        Field(
+            description='The only party that may register with this invitation; absent or null means any party.'
+        ),
+    ] = None
+
+
+class InvitationResponse(Model):
+    invitation_id: Annotated[InvitationId, Field(description='Id of the invitation.')]
+    party: Annotated[
+        Party | None,
+        Field(description='The only party that may register with it; absent or null means any party.'),
+    ] = None
+    token_a_last4: Annotated[TokenEnd, Field(description='The last four characters of Token A.')]
+    created_at: Annotated[DateTime, Field(description='Time of creation, in UTC.')]
+
+
+class InvitationListResponse(Model):
+    data: Annotated[
+        list[InvitationResponse],
+        Field(description='The invitations of this page, oldest first.', max_length=100),
+    ]
+    total: Annotated[Count, Field(description='Total number of open invitations of the network.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of invitations per page.')]
+
+
+class JobAcceptedResponse(Model):
+    job_id: Annotated[JobId, Field(description='Id of the job.')]
+    status: Annotated[ProvisioningStatus, Field(description='Status of the job.')]
+    status_url: Annotated[
+        ServerPath, Field(description='URL of the job; poll it until the status is READY or FAILED.')
+    ]
+
+
+class JobStep(Model):
+    text: Annotated[
+        PeerText, Field(description='What was done.', examples=['GET https://ocpi.example.com/versions'])
+    ]
+    at: Annotated[DateTime, Field(description='Time of the step, in UTC.')]
+    exchange_id: Annotated[
+        JobExchangeId | None,
+        Field(description='The exchange with the peer; absent or null if the step called nobody.'),
+    ] = None
+
+
+class JobError(Model):
+    code: Annotated[JobErrorCode, Field(description='Machine-readable kind of failure.')]
+    message: Annotated[
+        str,
+        Field(
+            description='Human-readable description of the failure, with the status code and message of a peer that refused.',
+            max_length=2000,
+        ),
+    ]
+    retryable: Annotated[
+        bool | None, Field(description='True if the same request may succeed later, false if it cannot.')
+    ] = None
 
 
 class LocationBulkCreated(Model):
@@ -1897,6 +2198,81 @@ class HTTPValidationError(Model):
     ]
 
 
+class ConnectionResponse(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Id of the connection.')]
+    party: Annotated[Party, Field(description='Party of the peer.')]
+    role: Annotated[PartyRole, Field(description='Role of the peer.')]
+    name: Annotated[PeerText | None, Field(description="Name of the peer's business.")] = None
+    state: Annotated[ConnectionState, Field(description='Whether the peer is registered.')]
+    initiated_by: Annotated[
+        ConnectionInitiator | None,
+        Field(description='Who registered; absent or null if that was not recorded.'),
+    ] = None
+    versions_url: Annotated[PeerText, Field(description="The peer's versions URL.")]
+    version: Annotated[
+        PeerText, Field(description='The OCPI version that both sides use.', examples=['2.1.1'])
+    ]
+    endpoints: Annotated[
+        list[PeerEndpoint],
+        Field(
+            description="The peer's endpoints of version 2.1.1; empty after it has unregistered.",
+            max_length=100,
+        ),
+    ]
+    our_token_created_at: Annotated[
+        DateTime | None,
+        Field(description='Time of creation of the token that the peer presents to us, in UTC.'),
+    ] = None
+    peer_token_created_at: Annotated[
+        DateTime | None,
+        Field(description='Time at which the peer sent the token that we present to it, in UTC.'),
+    ] = None
+    last_received_at: Annotated[
+        DateTime | None, Field(description="Time of the peer's last request, in UTC.")
+    ] = None
+    last_sent_at: Annotated[
+        DateTime | None, Field(description='Time of our last call that the peer answered, in UTC.')
+    ] = None
+    last_error: Annotated[
+        ConnectionFailure | None, Field(description='Our last call to the peer that failed.')
+    ] = None
+    push: Annotated[bool, Field(description='Whether changes are pushed to the peer.')]
+    schema_refusal_status: Annotated[
+        SchemaRefusalStatus | None,
+        Field(description="HTTP status of a schema violation; absent or null means the server's setting."),
+    ] = None
+    sessions_require_date_from: Annotated[
+        bool | None,
+        Field(
+            description="Whether a list of sessions needs `date_from`; absent or null means the server's setting."
+        ),
+    ] = None
+    post_updates_registered: Annotated[
+        bool | None,
+        Field(
+            description="Whether POST credentials with Token C acts as PUT; absent or null means the server's setting."
+        ),
+    ] = None
+    append_charging_periods: Annotated[
+        bool | None,
+        Field(
+            description="Whether `charging_periods` in a PATCH are appended; absent or null means the server's setting."
+        ),
+    ] = None
+    created_at: Annotated[DateTime, Field(description='Time of the first registration, in UTC.')]
+    updated_at: Annotated[DateTime, Field(description='Time of the last registration or change, in UTC.')]
+
+
+class ConnectionListResponse(Model):
+    data: Annotated[
+        list[ConnectionResponse],
+        Field(description='The connections of this page, oldest first.', max_length=100),
+    ]
+    total: Annotated[Count, Field(description='Total number of connections of the network.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of connections per page.')]
+
+
 class ExchangeListResponse(Model):
     data: Annotated[list[ExchangeSummary], Field(description='The exchanges.', max_length=100)]
     cursor: Annotated[ExchangeCursor, Field(description="The `since` of a follower's next request.")]
@@ -1916,6 +2292,51 @@ class ExchangeResponse(Model):
             max_length=1048576,
         ),
     ] = None
+
+
+class InvitationCreatedResponse(Model):
+    invitation_id: Annotated[InvitationId, Field(description='Id of the invitation.')]
+    party: Annotated[
+        Party | None,
+        Field(description='The only party that may register with it; absent or null means any party.'),
+    ] = None
+    token_a_last4: Annotated[TokenEnd, Field(description='The last four characters of Token A.')]
+    created_at: Annotated[DateTime, Field(description='Time of creation, in UTC.')]
+    token_a: Annotated[
+        str,
+        Field(
+            description='Token A: the peer registers with it, once.',
+            max_length=45,
+            pattern='^a_[A-Za-z0-9_-]{43}$',
+        ),
+    ]
+    ocpi_peer_url: Annotated[AbsoluteUrl, Field(description='The versions URL of the network.')]
+    roam_helper: Annotated[CpoRoamHelper, Field(description='What the peer needs to register.')]
+
+
+class JobResponse(Model):
+    job_id: Annotated[JobId, Field(description='Id of the job.')]
+    kind: Annotated[JobKind, Field(description='What the job does.')]
+    status: Annotated[ProvisioningStatus, Field(description='Status of the job.')]
+    steps: Annotated[
+        list[JobStep],
+        Field(
+            description='What the job did, in this order; only its calls to peers and their results.',
+            max_length=10000,
+        ),
+    ]
+    progress: Annotated[
+        ProvisioningProgress | None, Field(description='Progress of a job that creates locations.')
+    ] = None
+    connection_id: Annotated[
+        ConnectionId | None,
+        Field(description='The connection that the job is about; after a registration the new one.'),
+    ] = None
+    error: Annotated[
+        JobError | None, Field(description='Reason of the failure; only with the status FAILED.')
+    ] = None
+    created_at: Annotated[DateTime, Field(description='Time of creation, in UTC.')]
+    updated_at: Annotated[DateTime, Field(description='Time of the last change of the status, in UTC.')]
 
 
 class LocationBulkResults(Model):

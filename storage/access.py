@@ -5,6 +5,7 @@ while we register there), `peer` (Token C) and `operator` (the back office of ou
 """
 
 import hmac
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlmodel import Field, SQLModel
 
 import errors
 from storage import connections, database, ended_tokens, secrets, timestamps
-from storage.connections import CONNECTIONS
+from storage.connections import CONNECTIONS, Tolerances
 from storage.database import Connection, Transaction
 from storage.networks import CPO, NETWORKS
 from storage.objects import Party
@@ -26,7 +27,10 @@ OPERATOR = "operator"
 
 
 class AccessRow(SQLModel, table=True):
-    """One of our tokens."""
+    """One of our tokens.
+
+    Only a Token A has an *invitation_id*, and a party if only that party may register with it.
+    """
 
     __tablename__ = "ocpi_access"
 
@@ -40,6 +44,9 @@ class AccessRow(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
     used_at: int | None = Field(default=None, sa_type=BigInteger)
     expires_at: int | None = Field(default=None, sa_type=BigInteger)
+    invitation_id: str | None = Field(default=None, max_length=36, unique=True)
+    country_code: str | None = Field(default=None, max_length=2)
+    party_id: str | None = Field(default=None, max_length=3)
 
 
 ACCESS = database.table(AccessRow)
@@ -50,7 +57,8 @@ class Caller:
     """Who sent a request: which of our networks the token belongs to, and which peer, if any.
 
     *expires_at*: when the token expires, in milliseconds; only a Token C that a newer one replaces expires.
-    *is_first_use*: this Token C has not been used before.
+    *is_first_use*: this Token C has not been used before. *invited*: the only party that may register with
+    this Token A.
     """
 
     kind: str
@@ -62,8 +70,10 @@ class Caller:
     peer: Party | None
     further_parties: tuple[Party, ...]
     token: str
+    tolerances: Tolerances
     expires_at: int | None = None
     is_first_use: bool = False
+    invited: Party | None = None
 
     @property
     def party(self) -> Party:
@@ -81,7 +91,8 @@ _IDENTIFY = (
     sqlalchemy.select(
         _c.digest, _c.used_at, _c.expires_at,
         _c.kind, _c.network_id, _n.role, _n.country_code, _n.party_id, _c.connection_id,
-        _p.country_code, _p.party_id, _p.also, _n.expires_at,
+        _p.country_code, _p.party_id, _p.also, _n.expires_at, _c.country_code, _c.party_id,
+        *(_p[name] for name in Tolerances.__slots__),
     )
     .select_from(
         ACCESS.join(NETWORKS, _c.network_id == _n.id).outerjoin(CONNECTIONS, _c.connection_id == _p.id)
@@ -105,6 +116,11 @@ _END = (
     .returning(*_ENDED)
 )  # fmt: skip
 _END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection")).returning(*_ENDED)
+_ISSUED = (
+    sqlalchemy.select(_c.connection_id, sqlalchemy.func.max(_c.created_at).label("created_at"))
+    .where(_c.network_id == bindparam("network"), _c.kind == PEER)
+    .group_by(_c.connection_id)
+)
 _END_NETWORK = sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("network")).returning(*_ENDED)
 _IS_OPEN = sqlalchemy.select(_c.digest).where(_c.digest == bindparam("d"))
 _IS_LIVE = sqlalchemy.select(_c.kind, _c.connection_id, _c.expires_at).where(_c.digest == bindparam("d"))
@@ -112,11 +128,6 @@ _END_OF = (
     sqlalchemy.select(_c.expires_at, _n.deleting, _n.expires_at)
     .select_from(ACCESS.join(NETWORKS, _c.network_id == _n.id))
     .where(_c.digest == bindparam("d"))
-)
-_UNUSED = (
-    sqlalchemy.select(_c.last4)
-    .where(_c.network_id == bindparam("network_id"), _c.kind == bindparam("kind"))
-    .order_by(_c.created_at)
 )
 _PURGE = (
     sqlalchemy.delete(ACCESS)
@@ -160,16 +171,17 @@ def identify(connection: Connection, token: str) -> Caller | None:
     if row is None or not hmac.compare_digest(row[0], digest):
         return None
     used_at, expires_at, kind, network_id, role, country_code, party_id, connection_id = row[1:9]
-    peer_country, peer_party, also, network_ends = row[9:]
+    peer_country, peer_party, also, network_ends, invited_country, invited_party = row[9:15]
     now = timestamps.now_ms()
     if any(end is not None and end <= now for end in (network_ends, expires_at)):
         return None
     peer = None if peer_country is None else (peer_country, peer_party)
     further = tuple((name[:2], name[3:]) for name in also.split(",")) if also else ()
     is_first_use = kind == PEER and used_at is None and expires_at is None
+    invited = None if invited_country is None else (invited_country, invited_party)
     return Caller(
-        kind, network_id, role, country_code, party_id, connection_id, peer, further, token, expires_at,
-        is_first_use,
+        kind, network_id, role, country_code, party_id, connection_id, peer, further, token,
+        Tolerances.of(row[15:]), expires_at, is_first_use, invited,
     )  # fmt: skip
 
 
@@ -235,8 +247,12 @@ def mint(
     connection_id: int | None = None,
     lives_ms: int | None = None,
     chosen: str = "",
+    invited: Party | None = None,
 ) -> str:
-    """Store the digest of a new token or of *chosen*; returns the token. *lives_ms*: until it expires."""
+    """Store the digest of a new token or of *chosen*; returns the token. *lives_ms*: until it expires.
+
+    *invited*: the only party that may register with a Token A.
+    """
     token = chosen or secrets.mint({REGISTRATION: "a_", OPERATOR: "o_"}.get(kind, ""))
     now = timestamps.now_ms()
     row = {
@@ -247,6 +263,9 @@ def mint(
         "last4": token[-4:],
         "created_at": now,
         "expires_at": None if lives_ms is None else now + lives_ms,
+        "invitation_id": str(uuid.uuid4()) if kind == REGISTRATION else None,
+        "country_code": None if invited is None else invited[0],
+        "party_id": None if invited is None else invited[1],
     }
     transaction.execute(sqlalchemy.insert(ACCESS), row)
     return token
@@ -261,6 +280,12 @@ def spend(transaction: Transaction, token: str) -> None:
     values = {"d": secrets.digest(token), "kind": REGISTRATION}
     if not _end(transaction, _END, values, ended_tokens.USED):
         raise errors.Unauthorized("Token A has been used already.")
+
+
+def issued(connection: Connection, network_id: int) -> dict[int, int]:
+    """When the newest Token C of each connection of the network was issued, in milliseconds."""
+    rows = connection.execute(_ISSUED, {"network": network_id})
+    return {row.connection_id: row.created_at for row in rows}
 
 
 def registration_runs(connection: Connection, network_id: int) -> bool:
@@ -318,13 +343,6 @@ def end_network(transaction: Transaction, network_id: int, reason: str) -> None:
 def is_open(connection: Connection, token: str) -> bool:
     """Whether a Token A is still unused."""
     return connection.execute(_IS_OPEN, {"d": secrets.digest(token)}).first() is not None
-
-
-def invitations(connection: Connection, network_id: int) -> list[str]:
-    """The last four characters of each unused Token A."""
-    return [
-        row[0] for row in connection.execute(_UNUSED, {"network_id": network_id, "kind": REGISTRATION}).all()
-    ]
 
 
 def url_segment(role: str) -> str:

@@ -5,7 +5,7 @@ the peer unregisters, the connection and the pushed objects stay.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import sqlalchemy
 from sqlalchemy import BigInteger, UniqueConstraint, bindparam
 from sqlmodel import Field, SQLModel
 
+import errors
+from settings import settings
 from storage import agenda, database, secrets, timestamps
 from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS
@@ -22,9 +24,18 @@ from storage.objects import AutoIncrement, Party
 REGISTERED = "REGISTERED"
 UNREGISTERED = "UNREGISTERED"
 
+BY_NETWORK = "NETWORK"
+BY_PEER = "PEER"
+"""Who initiated a registration."""
+
+_NAME_LENGTH = 100
+
 
 class ConnectionRow(SQLModel, table=True):
-    """One peer of one network."""
+    """One peer of one network. Instants in milliseconds.
+
+    The four columns that are named like settings replace them for this peer, unless they are None.
+    """
 
     __tablename__ = "ocpi_connections"
     __table_args__ = (UniqueConstraint("network_id", "country_code", "party_id"),)
@@ -44,11 +55,53 @@ class ConnectionRow(SQLModel, table=True):
     encodes_tokens: bool = False
     push: bool = True
     exchange_until: int | None = Field(default=None, sa_type=BigInteger)
+    initiator: str | None = Field(default=None, max_length=7)
+    peer_token_at: int | None = Field(default=None, sa_type=BigInteger)
+    last_received_at: int | None = Field(default=None, sa_type=BigInteger)
+    last_sent_at: int | None = Field(default=None, sa_type=BigInteger)
+    last_error: str | None = None
+    last_error_at: int | None = Field(default=None, sa_type=BigInteger)
+    schema_refusal_status: int | None = None
+    sessions_require_date_from: bool | None = None
+    post_updates_registered: bool | None = None
+    append_charging_periods: bool | None = None
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
 
+    @property
+    def business_name(self) -> str | None:
+        """The name in the peer's business details, which it may have left out."""
+        name = orjson.loads(self.business_details).get("name")
+        return name[:_NAME_LENGTH] if isinstance(name, str) else None
+
+    @property
+    def endpoint_urls(self) -> dict[str, str]:
+        """The URLs of the peer's modules."""
+        urls: dict[str, str] = orjson.loads(self.endpoints)
+        return urls
+
 
 CONNECTIONS = database.table(ConnectionRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerances:
+    """What is tolerated of a peer: the settings of the same names, or what its connection has instead."""
+
+    schema_refusal_status: int
+    sessions_require_date_from: bool
+    post_updates_registered: bool
+    append_charging_periods: bool
+
+    @classmethod
+    def of(cls, columns: Sequence[Any]) -> "Tolerances":
+        """The values of *columns*, in the order of the fields; None stands for the setting."""
+        return cls(
+            *(
+                getattr(settings(), name) if value is None else value
+                for name, value in zip(cls.__slots__, columns, strict=True)
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +173,38 @@ _OF_PARTY = sqlalchemy.select(CONNECTIONS).where(
 )
 _BY_ID = sqlalchemy.select(CONNECTIONS).where(_c.id == bindparam("k_id"))
 _OF_NETWORK = sqlalchemy.select(CONNECTIONS).where(_c.network_id == bindparam("network_id")).order_by(_c.id)
+_ROW = sqlalchemy.select(ConnectionRow).where(
+    _c.network_id == bindparam("network_id"), _c.id == bindparam("k_id")
+)
+_PAGE = (
+    sqlalchemy.select(ConnectionRow)
+    .where(_c.network_id == bindparam("network_id"))
+    .order_by(_c.id)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+_COUNT = (
+    sqlalchemy.select(sqlalchemy.func.count())
+    .select_from(CONNECTIONS)
+    .where(_c.network_id == bindparam("network_id"))
+)
+_CHANGE = sqlalchemy.update(CONNECTIONS).where(
+    _c.network_id == bindparam("k_network"), _c.id == bindparam("k_id")
+)
 _KEEP = {
     name: insert.on_conflict_do_update(
         index_elements=["network_id", "country_code", "party_id"],
         set_={
             column: insert.excluded[column]
             for column in (
-                "state", "version", "versions_url", "endpoints",
-                "business_details", "peer_token", "encodes_tokens", "updated_at",
+                "state", "version", "versions_url", "endpoints", "business_details", "peer_token",
+                "encodes_tokens", "peer_token_at", "last_sent_at", "updated_at",
             )
-        } | {"former_peer_token": _c.peer_token, "exchange_until": None},
+        } | {
+            "former_peer_token": _c.peer_token,
+            "exchange_until": None,
+            "initiator": sqlalchemy.func.coalesce(insert.excluded.initiator, _c.initiator),
+        },
     ).returning(_c.id)
     for name, insert in database.dialect_inserts(CONNECTIONS).items()
 }  # fmt: skip
@@ -139,6 +214,7 @@ _END = (
     .values(
         state=UNREGISTERED,
         peer_token=None,
+        peer_token_at=None,
         former_peer_token=None,
         exchange_until=None,
         endpoints="{}",
@@ -167,8 +243,11 @@ _END_EXCHANGE = (
 )
 
 
-def store(transaction: Transaction, network_id: int, peer: Peer) -> int:
-    """Store the registration of *peer*, replacing an earlier one. Returns the connection's id."""
+def store(transaction: Transaction, network_id: int, peer: Peer, initiator: str | None = None) -> int:
+    """Store the registration of *peer*, replacing an earlier one. Returns the connection's id.
+
+    *initiator*: who initiated it; None if the credentials of an existing registration are renewed.
+    """
     now = timestamps.now_ms()
     row = {
         "network_id": network_id,
@@ -182,6 +261,9 @@ def store(transaction: Transaction, network_id: int, peer: Peer) -> int:
         "peer_token": secrets.encrypt(peer.token),
         "encodes_tokens": peer.encodes_tokens,
         "push": True,
+        "initiator": initiator,
+        "peer_token_at": now,
+        "last_sent_at": now,
         "created_at": now,
         "updated_at": now,
     }
@@ -262,6 +344,31 @@ def of_party(connection: Connection, network_id: int, party: Party) -> PeerConne
 def of_network(connection: Connection, network_id: int) -> list[PeerConnection]:
     """Every connection of the network, oldest first."""
     return [_peer_connection(row) for row in connection.execute(_OF_NETWORK, {"network_id": network_id})]
+
+
+def row(connection: Connection, network_id: int, connection_id: int) -> ConnectionRow | None:
+    """The network's connection with this id, or None."""
+    found = database.rows(connection, _ROW, {"network_id": network_id, "k_id": connection_id})
+    return found[0] if found else None
+
+
+def page(connection: Connection, network_id: int, offset: int, limit: int) -> tuple[list[ConnectionRow], int]:
+    """The network's connections, oldest first, and how many there are."""
+    values = {"network_id": network_id}
+    found = database.rows(connection, _PAGE, {**values, "offset": offset, "limit": limit})
+    return found, int(connection.execute(_COUNT, values).scalar_one())
+
+
+def change(transaction: Transaction, network_id: int, connection_id: int, values: Mapping[str, Any]) -> None:
+    """Set columns of a connection: `push` and those that are named like settings.
+
+    Raises:
+        errors.NotFound: the network does not have it, or has ended.
+    """
+    statement = _CHANGE.values(**values, updated_at=timestamps.now_ms())
+    keys = {"k_network": network_id, "k_id": connection_id}
+    if not lock(transaction, network_id) or not transaction.execute(statement, keys).rowcount:
+        raise errors.NotFound(errors.NOTHING_HERE)
 
 
 def _peer_connection(row: Any) -> PeerConnection:

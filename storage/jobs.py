@@ -1,7 +1,7 @@
-"""Durable jobs: the items to provision and their results. docs/gateway.md "Jobs".
+"""Durable jobs: their steps, the items to provision and their results. docs/gateway.md "Jobs".
 
-The engine (workflows/engine.py) decides when a job runs. These tables hold the status of a job, the requests
-of its open items, and the results of the others.
+The engine (workflows/engine.py) decides when a job runs. These tables hold the status of a job, its steps,
+the requests of its open items, and the results of the others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Index, bindparam
 from sqlmodel import Field, SQLModel
 
 from generated.gateway_models import (
+    JobError,
     LocationBulkCreated,
     LocationBulkFailure,
     LocationBulkResults,
@@ -21,6 +22,7 @@ from generated.gateway_models import (
 )
 from storage import database, timestamps
 from storage.database import Connection, Transaction
+from storage.objects import AutoIncrement
 
 PENDING = "PENDING"
 PROVISIONING = "PROVISIONING"
@@ -30,7 +32,10 @@ ENDED = (READY, FAILED)
 
 NETWORK = "network"
 SITES = "locations"
-"""The kinds of job: provision a network, or create locations in one."""
+REGISTER = "register"
+ROTATE = "rotate"
+UNREGISTER = "unregister"
+"""The kinds of job: provision a network, create locations in one; register at a peer, renew, end that."""
 
 OPEN, CREATED, REFUSED = 0, 1, 2
 """The states of an item."""
@@ -41,7 +46,10 @@ CANCELLED = ProvisioningErrorDetail(
 
 
 class Job(SQLModel, table=True):
-    """One job of `total` items. Instants in milliseconds. The id is also that of the engine's workflow."""
+    """One job of `total` items. Instants in milliseconds. The id is also that of the engine's workflow.
+
+    *connection_id*: the connection that it is about. *request*: JSON text that it needs until it has ended.
+    """
 
     __tablename__ = "gw_jobs"
     __table_args__ = (Index("ix_gw_jobs_organization_status", "organization_id", "status"),)
@@ -56,6 +64,8 @@ class Job(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
     provisioned_at: int | None = Field(default=None, sa_type=BigInteger)
+    connection_id: int | None = Field(default=None, sa_type=BigInteger)
+    request: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -69,8 +79,25 @@ class Job(SQLModel, table=True):
 
     @property
     def failure(self) -> ProvisioningErrorDetail | None:
-        """Why it failed, or None."""
+        """Why the job of a network or of locations failed, or None."""
         return _error(self.error)
+
+    @property
+    def job_error(self) -> JobError | None:
+        """Why it failed, whatever its kind, or None."""
+        return None if self.error is None else JobError.model_validate_json(self.error)
+
+
+class JobStep(SQLModel, table=True):
+    """What a job did. *exchange_id*: the exchange with a peer. Instants in milliseconds."""
+
+    __tablename__ = "gw_job_steps"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=AutoIncrement)
+    job_id: str = Field(max_length=36, index=True)
+    text: str
+    at: int = Field(sa_type=BigInteger)
+    exchange_id: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class JobItem(SQLModel, table=True):
@@ -107,8 +134,9 @@ def _error(text: str | None) -> ProvisioningErrorDetail | None:
 
 JOBS = database.table(Job)
 ITEMS = database.table(JobItem)
+STEPS = database.table(JobStep)
 
-_j, _i = JOBS.c, ITEMS.c
+_j, _i, _s = JOBS.c, ITEMS.c, STEPS.c
 _IS_UNFINISHED = _j.status.not_in(ENDED)
 _GET = sqlalchemy.select(Job).where(_j.id == bindparam("id"))
 _UNFINISHED = sqlalchemy.select(Job).where(_IS_UNFINISHED)
@@ -148,13 +176,15 @@ _RECORD = (
         request=None,
     )
 )
+_STEPS = sqlalchemy.select(JobStep).where(_s.job_id == bindparam("job_id")).order_by(_s.id)
 _OF_NETWORK = _j.network_id == bindparam("k_network")
 _IS_CANCELLED = (_j.status == FAILED) & (_j.error == CANCELLED.json_text())
 _END_NETWORK = (
     sqlalchemy.delete(ITEMS).where(_i.job_id.in_(sqlalchemy.select(_j.id).where(_OF_NETWORK))),
+    sqlalchemy.delete(STEPS).where(_s.job_id.in_(sqlalchemy.select(_j.id).where(_OF_NETWORK))),
     sqlalchemy.update(JOBS)
     .where(_OF_NETWORK, _IS_UNFINISHED)
-    .values(status=FAILED, error=CANCELLED.json_text(), updated_at=bindparam("now")),
+    .values(status=FAILED, error=CANCELLED.json_text(), request=None, updated_at=bindparam("now")),
     sqlalchemy.delete(JOBS).where(_OF_NETWORK, ~_IS_CANCELLED),
 )
 _PURGE = sqlalchemy.delete(JOBS).where(_IS_CANCELLED, _j.updated_at < bindparam("before"))
@@ -168,6 +198,9 @@ def create(
     requests: Sequence[Any],
     status: str,
     job_id: str,
+    *,
+    connection_id: int | None = None,
+    request: str | None = None,
 ) -> None:
     """Store a new job with one item per request."""
     now = timestamps.now_ms()
@@ -178,6 +211,8 @@ def create(
         "kind": kind,
         "status": status,
         "total": len(requests),
+        "connection_id": connection_id,
+        "request": request,
         "created_at": now,
         "updated_at": now,
     }
@@ -196,10 +231,10 @@ def get(connection: Connection, job_id: str) -> Job | None:
     return found[0] if found else None
 
 
-def of(connection: Connection, network_id: int, job_id: str, kind: str) -> Job | None:
-    """The network's job of *kind* with this id, or None."""
+def of(connection: Connection, network_id: int, job_id: str, kind: str | None = None) -> Job | None:
+    """The network's job with this id, of *kind* unless it is None, or None."""
     job = get(connection, job_id)
-    return job if job is not None and (job.network_id, job.kind) == (network_id, kind) else None
+    return job if job is not None and (job.network_id, kind or job.kind) == (network_id, job.kind) else None
 
 
 def unfinished(connection: Connection) -> list[Job]:
@@ -219,12 +254,29 @@ def begin(transaction: Transaction, job_id: str) -> None:
 
 
 def end(
-    transaction: Transaction, job_id: str, status: str, error: ProvisioningErrorDetail | None = None
+    transaction: Transaction,
+    job_id: str,
+    status: str,
+    error: ProvisioningErrorDetail | JobError | None = None,
+    **columns: Any,
 ) -> None:
-    """End the job as READY or FAILED, unless it has ended."""
+    """End the job as READY or FAILED, unless it has ended; set *columns* as well."""
     provisioned_at = timestamps.now_ms() if status == READY else None
     text = None if error is None else error.json_text()
-    _update(transaction, job_id, status=status, error=text, provisioned_at=provisioned_at)
+    columns |= {"status": status, "error": text, "provisioned_at": provisioned_at, "request": None}
+    _update(transaction, job_id, **columns)
+
+
+def add_steps(transaction: Transaction, job_id: str, steps: Sequence[tuple[str, int]]) -> None:
+    """Store what a job did: texts with their instants in milliseconds."""
+    rows = [{"job_id": job_id, "text": text, "at": at} for text, at in steps]
+    if rows:
+        transaction.execute(sqlalchemy.insert(STEPS), rows)
+
+
+def steps(connection: Connection, job_id: str) -> list[JobStep]:
+    """What the job did, in this order."""
+    return database.rows(connection, _STEPS, {"job_id": job_id})
 
 
 def _update(transaction: Transaction, job_id: str, **values: Any) -> None:

@@ -1,7 +1,8 @@
 """The command line: register at a peer, rotate, unregister; invite a peer; exchanges, keys and jobs.
 
 These are scripts/register, scripts/invite, scripts/exchanges, scripts/keys and scripts/jobs. Each uses the
-settings and the database of the running server.
+settings and the database of the running server; scripts/register and scripts/exchanges are clients of its
+gateway API.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 
 from pydantic import ValidationError
 
@@ -18,12 +20,13 @@ from storage import access, connections, database, jobs, keys, networks, timesta
 from storage.connections import PeerConnection
 from storage.networks import Network
 from storage.objects import Party
-from workflows import exchange_follower, running_server
+from workflows import exchange_follower, gateway_client, running_server
 from workflows.gateway_client import RequestFailed
-from workflows.peers import credentials_exchange, registration
-from workflows.peers.addresses import AddressRefused
+from workflows.peers import credentials_exchange
 from workflows.running_server import NoServerError
 
+_METHODS = ("GET ", "POST ", "PUT ", "DELETE ")
+_POLL_SECONDS = 0.2
 _NOT_SEEN = 9
 """The exit status if an exchange did not come."""
 
@@ -51,14 +54,12 @@ def main(arguments: list[str]) -> None:
         sys.exit("\n".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in invalid.errors()))
     except NoServerError as error:
         sys.exit(str(error))
-    except AddressRefused as refused:
-        sys.exit(f"failed: {refused.message} {refused.reason}")
     except RequestFailed as failure:
         sys.exit(f"failed: {failure}")
     except errors.Refusal as refusal:
         sys.exit(f"failed: {refusal.message}")
     except KeyboardInterrupt:
-        sys.exit("stopped; nothing was stored here")
+        sys.exit("stopped; a job that has begun goes on")
 
 
 def register(arguments: list[str]) -> None:
@@ -77,14 +78,32 @@ def register(arguments: list[str]) -> None:
     )
     options = _parse(parser, arguments)
     network = _only_network(options.ours)
+    url = f"/ocpi/cpos/{network.id}/connections"
     if options.rotate:
-        registration.rotate(network, _peer_connection(network, options.rotate), _print_line)
+        _run_job(network, "POST", f"{url}/{_peer_connection(network, options.rotate).id}/rotate")
     elif options.unregister:
-        registration.leave(_peer_connection(network, options.unregister), _print_line)
+        _run_job(network, "DELETE", f"{url}/{_peer_connection(network, options.unregister).id}")
     elif options.versions_url and options.token_a:
-        registration.join(network, options.versions_url, options.token_a, _print_line)
+        _run_job(network, "POST", url, {"versions_url": options.versions_url, "token": options.token_a})
     else:
         parser.error("VERSIONS_URL and TOKEN_A, --rotate or --unregister is required")
+
+
+def _run_job(network: Network, method: str, url: str, body: object = None) -> None:
+    """Start a job of the server and print its steps as they happen; exit 1 if it fails."""
+    accepted = gateway_client.request(method, url, network.organization_id, body)
+    printed = 0
+    while True:
+        job = gateway_client.request("GET", accepted["status_url"], network.organization_id)
+        for step in job["steps"][printed:]:
+            is_call = step["text"].startswith(_METHODS)
+            _print_line(step["text"] if is_call else f"     {step['text']}")
+        printed = len(job["steps"])
+        if job["status"] in jobs.ENDED:
+            break
+        time.sleep(_POLL_SECONDS)
+    if job["status"] == jobs.FAILED:
+        sys.exit(f"failed: {job['error']['message']}")
 
 
 def invite(arguments: list[str]) -> None:
@@ -204,7 +223,7 @@ def jobs_command(arguments: list[str]) -> None:
         "failed": str(tally[jobs.REFUSED]),
         "ordered at": timestamps.authored(job.created_at),
         "changed at": timestamps.authored(job.updated_at),
-        **({} if job.failure is None else {"error": f"{job.failure.code}: {job.failure.message}"}),
+        **({} if job.job_error is None else {"error": f"{job.job_error.code}: {job.job_error.message}"}),
     }
     for name, value in fields.items():
         _print_line(f"{name:11} {value}")

@@ -27,10 +27,15 @@ _NAME = "ocpi-gateway"
 _VERSION = "1"
 """Fixed: with the engine's default, a hash of the source, a new release would strand running jobs."""
 
-_QUEUE = "jobs"
-_CONCURRENCY = 4
-_POLL_SECONDS = 0.5
-"""Each poll costs a few ms of CPU: at 0.25 s an idle server took 3.6 % of a core."""
+JOBS = "jobs"
+REGISTRATIONS = "registrations"
+"""The queues. Jobs that wait for peers have their own, so that they do not delay the others."""
+
+_QUEUES = {JOBS: (4, 0.5), REGISTRATIONS: (16, 1.0)}
+"""How many jobs of a queue a process runs at once, and how often it polls, in seconds.
+
+Each poll costs a few ms of CPU: at 0.25 s an idle server took 3.6 % of a core.
+"""
 
 _SLOT = "slot"
 _PENDING = "PENDING"
@@ -96,10 +101,10 @@ def start() -> None:
         _datasource()
         _redirect_log()
         DBOS.launch()
-        queue = DBOS.retrieve_queue(_QUEUE)
-        expected = (_CONCURRENCY, _POLL_SECONDS)
-        if queue is None or (queue.worker_concurrency, queue.polling_interval_sec) != expected:
-            DBOS.register_queue(_QUEUE, worker_concurrency=_CONCURRENCY, polling_interval_sec=_POLL_SECONDS)
+        for name, expected in _QUEUES.items():
+            queue = DBOS.retrieve_queue(name)
+            if queue is None or (queue.worker_concurrency, queue.polling_interval_sec) != expected:
+                DBOS.register_queue(name, worker_concurrency=expected[0], polling_interval_sec=expected[1])
 
 
 def _redirect_log() -> None:
@@ -115,6 +120,16 @@ def stop() -> None:
     _stopping.set()
 
 
+def require_running() -> None:
+    """Raise if the program ends; call it where a job may stop.
+
+    Raises:
+        Stopped: it does.
+    """
+    if _stopping.is_set():
+        raise Stopped
+
+
 def step(effect: Callable[..., bool], *arguments: Any) -> bool:
     """Run *effect* and record its result in one transaction; a replay returns the recorded result.
 
@@ -122,8 +137,7 @@ def step(effect: Callable[..., bool], *arguments: Any) -> bool:
         Stopped: the program ends.
         errors.Unavailable: the database stays locked.
     """
-    if _stopping.is_set():
-        raise Stopped
+    require_running()
     isolation: Any = "SERIALIZABLE" if database.is_sqlite() else "READ COMMITTED"
 
     def run_effect() -> bool:
@@ -133,10 +147,10 @@ def step(effect: Callable[..., bool], *arguments: Any) -> bool:
         return bool(_datasource().run_tx_step({"name": "step", "isolation_level": isolation}, run_effect))
 
 
-def enqueue(transaction: Transaction, workflow: str, job_id: str) -> None:
+def enqueue(transaction: Transaction, workflow: str, job_id: str, queue: str = JOBS) -> None:
     """Enqueue the workflow of a job, inside the transaction that stores the job."""
     options: Any = {
-        "queue_name": _QUEUE,
+        "queue_name": queue,
         "workflow_name": workflow,
         "workflow_id": job_id,
         "app_version": _VERSION,

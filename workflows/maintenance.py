@@ -1,4 +1,4 @@
-"""Background duties of every process: resume jobs of dead processes, fail lost jobs, purge old rows.
+"""Background duties of every process: resume and fail jobs, store contacts with peers, purge old rows.
 
 Several processes may do a duty at once, and the next round completes a duty that a crash interrupted,
 because the work that is due follows from the database alone. docs/architecture.md "Maintenance".
@@ -11,13 +11,14 @@ from collections.abc import Callable
 
 from generated.gateway_models import ProvisioningErrorCode, ProvisioningErrorDetail
 from settings import settings
-from storage import database, ended_tokens, exchanges, idempotency, jobs, timestamps
+from storage import contacts, database, ended_tokens, exchanges, idempotency, jobs, timestamps
 from workflows import engine
 
 log = logging.getLogger("ocpi_gateway")
 
 _ROUND_SECONDS = 1.0
 _TAKE_OVER_SECONDS = 2.0
+_CONTACTS_SECONDS = 2.0
 _RECONCILE_SECONDS = 5.0
 _PURGE_SECONDS = 300.0
 _DAY_MS = 24 * 3600 * 1000
@@ -38,11 +39,12 @@ class Maintenance(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="maintenance", daemon=True)
         self._suspects: set[str] = set()
-        self._due = dict.fromkeys((self.take_over, self.reconcile, self.purge), 0.0)
+        duties = (self.take_over, self.store_contacts, self.reconcile, self.purge)
+        self._due: dict[Callable[[], None], float] = dict.fromkeys(duties, 0.0)
 
     def run(self) -> None:
         """Do each duty at its interval. A duty that fails is tried again in the next round."""
-        intervals = (_TAKE_OVER_SECONDS, _RECONCILE_SECONDS, _PURGE_SECONDS)
+        intervals = (_TAKE_OVER_SECONDS, _CONTACTS_SECONDS, _RECONCILE_SECONDS, _PURGE_SECONDS)
         every: dict[Callable[[], None], float] = dict(zip(self._due, intervals, strict=True))
         while True:
             time.sleep(_ROUND_SECONDS)
@@ -58,6 +60,14 @@ class Maintenance(threading.Thread):
     def take_over(self) -> None:
         """Resume the jobs of dead processes."""
         self._suspects = engine.take_over(self._suspects)
+
+    @staticmethod
+    def store_contacts() -> None:
+        """Store the last contacts with peers."""
+        taken = contacts.take()
+        if taken:
+            with database.transaction() as transaction:
+                contacts.store(transaction, taken)
 
     @staticmethod
     def reconcile() -> None:

@@ -17,6 +17,7 @@ _REASONS = {
     ended_tokens.ROTATED: "A newer token replaced this one.",
     ended_tokens.UNREGISTERED: "The registration of this token has ended; register with a new Token A.",
     ended_tokens.WITHDRAWN: "The registration that this token was sent for did not complete.",
+    ended_tokens.DISINVITED: "The invitation with this Token A was withdrawn.",
     ended_tokens.NETWORK_EXPIRED: "The network of this token has expired.",
     ended_tokens.NETWORK_DELETED: "The network of this token was deleted.",
     ended_tokens.REVOKED: "This key was revoked.",

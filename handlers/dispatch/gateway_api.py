@@ -96,9 +96,10 @@ class GatewayApi(Api):
 
 
 def _presented(problem: Problem) -> dict[str, Any]:
-    """A problem in FastAPI's form, with the sent value if it is short and not a header."""
+    """A problem in FastAPI's form, with the sent value if it is short and cannot be a secret."""
     entry: dict[str, Any] = {"loc": problem.loc, "msg": problem.message, "type": problem.kind}
     value = problem.value
-    if value is not None and problem.loc[0] != "header" and len(str(value)) <= _MAX_INPUT:
+    may_be_secret = problem.loc[0] == "header" or problem.loc[-1] == "token"
+    if value is not None and not may_be_secret and len(str(value)) <= _MAX_INPUT:
         entry["input"] = value
     return entry

@@ -14,8 +14,8 @@ from handlers.dispatch.pagination import page_size
 from handlers.dispatch.responses import Explained, Ignored, Written
 from openapi.field_types import ALPHA_2, DECIMALS, END_DATE_TIME, EXTENSION, OFFSET, Model, utc_now
 from settings import settings
-from storage import database, deviations
-from storage.access import CALLBACK, REGISTRATION, Caller
+from storage import contacts, database, deviations
+from storage.access import CALLBACK, PEER, REGISTRATION, Caller
 from storage.objects import Document, Page
 
 SUCCESS = 1000
@@ -74,6 +74,8 @@ class OcpiApi(Api):
             raise errors.Unauthorized(auth.explain_refusal(authorization))
         caller: Caller = identity["sub"]
         auth.require_role(caller, path)
+        if caller.kind == PEER and caller.connection_id is not None:
+            contacts.received(caller.connection_id)
         return caller
 
     def respond(self, result: Any, status: int, user: Caller, operation_id: str) -> flask.Response:
@@ -107,7 +109,7 @@ class OcpiApi(Api):
         """A refusal in the envelope."""
         status, code = next(_STATUSES[kind] for kind in type(refusal).__mro__ if kind in _STATUSES)
         if isinstance(refusal, errors.SchemaViolation):
-            status = settings().schema_refusal_status
+            status = (flask.g.user.tolerances if "user" in flask.g else settings()).schema_refusal_status
         body: dict[str, Any] = {
             "status_code": code,
             "status_message": refusal.message[:_MAX_MESSAGE],

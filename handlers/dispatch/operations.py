@@ -118,7 +118,8 @@ class Operation:
         self.api = api
         self.id: str = raw["operationId"]
         self.handler: Handler = resolved.function
-        self.callers = _callers(raw)
+        self.callers = frozenset(raw["x-callers"])
+        self.callers_if: dict[str, list[str]] = raw.get("x-callers-if", {})
         self.parameters = Parameters(api, self.id, resolved.parameters)
         self.body = Body(api, raw["requestBody"]) if "requestBody" in raw else None
         self.max_problems = validation.MAX_PROBLEMS
@@ -127,6 +128,12 @@ class Operation:
         self.success = min(int(status) for status in raw["responses"] if status.startswith("2"))
         arguments = {*self.parameters.places, "user", *(["body"] if self.body else [])}
         self.unused = arguments - _accepted_arguments(self.handler, arguments)
+
+    def admits(self, user: Any) -> bool:
+        """Whether *user* may use it, by its kind of token or by what is tolerated of it."""
+        return user.kind in self.callers or any(
+            user.kind in kinds and getattr(user.tolerances, name) for name, kinds in self.callers_if.items()
+        )
 
     def __call__(self, user: Any, path: dict[str, str]) -> flask.Response:
         """Validate the request, call the handler, respond.
@@ -156,7 +163,7 @@ class PathItemView:
 
     def allowed(self, user: Any) -> list[str]:
         """The methods that *user* may use here."""
-        return [method for method, operation in self.operations.items() if user.kind in operation.callers]
+        return [method for method, operation in self.operations.items() if operation.admits(user)]
 
     def __call__(self, **path: str) -> flask.Response:
         """Serve the request."""
@@ -166,7 +173,7 @@ class PathItemView:
             del response.headers["Content-Type"]
             return response
         operation = self.operations.get("GET" if method == "HEAD" else method)
-        if operation is None or user.kind not in operation.callers:
+        if operation is None or not operation.admits(user):
             raise self.api.method_not_allowed(user, method, self.allowed(user))
         response = operation(user, path)
         if self.check is not None:
@@ -210,12 +217,6 @@ def register(app: flask.Flask, api: Api) -> None:
 def argument_name(parameter: str) -> str:
     """The name of a handler's argument for a parameter: `idempotency_key` for `Idempotency-Key`."""
     return parameter.lower().replace("-", "_")
-
-
-def _callers(raw: dict[str, Any]) -> frozenset[str]:
-    """The kinds of token that may use an operation, including those that a setting admits."""
-    admitted = (kinds for name, kinds in raw.get("x-callers-if", {}).items() if getattr(settings(), name))
-    return frozenset(raw["x-callers"]).union(*admitted)
 
 
 def _accepted_arguments(handler: Handler, arguments: set[str]) -> set[str]:

@@ -6,7 +6,6 @@ import errors
 from handlers.dispatch.responses import OLDER
 from handlers.dispatch.validation import result_obeys_rules
 from openapi.field_types import Model, time_order
-from settings import settings
 from storage import deviations, timestamps
 from storage.objects import Change
 
@@ -15,13 +14,16 @@ Fields = dict[str, Any]
 """Fields and extension members of a model by name; their values are validated."""
 
 
-def change(patch: Model, key: str = "id", *, by_owner: bool = False) -> Change[Any]:
+def change(
+    patch: Model, key: str = "id", *, by_owner: bool = False, appends_periods: bool = False
+) -> Change[Any]:
     """The change that *patch* requests; *key*: the field that identifies the object.
 
     A sent field replaces the whole stored one, null clears it; `evses` are merged by uid (conformance 113,
     121). A patch older than the object is ignored (116). A patch without `last_updated` gets the current time
     (115). The result is validated like any other object. *by_owner*: the back office changes its own object,
-    so the parents of changed objects get new timestamps as well (96).
+    so the parents of changed objects get new timestamps as well (96). *appends_periods*: `charging_periods`
+    are added to the stored ones, as in OCPI 2.2.
 
     Raises (from the change):
         errors.RuleBroken: *key* would change, or the result would be invalid.
@@ -30,7 +32,7 @@ def change(patch: Model, key: str = "id", *, by_owner: bool = False) -> Change[A
     stamps_parents = by_owner and bool(changes.get("evses"))
 
     def apply(stored: M) -> M | None:
-        new = _patched(stored, changes, key)
+        new = _patched(stored, changes, key, appends_periods=appends_periods)
         if new is not None and stamps_parents:
             _stamp_parents(new, changes["evses"])
         return new
@@ -38,7 +40,7 @@ def change(patch: Model, key: str = "id", *, by_owner: bool = False) -> Change[A
     return Change(apply, is_stamped=stamps_parents or changes.get("last_updated") is None)
 
 
-def _patched(stored: M, changes: Fields, key: str) -> M | None:
+def _patched(stored: M, changes: Fields, key: str, *, appends_periods: bool) -> M | None:
     """*stored* with *changes*; None if nothing changes."""
     current, changes = dict(stored), dict(changes)
     require_same(current[key], changes.pop(key, current[key]), key)
@@ -48,7 +50,7 @@ def _patched(stored: M, changes: Fields, key: str) -> M | None:
         changes["last_updated"] = timestamps.stamp(current["last_updated"])
     if changes.get("evses") is not None:
         changes |= _merged_evses(current["evses"] or [], changes["evses"], changes["last_updated"])
-    if changes.get("charging_periods") and settings().append_charging_periods:
+    if changes.get("charging_periods") and appends_periods:
         changes["charging_periods"] = [*(current["charging_periods"] or []), *changes["charging_periods"]]
     with result_obeys_rules():
         return type(stored).model_validate(current | changes)

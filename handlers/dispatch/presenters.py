@@ -1,26 +1,47 @@
-"""The gateway's responses for networks, jobs and locations. docs/gateway.md "Conventions"."""
+"""The gateway's responses for networks, jobs, locations, invitations and connections.
+
+docs/gateway.md "Conventions".
+"""
 
 from generated.gateway_models import (
     ChargerSummary,
+    ConnectionFailure,
+    ConnectionInitiator,
+    ConnectionResponse,
+    ConnectionState,
     ConnectorType,
     Coordinates,
     CpoResponse,
     CpoStatusResponse,
     CpoTopologySummary,
     EvseSummary,
+    InvitationCreatedResponse,
+    InvitationResponse,
+    JobKind,
+    JobResponse,
+    JobStep,
     LocationBulkStatusResponse,
     OcpiLocationResponse,
     OcppVersion,
+    Party,
+    PartyRole,
+    PeerEndpoint,
     ProvisioningProgress,
     ProvisioningStatus,
+    SchemaRefusalStatus,
 )
-from storage import database, jobs, sites
+from storage import access, database, jobs, objects, sites
+from storage.connections import ConnectionRow
+from storage.invitations import Invitation
 from storage.jobs import Job
-from storage.networks import CPO, Network
+from storage.networks import CPO, EMSP, Network
 from storage.sites import ChargePoint, Site, Topology
 from storage.timestamps import authored
 from workflows.networks import orders, templates
 from workflows.peers.credentials_exchange import versions_url
+from workflows.peers.invitation import helper
+
+_TEXT_LENGTH = 500
 
 
 def networks(found: list[Network]) -> list[CpoResponse]:
@@ -71,7 +92,32 @@ def status(network: Network, job: Job | None) -> CpoStatusResponse:
     return response
 
 
-def job(job: Job) -> LocationBulkStatusResponse:
+def job(network: Network, job: Job) -> JobResponse:
+    """Any job, with its steps. A job that creates locations has no steps, but progress."""
+    with database.connect() as connection:
+        steps = jobs.steps(connection, job.id)
+    has_items = job.kind in (jobs.NETWORK, jobs.SITES) and network.role == CPO
+    return JobResponse(
+        job_id=job.id,
+        kind=JobKind(job.kind),
+        status=ProvisioningStatus(job.status),
+        steps=[
+            JobStep(
+                text=each.text[:_TEXT_LENGTH],
+                at=authored(each.at),
+                exchange_id=None if each.exchange_id is None else str(each.exchange_id),
+            )
+            for each in steps
+        ],
+        progress=_progress(job, job.total) if has_items else None,
+        connection_id=None if job.connection_id is None else str(job.connection_id),
+        error=job.job_error,
+        created_at=authored(job.created_at),
+        updated_at=authored(job.updated_at),
+    )
+
+
+def bulk_job(job: Job) -> LocationBulkStatusResponse:
     """The status of a bulk creation, with the result of each item once it has ended."""
     response = LocationBulkStatusResponse(
         job_id=job.id,
@@ -145,4 +191,67 @@ def _charger(charge_point: ChargePoint, *, first: bool) -> ChargerSummary:
         charge_point_id=charge_point.identity,
         evses=evses,
         topology_default_id=evses[0].topology_id if first and evses else None,
+    )
+
+
+def invitation(invitation: Invitation) -> InvitationResponse:
+    """An open invitation, without its Token A."""
+    return InvitationResponse(
+        invitation_id=invitation.id,
+        party=None if invitation.party is None else party(invitation.party),
+        token_a_last4=invitation.last4,
+        created_at=authored(invitation.created_at),
+    )
+
+
+def new_invitation(network: Network, created: Invitation, token_a: str) -> InvitationCreatedResponse:
+    """A new invitation, with its Token A."""
+    return InvitationCreatedResponse(
+        **dict(invitation(created)),
+        token_a=token_a,
+        ocpi_peer_url=versions_url(network.role),
+        roam_helper=helper(network, token_a),
+    )
+
+
+def party(names: objects.Party) -> Party:
+    """A party in the form of the contract."""
+    return Party(country_code=names[0], party_id=names[1])
+
+
+def connections(network: Network, found: list[ConnectionRow]) -> list[ConnectionResponse]:
+    """Connections with the age of the tokens that we issued for them."""
+    with database.connect() as connection:
+        issued = access.issued(connection, network.id)
+    role = PartyRole(EMSP if network.role == CPO else CPO)
+    return [_connection(each, role, issued.get(each.id or 0)) for each in found]
+
+
+def _connection(row: ConnectionRow, role: PartyRole, our_token_at: int | None) -> ConnectionResponse:
+    status, initiator = row.schema_refusal_status, row.initiator
+    failure = None
+    if row.last_error_at is not None:
+        failure = ConnectionFailure(message=row.last_error or "", at=authored(row.last_error_at))
+    return ConnectionResponse(
+        connection_id=str(row.id),
+        party=party((row.country_code, row.party_id)),
+        role=role,
+        name=row.business_name,
+        state=ConnectionState(row.state),
+        initiated_by=None if initiator is None else ConnectionInitiator(initiator),
+        versions_url=row.versions_url,
+        version=row.version,
+        endpoints=[PeerEndpoint(identifier=name, url=url) for name, url in row.endpoint_urls.items()],
+        our_token_created_at=_time(our_token_at),
+        peer_token_created_at=_time(row.peer_token_at),
+        last_received_at=_time(row.last_received_at),
+        last_sent_at=_time(row.last_sent_at),
+        last_error=failure,
+        push=row.push,
+        schema_refusal_status=None if status is None else SchemaRefusalStatus(status),
+        sessions_require_date_from=row.sessions_require_date_from,
+        post_updates_registered=row.post_updates_registered,
+        append_charging_periods=row.append_charging_periods,
+        created_at=authored(row.created_at),
+        updated_at=authored(row.updated_at),
     )

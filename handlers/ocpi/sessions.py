@@ -7,7 +7,6 @@ from generated.ocpi_models import Session, SessionPatch
 from handlers.dispatch.pagination import PageQuery, window
 from handlers.dispatch.patch import change, require_same
 from handlers.dispatch.responses import Ignored, Written, require_found, written
-from settings import settings
 from storage import database, sessions
 from storage.access import Caller
 from storage.objects import Document, Page
@@ -24,7 +23,7 @@ from workflows.permissions import (
 
 def list_sessions(user: Caller, **query: Unpack[PageQuery]) -> Page:
     """Our sessions; a peer sees those of its own drivers."""
-    if settings().sessions_require_date_from and query["date_from"] is None:
+    if user.tolerances.sessions_require_date_from and query["date_from"] is None:
         raise errors.SchemaViolation("date_from: Field required")  # Spec: 2.1.1 mod_sessions 2.1.1
     with database.connect() as connection:
         return sessions.page(connection, user.network_id, window(query), addressed_scope(user))
@@ -53,8 +52,9 @@ def patch_session(
 ) -> Written | Ignored:
     """Our back office, or a peer, changes a session."""
     party = require_writable(user, country_code, party_id)
+    changes = change(body, appends_periods=user.tolerances.append_charging_periods)
     with database.transaction() as transaction:
-        return written(sessions.update(transaction, user.network_id, party, session_id, change(body)))
+        return written(sessions.update(transaction, user.network_id, party, session_id, changes))
 
 
 # eMSP interface

@@ -25,6 +25,9 @@ BODIES = {
     "create_network": example("CpoCreateRequest"),
     "create_locations": {"locations": [example("OcpiCreateLocationRequest")]},
     "update_location": {"name": "Mine now"},
+    "update_connection": {"push": False},
+    "create_connection": {"versions_url": "http://127.0.0.1:9/versions", "token": "token-a"},
+    "create_invitation": {"party": {"country_code": "NL", "party_id": "TNM"}},
 }
 NOISY = {"gw_jobs", "gw_job_items"}
 """Tables that jobs of other tests may still change."""
@@ -79,10 +82,13 @@ class SeededNetwork:
             "location_id": job["results"]["created"][0]["id"],
             "job_id": bulk["job_id"],
             "exchange_id": self._exchange_id(),
+            "connection_id": str(network_of(self).peer().connection_id),
+            "invitation_id": gateway.data(f"{self.url}/invitations")["data"][0]["invitation_id"],
             "brand_slug": "wallbox",
             "model_slug": "wallbox-pulsar-plus",
         }
-        self.private_texts = {self.ids["location_id"], self.ids["job_id"], *self._texts()}
+        private = ("location_id", "job_id", "invitation_id")
+        self.private_texts = {*(self.ids[name] for name in private), *self._texts()}
 
     def _exchange_id(self) -> str:
         """The id of an exchange with the back office."""
@@ -111,7 +117,7 @@ def seeded(node: Node) -> tuple[SeededNetwork, SeededNetwork, SeededNetwork]:
 
 def network_of(own_network: SeededNetwork) -> Network:
     """The network as an object that can create tokens of every kind."""
-    found = in_transaction(networks.get, int(own_network.ids["cpo_id"]))
+    found = in_transaction(networks.get, int(own_network.accepted["cpo_id"]))
     assert found is not None
     return Network(own_network.gateway.node, found)
 
@@ -211,7 +217,14 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
     """Every combination of ids in the path that belong to another organization, also with an admin's key."""
     own_network, _, other_network = seeded
     admin = own_network.gateway.node.gateway("admin")
-    nowhere = {"cpo_id": "999999999999", "location_id": "nowhere", "job_id": UNKNOWN, "exchange_id": "9" * 12}
+    nowhere = {
+        "cpo_id": "999999999999",
+        "location_id": "nowhere",
+        "job_id": UNKNOWN,
+        "invitation_id": UNKNOWN,
+        "connection_id": "999999999999",
+        "exchange_id": "9" * 12,
+    }
     before = contents()
 
     for operation, client in itertools.product(OF_NETWORKS, (own_network.gateway, admin)):
@@ -240,7 +253,7 @@ def test_an_id_of_one_network_is_404_in_another_network(
     first, second, _ = seeded
     before = contents()
 
-    for operation in (o for o in OF_NETWORKS if {"location_id", "job_id", "exchange_id"} & {*o.names}):
+    for operation in (o for o in OF_NETWORKS if len(o.names) > 1):
         response = operation.send(first.gateway, {**first.ids, "cpo_id": second.ids["cpo_id"]})
         assert 404 == refusal(response)[0], operation
     assert [] == [row for table, row in moved(before, contents()) if table not in NOISY]

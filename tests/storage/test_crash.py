@@ -25,7 +25,7 @@ import errors
 from storage import connections, database, failpoints, timestamps
 from storage.access import ACCESS, CALLBACK, PEER
 from storage.connections import CONNECTIONS, PeerConnection
-from workflows.peers import client, registration
+from workflows.peers import client, credentials_exchange, registration
 
 RECEIVING = ("received", "called_back", "written", "committed", "answered")
 AFTERWARDS = {step: f"post.{after}" for step, after in itertools.pairwise(RECEIVING)} | {RECEIVING[-1]: ""}
@@ -158,7 +158,7 @@ class Side:
         link = self.link(other)
         assert link is not None
         with self.own_storage():
-            registration.with_fallback(link, get)
+            credentials_exchange.with_fallback(link, get)
         return used[0]
 
     def client(self, token: str) -> Client:

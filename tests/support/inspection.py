@@ -11,15 +11,13 @@ from storage.networks import NETWORKS
 
 Row = dict[str, Any]
 HOUR_MS = 3_600_000
+IGNORED_TABLES = {"ocpi_remarks", "ocpi_ended_tokens", "ocpi_exchanges", "gw_agenda"}
 IGNORED_COLUMNS = {
-    "ocpi_remarks": None,
-    "ocpi_ended_tokens": None,
-    "ocpi_access": "used_at",
-    "gw_agenda": None,
-    "gw_lanes": "slot",
-    "ocpi_exchanges": None,
+    "ocpi_access": {"used_at"},
+    "ocpi_connections": {"last_received_at", "last_sent_at", "last_error", "last_error_at"},
+    "gw_lanes": {"slot"},
 }
-"""Tables, or one column of a table, that any request may change."""
+"""What any request may change."""
 
 
 def tables() -> list[str]:
@@ -66,11 +64,12 @@ def contents() -> Contents:
     wait_until_idle()
     contents: Contents = {}
     for table in tables():
-        if IGNORED_COLUMNS.get(table, "") is None:
+        if table in IGNORED_TABLES:
             continue
+        ignored = IGNORED_COLUMNS.get(table, set())
         for row in rows(table):
-            row.pop(IGNORED_COLUMNS.get(table, ""), None)
-            contents[(table, *row.values())] = row
+            kept = {column: value for column, value in row.items() if column not in ignored}
+            contents[(table, *kept.values())] = kept
     return contents
 
 

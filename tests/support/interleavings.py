@@ -184,7 +184,7 @@ class NetworkPair:
                     self.complaints.append(f"reading locations gave HTTP {status}")
 
             try:
-                registration.with_fallback(link, read_locations)
+                credentials_exchange.with_fallback(link, read_locations)
             except client.PeerUnauthorized:
                 self.complaints.append(f"{side.network.role} is locked out")
         self.watch_tokens()

@@ -57,10 +57,10 @@ def create_network(user: Member, request: CpoCreateRequest, key: str | None) -> 
     template = templates.network_template(request.template, role)
     if template is None:
         raise errors.NotFound(f"template: there is no {role} template {request.template[:64]}")
-    use = _use(user, CREATE_NETWORK, key, request)
+    use = use_of(user, CREATE_NETWORK, key, request)
     with database.transaction() as transaction:
         networks.lock_organization(transaction, user.organization_id)
-        if use is not None and (earlier := _replayed(transaction, use)):
+        if use is not None and (earlier := replayed(transaction, use)):
             return _without_ended_tokens(transaction, CpoAcceptedResponse.model_validate_json(earlier))
         _check_quotas(transaction, user.organization_id)
         country = request.country_code.upper()
@@ -137,12 +137,12 @@ def create_sites(
     if unknown is not None:
         index, slug = unknown
         raise errors.NotFound(f"locations.{index}.template: there is no location template {slug[:64]}")
-    use = _use(user, f"{CREATE_SITES}/{network.id}", key, request)
+    use = use_of(user, f"{CREATE_SITES}/{network.id}", key, request)
     with database.transaction() as transaction:
         networks.lock_organization(transaction, user.organization_id)
-        if use is not None and (earlier := _replayed(transaction, use)):
+        if use is not None and (earlier := replayed(transaction, use)):
             return LocationBulkAcceptedResponse.model_validate_json(earlier)
-        _check_jobs(transaction, user.organization_id)
+        check_jobs(transaction, user.organization_id)
         if not networks.lock(transaction, network.id):
             raise errors.NotFound(errors.NOTHING_HERE)
         job_id = str(uuid.uuid4())
@@ -210,14 +210,15 @@ def _alternatives(preferred: str) -> Iterator[str]:
     yield from (preferred[0] + middle + last for middle in _PARTY_CHARACTERS for last in _PARTY_CHARACTERS)
 
 
-def _use(user: Member, operation: str, key: str | None, request: Model) -> Use | None:
+def use_of(user: Member, operation: str, key: str | None, request: Model) -> Use | None:
+    """The use of an Idempotency-Key; None without a key."""
     if key is None:
         return None
     body = request.model_dump(mode="json", exclude_unset=True)
     return Use(user.organization_id, operation, key, idempotency.fingerprint(body))
 
 
-def _replayed(transaction: Transaction, use: Use) -> str | None:
+def replayed(transaction: Transaction, use: Use) -> str | None:
     """The response to the key's first request, as JSON text. docs/gateway.md "Idempotency".
 
     Raises:
@@ -242,10 +243,15 @@ def _check_quotas(transaction: Transaction, organization_id: str) -> None:
     limit = settings().networks_per_organization
     if networks.count(transaction, organization_id) >= limit:
         raise errors.TooMany(f"The organization has {limit} networks; delete one.", _RETRY_SECONDS)
-    _check_jobs(transaction, organization_id)
+    check_jobs(transaction, organization_id)
 
 
-def _check_jobs(transaction: Transaction, organization_id: str) -> None:
+def check_jobs(transaction: Transaction, organization_id: str) -> None:
+    """Raise if the organization may have no further job.
+
+    Raises:
+        errors.TooMany: it has as many unfinished jobs as it may have.
+    """
     limit = settings().jobs_per_organization
     if jobs.count_unfinished(transaction, organization_id) >= limit:
         raise errors.TooMany(f"The organization has {limit} jobs that are not finished.", _RETRY_SECONDS)

@@ -1,11 +1,12 @@
 """A network on one page, in Markdown. docs/gateway.md "Report"."""
 
-from storage import access, database, sites
+from storage import database, invitations, sites
 from storage.networks import EMSP, Network
 from storage.sites import Site
 from workflows.peers.credentials_exchange import versions_url
 
 _MAX_LOCATIONS = 10_000
+_MAX_INVITATIONS = 100
 
 
 def of(network: Network) -> str:
@@ -37,5 +38,5 @@ def _line(site: Site) -> str:
 def _token_a(network: Network) -> str:
     """The last four characters of each unused Token A, or that it was used."""
     with database.connect() as connection:
-        unused = access.invitations(connection, network.id)
-    return "\n".join(f"`…{last4}` (not used yet)" for last4 in unused) or "used"
+        unused, _ = invitations.page(connection, network.id, 0, _MAX_INVITATIONS)
+    return "\n".join(f"`…{each.last4}` (not used yet)" for each in unused) or "used"

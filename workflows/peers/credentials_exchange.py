@@ -1,6 +1,7 @@
 """The calls of a credentials exchange, for both sides. Spec: 2.1.1 credentials, versions.
 
 `explore` reads a peer's versions and endpoints, `send_credentials` sends ours and reads the peer's.
+`with_fallback` calls a registered peer.
 """
 
 import re
@@ -12,8 +13,9 @@ from typing import Any
 import errors
 from generated.ocpi_models import BusinessDetails, Credentials
 from settings import settings
+from storage import connections, contacts, database
 from storage.access import url_segment
-from storage.connections import Peer, in_base64
+from storage.connections import REGISTERED, Peer, PeerConnection, in_base64
 from storage.networks import Network
 from storage.objects import Party
 from workflows.peers import client
@@ -127,7 +129,7 @@ def discover(calls: Calls, url: str, token: str) -> tuple[dict[str, str], bool]:
     except (client.PeerUnauthorized, PeerRefused) as refusal:
         if isinstance(refusal, PeerRefused) and refusal.status_code != _UNREADABLE:
             raise
-        calls.report("     refused; trying again with the token in Base64")
+        calls.report("refused; trying again with the token in Base64")
         try:
             return explore(calls, url, in_base64(token)), True
         except (client.PeerUnauthorized, PeerRefused):
@@ -141,10 +143,10 @@ def explore(calls: Calls, url: str, token: str) -> dict[str, str]:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as the names say.
     """
     details_at = _choose(calls.send("GET", url, token))
-    calls.report(f"     version {VERSION} at {details_at}")
+    calls.report(f"version {VERSION} at {details_at}")
     calls.check(details_at)
     endpoints = _endpoints(calls.send("GET", details_at, token))
-    calls.report(f"     endpoints: {', '.join(sorted(endpoints))}")
+    calls.report(f"endpoints: {', '.join(sorted(endpoints))}")
     for endpoint in endpoints.values():
         calls.check(endpoint)
     missing = settings().required_modules - endpoints.keys()
@@ -234,3 +236,34 @@ def _party(country_code: object, party_id: object) -> Party:
     if not _COUNTRY_CODE.fullmatch(country_code) or not _PARTY_ID.fullmatch(party_id):
         raise errors.PeerUnusable("The peer's country_code or party_id does not have the right form.")
     return country_code.upper(), party_id.upper()
+
+
+def with_fallback(peer_connection: PeerConnection, call: Callable[[str], Any], *, proves: bool = True) -> Any:
+    """Call the peer with its new token, or after a 401 with the former one.
+
+    *proves*: success proves that the peer has taken the new token, so the former one is deleted. Success of
+    versions and details proves nothing: they also accept a token of an unfinished rotation.
+    """
+    require_registered(peer_connection)
+    with contacts.calling(peer_connection.id):
+        try:
+            result = call(str(peer_connection.token))
+        except client.PeerUnauthorized:
+            former = peer_connection.former_token
+            if former is None:
+                raise
+            return call(former)
+    if proves and peer_connection.former_peer_token is not None:
+        with database.transaction() as transaction:
+            connections.forget_former_token(transaction, peer_connection)
+    return result
+
+
+def require_registered(peer_connection: PeerConnection) -> None:
+    """Raise unless the peer is registered.
+
+    Raises:
+        errors.PeerUnusable: it is not.
+    """
+    if peer_connection.state != REGISTERED or peer_connection.peer_token is None:
+        raise errors.PeerUnusable(f"{'/'.join(peer_connection.party)} is not registered.")

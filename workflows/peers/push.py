@@ -35,8 +35,9 @@ from storage.locations import LocationPath
 from storage.networks import Network
 from storage.objects import Party
 from storage.outbox import Part
-from workflows.peers import client, registration
+from workflows.peers import client
 from workflows.peers.client import Answer, CallFailed, KeptConnections
+from workflows.peers.credentials_exchange import with_fallback
 from workflows.peers.exchanges import Origin
 
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 300.0
@@ -184,7 +185,7 @@ def _call(delivery: Delivery, part: Part, paced: PacedClient) -> Answer:
     body = None if part.body is None else orjson.Fragment(part.body)
     peer = delivery.peer
     try:
-        answer: Answer = registration.with_fallback(
+        answer: Answer = with_fallback(
             peer,
             lambda token: paced.call(
                 part.method, url, token, body, Origin(peer.network_id, peer.id, peer.party, delivery.module)

@@ -13,15 +13,13 @@ registration by a peer gets 429 as well.
 """
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
 import errors
 from generated.ocpi_models import Credentials
 from settings import settings
 from storage import access, agenda, connections, database, deviations, ended_tokens, failpoints, networks
 from storage.access import Caller
-from storage.connections import REGISTERED, Peer, PeerConnection, in_base64
+from storage.connections import Peer, PeerConnection, in_base64
 from storage.database import Transaction
 from storage.networks import Network
 from workflows.peers import client
@@ -36,7 +34,9 @@ from workflows.peers.credentials_exchange import (
     discover,
     explore,
     longest_exchange,
+    require_registered,
     send_credentials,
+    with_fallback,
 )
 
 log = logging.getLogger("ocpi_gateway")
@@ -60,6 +60,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
     """A peer registers with Token A. An earlier registration is replaced. Conformance 64 to 66, 81.
 
     Raises:
+        errors.RuleBroken: the invitation is for another party; Token A stays usable.
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing has changed and
             Token A stays usable.
         errors.TooMany: an exchange with this token or a registration of ours is running, or too many
@@ -67,6 +68,9 @@ def register(caller: Caller, body: Credentials) -> Credentials:
         errors.Unauthorized: Token A was used meanwhile, or the network ended.
     """
     failpoints.reach("post.received")
+    if caller.invited not in (None, (body.country_code, body.party_id)):
+        invited, party = "/".join(caller.invited or ()), f"{body.country_code}/{body.party_id}"
+        raise errors.RuleBroken(f"party_id: this Token A is for {invited}, not for {party}")
     with one_exchange(caller.token):
         stored = _look_up(caller, body)
         failpoints.reach("post.called_back")
@@ -74,7 +78,7 @@ def register(caller: Caller, body: Credentials) -> Credentials:
             _lock_for(transaction, caller)
             _require_no_registration_of_ours(transaction, caller.network_id)
             access.spend(transaction, caller.token)
-            connection_id = connections.store(transaction, caller.network_id, stored)
+            connection_id = connections.store(transaction, caller.network_id, stored, connections.BY_PEER)
             replaced = access.end_all(transaction, connection_id, ended_tokens.REPLACED)
             agenda.clear_lane(transaction, agenda.connection_lane(connection_id))
             token = access.mint(transaction, access.PEER, caller.network_id, connection_id)
@@ -226,13 +230,13 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     failpoints.reach("join.answered")
     with database.transaction() as transaction:
         _lock_own(transaction, network.id)
-        connection_id = connections.store(transaction, network.id, stored)
+        connection_id = connections.store(transaction, network.id, stored, connections.BY_NETWORK)
         access.end_all(transaction, connection_id, ended_tokens.REPLACED)
         agenda.clear_lane(transaction, agenda.connection_lane(connection_id))
         _bind(transaction, callback, connection_id)
         failpoints.reach("join.written")
     failpoints.reach("join.committed")
-    report(f"     registered with {'/'.join(stored.party)}")
+    report(f"registered with {'/'.join(stored.party)}")
     return _stored_connection(network, stored)
 
 
@@ -280,7 +284,7 @@ def rotate(
         _bind(transaction, callback, peer_connection.id)
         failpoints.reach("rotate.written")
     failpoints.reach("rotate.committed")
-    report(f"     renewed with {'/'.join(stored.party)}")
+    report(f"renewed with {'/'.join(stored.party)}")
     return _stored_connection(network, stored)
 
 
@@ -321,17 +325,17 @@ def leave(peer_connection: PeerConnection, report: Report = lambda _: None) -> N
         errors.PeerUnusable: the connection has ended here, but the peer did not confirm it.
         errors.Conflict, errors.NotFound: as in `rotate`.
     """
-    _require_registered(peer_connection)
+    require_registered(peer_connection)
     with database.transaction() as transaction:
         _begin_exchange(transaction, peer_connection)
     calls = Calls.begin(peer_connection.network_id, peer_connection.id, peer_connection.party, report)
     url = peer_connection.endpoints.get("credentials", "")
     try:
         answer = with_fallback(peer_connection, lambda t: calls.send("DELETE", url, t))
-        report(f"     HTTP {answer.http_status}, {answer.status_code}")
+        report(f"HTTP {answer.http_status}, {answer.status_code}")
     finally:
         has_ended = _end_here(peer_connection)
-        report(f"     {'ended here' if has_ended else 'replaced meanwhile; the newer registration stays'}")
+        report(f"{'ended here' if has_ended else 'replaced meanwhile; the newer registration stays'}")
 
 
 def _end_here(peer_connection: PeerConnection) -> bool:
@@ -343,31 +347,6 @@ def _end_here(peer_connection: PeerConnection) -> bool:
         connections.end(transaction, peer_connection.id)
         access.end_all(transaction, peer_connection.id, ended_tokens.UNREGISTERED)
         return True
-
-
-def with_fallback(peer_connection: PeerConnection, call: Callable[[str], Any], *, proves: bool = True) -> Any:
-    """Call the peer with its new token, or after a 401 with the former one.
-
-    *proves*: success proves that the peer has taken the new token, so the former one is deleted. Success of
-    versions and details proves nothing: they also accept a token of an unfinished rotation.
-    """
-    _require_registered(peer_connection)
-    try:
-        result = call(str(peer_connection.token))
-    except client.PeerUnauthorized:
-        former = peer_connection.former_token
-        if former is None:
-            raise
-        return call(former)
-    if proves and peer_connection.former_peer_token is not None:
-        with database.transaction() as transaction:
-            connections.forget_former_token(transaction, peer_connection)
-    return result
-
-
-def _require_registered(peer_connection: PeerConnection) -> None:
-    if peer_connection.state != REGISTERED or peer_connection.peer_token is None:
-        raise errors.PeerUnusable(f"{'/'.join(peer_connection.party)} is not registered.")
 
 
 def _lock_own(transaction: Transaction, network_id: int) -> None:

@@ -11,7 +11,7 @@ from peers import PeerServer, Reply, envelope
 import errors
 from storage import connections
 from storage.connections import PeerConnection
-from workflows.peers import registration
+from workflows.peers import credentials_exchange, registration
 
 TOKEN_A = "token-a-of-the-peer"
 CREDENTIALS = "/2.1.1/credentials"
@@ -226,7 +226,7 @@ def test_the_old_token_of_the_peer_is_deleted_once_its_new_one_works(cpo: Networ
     registration.rotate(cpo.network, connection)
     assert ("c2", first) == (stored(cpo, peer).token, stored(cpo, peer).former_token)
 
-    assert "c2" == registration.with_fallback(stored(cpo, peer), lambda token: token)
+    assert "c2" == credentials_exchange.with_fallback(stored(cpo, peer), lambda token: token)
 
     assert ("c2", None) == (stored(cpo, peer).token, stored(cpo, peer).former_token)
 

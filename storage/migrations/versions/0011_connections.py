@@ -1,0 +1,61 @@
+"""invitations; connections with the last contacts and with settings of their own; steps of jobs
+
+Revision ID: 0011
+Revises: 0010
+"""
+
+import uuid
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+CONNECTION_COLUMNS = {
+    "initiator": sa.String(7),
+    "peer_token_at": sa.BigInteger(),
+    "last_received_at": sa.BigInteger(),
+    "last_sent_at": sa.BigInteger(),
+    "last_error": sa.String(),
+    "last_error_at": sa.BigInteger(),
+    "schema_refusal_status": sa.Integer(),
+    "sessions_require_date_from": sa.Boolean(),
+    "post_updates_registered": sa.Boolean(),
+    "append_charging_periods": sa.Boolean(),
+}
+
+
+def upgrade() -> None:
+    """Bring the schema forward."""
+    _add_invitations()
+    for name, kind in CONNECTION_COLUMNS.items():
+        op.add_column("ocpi_connections", sa.Column(name, kind, nullable=True))
+    op.add_column("gw_jobs", sa.Column("connection_id", sa.BigInteger(), nullable=True))
+    op.add_column("gw_jobs", sa.Column("request", sa.String(), nullable=True))
+    op.create_table(
+        "gw_job_steps",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+        sa.Column("job_id", sa.String(36), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("exchange_id", sa.BigInteger(), nullable=True),
+    )
+    op.create_index("ix_gw_job_steps_job_id", "gw_job_steps", ["job_id"])
+
+
+def _add_invitations() -> None:
+    """Give each Token A an id."""
+    with op.batch_alter_table("ocpi_access") as batch:
+        batch.add_column(sa.Column("invitation_id", sa.String(36), nullable=True))
+        batch.add_column(sa.Column("country_code", sa.String(2), nullable=True))
+        batch.add_column(sa.Column("party_id", sa.String(3), nullable=True))
+        batch.create_unique_constraint("uq_ocpi_access_invitation", ["invitation_id"])
+    access = sa.table("ocpi_access", *map(sa.column, ("digest", "kind", "invitation_id")))
+    registrations = sa.select(access.c.digest).where(access.c.kind == "registration")
+    for digest in op.get_bind().execute(registrations).scalars().all():
+        op.execute(
+            access.update().where(access.c.digest == digest).values(invitation_id=str(uuid.uuid4()))
+        )

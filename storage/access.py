@@ -99,7 +99,7 @@ _IDENTIFY = (
     )
     .where(_c.digest == bindparam("digest"), _n.deleting.is_(False))
 )  # fmt: skip
-_ENDED = (_c.digest, _c.network_id, _c.connection_id)
+ENDED = (_c.digest, _c.network_id, _c.connection_id)
 _CONFIRM = (
     sqlalchemy.update(ACCESS)
     .where(_c.digest == bindparam("d"), _c.used_at.is_(None))
@@ -107,21 +107,21 @@ _CONFIRM = (
     .returning(_c.created_at)
 )
 _OTHERS = (_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.digest != bindparam("d"))
-_END_OTHERS = sqlalchemy.delete(ACCESS).where(*_OTHERS).returning(*_ENDED)
+_END_OTHERS = sqlalchemy.delete(ACCESS).where(*_OTHERS).returning(*ENDED)
 _END_OLDER = (
-    sqlalchemy.delete(ACCESS).where(*_OTHERS, _c.created_at <= bindparam("created_at")).returning(*_ENDED)
+    sqlalchemy.delete(ACCESS).where(*_OTHERS, _c.created_at <= bindparam("created_at")).returning(*ENDED)
 )
 _END = (
     sqlalchemy.delete(ACCESS).where(_c.digest == bindparam("d"), _c.kind == bindparam("kind"))
-    .returning(*_ENDED)
+    .returning(*ENDED)
 )  # fmt: skip
-_END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection")).returning(*_ENDED)
+_END_ALL = sqlalchemy.delete(ACCESS).where(_c.connection_id == bindparam("connection")).returning(*ENDED)
 _ISSUED = (
     sqlalchemy.select(_c.connection_id, sqlalchemy.func.max(_c.created_at).label("created_at"))
     .where(_c.network_id == bindparam("network"), _c.kind == PEER)
     .group_by(_c.connection_id)
 )
-_END_NETWORK = sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("network")).returning(*_ENDED)
+_END_NETWORK = sqlalchemy.delete(ACCESS).where(_c.network_id == bindparam("network")).returning(*ENDED)
 _IS_OPEN = sqlalchemy.select(_c.digest).where(_c.digest == bindparam("d"))
 _IS_LIVE = sqlalchemy.select(_c.kind, _c.connection_id, _c.expires_at).where(_c.digest == bindparam("d"))
 _END_OF = (
@@ -136,12 +136,12 @@ _PURGE = (
         _c.expires_at <= bindparam("now"),
         _c.kind == bindparam("kind"),
     )
-    .returning(*_ENDED)
+    .returning(*ENDED)
 )
 _END_SUPERSEDED = (
     sqlalchemy.delete(ACCESS)
     .where(_c.connection_id == bindparam("connection"), _c.kind == PEER, _c.expires_at.is_not(None))
-    .returning(*_ENDED)
+    .returning(*ENDED)
 )
 _SUPERSEDE = (
     sqlalchemy.update(ACCESS)

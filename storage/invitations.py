@@ -38,7 +38,7 @@ _OF_TOKEN = sqlalchemy.select(*_FIELDS).where(_c.digest == bindparam("digest"))
 _WITHDRAW = (
     sqlalchemy.delete(ACCESS)
     .where(*_OPEN, _c.invitation_id == bindparam("invitation_id"))
-    .returning(_c.digest)
+    .returning(*access.ENDED)
 )
 
 
@@ -69,10 +69,10 @@ def withdraw(transaction: Transaction, network_id: int, invitation_id: str) -> N
     """
     _lock(transaction, network_id)
     values = {"network": network_id, "invitation_id": invitation_id}
-    digests = list(transaction.execute(_WITHDRAW, values).scalars())
-    if not digests:
+    ended = transaction.execute(_WITHDRAW, values).all()
+    if not ended:
         raise errors.NotFound(errors.NOTHING_HERE)
-    ended_tokens.record(transaction, digests, ended_tokens.DISINVITED)
+    ended_tokens.record(transaction, [tuple(row) for row in ended], ended_tokens.DISINVITED)
 
 
 def _lock(transaction: Transaction, network_id: int) -> None:

@@ -167,7 +167,8 @@ def test_a_path_parameter_has_the_same_name_in_every_path() -> None:
     assert names == {
         "brand_slug", "cdr_id", "command", "connection_id", "connector_id", "connector_or_location",
         "country_code", "cpo_id", "evse_or_party", "evse_uid", "exchange_id", "invitation_id", "job_id",
-        "location_id", "location_or_country", "model_slug", "party_id", "session_id", "tariff_id", "token_uid", "uid",
+        "location_id", "location_or_country", "model_slug", "party_id", "session_id", "tariff_id",
+        "token_uid", "uid",
     }  # fmt: skip
 
 

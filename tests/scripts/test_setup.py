@@ -20,6 +20,7 @@ SETS_UP_DEV = (
     "generate",
     "interleavings",
     "killing",
+    "killing_pushes",
     "provision",
     "slow",
     "test",

@@ -11,11 +11,10 @@ from storage.networks import NETWORKS
 
 Row = dict[str, Any]
 HOUR_MS = 3_600_000
-IGNORED_TABLES = {"ocpi_remarks", "ocpi_ended_tokens", "ocpi_exchanges", "gw_agenda"}
+IGNORED_TABLES = {"ocpi_remarks", "ocpi_ended_tokens", "ocpi_exchanges", "gw_agenda", "gw_lanes"}
 IGNORED_COLUMNS = {
     "ocpi_access": {"used_at"},
     "ocpi_connections": {"last_received_at", "last_sent_at", "last_error", "last_error_at"},
-    "gw_lanes": {"slot"},
 }
 """What any request may change."""
 

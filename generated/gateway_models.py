@@ -421,6 +421,7 @@ class JobKind(StrEnum):
     register = 'register'
     rotate = 'rotate'
     unregister = 'unregister'
+    push = 'push'
 
 
 JobExchangeId = TypeAliasType(
@@ -1314,6 +1315,40 @@ class CpoReportResponse(Model):
     markdown: Annotated[str, Field(description='The report, in Markdown.', max_length=104857600)]
 
 
+class PushedModule(StrEnum):
+    locations = 'locations'
+    sessions = 'sessions'
+    cdrs = 'cdrs'
+    tariffs = 'tariffs'
+    tokens = 'tokens'
+
+
+PushedId = TypeAliasType(
+    "PushedId",
+    Annotated[
+        str, Field(description='Id of an object in OCPI.', examples=['LOC1'], max_length=39, min_length=1)
+    ],
+)
+
+
+class PushedTokenType(StrEnum):
+    RFID = 'RFID'
+    OTHER = 'OTHER'
+
+
+PushAnswer = TypeAliasType(
+    "PushAnswer",
+    Annotated[
+        str,
+        Field(
+            description='The answer of a peer in words.',
+            examples=['HTTP 200, status_code 2001: currency is unknown'],
+            max_length=1000,
+        ),
+    ],
+)
+
+
 class CurrentType(StrEnum):
     AC = 'AC'
     DC = 'DC'
@@ -1437,6 +1472,23 @@ class RotateConnectionParameters(Model):
     cpo_id: CpoId
     connection_id: ConnectionId
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class PushAgainParameters(Model):
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListBehindParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    connection_id: ConnectionId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
 
 
 class GetJobParameters(Model):
@@ -2158,6 +2210,29 @@ class CpoStatusResponse(Model):
     updated_at: Annotated[DateTime | None, Field(description='Time of the last change, in UTC.')] = None
 
 
+class PushRequest(Model):
+    module: Annotated[PushedModule, Field(description='Only the objects of this module; without it all.')] = (
+        None
+    )
+    id: Annotated[PushedId, Field(description='Only the object with this id; it needs `module`.')] = None
+    type: Annotated[
+        PushedTokenType, Field(description='The type of the token with this id, RFID by default.')
+    ] = None
+
+
+class BehindObject(Model):
+    module: Annotated[PushedModule, Field(description='Module of the object.')]
+    id: Annotated[PushedId, Field(description='Id of the object; the uid of a token.')]
+    type: Annotated[PushedTokenType | None, Field(description='Type of a token.')] = None
+    since: Annotated[DateTime, Field(description='Time of the first change that is not delivered, in UTC.')]
+    tries: Annotated[Count, Field(description='Number of tries that failed.')]
+    last_answer: Annotated[
+        PushAnswer | None,
+        Field(description='What the peer answered to the last try, or why there was no answer.'),
+    ] = None
+    parked: Annotated[bool, Field(description='Whether the peer refused the object.')]
+
+
 class TemplateSummary(Model):
     slug: Annotated[Slug, Field(description='Identifier of the template, for the create request.')]
     version: Annotated[
@@ -2237,6 +2312,13 @@ class ConnectionResponse(Model):
         ConnectionFailure | None, Field(description='Our last call to the peer that failed.')
     ] = None
     push: Annotated[bool, Field(description='Whether changes are pushed to the peer.')]
+    behind: Annotated[Count, Field(description='Number of objects whose last change the peer does not have.')]
+    behind_since: Annotated[
+        DateTime | None, Field(description='Time of the oldest change that is not delivered, in UTC.')
+    ] = None
+    next_try_at: Annotated[
+        DateTime | None, Field(description='Time of the next try, in UTC, while the peer is out of reach.')
+    ] = None
     schema_refusal_status: Annotated[
         SchemaRefusalStatus | None,
         Field(description="HTTP status of a schema violation; absent or null means the server's setting."),
@@ -2508,6 +2590,15 @@ class ChargerSummary(Model):
             examples=['top-23'],
         ),
     ] = None
+
+
+class BehindListResponse(Model):
+    data: Annotated[
+        list[BehindObject], Field(description='The objects of this page, oldest first.', max_length=100)
+    ]
+    total: Annotated[Count, Field(description='Total number of objects that are not delivered.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of objects per page.')]
 
 
 class LocationTemplate(Model):

@@ -138,6 +138,23 @@ _FAIL = (
     .where(*_SAME)
     .values(parked=bindparam("parked"), answer=bindparam("answer"), tries=_a.tries + 1)
 )
+_BACKLOGS = (
+    sqlalchemy.select(
+        _l.name,
+        _l.not_before,
+        _l.failures,
+        sqlalchemy.func.count(_a.id).label("entries"),
+        sqlalchemy.func.min(_a.created_at).label("since"),
+    )
+    .select_from(LANES.outerjoin(AGENDA, _a.lane == _l.name))
+    .where(_l.name.in_(bindparam("lanes", expanding=True)))
+    .group_by(_l.name, _l.not_before, _l.failures)
+)
+_PAGE = (
+    sqlalchemy.select(AgendaRow).where(_IN_LANE).order_by(_a.created_at, _a.id)
+    .limit(bindparam("limit")).offset(bindparam("offset"))
+)  # fmt: skip
+_COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(AGENDA).where(_IN_LANE)
 _SLOTS = sqlalchemy.select(_l.slot).where(_l.slot.is_not(None)).distinct()
 _RELEASE = sqlalchemy.update(LANES).where(_l.slot == bindparam("k_slot")).values(slot=None)
 
@@ -211,6 +228,30 @@ def due_lanes(connection: Connection, slot: int) -> list[str]:
     """The lanes with due entries that the process with *slot* may run."""
     values = {"slot": slot, "now": timestamps.now_ms()}
     return list(connection.execute(_DUE_LANES, values).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many entries a lane has, the oldest of them, and when it is tried again after a failure."""
+
+    entries: int = 0
+    since: int | None = None
+    next_try_at: int | None = None
+
+
+def backlogs(connection: Connection, lanes: Sequence[str]) -> dict[str, Backlog]:
+    """The backlog of each of *lanes*."""
+    rows = connection.execute(_BACKLOGS, {"lanes": lanes})
+    return {
+        row.name: Backlog(row.entries, row.since, row.not_before if row.failures else None) for row in rows
+    }
+
+
+def page(connection: Connection, lane: str, offset: int, limit: int) -> tuple[list[AgendaRow], int]:
+    """The entries of a lane, oldest first, and how many there are."""
+    values = {"lane": lane, "offset": offset, "limit": limit}
+    total = int(connection.execute(_COUNT, {"lane": lane}).scalar_one())
+    return database.rows(connection, _PAGE, values), total
 
 
 def owned(connection: Connection, lane: str, slot: int) -> LaneRow | None:

@@ -32,6 +32,7 @@ class CDRRow(ObjectColumns, table=True):
 _DOCUMENTS = PushedTable(CDRRow, "cdrs", key=("folded_id",), preserved=("pushed_url",))
 
 page = _DOCUMENTS.page
+send_again = _DOCUMENTS.send_again
 
 _c = _DOCUMENTS.table.c
 _KEEP_PUSHED_URL = (

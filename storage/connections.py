@@ -362,6 +362,8 @@ def page(connection: Connection, network_id: int, offset: int, limit: int) -> tu
 def change(transaction: Transaction, network_id: int, connection_id: int, values: Mapping[str, Any]) -> None:
     """Set columns of a connection: `push` and those that are named like settings.
 
+    Without push, what the peer is behind is forgotten.
+
     Raises:
         errors.NotFound: the network does not have it, or has ended.
     """
@@ -369,6 +371,8 @@ def change(transaction: Transaction, network_id: int, connection_id: int, values
     keys = {"k_network": network_id, "k_id": connection_id}
     if not lock(transaction, network_id) or not transaction.execute(statement, keys).rowcount:
         raise errors.NotFound(errors.NOTHING_HERE)
+    if values.get("push") is False:
+        agenda.clear_lane(transaction, agenda.connection_lane(connection_id))
 
 
 def _peer_connection(row: Any) -> PeerConnection:

@@ -35,6 +35,7 @@ SITES = "locations"
 REGISTER = "register"
 ROTATE = "rotate"
 UNREGISTER = "unregister"
+PUSH = "push"
 """The kinds of job: provision a network, create locations in one; register at a peer, renew, end that."""
 
 OPEN, CREATED, REFUSED = 0, 1, 2

@@ -50,6 +50,7 @@ class LocationRow(ObjectColumns, table=True):
 _DOCUMENTS = PushedTable(LocationRow, "locations", preserved=("published",), published="published")
 
 page = _DOCUMENTS.page
+send_again = _DOCUMENTS.send_again
 
 
 def _max_items(field: FieldInfo) -> int:

@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 from openapi.field_types import time_order
 from storage import agenda, failpoints
 from storage.agenda import Entry
-from storage.connections import CONNECTIONS, REGISTERED
+from storage.connections import CONNECTIONS, REGISTERED, PeerConnection
 from storage.database import Transaction
 from storage.networks import NETWORKS
 from storage.objects import DocumentTable, Locked, OcpiObject, Party, Stored, encode
@@ -43,6 +43,7 @@ _KEYS = {"evses": "uid", "connectors": "id"}
 
 _RANKS = {"sessions": 0, "cdrs": 1}
 _STATUS_RANK, _OTHER_RANK = 2, 3
+_SENT_AGAIN = 500
 """The order within a connection: sessions, CDRs, EVSE status, the rest."""
 
 _c, _n = CONNECTIONS.c, NETWORKS.c
@@ -79,6 +80,17 @@ class PushedTable(DocumentTable):
         super().__init__(model, published=published, **options)
         self._module = module
         self._published = published
+        c = self.table.c
+        self._objects = (
+            sqlalchemy.select(c.seq, *(c[name] for name in self.key[3:]))
+            .where(*(c[name] == bindparam(name) for name in self.key[:3]), c.seq > bindparam("after"))
+            .order_by(c.seq)
+            .limit(bindparam("limit"))
+        )
+        if published is not None:
+            self._objects = self._objects.where(c[published].is_(True))
+        if "reader" in c:
+            self._objects = self._objects.where(c.reader == bindparam("reader"))
 
     def put(
         self,
@@ -144,6 +156,42 @@ class PushedTable(DocumentTable):
             lanes = self._lanes(transaction, network_id, {})
             self._record(transaction, lanes, network_id, key, {EVERYTHING})
         return existed
+
+    def send_again(
+        self,
+        transaction: Transaction,
+        peer: PeerConnection,
+        party: Party,
+        after: int,
+        key: Sequence[str] = (),
+    ) -> tuple[int, int]:
+        """Put the next objects of our *party* that the peer sees on the agenda, to be sent whole.
+
+        *after*: the last object of the call before, 0 at first. *key*: only this object. Returns their number
+        and the last one.
+        """
+        values = {
+            "network_id": peer.network_id,
+            "country_code": party[0],
+            "party_id": party[1],
+            "after": after,
+            "limit": _SENT_AGAIN,
+            "reader": "/".join(peer.party),
+        }
+        statement = self._objects
+        for name, value in zip(self.key[3:], key, strict=False):
+            statement = statement.where(self.table.c[name] == value)
+        rows = transaction.execute(statement, values).all()
+        lane = agenda.connection_lane(peer.id)
+        entries = [
+            Entry(
+                peer.network_id, lane, PUSH, encode([self._module, *row[1:]]), _payload({EVERYTHING}),
+                _rank(self._module, {EVERYTHING}),
+            )
+            for row in rows
+        ]  # fmt: skip
+        agenda.put(transaction, entries)
+        return len(rows), rows[-1].seq if rows else after
 
     def _key(self, columns: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(columns[name] for name in self.key[3:])

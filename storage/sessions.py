@@ -37,6 +37,7 @@ _DOCUMENTS = PushedTable(SessionRow, "sessions")
 
 get = _DOCUMENTS.get
 page = _DOCUMENTS.page
+send_again = _DOCUMENTS.send_again
 
 
 def put(transaction: Transaction, network_id: int, party: Party, session: Session) -> Stored:

@@ -29,6 +29,7 @@ _DOCUMENTS = PushedTable(TariffRow, "tariffs")
 
 get = _DOCUMENTS.get
 page = _DOCUMENTS.page
+send_again = _DOCUMENTS.send_again
 
 
 def put(transaction: Transaction, network_id: int, party: Party, tariff: Tariff) -> Stored:

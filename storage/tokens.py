@@ -66,6 +66,7 @@ _DOCUMENTS = PushedTable(
     since={"auth_since": "auth_id"},
 )
 page = _DOCUMENTS.page
+send_again = _DOCUMENTS.send_again
 
 _c = _DOCUMENTS.table.c
 _BY_UID = select(_c.type, _c.document, _c.standing, _c.restricted_to).where(

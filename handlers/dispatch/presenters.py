@@ -3,7 +3,10 @@
 docs/gateway.md "Conventions".
 """
 
+import orjson
+
 from generated.gateway_models import (
+    BehindObject,
     ChargerSummary,
     ConnectionFailure,
     ConnectionInitiator,
@@ -28,9 +31,12 @@ from generated.gateway_models import (
     PeerEndpoint,
     ProvisioningProgress,
     ProvisioningStatus,
+    PushedModule,
+    PushedTokenType,
     SchemaRefusalStatus,
 )
-from storage import access, database, jobs, objects, sites
+from storage import access, agenda, database, jobs, objects, sites
+from storage.agenda import AgendaRow, Backlog
 from storage.connections import ConnectionRow
 from storage.invitations import Invitation
 from storage.jobs import Job
@@ -142,6 +148,20 @@ def _progress(job: Job, total: int) -> ProvisioningProgress:
     return ProvisioningProgress(current_step=job.step, locations_done=done, locations_total=total)
 
 
+def behind(entry: AgendaRow) -> BehindObject:
+    """An object that is not delivered."""
+    module, object_id, *type_ = orjson.loads(entry.key)
+    return BehindObject(
+        module=PushedModule(module),
+        id=object_id,
+        type=PushedTokenType(type_[0]) if type_ else None,
+        since=authored(entry.created_at),
+        tries=entry.tries,
+        last_answer=entry.answer,
+        parked=entry.parked,
+    )
+
+
 def _time(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else authored(milliseconds)
 
@@ -223,11 +243,17 @@ def connections(network: Network, found: list[ConnectionRow]) -> list[Connection
     """Connections with the age of the tokens that we issued for them."""
     with database.connect() as connection:
         issued = access.issued(connection, network.id)
+        backlogs = agenda.backlogs(connection, [agenda.connection_lane(each.id or 0) for each in found])
     role = PartyRole(EMSP if network.role == CPO else CPO)
-    return [_connection(each, role, issued.get(each.id or 0)) for each in found]
+    return [
+        _connection(each, role, issued.get(each.id or 0), backlogs[agenda.connection_lane(each.id or 0)])
+        for each in found
+    ]
 
 
-def _connection(row: ConnectionRow, role: PartyRole, our_token_at: int | None) -> ConnectionResponse:
+def _connection(
+    row: ConnectionRow, role: PartyRole, our_token_at: int | None, backlog: Backlog
+) -> ConnectionResponse:
     status, initiator = row.schema_refusal_status, row.initiator
     failure = None
     if row.last_error_at is not None:
@@ -248,6 +274,9 @@ def _connection(row: ConnectionRow, role: PartyRole, our_token_at: int | None) -
         last_sent_at=_time(row.last_sent_at),
         last_error=failure,
         push=row.push,
+        behind=backlog.entries,
+        behind_since=_time(backlog.since),
+        next_try_at=_time(backlog.next_try_at),
         schema_refusal_status=None if status is None else SchemaRefusalStatus(status),
         sessions_require_date_from=row.sessions_require_date_from,
         post_updates_registered=row.post_updates_registered,

@@ -24,12 +24,16 @@ class _Server(ThreadingHTTPServer):
 
 
 class PeerServer:
-    """A correct peer; `answers[path]` replaces a response, `seen` records requests."""
+    """A correct peer; `answers[path]` replaces a response, `seen` records requests.
+
+    *default*: the response at every other path.
+    """
 
     def __init__(self, party: tuple[str, str] = ("NL", "TNM")) -> None:
         self.party = party
         self.token = "peer-token-" + "x" * 20
         self.seen: list[dict[str, Any]] = []
+        self.default: Reply = (404, envelope(status_code=2000))
         self.answers: dict[str, Callable[[dict[str, Any]], Reply]] = {}
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -72,7 +76,7 @@ class PeerServer:
             return 200, envelope({"version": "2.1.1", "endpoints": endpoints})
         if path == "/2.1.1/credentials":
             return 200, envelope(None if request["method"] == "DELETE" else self.credentials())
-        return 404, envelope(status_code=2000)
+        return self.default
 
     def requests(self, method: str, path: str) -> list[dict[str, Any]]:
         """The recorded requests for *method* and *path*."""

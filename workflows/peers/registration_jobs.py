@@ -1,4 +1,4 @@
-"""Jobs that register at a peer, renew the tokens of a connection, or unregister.
+"""Jobs that register at a peer, renew the tokens of a connection, unregister, or send objects again.
 
 docs/gateway.md "Connections".
 
@@ -20,6 +20,7 @@ from generated.gateway_models import (
     JobError,
     JobErrorCode,
     ProvisioningStatus,
+    PushRequest,
 )
 from storage import (
     access,
@@ -38,7 +39,7 @@ from storage.keys import Member
 from storage.networks import Network
 from workflows import engine
 from workflows.networks import orders
-from workflows.peers import registration
+from workflows.peers import registration, sending_again
 from workflows.peers.addresses import AddressRefused
 from workflows.peers.credentials_exchange import Report, longest_exchange
 
@@ -68,7 +69,7 @@ def order(
     kind: str,
     *,
     connection_id: int | None = None,
-    request: ConnectionCreateRequest | None = None,
+    request: ConnectionCreateRequest | PushRequest | None = None,
     key: str | None = None,
 ) -> JobAcceptedResponse:
     """Store and enqueue a job; returns the response. *key*: an Idempotency-Key.
@@ -105,12 +106,12 @@ def order(
 
 
 def _require_usable(peer_connection: PeerConnection, kind: str) -> None:
-    """Raise if there is nothing to renew. A second DELETE of a connection is a job that does nothing.
+    """Raise if there is nobody to call. A second DELETE of a connection is a job that does nothing.
 
     Raises:
         errors.Conflict: the peer is not registered.
     """
-    if kind == jobs.ROTATE and peer_connection.state != REGISTERED:
+    if kind in {jobs.ROTATE, jobs.PUSH} and peer_connection.state != REGISTERED:
         raise errors.Conflict(f"{'/'.join(peer_connection.party)} is not registered.")
 
 
@@ -126,8 +127,10 @@ def _of_network(connection: Connection, network_id: int, connection_id: int) -> 
     return found
 
 
-def _stored(request: ConnectionCreateRequest) -> str:
+def _stored(request: ConnectionCreateRequest | PushRequest) -> str:
     """The request as the job keeps it until its end, with the token encrypted."""
+    if isinstance(request, PushRequest):
+        return request.json_text()
     return orjson.dumps([request.versions_url, secrets.encrypt(request.token)]).decode()
 
 
@@ -211,10 +214,20 @@ def _unregister(network: Network, job: Job, report: Report) -> int:
     return peer_connection.id
 
 
+def _push(network: Network, job: Job, report: Report) -> int:
+    """Queue objects to be sent again; returns the id of the connection."""
+    with database.connect() as connection:
+        peer_connection = _of_network(connection, network.id, job.connection_id or 0)
+    request = PushRequest.model_validate_json(job.request or "{}")
+    sending_again.queue(network, peer_connection, request, report)
+    return peer_connection.id
+
+
 _ACTIONS: dict[str, Callable[[Network, Job, Report], int]] = {
     jobs.REGISTER: _register,
     jobs.ROTATE: _rotate,
     jobs.UNREGISTER: _unregister,
+    jobs.PUSH: _push,
 }
 
 

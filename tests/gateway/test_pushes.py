@@ -1,24 +1,14 @@
 """What a peer is behind, and sending again. docs/gateway.md "Pushes"."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 from examples import example
 from nodes import Gateway, Network, in_transaction, one_database, refusal
 from peers import PeerServer, envelope
+from receivers import until
 
 from storage import access, connections, database, networks
 from storage.connections import Peer
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """The first true result of *condition*."""
-    deadline = time.monotonic() + 60
-    while not (result := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return result
 
 
 def network_with_peer(gateway: Gateway, peer: PeerServer) -> tuple[Any, Network, str]:

@@ -3,7 +3,8 @@
     with BadPeer() as peer:
         call("GET", peer.url("/slow/body"), "token")
 
-BEHAVIOURS lists the paths. What came in is in *requests*, what went out is counted in *sent*.
+BEHAVIOURS lists the paths; with *has_recovered* every path is "/ok". What came in is in *requests*, what went
+out is counted in *sent*.
 At the end: a world of names and the fixtures for calls in it; a test file takes them over by name.
 """
 
@@ -65,6 +66,7 @@ class BadPeer(socketserver.ThreadingTCPServer):
         self.requests: list[Seen] = []
         self.sent = 0
         self.connections = 0
+        self.has_recovered = False
         self.tls = tls
         self.ended = threading.Event()
         super().__init__(("127.0.0.1", 0), _Connection)
@@ -118,7 +120,8 @@ class _Connection(socketserver.StreamRequestHandler):
         body = self.rfile.read(int(seen.headers.get("content-length", "0")))
         self.server.requests.append(Seen(method, target, head, body))
         with contextlib.suppress(OSError):
-            _behaviour(target.partition("?")[0])(self)
+            path = "/ok" if self.server.has_recovered else target.partition("?")[0]
+            _behaviour(path)(self)
 
     # Building blocks of behaviors
 

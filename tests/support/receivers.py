@@ -62,7 +62,11 @@ class Receiver(PeerServer):
     @property
     def behind(self) -> list[AgendaRow]:
         """The entries that wait, or are parked."""
-        statement = sqlalchemy.select(AgendaRow).where(
-            agenda.AGENDA.c.lane == agenda.connection_lane(self.connection_id)
-        )
+        return self.entries_of(self.connection_id)
+
+    @staticmethod
+    def entries_of(connection_id: int) -> list[AgendaRow]:
+        """The entries of a connection."""
+        in_lane = agenda.AGENDA.c.lane == agenda.connection_lane(connection_id)
+        statement = sqlalchemy.select(AgendaRow).where(in_lane)
         return in_transaction(database.rows, statement, {})

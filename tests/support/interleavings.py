@@ -16,24 +16,44 @@ from typing import Any
 from unittest import mock
 
 import flask
+import orjson
 import sqlalchemy
 import werkzeug.test
+from examples import example, model
 
 import errors
-from storage import access, connections, database, ended_tokens, networks, secrets, timestamps
+from storage import (
+    access,
+    agenda,
+    connections,
+    database,
+    ended_tokens,
+    networks,
+    secrets,
+    tariffs,
+    timestamps,
+    tokens,
+)
 from storage.access import ACCESS, PEER, REGISTRATION
+from storage.agenda import LaneRow
 from storage.connections import REGISTERED, PeerConnection
 from storage.networks import CPO, EMSP, NETWORKS
+from storage.outbox import PUSH
 from workflows.networks import ends
-from workflows.peers import client, credentials_exchange, registration
+from workflows.peers import client, credentials_exchange, push, registration
+from workflows.peers.push import PacedClient
 
 PARTIES = {CPO: ("NL", "CPO"), EMSP: ("NL", "MSP")}
 OPERATIONS = tuple(
-    (name, role) for name in ("join", "rotate", "leave", "delete", "expire") for role in (CPO, EMSP)
+    (name, role) for name in ("join", "rotate", "leave", "push", "delete", "expire") for role in (CPO, EMSP)
 )
 """The operations of a side. A renewal is the other side's rotation; joining again registers again."""
 
 AFTER_OVERLAP_MS = 120_000
+_PUSHES = 2
+"""The most pushes of one operation."""
+_PUSHED = ("/tariffs/NL/CPO/12", "/tokens/NL/MSP/012345678")
+"""The ends of the URLs of pushes."""
 
 Operation = tuple[str, str]
 """A name and the role of the side that acts."""
@@ -131,6 +151,30 @@ class NetworkPair:
                 registration.leave(link)
             self.left.add(side.network.role)
 
+    def _push(self, side: Side) -> None:
+        """Change an object of the side, and send what is due."""
+        link = side.link()
+        if link is None or not side.is_alive():
+            return
+        with database.transaction() as transaction:
+            if side.network.role == CPO:
+                tariffs.put(transaction, side.id, side.network.party, model("Tariff", example("Tariff")))
+            else:
+                tokens.put(transaction, side.id, side.network.party, model("Token", example("Token")))
+        lane = LaneRow(name=agenda.connection_lane(link.id))
+        with contextlib.closing(PacedClient()) as paced:
+            for _ in range(_PUSHES):
+                with database.connect() as connection:
+                    entry = agenda.next_entry(connection, lane.name)
+                if entry is not None:
+                    push.deliver(lane, entry, paced)
+
+    def check_push(self, token: str) -> None:
+        """Check at the beginning of a push that its token is one that a registered side presents."""
+        links = [link for side in self.sides.values() if (link := side.link()) and side.is_registered()]
+        if token not in {each for link in links for each in (link.token, link.former_token)}:
+            self.complaints.append("a push began with an ended token")
+
     def _delete(self, side: Side) -> None:
         ends.end(side.id, ended_tokens.NETWORK_DELETED)
 
@@ -155,6 +199,8 @@ class NetworkPair:
         """The errors after the last operation. `call(side, token)`: the HTTP status from *side*."""
         one, two = self.sides.values()
         for side in (one, two):
+            if not side.is_registered() and self._entries(side):
+                self.complaints.append("pushes to a peer that is not registered are waiting")
             live = [(row.kind, row.network_id) for row in self.live_tokens()].count((PEER, side.id))
             registered = side.is_alive() and side.is_registered()
             expected = (1, 2) if registered else (0,)
@@ -170,6 +216,12 @@ class NetworkPair:
                 self.complaints.append("one side takes the other for registered, the other does not")
         self.watch_tokens()
         return self.complaints
+
+    @staticmethod
+    def _entries(side: Side) -> list[Any]:
+        in_network = (agenda.AGENDA.c.network_id == side.id) & (agenda.AGENDA.c.kind == PUSH)
+        with database.connect() as connection:
+            return list(connection.execute(sqlalchemy.select(agenda.AGENDA).where(in_network)))
 
     def _check_that_both_are_let_in(self, call: Callable[[Side, str], int]) -> None:
         for side in self.sides.values():
@@ -259,11 +311,14 @@ class Model:
         return Outcome((first, *rest), complaints, reached=not left, points=points)
 
     def _call(
-        self, method: str, url: str, token: str, body: object = None, _deadline: float | None = None
+        self, method: str, url: str, token: str, body: object = None, *_: Any, **_more: Any
     ) -> client.Answer:
+        path = urllib.parse.urlsplit(url).path
+        if self._world is not None and path.endswith(_PUSHED):
+            self._world.check_push(token)
         self._pause()
         try:
-            return self._deliver(method, urllib.parse.urlsplit(url).path, token, body)
+            return self._deliver(method, path, token, body)
         finally:
             self._pause()
 
@@ -282,7 +337,8 @@ class Model:
             path,
             method=method,
             headers={"Authorization": f"Token {token}"},
-            json=body and json.loads(body.json_text()),
+            data=None if body is None else _text(body),
+            content_type="application/json",
         )
         if response.status_code >= 500 and self._world is not None:
             self._world.complaints.append(f"{method} {path}: HTTP {response.status_code}")
@@ -301,6 +357,11 @@ class Model:
     def _read_locations(self, side: Side, token: str) -> int:
         path = f"/ocpi/{access.url_segment(side.network.role)}/2.1.1/locations"
         return self._client.get(path, headers={"Authorization": f"Token {token}"}).status_code
+
+
+def _text(body: Any) -> str:
+    """The JSON text of a body: a model, or the fragment of a push."""
+    return str(body.json_text()) if hasattr(body, "json_text") else orjson.dumps(body).decode()
 
 
 @dataclass(frozen=True, slots=True)

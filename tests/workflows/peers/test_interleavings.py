@@ -13,7 +13,7 @@ from interleavings import OPERATIONS, Model, Operation, Side, pairs, run_at_once
 from nodes import Node, session, switch_to
 
 from handlers.dispatch.app import create_app
-from storage import access, schema
+from storage import access, agenda, schema
 from storage.networks import CPO, EMSP
 
 STEP = 3
@@ -70,6 +70,17 @@ def test_the_model_finds_the_faults_of_the_old_code(
         outcome = model.run(first, (point, second))
 
     assert complaint in outcome.complaints
+
+
+def test_the_model_finds_pushes_that_outlive_their_registration(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: the end of a registration leaves what its peer is behind."""
+    monkeypatch.setattr(agenda, "clear_lane", lambda *_: None)
+
+    outcome = model.run(("push", CPO), (0, ("leave", EMSP)))
+
+    assert "pushes to a peer that is not registered are waiting" in outcome.complaints
 
 
 def test_concurrent_operations_over_http_are_safe(node: Node) -> None:

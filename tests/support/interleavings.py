@@ -50,8 +50,6 @@ OPERATIONS = tuple(
 """The operations of a side. A renewal is the other side's rotation; joining again registers again."""
 
 AFTER_OVERLAP_MS = 120_000
-_PUSHES = 2
-"""The most pushes of one operation."""
 _PUSHED = ("/tariffs/NL/CPO/12", "/tokens/NL/MSP/012345678")
 """The ends of the URLs of pushes."""
 
@@ -152,7 +150,7 @@ class NetworkPair:
             self.left.add(side.network.role)
 
     def _push(self, side: Side) -> None:
-        """Change an object of the side, and send what is due."""
+        """Change an object of the side, and send it."""
         link = side.link()
         if link is None or not side.is_alive():
             return
@@ -163,11 +161,10 @@ class NetworkPair:
                 tokens.put(transaction, side.id, side.network.party, model("Token", example("Token")))
         lane = LaneRow(name=agenda.connection_lane(link.id))
         with contextlib.closing(PacedClient()) as paced:
-            for _ in range(_PUSHES):
-                with database.connect() as connection:
-                    entry = agenda.next_entry(connection, lane.name)
-                if entry is not None:
-                    push.deliver(lane, entry, paced)
+            with database.connect() as connection:
+                entry = agenda.next_entry(connection, lane.name)
+            if entry is not None:
+                push.deliver(lane, entry, paced)
 
     def check_push(self, token: str) -> None:
         """Check at the beginning of a push that its token is one that a registered side presents."""

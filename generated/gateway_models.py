@@ -1919,7 +1919,9 @@ class JobStep(Model):
     at: Annotated[DateTime, Field(description='Time of the step, in UTC.')]
     exchange_id: Annotated[
         JobExchangeId | None,
-        Field(description='The exchange with the peer; absent or null if the step called nobody.'),
+        Field(
+            description='The exchange with the peer. Absent if the step called nobody or the exchange is not stored yet or any more.'
+        ),
     ] = None
 
 

@@ -34,7 +34,8 @@ _URL_LENGTH = 255
 _COUNTRY_CODE = re.compile("[A-Za-z]{2}")
 _PARTY_ID = re.compile("[A-Za-z0-9]{3}")
 
-Report = Callable[[str], None]
+Report = Callable[[str, str | None], None]
+"""Receives the text of each step, and the request id of its call to the peer, if it is one."""
 
 
 class PeerRefused(errors.PeerUnusable):
@@ -64,7 +65,7 @@ class Calls:
         network_id: int,
         connection_id: int | None = None,
         peer: Party | None = None,
-        report: Report = lambda _: None,
+        report: Report = lambda *_: None,
     ) -> "Calls":
         """The calls of an exchange that starts now. *report* receives each step as text."""
         deadline = time.monotonic() + _CALLS_PER_EXCHANGE * settings().peer_timeout_seconds
@@ -84,9 +85,9 @@ class Calls:
         Raises:
             errors.PeerUnusable: as in `client.call`.
         """
-        self.report(f"{method} {url}")
         module = "versions" if method == "GET" else "credentials"
         origin = Origin(self.network_id, self.connection_id, self.peer, module)
+        self.report(f"{method} {url}", origin.request_id)
         return client.call(method, url, token, body, self.deadline, origin=origin)
 
 
@@ -129,7 +130,7 @@ def discover(calls: Calls, url: str, token: str) -> tuple[dict[str, str], bool]:
     except (client.PeerUnauthorized, PeerRefused) as refusal:
         if isinstance(refusal, PeerRefused) and refusal.status_code != _UNREADABLE:
             raise
-        calls.report("refused; trying again with the token in Base64")
+        calls.report("refused; trying again with the token in Base64", None)
         try:
             return explore(calls, url, in_base64(token)), True
         except (client.PeerUnauthorized, PeerRefused):
@@ -143,10 +144,10 @@ def explore(calls: Calls, url: str, token: str) -> dict[str, str]:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as the names say.
     """
     details_at = _choose(calls.send("GET", url, token))
-    calls.report(f"version {VERSION} at {details_at}")
+    calls.report(f"version {VERSION} at {details_at}", None)
     calls.check(details_at)
     endpoints = _endpoints(calls.send("GET", details_at, token))
-    calls.report(f"endpoints: {', '.join(sorted(endpoints))}")
+    calls.report(f"endpoints: {', '.join(sorted(endpoints))}", None)
     for endpoint in endpoints.values():
         calls.check(endpoint)
     missing = settings().required_modules - endpoints.keys()

@@ -193,7 +193,7 @@ def _look_up(caller: Caller, body: Credentials) -> Peer:
 # Initiating side
 
 
-def join(network: Network, url: str, token_a: str, report: Report = lambda _: None) -> PeerConnection:
+def join(network: Network, url: str, token_a: str, report: Report = lambda *_: None) -> PeerConnection:
     """Register our *network* at a peer, with the peer's versions URL and Token A. Conformance 79.
 
     *report* receives each step as text.
@@ -236,12 +236,12 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
         _bind(transaction, callback, connection_id)
         failpoints.reach("join.written")
     failpoints.reach("join.committed")
-    report(f"registered with {'/'.join(stored.party)}")
+    report(f"registered with {'/'.join(stored.party)}", None)
     return _stored_connection(network, stored)
 
 
 def rotate(
-    network: Network, peer_connection: PeerConnection, report: Report = lambda _: None
+    network: Network, peer_connection: PeerConnection, report: Report = lambda *_: None
 ) -> PeerConnection:
     """Renew both tokens of a connection and read the peer's endpoints again. Conformance 83.
 
@@ -284,7 +284,7 @@ def rotate(
         _bind(transaction, callback, peer_connection.id)
         failpoints.reach("rotate.written")
     failpoints.reach("rotate.committed")
-    report(f"renewed with {'/'.join(stored.party)}")
+    report(f"renewed with {'/'.join(stored.party)}", None)
     return _stored_connection(network, stored)
 
 
@@ -316,7 +316,7 @@ def _send_renewal(
     return stored
 
 
-def leave(peer_connection: PeerConnection, report: Report = lambda _: None) -> None:
+def leave(peer_connection: PeerConnection, report: Report = lambda *_: None) -> None:
     """Unregister at a peer. The connection ends here even if the peer refuses. Spec: 2.1.1 credentials 1.4.
 
     A registration that has replaced this one meanwhile stays.
@@ -332,10 +332,10 @@ def leave(peer_connection: PeerConnection, report: Report = lambda _: None) -> N
     url = peer_connection.endpoints.get("credentials", "")
     try:
         answer = with_fallback(peer_connection, lambda t: calls.send("DELETE", url, t))
-        report(f"HTTP {answer.http_status}, {answer.status_code}")
+        report(f"HTTP {answer.http_status}, {answer.status_code}", None)
     finally:
         has_ended = _end_here(peer_connection)
-        report(f"{'ended here' if has_ended else 'replaced meanwhile; the newer registration stays'}")
+        report("ended here" if has_ended else "replaced meanwhile; the newer registration stays", None)
 
 
 def _end_here(peer_connection: PeerConnection) -> bool:

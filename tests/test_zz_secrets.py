@@ -201,6 +201,7 @@ def test_tokens_appear_only_in_the_answers_that_issue_them(
     verbose_node: Node, peer: PeerServer, answers: list[requests.Response], role: str
 ) -> None:
     """Security S7, S52: with the log level DEBUG, failures and crashes, on both sides of a registration."""
+    RECORDER.flush()  # what earlier tests sent from this process
     network = verbose_node.network(role, PARTY)
     issued = go_through_registration(network, peer)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import raw
 from examples import example
 from inspection import rows
 from nodes import Client, Gateway, Node, in_transaction, one_database, outcome, switch_to
@@ -191,6 +192,19 @@ def test_the_curl_repeats_the_request(watched: Watched, peer: PeerServer) -> Non
     assert "Authorization: Token the token of the caller" in words
     assert quoted == json.loads(words[words.index("--data-binary") + 1])
     assert "set TOKEN to" in unset.stderr
+
+
+@one_database
+def test_requests_that_a_proper_client_does_not_send_can_be_read(watched: Watched) -> None:
+    token = b"Authorization: Token " + str(watched.operator.token).encode()
+    short_headers = [b"%c%c:" % (65 + n // 26, 65 + n % 26) for n in range(676)]
+    url = watched.gateway.node.url
+    raw.exchange(url, b"G\x01\x1bT /ocpi/cpo/2.1.1/locations?x=\xff\x1b[31m HTTP/1.1\r\n", token)
+    raw.exchange(url, b"GET /ocpi/cpo/2.1.1/locations HTTP/1.1\r\n", token, *short_headers * 6)
+    raw.exchange(url, b"GET /ocpi/cpo/2.1.1/locations HTTP/1.1\r\n", token, b"Transfer-Encoding: x")
+
+    for exchange in watched.wait(3):
+        assert str(watched.operator.token) not in json.dumps(watched.get(exchange))
 
 
 # How it is read

@@ -92,7 +92,7 @@ def row(connection: Connection, observed: Observed) -> Values | None:
     }
 
 
-def _texts(observed: Observed, request: str, response: str) -> dict[str, str | None]:
+def _texts(observed: Observed, request: str, response: str) -> Values:
     """The columns that may hold what a peer sent, without secrets. Some have a width."""
     texts = {
         "method": observed.method,
@@ -100,14 +100,24 @@ def _texts(observed: Observed, request: str, response: str) -> dict[str, str | N
         "request_id": observed.request_id,
         "status_message": observed.status_message or "",
         "error": observed.error or "",
-        "request_headers": redaction.headers_text(observed.request_headers),
         "request_body": redaction.body_text(request),
-        "response_headers": redaction.headers_text(observed.response_headers),
         "response_body": redaction.body_text(response),
     }
+    sent = redaction.header_texts(observed.request_headers)
+    received = redaction.header_texts(observed.response_headers)
     hidden = redaction.secrets_of(observed.request_headers, (request, response))
-    cleaned = redaction.clean(list(texts.values()), hidden)
-    return {name: text[: _WIDTHS.get(name)] or None for name, text in zip(texts, cleaned, strict=True)}
+    cleaned = redaction.clean([*sent, *received, *texts.values()], hidden)
+    others = zip(texts, cleaned[len(sent) + len(received) :], strict=True)
+    return {
+        "request_headers": _pairs(cleaned[: len(sent)]),
+        "response_headers": _pairs(cleaned[len(sent) :][: len(received)]),
+        **{name: text[: _WIDTHS.get(name)] or None for name, text in others},
+    }
+
+
+def _pairs(texts: list[str]) -> str:
+    """Names and values as JSON text, a list of pairs."""
+    return orjson.dumps(list(zip(texts[::2], texts[1::2], strict=True))).decode()
 
 
 def _find_owner(connection: Connection, observed: Observed) -> bool:

@@ -62,7 +62,7 @@ class Recorder:
             self._lose([observed])
             return
         self._queue.append(observed)
-        if count == QUEUE_LIMIT // 2:
+        if count >= QUEUE_LIMIT // 2:
             self.is_filling.set()
 
     def flush(self) -> None:
@@ -142,9 +142,12 @@ class Writer(threading.Thread):
         while not self._is_stopping:
             RECORDER.is_filling.wait(_ROUND_SECONDS)
             RECORDER.is_filling.clear()
-            with contextlib.suppress(errors.Unavailable):  # the database is tried again in the next round
+            try:
                 RECORDER.flush()
                 RECORDER.trim()
+            except Exception as error:  # noqa: BLE001  (the next round tries again)
+                log.warning("exchanges_failed", extra={"reason": type(error).__name__})
+                time.sleep(_ROUND_SECONDS)
 
     def stop(self) -> None:
         """Write the rest, and end."""

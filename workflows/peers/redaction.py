@@ -22,7 +22,7 @@ Headers = list[tuple[str, str]]
 
 _SECRET_HEADER = re.compile("authorization|cookie|token|secret|api-?key", re.IGNORECASE)
 _SCHEMES = frozenset({"token", "bearer", "basic", "digest"})
-_MEMBER = re.compile(r'("(?:[a-z]+_)?token(?:_[abc])?"\s*:\s*")((?:[^"\\]|\\.)*)', re.IGNORECASE | re.DOTALL)
+_MEMBER = re.compile(r'("[a-z_]*token(?:_[abc])?"\s*:\s*")((?:[^"\\]|\\.)*)', re.IGNORECASE | re.DOTALL)
 """A member with a token as text, in JSON that may be invalid. The token of a command is an object."""
 _OURS = re.compile(
     r"(/commands/[A-Z_]+/[A-Za-z0-9_-]+)|(?<![A-Za-z0-9_-])(?:[ao]_|ogk_)?[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"
@@ -88,10 +88,9 @@ def _forms(secret: str) -> tuple[str, ...]:
     return secret, in_json, quote(secret, safe=""), in_base64(secret)
 
 
-def headers_text(headers: Headers) -> str:
-    """Headers as JSON text, a list of pairs. Of a secret header only the scheme remains."""
-    pairs = [(name, _masked(value) if _is_secret(name) else value) for name, value in headers]
-    return orjson.dumps(pairs).decode()
+def header_texts(headers: Headers) -> list[str]:
+    """Names and values of headers, by turns. Of a secret header only the scheme remains."""
+    return [text for name, value in headers for text in (name, _masked(value) if _is_secret(name) else value)]
 
 
 def _masked(value: str) -> str:

@@ -299,6 +299,7 @@ class ExchangeHeader(Model):
 class ChangeKind(StrEnum):
     network = 'network'
     jobs = 'jobs'
+    invitations = 'invitations'
     connections = 'connections'
     exchanges = 'exchanges'
     locations = 'locations'

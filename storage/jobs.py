@@ -273,6 +273,7 @@ def add_steps(transaction: Transaction, job_id: str, steps: Sequence[tuple[str, 
     rows = [{"job_id": job_id, "text": text, "at": at, "request_id": id_} for text, at, id_ in steps]
     if rows:
         transaction.execute(sqlalchemy.insert(STEPS), rows)
+        _update(transaction, job_id)
 
 
 def steps(connection: Connection, job_id: str) -> list[JobStep]:

@@ -306,10 +306,16 @@ def test_changes_name_the_kinds_that_changed(watched: Watched, peer: PeerServer)
     location = watched.gateway.data(f"{watched.url}/locations")["data"][0]["id"]
     assert watched.gateway.patch(f"{watched.url}/locations/{location}", {"name": "New"}).ok
     cursor = poll(poll(cursor, "locations"), None)
+    invited = watched.gateway.post(f"{watched.url}/invitations", {}).json()["invitation_id"]
+    cursor = poll(poll(cursor, "invitations"), None)
+    assert 204 == watched.gateway.delete(f"{watched.url}/invitations/{invited}").status_code
+    cursor = poll(poll(cursor, "invitations"), None)
     registrant = watched.gateway.node.client(watched.accepted["token_a"], "cpo")
     assert registrant.post("credentials", peer.credentials()).ok
     poll(cursor, "connections")
-    assert 9 == len(watched.gateway.data(f"{watched.url}/changes", since="of-another.server")["changed"])
+    assert 10 == len(
+        watched.gateway.data(f"{watched.url}/changes", since="exchanges.9999999999999999999999")["changed"]
+    )
 
 
 # Bounds

@@ -151,9 +151,13 @@ _TRIM = sqlalchemy.delete(EXCHANGES).where(
         .with_for_update(skip_locked=True)
     )
 )
-_OLDEST = sqlalchemy.select(_c.id, _c.started_at).order_by(_c.id).limit(_PURGED_AT_ONCE).subquery()
+_OLDEST = sqlalchemy.select(_c.id).order_by(_c.id).limit(_PURGED_AT_ONCE)
 _PURGE = sqlalchemy.delete(EXCHANGES).where(
-    _c.id.in_(sqlalchemy.select(_OLDEST.c.id).where(_OLDEST.c.started_at < bindparam("started_before")))
+    _c.id.in_(
+        sqlalchemy.select(_c.id)
+        .where(_c.id.in_(_OLDEST), _c.started_at < bindparam("started_before"))
+        .with_for_update(skip_locked=True)
+    )
 )
 _OWNERS = tuple(
     sqlalchemy.select(NETWORKS.c.id, connection_id, CONNECTIONS.c.country_code, CONNECTIONS.c.party_id)

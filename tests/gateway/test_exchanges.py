@@ -377,15 +377,22 @@ def test_what_does_not_fit_into_the_queue_is_counted(
     recorder.flush()
     assert node.url
 
-    assert [0, 0, 3] == [each["lost_before"] for each in watched.wait(3)]
+    assert [3, 0, 0] == [each["lost_before"] for each in watched.wait(3)]
 
 
 @one_database
 def test_an_exchange_that_cannot_be_written_does_not_stop_the_others(gateway: Gateway) -> None:
     watched = Watched(gateway)
     recorder = Recorder()
-    for status in (200, object(), 404):
-        recorder.put(observed(watched.network_id, status=status))
-    recorder.flush()
+    nothing: Any = None
+    for number in range(4):
+        exchange = observed(watched.network_id, f"/ocpi/cpo/2.1.1/locations?limit={number}")
+        if number == 1:
+            exchange.request_headers = nothing  # a mistake in the program
+        recorder.put(exchange)
+        if number > 1:
+            recorder.flush()
 
-    assert [(404, 1), (200, 0)] == [(each["status"], each["lost_before"]) for each in watched.wait(2)]
+    assert [("3", 1), ("2", 0), ("0", 0)] == [
+        (each["url"][-1], each["lost_before"]) for each in watched.wait(3)
+    ]

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -55,6 +54,7 @@ class Observed:
     response_body: bytes = b""
     response_cut: bool = False
     duration_ms: int = 0
+    lost_before: int = 0
 
     def answer(self, status: int, headers: Headers) -> None:
         """Add the status and the headers of the answer."""
@@ -85,7 +85,7 @@ def row(connection: Connection, observed: Observed) -> Values | None:
         "status_code": observed.status_code,
         "started_at": observed.started_at,
         "duration_ms": observed.duration_ms,
-        "lost_before": 0,
+        "lost_before": observed.lost_before,
         "request_cut": request_cut,
         "response_cut": response_cut,
         **_texts(observed, request, response),
@@ -158,7 +158,7 @@ def _read_envelope(observed: Observed) -> None:
 
 def _module(url: str) -> str:
     """The module of a URL of ours."""
-    segments = urlsplit(url).path.rstrip("/").split("/")
+    segments = url.partition("?")[0].rstrip("/").split("/")
     found = next((segment for segment in segments if segment in _MODULES), None)
     return found or (_VERSIONS if segments[-1] in ("versions", "2.1.1") else _OTHER)
 

@@ -7,6 +7,7 @@ tokens, and, anywhere else in the same exchange, as a token that was recognized 
 import base64
 import binascii
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
@@ -30,6 +31,8 @@ _OURS = re.compile(
 """Something that has the form of our tokens. The uid of a command has it as well, but is no secret."""
 _RUN = b"x" * 43
 _RUNS = bytes(120 if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-") else 32 for c in range(256))
+_MOST_TOKENS = 10
+"""From each place, at most so many tokens are looked for elsewhere: each costs a search of everything."""
 _SHORTEST = 8
 """A shorter secret is removed only from its header and member: elsewhere it could be any word."""
 
@@ -61,9 +64,10 @@ def words_of_secret_headers(headers: Headers) -> list[str]:
 
 def secrets_of(headers: Headers, bodies: Iterable[str]) -> list[str]:
     """Every form of the secrets that the headers and bodies of one exchange hold, longest first."""
-    found = {*words_of_secret_headers(headers), *settings().demo_tokens}
+    found = {*words_of_secret_headers(headers)[:_MOST_TOKENS], *settings().demo_tokens}
     for body in (text for each in bodies for text in {each, _without_escapes(each)}):
-        literals = [match[2] for match in _MEMBER.finditer(body)] if _may_hold_token(body) else []
+        matches = _MEMBER.finditer(body) if _may_hold_token(body) else ()
+        literals = [match[2] for match in itertools.islice(matches, _MOST_TOKENS)]
         found |= {*literals, *map(_unescaped, literals)}
     found |= {text for word in found if (text := from_base64(word))}
     forms = {form for secret in found for form in _forms(secret) if len(form) >= _SHORTEST}

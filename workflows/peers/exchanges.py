@@ -26,6 +26,8 @@ log = logging.getLogger("ocpi_gateway")
 
 QUEUE_LIMIT = 2000
 """The most exchanges that wait to be written."""
+_AT_ONCE = 500
+"""The most exchanges of one transaction: others wait for it to write."""
 _ROUND_SECONDS = 0.5
 _STOP_SECONDS = 2
 
@@ -88,20 +90,20 @@ class Recorder:
             if self._lost_since_log:
                 log.warning("exchanges_lost", extra={"count": self._lost_since_log})
                 self._lost_since_log = 0
-            if not self._taken:
-                self._taken = [self._queue.popleft() for _ in range(len(self._queue))]
-            try:
-                self._write()
-            except errors.Unavailable:
-                raise
-            except Exception as error:  # noqa: BLE001  (the next exchanges may be fine)
-                _warn(error)
-                self._lose(self._taken)
-            self._taken = []
+            while self._taken or self._queue:
+                if not self._taken:
+                    count = min(len(self._queue), _AT_ONCE)
+                    self._taken = [self._queue.popleft() for _ in range(count)]
+                try:
+                    self._write()
+                except errors.Unavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001  (the next exchanges may be fine)
+                    _warn(error)
+                    self._lose(self._taken)
+                self._taken = []
 
     def _write(self) -> None:
-        if not self._taken:
-            return
         with database.connect() as connection:
             rows = [row for each in self._taken if (row := self._row(connection, each)) is not None]
         if rows:

@@ -155,7 +155,7 @@ def initiate_registration(network: Network, peer: PeerServer) -> set[str]:
     own_url = f"{peer.url}/versions"
     output: list[str] = []
 
-    def report(text: str, _: str | None) -> None:
+    def report(text: str, _: str | None = None, /) -> None:
         output.append(text)
 
     link = registration.join(network.network, own_url, "token-a-of-the-peer", report)

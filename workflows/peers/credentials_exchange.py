@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import errors
 from generated.ocpi_models import BusinessDetails, Credentials
@@ -34,8 +34,12 @@ _URL_LENGTH = 255
 _COUNTRY_CODE = re.compile("[A-Za-z]{2}")
 _PARTY_ID = re.compile("[A-Za-z0-9]{3}")
 
-Report = Callable[[str, str | None], None]
-"""Receives the text of each step, and the request id of its call to the peer, if it is one."""
+
+class Report(Protocol):
+    """Receives the text of each step, and the request id of its call to the peer, if it is one."""
+
+    def __call__(self, text: str, request_id: str | None = None, /) -> None:
+        """Receive a step."""
 
 
 class PeerRefused(errors.PeerUnusable):
@@ -130,7 +134,7 @@ def discover(calls: Calls, url: str, token: str) -> tuple[dict[str, str], bool]:
     except (client.PeerUnauthorized, PeerRefused) as refusal:
         if isinstance(refusal, PeerRefused) and refusal.status_code != _UNREADABLE:
             raise
-        calls.report("refused; trying again with the token in Base64", None)
+        calls.report("refused; trying again with the token in Base64")
         try:
             return explore(calls, url, in_base64(token)), True
         except (client.PeerUnauthorized, PeerRefused):
@@ -144,10 +148,10 @@ def explore(calls: Calls, url: str, token: str) -> dict[str, str]:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as the names say.
     """
     details_at = _choose(calls.send("GET", url, token))
-    calls.report(f"version {VERSION} at {details_at}", None)
+    calls.report(f"version {VERSION} at {details_at}")
     calls.check(details_at)
     endpoints = _endpoints(calls.send("GET", details_at, token))
-    calls.report(f"endpoints: {', '.join(sorted(endpoints))}", None)
+    calls.report(f"endpoints: {', '.join(sorted(endpoints))}")
     for endpoint in endpoints.values():
         calls.check(endpoint)
     missing = settings().required_modules - endpoints.keys()

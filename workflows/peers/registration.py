@@ -236,7 +236,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda *_: N
         _bind(transaction, callback, connection_id)
         failpoints.reach("join.written")
     failpoints.reach("join.committed")
-    report(f"registered with {'/'.join(stored.party)}", None)
+    report(f"registered with {'/'.join(stored.party)}")
     return _stored_connection(network, stored)
 
 
@@ -284,7 +284,7 @@ def rotate(
         _bind(transaction, callback, peer_connection.id)
         failpoints.reach("rotate.written")
     failpoints.reach("rotate.committed")
-    report(f"renewed with {'/'.join(stored.party)}", None)
+    report(f"renewed with {'/'.join(stored.party)}")
     return _stored_connection(network, stored)
 
 
@@ -332,10 +332,10 @@ def leave(peer_connection: PeerConnection, report: Report = lambda *_: None) -> 
     url = peer_connection.endpoints.get("credentials", "")
     try:
         answer = with_fallback(peer_connection, lambda t: calls.send("DELETE", url, t))
-        report(f"HTTP {answer.http_status}, {answer.status_code}", None)
+        report(f"HTTP {answer.http_status}, {answer.status_code}")
     finally:
         has_ended = _end_here(peer_connection)
-        report("ended here" if has_ended else "replaced meanwhile; the newer registration stays", None)
+        report("ended here" if has_ended else "replaced meanwhile; the newer registration stays")
 
 
 def _end_here(peer_connection: PeerConnection) -> bool:

@@ -141,7 +141,7 @@ class _Steps:
         self._job_id = job_id
         self._waiting: list[tuple[str, int, str | None]] = []
 
-    def report(self, text: str, request_id: str | None) -> None:
+    def report(self, text: str, request_id: str | None = None, /) -> None:
         """Store a step, with the request id of its call to the peer."""
         self._waiting.append((text, timestamps.now_ms(), request_id))
         try:
@@ -205,12 +205,12 @@ def _unregister(network: Network, job: Job, report: Report) -> int:
     """Unregister at a peer; returns the id of the connection. It is a success whatever the peer answers."""
     peer_connection = _connection_of(network, job, report)
     if peer_connection.state != REGISTERED:
-        report("the connection has ended already", None)
+        report("the connection has ended already")
         return peer_connection.id
     try:
         registration.leave(peer_connection, report)
     except errors.PeerUnusable as refusal:
-        report(f"the peer did not confirm it: {_message(refusal)}", None)
+        report(f"the peer did not confirm it: {_message(refusal)}")
     return peer_connection.id
 
 
@@ -251,7 +251,7 @@ def _wait_while(is_busy: Callable[[Connection], bool], report: Report) -> None:
             if not is_busy(connection):
                 return
         if not is_told:
-            report("waiting for another exchange to end", None)
+            report("waiting for another exchange to end")
             is_told = True
         engine.require_running()
         time.sleep(_WAIT_SECONDS)

@@ -57,7 +57,7 @@ def test_a_registration_fetches_versions_and_details_posts_and_stores_token_c(
     steps: list[str] = []
 
     connection = registration.join(
-        network.network, peer.versions_url, TOKEN_A, lambda text, _: steps.append(text)
+        network.network, peer.versions_url, TOKEN_A, lambda text, *_: steps.append(text)
     )
 
     requests = [("GET", "/versions"), ("GET", "/2.1.1"), ("POST", CREDENTIALS)]
@@ -360,7 +360,7 @@ def test_a_peer_that_requires_base64_tokens_always_gets_them_in_base64(
     steps: list[str] = []
 
     connection = registration.join(
-        network.network, peer.versions_url, TOKEN_A, lambda text, _: steps.append(text)
+        network.network, peer.versions_url, TOKEN_A, lambda text, *_: steps.append(text)
     )
 
     assert "refused; trying again with the token in Base64" in steps

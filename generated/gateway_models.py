@@ -289,7 +289,7 @@ PeerText = TypeAliasType(
 
 class ExchangeHeader(Model):
     name: Annotated[
-        str, Field(description='Name of the header.', examples=['Content-Type'], max_length=65536)
+        str, Field(description='Name of the header.', examples=['Content-Type'], max_length=131072)
     ]
     value: Annotated[
         str, Field(description='Value of the header.', examples=['application/json'], max_length=1048576)
@@ -299,6 +299,7 @@ class ExchangeHeader(Model):
 class ChangeKind(StrEnum):
     network = 'network'
     jobs = 'jobs'
+    invitations = 'invitations'
     connections = 'connections'
     exchanges = 'exchanges'
     locations = 'locations'
@@ -1790,20 +1791,11 @@ class ExchangeSummary(Model):
     caller: Annotated[
         ExchangeCaller | None,
         Field(
-            description='Whose token the request had; absent if it was refused for its token, or if the network sent it.'
+            description='Whose token the request had; absent if the request was refused before its token was accepted, or if the network sent it.'
         ),
     ] = None
     module: Annotated[ExchangeModule, Field(description='The module of the URL.')]
-    method: Annotated[
-        str,
-        Field(
-            description='HTTP method.',
-            examples=['PUT'],
-            max_length=200,
-            min_length=1,
-            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-        ),
-    ]
+    method: Annotated[str, Field(description='HTTP method.', examples=['PUT'], max_length=100)]
     url: Annotated[
         str,
         Field(
@@ -1855,7 +1847,7 @@ class ExchangeSummary(Model):
 class ExchangeMessage(Model):
     headers: Annotated[
         list[ExchangeHeader],
-        Field(description='The headers in the order in which they were received or sent.', max_length=1000),
+        Field(description='The headers in the order in which they were received or sent.', max_length=10000),
     ]
     body: Annotated[
         str | None,
@@ -1919,7 +1911,9 @@ class JobStep(Model):
     at: Annotated[DateTime, Field(description='Time of the step, in UTC.')]
     exchange_id: Annotated[
         JobExchangeId | None,
-        Field(description='The exchange with the peer; absent or null if the step called nobody.'),
+        Field(
+            description='The exchange with the peer. Absent if the step called nobody or the exchange is not stored yet or any more.'
+        ),
     ] = None
 
 

@@ -33,8 +33,8 @@ class EndedTokenRow(SQLModel, table=True):
     digest: str = Field(primary_key=True, max_length=64)
     reason: str = Field(max_length=16)
     ended_at: int = Field(sa_type=BigInteger, index=True)
-    network_id: int | None = Field(default=None, sa_type=BigInteger)
-    connection_id: int | None = Field(default=None, sa_type=BigInteger)
+    former_network_id: int | None = Field(default=None, sa_type=BigInteger)
+    former_connection_id: int | None = Field(default=None, sa_type=BigInteger)
 
 
 ENDED_TOKENS = database.table(EndedTokenRow)
@@ -44,7 +44,7 @@ _RECORD = {
         index_elements=["digest"],
         set_={
             column: insert.excluded[column]
-            for column in ("reason", "ended_at", "network_id", "connection_id")
+            for column in ("reason", "ended_at", "former_network_id", "former_connection_id")
         },
     )
     for name, insert in database.dialect_inserts(ENDED_TOKENS).items()
@@ -61,7 +61,7 @@ def record(transaction: Transaction, ended: Sequence[Ended], reason: str) -> Non
     """Record why tokens ended, in the transaction that ends them."""
     common = {"reason": reason, "ended_at": timestamps.now_ms()}
     rows = [
-        {"digest": digest, "network_id": network_id, "connection_id": connection_id, **common}
+        {"digest": digest, "former_network_id": network_id, "former_connection_id": connection_id, **common}
         for digest, network_id, connection_id in ended
     ]
     if rows:

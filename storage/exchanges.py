@@ -151,20 +151,24 @@ _TRIM = sqlalchemy.delete(EXCHANGES).where(
         .with_for_update(skip_locked=True)
     )
 )
-_OLDEST = sqlalchemy.select(_c.id, _c.started_at).order_by(_c.id).limit(_PURGED_AT_ONCE).subquery()
+_OLDEST = sqlalchemy.select(_c.id).order_by(_c.id).limit(_PURGED_AT_ONCE)
 _PURGE = sqlalchemy.delete(EXCHANGES).where(
-    _c.id.in_(sqlalchemy.select(_OLDEST.c.id).where(_OLDEST.c.started_at < bindparam("started_before")))
+    _c.id.in_(
+        sqlalchemy.select(_c.id)
+        .where(_c.id.in_(_OLDEST), _c.started_at < bindparam("started_before"))
+        .with_for_update(skip_locked=True)
+    )
 )
 _OWNERS = tuple(
-    sqlalchemy.select(tokens.c.network_id, tokens.c.connection_id, CONNECTIONS.c.country_code,
-                      CONNECTIONS.c.party_id)
-    .select_from(
-        tokens.join(NETWORKS, tokens.c.network_id == NETWORKS.c.id)
-        .outerjoin(CONNECTIONS, tokens.c.connection_id == CONNECTIONS.c.id)
+    sqlalchemy.select(NETWORKS.c.id, connection_id, CONNECTIONS.c.country_code, CONNECTIONS.c.party_id)
+    .join_from(digest.table, NETWORKS, network_id == NETWORKS.c.id)
+    .outerjoin(CONNECTIONS, connection_id == CONNECTIONS.c.id)
+    .where(digest == bindparam("digest"))
+    for digest, network_id, connection_id in (
+        (ACCESS.c.digest, ACCESS.c.network_id, ACCESS.c.connection_id),
+        (ENDED_TOKENS.c.digest, ENDED_TOKENS.c.former_network_id, ENDED_TOKENS.c.former_connection_id),
     )
-    .where(tokens.c.digest == bindparam("digest"))
-    for tokens in (ACCESS, ENDED_TOKENS)
-)  # fmt: skip
+)
 
 
 def add(transaction: Transaction, exchanges: Sequence[Values]) -> None:

@@ -90,7 +90,7 @@ class Job(SQLModel, table=True):
 
 
 class JobStep(SQLModel, table=True):
-    """What a job did. *exchange_id*: the exchange with a peer. Instants in milliseconds."""
+    """What a job did. *request_id*: that of the exchange with a peer. Instants in milliseconds."""
 
     __tablename__ = "gw_job_steps"
 
@@ -98,7 +98,7 @@ class JobStep(SQLModel, table=True):
     job_id: str = Field(max_length=36, index=True)
     text: str
     at: int = Field(sa_type=BigInteger)
-    exchange_id: int | None = Field(default=None, sa_type=BigInteger)
+    request_id: str | None = Field(default=None, max_length=64)
 
 
 class JobItem(SQLModel, table=True):
@@ -268,11 +268,12 @@ def end(
     _update(transaction, job_id, **columns)
 
 
-def add_steps(transaction: Transaction, job_id: str, steps: Sequence[tuple[str, int]]) -> None:
-    """Store what a job did: texts with their instants in milliseconds."""
-    rows = [{"job_id": job_id, "text": text, "at": at} for text, at in steps]
+def add_steps(transaction: Transaction, job_id: str, steps: Sequence[tuple[str, int, str | None]]) -> None:
+    """Store what a job did: texts with their instants in milliseconds, and the request ids of calls."""
+    rows = [{"job_id": job_id, "text": text, "at": at, "request_id": id_} for text, at, id_ in steps]
     if rows:
         transaction.execute(sqlalchemy.insert(STEPS), rows)
+        _update(transaction, job_id)
 
 
 def steps(connection: Connection, job_id: str) -> list[JobStep]:

@@ -7,7 +7,7 @@ from storage import jobs, networks
 from storage.database import Transaction
 from storage.schema import METADATA
 
-_KEEP = frozenset({"gw_networks", "gw_tombstones", "gw_jobs", "ocpi_ended_tokens"})
+_KEEP = frozenset({"gw_networks", "gw_tombstones", "gw_jobs"})
 _DELETES = tuple(
     sqlalchemy.delete(table).where(table.c.network_id == bindparam("k_network"))
     for table in reversed(METADATA.sorted_tables)

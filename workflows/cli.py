@@ -138,8 +138,8 @@ def exchanges_command(arguments: list[str]) -> None:
         "--wait",
         metavar="FILTER",
         type=_filter,
-        help="wait for an exchange that begins to match after the start; exit 0 when it has come, 9 after "
-        "the timeout, with the nearest misses",
+        help="wait for the next exchange that matches; exit 0 when it has come, 9 after the timeout, with "
+        "the nearest misses",
     )
     parser.add_argument("--timeout", metavar="S", type=float, default=60, help="seconds of --wait, 60")
     options = _parse(parser, arguments)

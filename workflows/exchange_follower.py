@@ -1,5 +1,6 @@
 """Follows the exchanges of a network over the running server's gateway API. scripts/exchanges prints them."""
 
+import operator
 import time
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlencode
@@ -60,11 +61,12 @@ def line(exchange: ExchangeSummary) -> str:
     status = f"{exchange.status or '-'} {exchange.status_code or '-'}"
     why = exchange.error or exchange.status_message or ""
     lost = f"    ({exchange.lost_before} before it were lost)" if exchange.lost_before else ""
-    return (
+    text = (
         f"{exchange.started_at[11:]:13} {exchange.direction:3} {exchange.method:6} {exchange.module:11}"
         f" {exchange.peer or '-':6}  {status:8} {exchange.duration_ms:5} ms  {exchange.url}"
         f"{'' if why == 'Success' else f'  {why}'}{lost}"
     )
+    return "".join(each if each.isprintable() else "?" for each in text)  # a terminal would obey it
 
 
 def misses(exchange: ExchangeSummary, wanted: Mapping[str, str]) -> list[str]:
@@ -92,12 +94,12 @@ def wait(
     deadline = time.monotonic() + seconds
     seen: list[tuple[int, str]] = []
     for exchange in follow(network, cursor):
-        if exchange is None:
-            if time.monotonic() > deadline:
-                break
-            continue
-        wrong = misses(exchange, wanted)
-        if not wrong:
-            return exchange, []
-        seen.append((len(wrong), f"{line(exchange)}\n    {', '.join(wrong)}"))
-    return None, [text for _, text in sorted(seen, key=lambda miss: miss[0])[:_MISSES]]
+        if exchange is not None:
+            wrong = misses(exchange, wanted)
+            if not wrong:
+                return exchange, []
+            miss = len(wrong), f"{line(exchange)}\n    {', '.join(wrong)}"
+            seen = sorted([*seen, miss], key=operator.itemgetter(0))[:_MISSES]
+        if time.monotonic() > deadline:
+            break
+    return None, [text for _, text in seen]

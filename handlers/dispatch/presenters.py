@@ -35,7 +35,7 @@ from generated.gateway_models import (
     PushedTokenType,
     SchemaRefusalStatus,
 )
-from storage import access, agenda, database, jobs, objects, sites
+from storage import access, agenda, database, exchanges, jobs, objects, sites
 from storage.agenda import AgendaRow, Backlog
 from storage.connections import ConnectionRow
 from storage.invitations import Invitation
@@ -102,25 +102,25 @@ def job(network: Network, job: Job) -> JobResponse:
     """Any job, with its steps. A job that creates locations has no steps, but progress."""
     with database.connect() as connection:
         steps = jobs.steps(connection, job.id)
+        calls = [step.request_id for step in steps if step.request_id is not None]
+        exchange_ids = exchanges.ids_of(connection, network.id, calls)
     has_items = job.kind in (jobs.NETWORK, jobs.SITES) and network.role == CPO
     return JobResponse(
         job_id=job.id,
         kind=JobKind(job.kind),
         status=ProvisioningStatus(job.status),
-        steps=[
-            JobStep(
-                text=each.text[:_TEXT_LENGTH],
-                at=authored(each.at),
-                exchange_id=None if each.exchange_id is None else str(each.exchange_id),
-            )
-            for each in steps
-        ],
+        steps=[_step(each, exchange_ids.get(each.request_id or "")) for each in steps],
         progress=_progress(job, job.total) if has_items else None,
         connection_id=None if job.connection_id is None else str(job.connection_id),
         error=job.job_error,
         created_at=authored(job.created_at),
         updated_at=authored(job.updated_at),
     )
+
+
+def _step(step: jobs.JobStep, exchange_id: int | None) -> JobStep:
+    shown = None if exchange_id is None else str(exchange_id)
+    return JobStep(text=step.text[:_TEXT_LENGTH], at=authored(step.at), exchange_id=shown)
 
 
 def bulk_job(job: Job) -> LocationBulkStatusResponse:

@@ -1,5 +1,6 @@
 """Jobs that register at a peer, renew and unregister. docs/gateway.md "Connections"."""
 
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,20 @@ def steps_of(job: Any) -> list[str]:
     return [step["text"] for step in job["steps"]]
 
 
+def exchanges_of(gateway: Gateway, status_url: str, count: int) -> list[str]:
+    """The requests of the exchanges that the steps of a job name, once *count* are stored."""
+    deadline = time.monotonic() + 60
+    while (
+        len(ids := [s["exchange_id"] for s in gateway.data(status_url)["steps"] if "exchange_id" in s])
+        < count
+    ):
+        assert time.monotonic() < deadline, ids
+        time.sleep(0.05)
+    network = status_url.partition("/jobs/")[0]
+    shown = [gateway.data(f"{network}/exchanges/{each}")["summary"] for each in ids]
+    return [f"{each['method']} {each['url']}" for each in shown]
+
+
 @pytest.mark.ocpi(79)
 def test_a_registration_is_a_job_with_its_steps(gateway: Gateway, url: str, peer: PeerServer) -> None:
     accepted = start(gateway, url, peer)
@@ -53,6 +68,7 @@ def test_a_registration_is_a_job_with_its_steps(gateway: Gateway, url: str, peer
     calls = [f"GET {peer.url}/versions", f"GET {peer.url}/2.1.1", f"POST {peer.url}{CREDENTIALS}"]
     assert calls == [text for text in steps_of(job) if text.startswith(("GET", "POST"))]
     assert "registered with NL/TNM" == steps_of(job)[-1]
+    assert calls == exchanges_of(gateway, accepted["status_url"], len(calls))
     found = gateway.data(f"{url}/{job['connection_id']}")
     assert ("REGISTERED", "NETWORK") == (found["state"], found["initiated_by"])
     token_c = peer.requests("POST", CREDENTIALS)[0]["body"]["token"]

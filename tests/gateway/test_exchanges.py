@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import raw
 from examples import example
 from inspection import rows
 from nodes import Client, Gateway, Node, in_transaction, one_database, outcome, switch_to
@@ -193,6 +194,19 @@ def test_the_curl_repeats_the_request(watched: Watched, peer: PeerServer) -> Non
     assert "set TOKEN to" in unset.stderr
 
 
+@one_database
+def test_requests_that_a_proper_client_does_not_send_can_be_read(watched: Watched) -> None:
+    token = b"Authorization: Token " + str(watched.operator.token).encode()
+    short_headers = [b"%c%c:" % (65 + n // 26, 65 + n % 26) for n in range(676)]
+    url = watched.gateway.node.url
+    raw.exchange(url, b"G\x01\x1bT /ocpi/cpo/2.1.1/locations?x=\xff\x1b[31m HTTP/1.1\r\n", token)
+    raw.exchange(url, b"GET /ocpi/cpo/2.1.1/locations HTTP/1.1\r\n", token, *short_headers * 6)
+    raw.exchange(url, b"GET /ocpi/cpo/2.1.1/locations HTTP/1.1\r\n", token, b"Transfer-Encoding: x")
+
+    for exchange in watched.wait(3):
+        assert str(watched.operator.token) not in json.dumps(watched.get(exchange))
+
+
 # How it is read
 
 
@@ -292,10 +306,16 @@ def test_changes_name_the_kinds_that_changed(watched: Watched, peer: PeerServer)
     location = watched.gateway.data(f"{watched.url}/locations")["data"][0]["id"]
     assert watched.gateway.patch(f"{watched.url}/locations/{location}", {"name": "New"}).ok
     cursor = poll(poll(cursor, "locations"), None)
+    invited = watched.gateway.post(f"{watched.url}/invitations", {}).json()["invitation_id"]
+    cursor = poll(poll(cursor, "invitations"), None)
+    assert 204 == watched.gateway.delete(f"{watched.url}/invitations/{invited}").status_code
+    cursor = poll(poll(cursor, "invitations"), None)
     registrant = watched.gateway.node.client(watched.accepted["token_a"], "cpo")
     assert registrant.post("credentials", peer.credentials()).ok
     poll(cursor, "connections")
-    assert 9 == len(watched.gateway.data(f"{watched.url}/changes", since="of-another.server")["changed"])
+    assert 10 == len(
+        watched.gateway.data(f"{watched.url}/changes", since="exchanges.9999999999999999999999")["changed"]
+    )
 
 
 # Bounds
@@ -357,15 +377,22 @@ def test_what_does_not_fit_into_the_queue_is_counted(
     recorder.flush()
     assert node.url
 
-    assert [0, 0, 3] == [each["lost_before"] for each in watched.wait(3)]
+    assert [3, 0, 0] == [each["lost_before"] for each in watched.wait(3)]
 
 
 @one_database
 def test_an_exchange_that_cannot_be_written_does_not_stop_the_others(gateway: Gateway) -> None:
     watched = Watched(gateway)
     recorder = Recorder()
-    for status in (200, object(), 404):
-        recorder.put(observed(watched.network_id, status=status))
-    recorder.flush()
+    nothing: Any = None
+    for number in range(4):
+        exchange = observed(watched.network_id, f"/ocpi/cpo/2.1.1/locations?limit={number}")
+        if number == 1:
+            exchange.request_headers = nothing  # a mistake in the program
+        recorder.put(exchange)
+        if number > 1:
+            recorder.flush()
 
-    assert [(404, 1), (200, 0)] == [(each["status"], each["lost_before"]) for each in watched.wait(2)]
+    assert [("3", 1), ("2", 0), ("0", 0)] == [
+        (each["url"][-1], each["lost_before"]) for each in watched.wait(3)
+    ]

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import errors
 from generated.ocpi_models import BusinessDetails, Credentials
@@ -34,7 +34,12 @@ _URL_LENGTH = 255
 _COUNTRY_CODE = re.compile("[A-Za-z]{2}")
 _PARTY_ID = re.compile("[A-Za-z0-9]{3}")
 
-Report = Callable[[str], None]
+
+class Report(Protocol):
+    """Receives the text of each step, and the request id of its call to the peer, if it is one."""
+
+    def __call__(self, text: str, request_id: str | None = None, /) -> None:
+        """Receive a step."""
 
 
 class PeerRefused(errors.PeerUnusable):
@@ -64,7 +69,7 @@ class Calls:
         network_id: int,
         connection_id: int | None = None,
         peer: Party | None = None,
-        report: Report = lambda _: None,
+        report: Report = lambda *_: None,
     ) -> "Calls":
         """The calls of an exchange that starts now. *report* receives each step as text."""
         deadline = time.monotonic() + _CALLS_PER_EXCHANGE * settings().peer_timeout_seconds
@@ -84,9 +89,9 @@ class Calls:
         Raises:
             errors.PeerUnusable: as in `client.call`.
         """
-        self.report(f"{method} {url}")
         module = "versions" if method == "GET" else "credentials"
         origin = Origin(self.network_id, self.connection_id, self.peer, module)
+        self.report(f"{method} {url}", origin.request_id)
         return client.call(method, url, token, body, self.deadline, origin=origin)
 
 

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -55,6 +54,7 @@ class Observed:
     response_body: bytes = b""
     response_cut: bool = False
     duration_ms: int = 0
+    lost_before: int = 0
 
     def answer(self, status: int, headers: Headers) -> None:
         """Add the status and the headers of the answer."""
@@ -85,14 +85,14 @@ def row(connection: Connection, observed: Observed) -> Values | None:
         "status_code": observed.status_code,
         "started_at": observed.started_at,
         "duration_ms": observed.duration_ms,
-        "lost_before": 0,
+        "lost_before": observed.lost_before,
         "request_cut": request_cut,
         "response_cut": response_cut,
         **_texts(observed, request, response),
     }
 
 
-def _texts(observed: Observed, request: str, response: str) -> dict[str, str | None]:
+def _texts(observed: Observed, request: str, response: str) -> Values:
     """The columns that may hold what a peer sent, without secrets. Some have a width."""
     texts = {
         "method": observed.method,
@@ -100,14 +100,24 @@ def _texts(observed: Observed, request: str, response: str) -> dict[str, str | N
         "request_id": observed.request_id,
         "status_message": observed.status_message or "",
         "error": observed.error or "",
-        "request_headers": redaction.headers_text(observed.request_headers),
         "request_body": redaction.body_text(request),
-        "response_headers": redaction.headers_text(observed.response_headers),
         "response_body": redaction.body_text(response),
     }
+    sent = redaction.header_texts(observed.request_headers)
+    received = redaction.header_texts(observed.response_headers)
     hidden = redaction.secrets_of(observed.request_headers, (request, response))
-    cleaned = redaction.clean(list(texts.values()), hidden)
-    return {name: text[: _WIDTHS.get(name)] or None for name, text in zip(texts, cleaned, strict=True)}
+    cleaned = redaction.clean([*sent, *received, *texts.values()], hidden)
+    others = zip(texts, cleaned[len(sent) + len(received) :], strict=True)
+    return {
+        "request_headers": _pairs(cleaned[: len(sent)]),
+        "response_headers": _pairs(cleaned[len(sent) :][: len(received)]),
+        **{name: text[: _WIDTHS.get(name)] or None for name, text in others},
+    }
+
+
+def _pairs(texts: list[str]) -> str:
+    """Names and values as JSON text, a list of pairs."""
+    return orjson.dumps(list(zip(texts[::2], texts[1::2], strict=True))).decode()
 
 
 def _find_owner(connection: Connection, observed: Observed) -> bool:
@@ -148,7 +158,7 @@ def _read_envelope(observed: Observed) -> None:
 
 def _module(url: str) -> str:
     """The module of a URL of ours."""
-    segments = urlsplit(url).path.rstrip("/").split("/")
+    segments = url.partition("?")[0].rstrip("/").split("/")
     found = next((segment for segment in segments if segment in _MODULES), None)
     return found or (_VERSIONS if segments[-1] in ("versions", "2.1.1") else _OTHER)
 

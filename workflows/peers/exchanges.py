@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 import errors
 from settings import settings
 from storage import database, exchanges, timestamps
-from storage.exchanges import OUT
+from storage.database import Connection
+from storage.exchanges import OUT, Values
 from storage.objects import Party
 from workflows.peers import exchange_rows
 from workflows.peers.exchange_rows import BODY_BYTES, Observed
@@ -25,6 +26,8 @@ log = logging.getLogger("ocpi_gateway")
 
 QUEUE_LIMIT = 2000
 """The most exchanges that wait to be written."""
+_AT_ONCE = 500
+"""The most exchanges of one transaction: others wait for it to write."""
 _ROUND_SECONDS = 0.5
 _STOP_SECONDS = 2
 
@@ -49,7 +52,8 @@ class Recorder:
     def __init__(self) -> None:
         self._queue: deque[Observed] = deque()
         self._taken: list[Observed] = []
-        self._lost: Counter[int | None] = Counter()
+        self._lost: Counter[int] = Counter()
+        self._lost_since_log = 0
         self._untrimmed: Counter[int] = Counter()
         self._counting = threading.Lock()
         self._flushing = threading.Lock()
@@ -61,9 +65,20 @@ class Recorder:
         if count >= QUEUE_LIMIT:
             self._lose([observed])
             return
+        if self._lost and observed.network_id is not None:
+            with self._counting:
+                observed.lost_before += self._lost.pop(observed.network_id, 0)
         self._queue.append(observed)
-        if count == QUEUE_LIMIT // 2:
+        if count >= QUEUE_LIMIT // 2:
             self.is_filling.set()
+
+    def _lose(self, observed: list[Observed]) -> None:
+        """Count exchanges that are not written, until the next one of their network takes the number."""
+        with self._counting:
+            self._lost_since_log += len(observed)
+            for each in observed:
+                if each.network_id is not None:
+                    self._lost[each.network_id] += 1 + each.lost_before
 
     def flush(self) -> None:
         """Write what is in the queue.
@@ -72,50 +87,39 @@ class Recorder:
             errors.Unavailable: the database is unavailable; the exchanges are kept for the next time.
         """
         with self._flushing:
-            if not self._taken:
-                self._taken = [self._queue.popleft() for _ in range(len(self._queue))]
-            if not self._taken:
-                return
-            try:
-                self._write(self._taken)
-            except errors.Unavailable:
-                raise
-            except Exception:  # noqa: BLE001  (the others may be fine)
-                self._write_one_by_one()
-            self._taken = []
+            if self._lost_since_log:
+                log.warning("exchanges_lost", extra={"count": self._lost_since_log})
+                self._lost_since_log = 0
+            while self._taken or self._queue:
+                if not self._taken:
+                    count = min(len(self._queue), _AT_ONCE)
+                    self._taken = [self._queue.popleft() for _ in range(count)]
+                try:
+                    self._write()
+                except errors.Unavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001  (the next exchanges may be fine)
+                    _warn(error)
+                    self._lose(self._taken)
+                self._taken = []
 
-    def _write_one_by_one(self) -> None:
-        while self._taken:
-            exchange = self._taken.pop(0)
-            try:
-                self._write([exchange])
-            except errors.Unavailable:
-                self._taken.insert(0, exchange)
-                raise
-            except Exception as error:  # noqa: BLE001  (a traceback could show secrets)
-                log.warning("exchange_not_written", extra={"reason": type(error).__name__})
-                self._lose([exchange])
-
-    def _lose(self, observed: list[Observed]) -> None:
-        with self._counting:
-            self._lost.update(each.network_id for each in observed)
-
-    def _write(self, taken: list[Observed]) -> None:
+    def _write(self) -> None:
         with database.connect() as connection:
-            found = [(each, exchange_rows.row(connection, each)) for each in taken]
-        rows = [(each.network_id, row) for each, row in found if row is not None]
-        noted: Counter[int | None] = Counter({None: self._lost[None]})
-        for network_id, row in rows:
-            if network_id not in noted:
-                noted[network_id] = row["lost_before"] = self._lost[network_id]
+            rows = [row for each in self._taken if (row := self._row(connection, each)) is not None]
         if rows:
             with database.transaction() as transaction:
-                exchanges.add(transaction, [row for _, row in rows])
-        self._untrimmed.update(network_id for network_id, _ in rows if network_id is not None)
-        if noted.total():
-            log.warning("exchanges_lost", extra={"count": noted.total()})
-        with self._counting:
-            self._lost -= noted
+                exchanges.add(transaction, rows)
+        self._untrimmed.update(each.network_id for each in self._taken if each.network_id is not None)
+
+    def _row(self, connection: Connection, observed: Observed) -> Values | None:
+        try:
+            return exchange_rows.row(connection, observed)
+        except errors.Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  (the others are fine)
+            _warn(error)
+            self._lose([observed])
+            return None
 
     def trim(self) -> None:
         """Delete the oldest exchanges of networks that have many new ones."""
@@ -125,6 +129,11 @@ class Recorder:
                 with database.transaction() as transaction:
                     exchanges.trim(transaction, network_id, kept)
                 del self._untrimmed[network_id]
+
+
+def _warn(error: Exception) -> None:
+    """Log the kind of an error. Its message and its traceback could show secrets."""
+    log.warning("exchanges_failed", extra={"reason": type(error).__name__})
 
 
 RECORDER = Recorder()
@@ -142,9 +151,12 @@ class Writer(threading.Thread):
         while not self._is_stopping:
             RECORDER.is_filling.wait(_ROUND_SECONDS)
             RECORDER.is_filling.clear()
-            with contextlib.suppress(errors.Unavailable):  # the database is tried again in the next round
+            try:
                 RECORDER.flush()
                 RECORDER.trim()
+            except Exception as error:  # noqa: BLE001  (the next round tries again)
+                _warn(error)
+                time.sleep(_ROUND_SECONDS)
 
     def stop(self) -> None:
         """Write the rest, and end."""

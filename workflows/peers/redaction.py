@@ -7,6 +7,7 @@ tokens, and, anywhere else in the same exchange, as a token that was recognized 
 import base64
 import binascii
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
@@ -22,7 +23,7 @@ Headers = list[tuple[str, str]]
 
 _SECRET_HEADER = re.compile("authorization|cookie|token|secret|api-?key", re.IGNORECASE)
 _SCHEMES = frozenset({"token", "bearer", "basic", "digest"})
-_MEMBER = re.compile(r'("(?:[a-z]+_)?token(?:_[abc])?"\s*:\s*")((?:[^"\\]|\\.)*)', re.IGNORECASE | re.DOTALL)
+_MEMBER = re.compile(r'("[a-z_]*token(?:_[abc])?"\s*:\s*")((?:[^"\\]|\\.)*)', re.IGNORECASE | re.DOTALL)
 """A member with a token as text, in JSON that may be invalid. The token of a command is an object."""
 _OURS = re.compile(
     r"(/commands/[A-Z_]+/[A-Za-z0-9_-]+)|(?<![A-Za-z0-9_-])(?:[ao]_|ogk_)?[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"
@@ -30,6 +31,8 @@ _OURS = re.compile(
 """Something that has the form of our tokens. The uid of a command has it as well, but is no secret."""
 _RUN = b"x" * 43
 _RUNS = bytes(120 if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "_-") else 32 for c in range(256))
+_MOST_TOKENS = 10
+"""From each place, at most so many tokens are looked for elsewhere: each costs a search of everything."""
 _SHORTEST = 8
 """A shorter secret is removed only from its header and member: elsewhere it could be any word."""
 
@@ -61,9 +64,10 @@ def words_of_secret_headers(headers: Headers) -> list[str]:
 
 def secrets_of(headers: Headers, bodies: Iterable[str]) -> list[str]:
     """Every form of the secrets that the headers and bodies of one exchange hold, longest first."""
-    found = {*words_of_secret_headers(headers), *settings().demo_tokens}
+    found = {*words_of_secret_headers(headers)[:_MOST_TOKENS], *settings().demo_tokens}
     for body in (text for each in bodies for text in {each, _without_escapes(each)}):
-        literals = [match[2] for match in _MEMBER.finditer(body)] if _may_hold_token(body) else []
+        matches = _MEMBER.finditer(body) if _may_hold_token(body) else ()
+        literals = [match[2] for match in itertools.islice(matches, _MOST_TOKENS)]
         found |= {*literals, *map(_unescaped, literals)}
     found |= {text for word in found if (text := from_base64(word))}
     forms = {form for secret in found for form in _forms(secret) if len(form) >= _SHORTEST}
@@ -88,10 +92,9 @@ def _forms(secret: str) -> tuple[str, ...]:
     return secret, in_json, quote(secret, safe=""), in_base64(secret)
 
 
-def headers_text(headers: Headers) -> str:
-    """Headers as JSON text, a list of pairs. Of a secret header only the scheme remains."""
-    pairs = [(name, _masked(value) if _is_secret(name) else value) for name, value in headers]
-    return orjson.dumps(pairs).decode()
+def header_texts(headers: Headers) -> list[str]:
+    """Names and values of headers, by turns. Of a secret header only the scheme remains."""
+    return [text for name, value in headers for text in (name, _masked(value) if _is_secret(name) else value)]
 
 
 def _masked(value: str) -> str:

@@ -193,7 +193,7 @@ def _look_up(caller: Caller, body: Credentials) -> Peer:
 # Initiating side
 
 
-def join(network: Network, url: str, token_a: str, report: Report = lambda _: None) -> PeerConnection:
+def join(network: Network, url: str, token_a: str, report: Report = lambda *_: None) -> PeerConnection:
     """Register our *network* at a peer, with the peer's versions URL and Token A. Conformance 79.
 
     *report* receives each step as text.
@@ -241,7 +241,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
 
 
 def rotate(
-    network: Network, peer_connection: PeerConnection, report: Report = lambda _: None
+    network: Network, peer_connection: PeerConnection, report: Report = lambda *_: None
 ) -> PeerConnection:
     """Renew both tokens of a connection and read the peer's endpoints again. Conformance 83.
 
@@ -316,7 +316,7 @@ def _send_renewal(
     return stored
 
 
-def leave(peer_connection: PeerConnection, report: Report = lambda _: None) -> None:
+def leave(peer_connection: PeerConnection, report: Report = lambda *_: None) -> None:
     """Unregister at a peer. The connection ends here even if the peer refuses. Spec: 2.1.1 credentials 1.4.
 
     A registration that has replaced this one meanwhile stays.
@@ -335,7 +335,7 @@ def leave(peer_connection: PeerConnection, report: Report = lambda _: None) -> N
         report(f"HTTP {answer.http_status}, {answer.status_code}")
     finally:
         has_ended = _end_here(peer_connection)
-        report(f"{'ended here' if has_ended else 'replaced meanwhile; the newer registration stays'}")
+        report("ended here" if has_ended else "replaced meanwhile; the newer registration stays")
 
 
 def _end_here(peer_connection: PeerConnection) -> bool:

@@ -46,5 +46,5 @@ def upgrade() -> None:
     )
     op.create_index("ix_ocpi_exchanges_network", "ocpi_exchanges", ["network_id", "id"])
     op.create_index("ix_ocpi_exchanges_request", "ocpi_exchanges", ["network_id", "request_id"])
-    for column in ("network_id", "connection_id"):
+    for column in ("former_network_id", "former_connection_id"):
         op.add_column("ocpi_ended_tokens", sa.Column(column, sa.BigInteger(), nullable=True))

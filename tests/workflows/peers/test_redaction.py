@@ -19,13 +19,14 @@ def row(
     request: bytes = b"", response: bytes = b"", url: str = "/", authorization: str = "", **more: Any
 ) -> dict[str, Any]:
     """The row of an exchange; nothing that is stored depends on the database."""
+    headers = [("Authorization", authorization)] if authorization else []
     observed = Observed(
         direction="in",
         method="POST",
         url=url,
         started_at=0,
         request_id="1",
-        request_headers=[("Authorization", authorization)] if authorization else [],
+        request_headers=more.pop("request_headers", headers),
         request_body=request[:BODY_BYTES],
         request_cut=len(request) > BODY_BYTES,
         network_id=1,
@@ -78,6 +79,16 @@ def test_the_token_of_the_header_is_redacted_everywhere(form: str) -> None:
     ]
     text = json.dumps(found)
     assert [] == [secret for secret in (SECRET, encoded, "b1-secret") if secret in text]
+
+
+def test_a_secret_that_looks_like_json_does_not_break_the_headers() -> None:
+    observed_headers = [("X-Token", '","Content-Type"'), ("Content-Type", "a/b"), ("X-Other", "c")]
+
+    found = row(request_headers=observed_headers)
+
+    assert [["X-Token", REDACTED], ["Content-Type", "a/b"], ["X-Other", "c"]] == json.loads(
+        found["request_headers"]
+    )
 
 
 def test_a_token_in_base64_is_redacted_in_both_forms() -> None:

@@ -287,6 +287,10 @@ PeerText = TypeAliasType(
 )
 
 
+class AnyParty(StrEnum):
+    any = 'any'
+
+
 class ExchangeHeader(Model):
     name: Annotated[
         str, Field(description='Name of the header.', examples=['Content-Type'], max_length=131072)
@@ -1734,30 +1738,6 @@ class ModelListResponse(Model):
     limit: Annotated[PageLimit, Field(description='Maximum number of models per page.')]
 
 
-class ConnectionUpdateRequest(Model):
-    push: Annotated[bool, Field(description='Whether changes are pushed to the peer.')] = None
-    schema_refusal_status: Annotated[
-        SchemaRefusalStatus | None,
-        Field(description="HTTP status of a schema violation; null means the server's setting."),
-    ] = None
-    sessions_require_date_from: Annotated[
-        bool | None,
-        Field(description="Whether a list of sessions needs `date_from`; null means the server's setting."),
-    ] = None
-    post_updates_registered: Annotated[
-        bool | None,
-        Field(
-            description="Whether POST credentials with Token C acts as PUT; null means the server's setting."
-        ),
-    ] = None
-    append_charging_periods: Annotated[
-        bool | None,
-        Field(
-            description="Whether `charging_periods` in a PATCH are appended; null means the server's setting."
-        ),
-    ] = None
-
-
 class ConnectionFailure(Model):
     message: Annotated[PeerText, Field(description='Human-readable description of the failure.')]
     at: Annotated[DateTime, Field(description='Time of the failure, in UTC.')]
@@ -2267,86 +2247,17 @@ class HTTPValidationError(Model):
     ]
 
 
-class ConnectionResponse(Model):
-    connection_id: Annotated[ConnectionId, Field(description='Id of the connection.')]
-    party: Annotated[Party, Field(description='Party of the peer.')]
-    role: Annotated[PartyRole, Field(description='Role of the peer.')]
-    name: Annotated[PeerText | None, Field(description="Name of the peer's business.")] = None
-    state: Annotated[ConnectionState, Field(description='Whether the peer is registered.')]
-    initiated_by: Annotated[
-        ConnectionInitiator | None,
-        Field(description='Who registered; absent or null if that was not recorded.'),
-    ] = None
-    versions_url: Annotated[PeerText, Field(description="The peer's versions URL.")]
-    version: Annotated[
-        PeerText, Field(description='The OCPI version that both sides use.', examples=['2.1.1'])
-    ]
-    endpoints: Annotated[
-        list[PeerEndpoint],
+PartyList = TypeAliasType(
+    "PartyList",
+    Annotated[
+        list[Party],
         Field(
-            description="The peer's endpoints of version 2.1.1; empty after it has unregistered.",
-            max_length=100,
+            description='A list of parties.',
+            examples=[[{'country_code': 'NL', 'party_id': 'TNM'}]],
+            max_length=1000,
         ),
-    ]
-    our_token_created_at: Annotated[
-        DateTime | None,
-        Field(description='Time of creation of the token that the peer presents to us, in UTC.'),
-    ] = None
-    peer_token_created_at: Annotated[
-        DateTime | None,
-        Field(description='Time at which the peer sent the token that we present to it, in UTC.'),
-    ] = None
-    last_received_at: Annotated[
-        DateTime | None, Field(description="Time of the peer's last request, in UTC.")
-    ] = None
-    last_sent_at: Annotated[
-        DateTime | None, Field(description='Time of our last call that the peer answered, in UTC.')
-    ] = None
-    last_error: Annotated[
-        ConnectionFailure | None, Field(description='Our last call to the peer that failed.')
-    ] = None
-    push: Annotated[bool, Field(description='Whether changes are pushed to the peer.')]
-    behind: Annotated[Count, Field(description='Number of objects whose last change the peer does not have.')]
-    behind_since: Annotated[
-        DateTime | None, Field(description='Time of the oldest change that is not delivered, in UTC.')
-    ] = None
-    next_try_at: Annotated[
-        DateTime | None, Field(description='Time of the next try, in UTC, while the peer is out of reach.')
-    ] = None
-    schema_refusal_status: Annotated[
-        SchemaRefusalStatus | None,
-        Field(description="HTTP status of a schema violation; absent or null means the server's setting."),
-    ] = None
-    sessions_require_date_from: Annotated[
-        bool | None,
-        Field(
-            description="Whether a list of sessions needs `date_from`; absent or null means the server's setting."
-        ),
-    ] = None
-    post_updates_registered: Annotated[
-        bool | None,
-        Field(
-            description="Whether POST credentials with Token C acts as PUT; absent or null means the server's setting."
-        ),
-    ] = None
-    append_charging_periods: Annotated[
-        bool | None,
-        Field(
-            description="Whether `charging_periods` in a PATCH are appended; absent or null means the server's setting."
-        ),
-    ] = None
-    created_at: Annotated[DateTime, Field(description='Time of the first registration, in UTC.')]
-    updated_at: Annotated[DateTime, Field(description='Time of the last registration or change, in UTC.')]
-
-
-class ConnectionListResponse(Model):
-    data: Annotated[
-        list[ConnectionResponse],
-        Field(description='The connections of this page, oldest first.', max_length=100),
-    ]
-    total: Annotated[Count, Field(description='Total number of connections of the network.')]
-    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
-    limit: Annotated[PageLimit, Field(description='Maximum number of connections per page.')]
+    ],
+)
 
 
 class ExchangeListResponse(Model):
@@ -2662,6 +2573,19 @@ class LocationTemplateListResponse(Model):
     total: Annotated[Count, Field(description='Number of matching templates.')]
 
 
+ConnectionParties = TypeAliasType(
+    "ConnectionParties",
+    Annotated[
+        AnyParty | PartyList,
+        Field(
+            description='The parties that a peer may write for. Hubs send the objects of many owners over one connection. With `any`, the first connection that writes for a party keeps it, unless another connection names the party in its list.',
+            examples=[[{'country_code': 'NL', 'party_id': 'TNM'}]],
+            union_mode='left_to_right',
+        ),
+    ],
+)
+
+
 class LocationBulkStatusResponse(Model):
     job_id: Annotated[JobId, Field(description='Id of the job.')]
     job_type: Annotated[
@@ -2825,6 +2749,122 @@ class OcpiLocationListResponse(Model):
     total: Annotated[Count, Field(description='Total number of locations in the network.')]
     page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
     limit: Annotated[PageLimit, Field(description='Maximum number of locations per page.')]
+
+
+class ConnectionResponse(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Id of the connection.')]
+    party: Annotated[Party, Field(description='Party of the peer.')]
+    role: Annotated[PartyRole, Field(description='Role of the peer.')]
+    name: Annotated[PeerText | None, Field(description="Name of the peer's business.")] = None
+    state: Annotated[ConnectionState, Field(description='Whether the peer is registered.')]
+    initiated_by: Annotated[
+        ConnectionInitiator | None,
+        Field(description='Who registered; absent or null if that was not recorded.'),
+    ] = None
+    parties: Annotated[
+        ConnectionParties,
+        Field(description='The parties that the peer may write for, its own first; or any.'),
+    ]
+    versions_url: Annotated[PeerText, Field(description="The peer's versions URL.")]
+    version: Annotated[
+        PeerText, Field(description='The OCPI version that both sides use.', examples=['2.1.1'])
+    ]
+    endpoints: Annotated[
+        list[PeerEndpoint],
+        Field(
+            description="The peer's endpoints of version 2.1.1; empty after it has unregistered.",
+            max_length=100,
+        ),
+    ]
+    our_token_created_at: Annotated[
+        DateTime | None,
+        Field(description='Time of creation of the token that the peer presents to us, in UTC.'),
+    ] = None
+    peer_token_created_at: Annotated[
+        DateTime | None,
+        Field(description='Time at which the peer sent the token that we present to it, in UTC.'),
+    ] = None
+    last_received_at: Annotated[
+        DateTime | None, Field(description="Time of the peer's last request, in UTC.")
+    ] = None
+    last_sent_at: Annotated[
+        DateTime | None, Field(description='Time of our last call that the peer answered, in UTC.')
+    ] = None
+    last_error: Annotated[
+        ConnectionFailure | None, Field(description='Our last call to the peer that failed.')
+    ] = None
+    push: Annotated[bool, Field(description='Whether changes are pushed to the peer.')]
+    behind: Annotated[Count, Field(description='Number of objects whose last change the peer does not have.')]
+    behind_since: Annotated[
+        DateTime | None, Field(description='Time of the oldest change that is not delivered, in UTC.')
+    ] = None
+    next_try_at: Annotated[
+        DateTime | None, Field(description='Time of the next try, in UTC, while the peer is out of reach.')
+    ] = None
+    schema_refusal_status: Annotated[
+        SchemaRefusalStatus | None,
+        Field(description="HTTP status of a schema violation; absent or null means the server's setting."),
+    ] = None
+    sessions_require_date_from: Annotated[
+        bool | None,
+        Field(
+            description="Whether a list of sessions needs `date_from`; absent or null means the server's setting."
+        ),
+    ] = None
+    post_updates_registered: Annotated[
+        bool | None,
+        Field(
+            description="Whether POST credentials with Token C acts as PUT; absent or null means the server's setting."
+        ),
+    ] = None
+    append_charging_periods: Annotated[
+        bool | None,
+        Field(
+            description="Whether `charging_periods` in a PATCH are appended; absent or null means the server's setting."
+        ),
+    ] = None
+    created_at: Annotated[DateTime, Field(description='Time of the first registration, in UTC.')]
+    updated_at: Annotated[DateTime, Field(description='Time of the last registration or change, in UTC.')]
+
+
+class ConnectionListResponse(Model):
+    data: Annotated[
+        list[ConnectionResponse],
+        Field(description='The connections of this page, oldest first.', max_length=100),
+    ]
+    total: Annotated[Count, Field(description='Total number of connections of the network.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of connections per page.')]
+
+
+class ConnectionUpdateRequest(Model):
+    push: Annotated[bool, Field(description='Whether changes are pushed to the peer.')] = None
+    parties: Annotated[
+        ConnectionParties,
+        Field(
+            description='The parties that the peer may write for; its own is always one of them. An empty list means its own only.'
+        ),
+    ] = None
+    schema_refusal_status: Annotated[
+        SchemaRefusalStatus | None,
+        Field(description="HTTP status of a schema violation; null means the server's setting."),
+    ] = None
+    sessions_require_date_from: Annotated[
+        bool | None,
+        Field(description="Whether a list of sessions needs `date_from`; null means the server's setting."),
+    ] = None
+    post_updates_registered: Annotated[
+        bool | None,
+        Field(
+            description="Whether POST credentials with Token C acts as PUT; null means the server's setting."
+        ),
+    ] = None
+    append_charging_periods: Annotated[
+        bool | None,
+        Field(
+            description="Whether `charging_periods` in a PATCH are appended; null means the server's setting."
+        ),
+    ] = None
 
 
 class LocationBulkCreateRequest(BulkRequest):

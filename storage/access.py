@@ -15,7 +15,7 @@ from sqlmodel import Field, SQLModel
 
 import errors
 from storage import connections, database, ended_tokens, secrets, timestamps
-from storage.connections import CONNECTIONS, Tolerances
+from storage.connections import CONNECTIONS, OWN_PARTY, Tolerances
 from storage.database import Connection, Transaction
 from storage.networks import CPO, NETWORKS
 from storage.objects import Party
@@ -56,9 +56,9 @@ ACCESS = database.table(AccessRow)
 class Caller:
     """Who sent a request: which of our networks the token belongs to, and which peer, if any.
 
-    *expires_at*: when the token expires, in milliseconds; only a Token C that a newer one replaces expires.
-    *is_first_use*: this Token C has not been used before. *invited*: the only party that may register with
-    this Token A.
+    *writes_for*: the owners for which the peer may write, as in storage/connections.py. *expires_at*: when
+    the token expires, in milliseconds; only a Token C that a newer one replaces expires. *is_first_use*: this
+    Token C has not been used before. *invited*: the only party that may register with this Token A.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Caller:
     party_id: str
     connection_id: int | None
     peer: Party | None
-    further_parties: tuple[Party, ...]
+    writes_for: str
     token: str
     tolerances: Tolerances
     expires_at: int | None = None
@@ -91,7 +91,7 @@ _IDENTIFY = (
     sqlalchemy.select(
         _c.digest, _c.used_at, _c.expires_at,
         _c.kind, _c.network_id, _n.role, _n.country_code, _n.party_id, _c.connection_id,
-        _p.country_code, _p.party_id, _p.also, _n.expires_at, _c.country_code, _c.party_id,
+        _p.country_code, _p.party_id, _p.writes_for, _n.expires_at, _c.country_code, _c.party_id,
         *(_p[name] for name in Tolerances.__slots__),
     )
     .select_from(
@@ -171,16 +171,15 @@ def identify(connection: Connection, token: str) -> Caller | None:
     if row is None or not hmac.compare_digest(row[0], digest):
         return None
     used_at, expires_at, kind, network_id, role, country_code, party_id, connection_id = row[1:9]
-    peer_country, peer_party, also, network_ends, invited_country, invited_party = row[9:15]
+    peer_country, peer_party, writes_for, network_ends, invited_country, invited_party = row[9:15]
     now = timestamps.now_ms()
     if any(end is not None and end <= now for end in (network_ends, expires_at)):
         return None
     peer = None if peer_country is None else (peer_country, peer_party)
-    further = tuple((name[:2], name[3:]) for name in also.split(",")) if also else ()
     is_first_use = kind == PEER and used_at is None and expires_at is None
     invited = None if invited_country is None else (invited_country, invited_party)
     return Caller(
-        kind, network_id, role, country_code, party_id, connection_id, peer, further, token,
+        kind, network_id, role, country_code, party_id, connection_id, peer, writes_for or OWN_PARTY, token,
         Tolerances.of(row[15:]), expires_at, is_first_use, invited,
     )  # fmt: skip
 

@@ -16,13 +16,18 @@ from sqlmodel import Field, SQLModel
 
 import errors
 from settings import settings
-from storage import agenda, database, secrets, timestamps
+from storage import agenda, database, parties, secrets, timestamps
 from storage.database import Connection, Transaction
-from storage.networks import ALIVE, NETWORKS
+from storage.networks import ALIVE, NETWORKS, Network
 from storage.objects import AutoIncrement, Party
 
 REGISTERED = "REGISTERED"
 UNREGISTERED = "UNREGISTERED"
+
+OWN_PARTY = "own"
+LISTED_PARTIES = "list"
+ANY_PARTY = "any"
+"""For which owners a peer may write: its own party, those that storage/parties.py lists, or any."""
 
 BY_NETWORK = "NETWORK"
 BY_PEER = "PEER"
@@ -45,7 +50,7 @@ class ConnectionRow(SQLModel, table=True):
     country_code: str = Field(max_length=2)
     party_id: str = Field(max_length=3)
     state: str = Field(max_length=12)
-    also: str | None = None
+    writes_for: str = Field(default=OWN_PARTY, max_length=4)
     version: str = Field(max_length=8)
     versions_url: str = Field(max_length=255)
     endpoints: str
@@ -226,7 +231,9 @@ _FORGET_FORMER = (
     .where(_c.id == bindparam("k_id"), _c.peer_token == bindparam("k_peer_token"))
     .values(former_peer_token=None)
 )
-_ALLOW = sqlalchemy.update(CONNECTIONS).where(_c.id == bindparam("k_id")).values(also=bindparam("also"))
+_WRITES_FOR = (
+    sqlalchemy.update(CONNECTIONS).where(_c.id == bindparam("k_id")).values(writes_for=bindparam("writes"))
+)
 _LOCK = (
     sqlalchemy.select(NETWORKS.c.id)
     .where(NETWORKS.c.id == bindparam("network_id"), *ALIVE)
@@ -261,6 +268,7 @@ def store(transaction: Transaction, network_id: int, peer: Peer, initiator: str 
         "peer_token": secrets.encrypt(peer.token),
         "encodes_tokens": peer.encodes_tokens,
         "push": True,
+        "writes_for": OWN_PARTY,
         "initiator": initiator,
         "peer_token_at": now,
         "last_sent_at": now,
@@ -268,6 +276,7 @@ def store(transaction: Transaction, network_id: int, peer: Peer, initiator: str 
         "updated_at": now,
     }
     connection_id = int(transaction.execute(_KEEP[transaction.dialect.name], row).scalar_one())
+    parties.set_own(transaction, network_id, peer.party, connection_id)
     agenda.open_lane(transaction, agenda.connection_lane(connection_id), network_id)
     return connection_id
 
@@ -322,10 +331,23 @@ def forget_former_token(transaction: Transaction, peer_connection: PeerConnectio
     )
 
 
-def allow(transaction: Transaction, connection_id: int, parties: list[Party]) -> None:
-    """Let the peer also write under *parties*. Conformance 107."""
-    also = ",".join("/".join(party) for party in parties) or None
-    transaction.execute(_ALLOW, {"k_id": connection_id, "also": also})
+def assign(
+    transaction: Transaction, network: Network, connection_id: int, owners: Sequence[Party] | None
+) -> None:
+    """Let the peer write for its own party and *owners*; None means any.
+
+    Raises:
+        errors.Conflict: an owner belongs to the network itself or to another connection; or too many owners.
+    """
+    if owners is None:
+        writes_for = ANY_PARTY
+        parties.set_any(transaction, connection_id)
+    else:
+        if network.party in owners:
+            raise errors.Conflict(f"parties: {'/'.join(network.party)} is the party of this network")
+        parties.set_list(transaction, network.id, connection_id, owners)
+        writes_for = LISTED_PARTIES if owners else OWN_PARTY
+    transaction.execute(_WRITES_FOR, {"k_id": connection_id, "writes": writes_for})
 
 
 def of_id(connection: Connection, connection_id: int) -> PeerConnection | None:

@@ -177,6 +177,7 @@ _RECORD = (
         request=None,
     )
 )
+_RUNS = sqlalchemy.select(_j.id).where(_j.id == bindparam("k_id"), _IS_UNFINISHED)
 _STEPS = sqlalchemy.select(JobStep).where(_s.job_id == bindparam("job_id")).order_by(_s.id)
 _OF_NETWORK = _j.network_id == bindparam("k_network")
 _IS_CANCELLED = (_j.status == FAILED) & (_j.error == CANCELLED.json_text())
@@ -269,9 +270,9 @@ def end(
 
 
 def add_steps(transaction: Transaction, job_id: str, steps: Sequence[tuple[str, int, str | None]]) -> None:
-    """Store what a job did: texts with their instants in milliseconds, and the request ids of calls."""
+    """Store what a job did, unless it has ended: texts with their instants in milliseconds, and the request ids of calls."""
     rows = [{"job_id": job_id, "text": text, "at": at, "request_id": id_} for text, at, id_ in steps]
-    if rows:
+    if rows and transaction.execute(_RUNS, {"k_id": job_id}).first():
         transaction.execute(sqlalchemy.insert(STEPS), rows)
         _update(transaction, job_id)
 

@@ -18,10 +18,10 @@ from sqlmodel import Field, SQLModel
 
 import errors
 from settings import settings
-from storage import database, timestamps
+from storage import database, parties, timestamps
 from storage.database import Connection, Transaction
 
-Party = tuple[str, str]
+Party = parties.Party
 """Country code and party id, both upper case."""
 
 
@@ -41,8 +41,10 @@ T = TypeVar("T")
 Scope = Mapping[str, Any]
 """A filter: by column, the required value or a list of allowed values.
 
-`owner` means country code and party id together, as in `NL/TNM`.
+`owner_of` and `reader_of` have the id of a connection: the owner or the reader of the object belongs to it.
 """
+
+_OF_CONNECTION = {"owner_of": parties.owner_of, "reader_of": parties.reader_of}
 
 AutoIncrement = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -338,10 +340,12 @@ def _shape(scope: Scope) -> Shape:
 def _conditions(table: Table, shape: Shape) -> list[ColumnElement[bool]]:
     conditions = []
     for name, is_list in shape:
-        column = table.c.country_code + "/" + table.c.party_id if name == "owner" else table.c[name]
-        conditions.append(
-            column.in_(bindparam(name, expanding=True)) if is_list else column == bindparam(name)
-        )
+        if name in _OF_CONNECTION:
+            conditions.append(_OF_CONNECTION[name](table))
+        elif is_list:
+            conditions.append(table.c[name].in_(bindparam(name, expanding=True)))
+        else:
+            conditions.append(table.c[name] == bindparam(name))
     return conditions
 
 

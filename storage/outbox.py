@@ -15,7 +15,7 @@ from sqlalchemy import bindparam
 from sqlmodel import SQLModel
 
 from openapi.field_types import time_order
-from storage import agenda, failpoints
+from storage import agenda, failpoints, parties
 from storage.agenda import Entry
 from storage.connections import CONNECTIONS, REGISTERED, PeerConnection
 from storage.database import Transaction
@@ -35,9 +35,6 @@ EVERYTHING: Path = ()
 Body = dict[str, Any]
 """An object as decoded JSON."""
 
-_ANY = object()
-"""The reader of an object that every peer sees."""
-
 _KEYS = {"evses": "uid", "connectors": "id"}
 """The lists whose items are pushed one by one, and the members that identify an item."""
 
@@ -56,7 +53,7 @@ _LOCK_OURS = (
     )
     .with_for_update(read=True, key_share=True)
 )
-_PEERS = sqlalchemy.select(_c.id, _c.country_code, _c.party_id, _c.endpoints).where(
+_PEERS = sqlalchemy.select(_c.id, _c.endpoints).where(
     _c.network_id == bindparam("network_id"), _c.state == REGISTERED, _c.push.is_(True)
 )
 
@@ -90,7 +87,7 @@ class PushedTable(DocumentTable):
         if published is not None:
             self._objects = self._objects.where(c[published].is_(True))
         if "reader" in c:
-            self._objects = self._objects.where(c.reader == bindparam("reader"))
+            self._objects = self._objects.where(parties.reader_of(self.table))
 
     def put(
         self,
@@ -176,7 +173,7 @@ class PushedTable(DocumentTable):
             "party_id": party[1],
             "after": after,
             "limit": _SENT_AGAIN,
-            "reader": "/".join(peer.party),
+            "reader_of": peer.id,
         }
         statement = self._objects
         for name, value in zip(self.key[3:], key, strict=False):
@@ -198,12 +195,15 @@ class PushedTable(DocumentTable):
 
     def _lanes(self, transaction: Transaction, network_id: int, columns: Mapping[str, Any]) -> list[str]:
         """The lanes of the peers that are sent the object, if they see it."""
-        return [
-            agenda.connection_lane(peer.id)
+        peers = [
+            peer.id
             for peer in transaction.execute(_PEERS, {"network_id": network_id})
             if self._module in orjson.loads(peer.endpoints)
-            and columns.get("reader", _ANY) in {_ANY, f"{peer.country_code}/{peer.party_id}"}
         ]
+        if peers and "reader" in columns:
+            reader = _connection_of(transaction, network_id, columns["reader"])
+            peers = [peer for peer in peers if peer == reader]
+        return [agenda.connection_lane(peer) for peer in peers]
 
     def _change(self, old: Locked | None, new: OcpiObject, columns: Mapping[str, Any]) -> set[Path]:
         """What peers see of the change from *old* to *new*."""
@@ -243,6 +243,14 @@ def _lock_ours(transaction: Transaction, network_id: int, party: Party) -> bool:
     """
     values = {"network_id": network_id, "country_code": party[0], "party_id": party[1]}
     return transaction.execute(_LOCK_OURS, values).first() is not None
+
+
+def _connection_of(transaction: Transaction, network_id: int, reader: str | None) -> int | None:
+    """The connection that sees an object with this *reader* (`NL/TNM`), or None."""
+    if reader is None:
+        return None
+    country_code, _, party_id = reader.partition("/")
+    return parties.connection_of(transaction, network_id, (country_code, party_id))
 
 
 def _payload(paths: set[Path]) -> str:

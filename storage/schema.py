@@ -27,6 +27,7 @@ from storage import (  # noqa: F401  (importing a module registers its tables)
     keys,
     locations,
     networks,
+    parties,
     sessions,
     sites,
     tariffs,

@@ -6,6 +6,7 @@ docs/gateway.md "Conventions".
 import orjson
 
 from generated.gateway_models import (
+    AnyParty,
     BehindObject,
     ChargerSummary,
     ConnectionFailure,
@@ -35,9 +36,9 @@ from generated.gateway_models import (
     PushedTokenType,
     SchemaRefusalStatus,
 )
-from storage import access, agenda, database, exchanges, jobs, objects, sites
+from storage import access, agenda, database, exchanges, jobs, objects, parties, sites
 from storage.agenda import AgendaRow, Backlog
-from storage.connections import ConnectionRow
+from storage.connections import ANY_PARTY, ConnectionRow
 from storage.invitations import Invitation
 from storage.jobs import Job
 from storage.networks import CPO, EMSP, Network
@@ -240,19 +241,29 @@ def party(names: objects.Party) -> Party:
 
 
 def connections(network: Network, found: list[ConnectionRow]) -> list[ConnectionResponse]:
-    """Connections with the age of the tokens that we issued for them."""
+    """Connections with their parties, the age of our tokens, and what is to be pushed."""
     with database.connect() as connection:
         issued = access.issued(connection, network.id)
+        named = parties.named(connection, network.id)
         backlogs = agenda.backlogs(connection, [agenda.connection_lane(each.id or 0) for each in found])
-    role = PartyRole(EMSP if network.role == CPO else CPO)
     return [
-        _connection(each, role, issued.get(each.id or 0), backlogs[agenda.connection_lane(each.id or 0)])
+        _connection(
+            network,
+            each,
+            backlogs[agenda.connection_lane(each.id or 0)],
+            named.get(each.id or 0, []),
+            issued.get(each.id or 0),
+        )
         for each in found
     ]
 
 
 def _connection(
-    row: ConnectionRow, role: PartyRole, our_token_at: int | None, backlog: Backlog
+    network: Network,
+    row: ConnectionRow,
+    backlog: Backlog,
+    owners: list[objects.Party],
+    our_token_at: int | None,
 ) -> ConnectionResponse:
     status, initiator = row.schema_refusal_status, row.initiator
     failure = None
@@ -261,10 +272,11 @@ def _connection(
     return ConnectionResponse(
         connection_id=str(row.id),
         party=party((row.country_code, row.party_id)),
-        role=role,
+        role=PartyRole(EMSP if network.role == CPO else CPO),
         name=row.business_name,
         state=ConnectionState(row.state),
         initiated_by=None if initiator is None else ConnectionInitiator(initiator),
+        parties=AnyParty.any if row.writes_for == ANY_PARTY else [party(each) for each in owners],
         versions_url=row.versions_url,
         version=row.version,
         endpoints=[PeerEndpoint(identifier=name, url=url) for name, url in row.endpoint_urls.items()],

@@ -1,8 +1,10 @@
 """Connections of a network with peers. docs/gateway.md "Connections"."""
 
 from generated.gateway_models import (
+    AnyParty,
     ConnectionCreateRequest,
     ConnectionListResponse,
+    ConnectionParties,
     ConnectionResponse,
     ConnectionUpdateRequest,
     JobAcceptedResponse,
@@ -12,6 +14,7 @@ from handlers.dispatch.responses import require_found
 from storage import connections, database, jobs
 from storage.keys import Member
 from storage.networks import Network
+from storage.objects import Party
 from workflows.networks import orders
 from workflows.peers import registration_jobs
 
@@ -41,12 +44,14 @@ def get_connection(user: Member, cpo_id: str, connection_id: str) -> ConnectionR
 def update_connection(
     user: Member, cpo_id: str, connection_id: str, body: ConnectionUpdateRequest
 ) -> ConnectionResponse:
-    """Switch pushes, and set what is tolerated of the peer."""
-    network = orders.network_of(user, cpo_id)
-    changes = body.model_dump(include=body.model_fields_set)
-    if changes:
+    """Switch pushes, and set the parties of the peer and what is tolerated of it."""
+    network, sent = orders.network_of(user, cpo_id), body.model_fields_set
+    if sent:
         with database.transaction() as transaction:
-            connections.change(transaction, network.id, int(connection_id), changes)
+            columns = body.model_dump(include=sent - {"parties"})
+            connections.change(transaction, network.id, int(connection_id), columns)
+            if "parties" in sent:
+                connections.assign(transaction, network, int(connection_id), _owners(body.parties))
     return _connection(network, connection_id)
 
 
@@ -60,6 +65,13 @@ def rotate_connection(user: Member, cpo_id: str, connection_id: str) -> JobAccep
     """Renew the tokens of a connection, as a durable job."""
     network = orders.network_of(user, cpo_id)
     return registration_jobs.order(user, network, jobs.ROTATE, connection_id=int(connection_id))
+
+
+def _owners(parties: ConnectionParties) -> list[Party] | None:
+    """The owners that a request names; None means any."""
+    if isinstance(parties, AnyParty):
+        return None
+    return [(each.country_code, each.party_id) for each in parties]
 
 
 def _connection(network: Network, connection_id: str) -> ConnectionResponse:

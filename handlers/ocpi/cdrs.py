@@ -10,7 +10,14 @@ from settings import settings
 from storage import cdrs, database
 from storage.access import Caller
 from storage.objects import Document, Page, Party, Stored
-from workflows.permissions import addressed_scope, received_scope, require_own_party, require_readable
+from workflows.permissions import (
+    addressed_scope,
+    owner_of_cdr,
+    received_scope,
+    require_own_party,
+    require_readable,
+    writing,
+)
 
 # CPO interface
 
@@ -53,11 +60,11 @@ def get_received_cdr(user: Caller, country_code: str, party_id: str, cdr_id: str
 
 def post_received_cdr(user: Caller, body: CDR) -> Written:
     """A peer sends a new CDR."""
-    return _post(user, user.peer or user.party, "emsp", body)
+    return _post(user, owner_of_cdr(user, body), "emsp", body)
 
 
 def _post(user: Caller, party: Party, role: str, body: CDR) -> Written:
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         outcome, kept_id = cdrs.post(transaction, user.network_id, party, body)
     url = f"{settings().base_url}/ocpi/{role}/2.1.1/cdrs/{party[0]}/{party[1]}/{quote(kept_id, safe='')}"
     return Written(is_new=outcome is Stored.CREATED, location=url)

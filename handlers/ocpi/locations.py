@@ -11,7 +11,13 @@ from storage import database, locations
 from storage.access import Caller
 from storage.locations import LocationPath, Part
 from storage.objects import Document, Page, Party
-from workflows.permissions import received_scope, require_own_party, require_readable, require_writable
+from workflows.permissions import (
+    received_scope,
+    require_own_party,
+    require_readable,
+    require_writable,
+    writing,
+)
 
 PartPatch = LocationPatch | EVSEPatch | ConnectorPatch
 
@@ -65,7 +71,7 @@ def patch_location(
     party = require_own_party(user, location_or_country, evse_or_party)
     _require_unambiguous(user, body.id or connector_or_location, body)
     path = LocationPath(connector_or_location)
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         return written(
             locations.update(transaction, user.network_id, party, path, change(body, by_owner=True))
         )
@@ -125,7 +131,7 @@ def patch_received_location(
         require_writable(user, country_code, party_id),
         LocationPath(location_id, evse_uid, connector_id),
     )
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         return written(locations.update(transaction, user.network_id, party, path, change(body, path.key)))
 
 
@@ -142,7 +148,7 @@ def _own(user: Caller, path: LocationPath) -> Document | None:
 
 def _put(user: Caller, party: Party, path: LocationPath, body: Part) -> Written | Ignored:
     require_same(path.id, body.uid if isinstance(body, EVSE) else body.id, path.key)
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         return written(locations.put(transaction, user.network_id, party, path, body))
 
 

@@ -16,6 +16,7 @@ from workflows.permissions import (
     require_own_party,
     require_readable,
     require_writable,
+    writing,
 )
 
 # CPO interface
@@ -43,7 +44,7 @@ def put_session(
     """Our back office stores a session, or a peer pushes one."""
     party = require_writable(user, country_code, party_id)
     require_same(session_id, body.id, "id")
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         return written(sessions.put(transaction, user.network_id, party, body))
 
 
@@ -53,7 +54,7 @@ def patch_session(
     """Our back office, or a peer, changes a session."""
     party = require_writable(user, country_code, party_id)
     changes = change(body, appends_periods=user.tolerances.append_charging_periods)
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         return written(sessions.update(transaction, user.network_id, party, session_id, changes))
 
 

@@ -9,7 +9,13 @@ from handlers.dispatch.responses import Ignored, Written, require_found, written
 from storage import database, tariffs
 from storage.access import Caller
 from storage.objects import Document, Page
-from workflows.permissions import received_scope, require_own_party, require_readable, require_writable
+from workflows.permissions import (
+    received_scope,
+    require_own_party,
+    require_readable,
+    require_writable,
+    writing,
+)
 
 # CPO interface
 
@@ -33,14 +39,14 @@ def put_tariff(
     """Our back office stores a tariff, or a peer pushes one."""
     party = require_writable(user, country_code, party_id)
     require_same(tariff_id, body.id, "id")
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         return written(tariffs.put(transaction, user.network_id, party, body))
 
 
 def delete_tariff(user: Caller, country_code: str, party_id: str, tariff_id: str) -> None:
     """Our back office, or a peer, deletes a tariff."""
     party = require_writable(user, country_code, party_id)
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         tariffs.delete(transaction, user.network_id, party, tariff_id)
 
 
@@ -65,7 +71,7 @@ def patch_received_tariff(
 ) -> Written | Ignored:
     """A peer changes a tariff."""
     party = require_writable(user, country_code, party_id)
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         return written(tariffs.update(transaction, user.network_id, party, tariff_id, change(body)))
 
 

@@ -10,7 +10,13 @@ from storage import database, tokens
 from storage.access import Caller
 from storage.objects import Document, Page
 from workflows.charging import authorization
-from workflows.permissions import received_scope, require_own_party, require_readable, require_writable
+from workflows.permissions import (
+    received_scope,
+    require_own_party,
+    require_readable,
+    require_writable,
+    writing,
+)
 
 # CPO interface
 
@@ -36,7 +42,7 @@ def put_token(
     """Our back office stores a token, or a peer pushes one."""
     party = require_writable(user, country_code, party_id)
     require_same(token_uid, body.uid, "uid")
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         return written(tokens.put(transaction, user.network_id, party, body))
 
 
@@ -45,7 +51,7 @@ def patch_token(
 ) -> Written | Ignored:
     """Our back office, or a peer, changes a token."""
     party = require_writable(user, country_code, party_id)
-    with database.transaction() as transaction:
+    with writing(user, party) as transaction:
         return written(
             tokens.update(transaction, user.network_id, party, token_uid, type, change(body, "uid"))
         )

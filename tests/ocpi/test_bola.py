@@ -22,7 +22,7 @@ from victim import Victim, mark
 from handlers.dispatch.app import create_app
 from handlers.dispatch.gateway_api import GatewayApi
 from handlers.dispatch.operations import ALL_METHODS, PathItemView
-from storage import access, database
+from storage import access, connections, database
 
 METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "TRACE", "PROPFIND", "DELETE")
 ROLES = ("cpo", "emsp")
@@ -33,7 +33,7 @@ FORBIDDEN_URL = "http://169.254.169.254/versions"
 RESPONSE_URL = "http://127.0.0.1:9999/result"
 STRANGERS = ("nobody", "unknown token", "Bearer", "gateway", "unregistered", "superseded")
 """Clients without valid credentials."""
-INSIDERS = ("other role", "callback", "registrant", "other peer", "namesake", "other operator",
+INSIDERS = ("other role", "callback", "registrant", "other peer", "hub", "namesake", "other operator",
             "namesake operator")  # fmt: skip
 """Clients with a valid token for something else."""
 SHARED = {"/cpo/2.1.1/tariffs/{country_code}/{party_id}/{tariff_id}"} | {
@@ -146,6 +146,11 @@ def insider(node: Node, victim: Victim, name: str) -> Intruder:
         other_peer = _as_peer(name, victim.network.peer(("NL", "XIN")), victim.network)
         other_peer.sees = victim.shared
         return other_peer
+    if name == "hub":  # it may write for any party that no other connection has
+        hub = _as_peer(name, victim.network.peer(("NL", "HUB")), victim.network)
+        hub.sees = victim.shared
+        in_transaction(connections.assign, victim.network.network, hub.connection_id, None)
+        return hub
     if name in {"other role", "namesake"}:
         network_role = {"cpo": "emsp", "emsp": "cpo"}[role] if name == "other role" else role
         other = node.network(network_role.upper(), PARTY)
@@ -279,7 +284,7 @@ def expected_for_its_kind(intruder: Intruder, route: Route, method: str) -> set[
     """The statuses of an operation that tokens of the intruder's kind may call."""
     if not route.names_an_object:
         return {201} if method == "POST" and route.path.endswith("cdrs") else {200}
-    if intruder.name == "other peer" and route.operation and route.operation.path in SHARED:
+    if intruder.name in {"other peer", "hub"} and route.operation and route.operation.path in SHARED:
         return {200}
     two_meanings = {400} if "connector_or_location" in route.path and method in {"PUT", "PATCH"} else set()
     if intruder.name == "other role" or intruder.name.startswith("namesake"):

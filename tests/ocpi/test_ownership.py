@@ -128,8 +128,9 @@ def test_the_same_id_from_two_parties_is_two_objects(node: Node, case: Case) -> 
 @pytest.mark.ocpi(107)
 @pytest.mark.parametrize("case", OBJECTS, ids=lambda case: case[2])
 def test_a_peer_writes_under_every_allowed_party_and_under_no_other(node: Node, case: Case) -> None:
-    peer = network_of(node, case[0]).peer()
-    in_transaction(connections.allow, peer.connection_id, [("NL", "ABC"), ("DE", "XYZ")])
+    network = network_of(node, case[0])
+    peer = network.peer()
+    in_transaction(connections.assign, network.network, peer.connection_id, [("NL", "ABC"), ("DE", "XYZ")])
     for party in (("NL", "TNM"), ("NL", "ABC"), ("DE", "XYZ")):
         peer.party = party
         url = push(peer, case)
@@ -145,7 +146,7 @@ def test_a_peer_writes_under_every_allowed_party_and_under_no_other(node: Node, 
 @pytest.mark.ocpi(107)
 def test_a_party_that_one_peer_may_use_is_closed_to_another(emsp: Network) -> None:
     allowed, other = emsp.peer(("NL", "TNM")), emsp.peer(("NL", "OTH"))
-    in_transaction(connections.allow, allowed.connection_id, [STRANGER])
+    in_transaction(connections.assign, emsp.network, allowed.connection_id, [STRANGER])
     url = allowed.at("tariffs", "12", party=STRANGER)
 
     assert (201, 1000) == outcome(allowed.put(url, example("Tariff")))

@@ -49,7 +49,7 @@ def test_a_cdr_that_names_another_party_stays_with_its_sender(node: Node) -> Non
     """Security S6."""
     network = node.network("EMSP", PARTY)
     one, other = network.peer(PEER), network.peer(("BE", "OTH"))
-    in_transaction(connections.allow, other.connection_id, [("BE", "ALS")])
+    in_transaction(connections.assign, network.network, other.connection_id, [("BE", "ALS")])
     foreign = example("CDR", country_code="BE", party_id="OTH", owner="BE/OTH", id="FOREIGN")
     foreign["location"]["operator"] = {"name": "BE/OTH"}
 

@@ -12,9 +12,9 @@ from generated.ocpi_models import (
 )
 from storage import database, locations, tokens
 from storage.access import Caller
-from storage.locations import LocationPath
+from storage.objects import Window
 from storage.tokens import Standing
-from workflows.permissions import writable_parties
+from workflows.permissions import received_scope
 
 _TEXTS = {
     Allowed.ALLOWED: "Welcome, you can charge here.",
@@ -85,10 +85,7 @@ def _usable(caller: Caller, standing: Standing, references: LocationReferences) 
 
 def _pushed_location(caller: Caller, location_id: str) -> Location | None:
     """A location that the calling CPO pushed."""
-    for party in writable_parties(caller):
-        path = LocationPath(location_id)
-        with database.connect() as connection:
-            document = locations.get(connection, caller.network_id, party, path)
-        if document is not None:
-            return Location.model_validate_json(document.text)
-    return None
+    scope = {**received_scope(caller), "id": location_id}
+    with database.connect() as connection:
+        page = locations.page(connection, caller.network_id, Window(limit=1), scope)
+    return Location.model_validate_json(page.documents[0]) if page.documents else None

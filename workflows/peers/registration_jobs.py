@@ -85,7 +85,7 @@ def order(
         if use is not None and (earlier := orders.replayed(transaction, use)):
             return JobAcceptedResponse.model_validate_json(earlier)
         orders.check_jobs(transaction, user.organization_id)
-        if not networks.lock(transaction, network.id):
+        if not connections.lock(transaction, network.id):
             raise errors.NotFound(errors.NOTHING_HERE)
         if connection_id is not None:
             _require_usable(_of_network(transaction, network.id, connection_id), kind)

@@ -1,4 +1,4 @@
-"""invitations; connections with the last contacts and with settings of their own; steps of jobs
+"""invitations; connections with parties, settings and last contacts; steps of jobs
 
 Revision ID: 0011
 Revises: 0010
@@ -33,6 +33,7 @@ def upgrade() -> None:
     _add_invitations()
     for name, kind in CONNECTION_COLUMNS.items():
         op.add_column("ocpi_connections", sa.Column(name, kind, nullable=True))
+    _add_parties()
     op.add_column("gw_jobs", sa.Column("connection_id", sa.BigInteger(), nullable=True))
     op.add_column("gw_jobs", sa.Column("request", sa.String(), nullable=True))
     op.create_table(
@@ -59,3 +60,36 @@ def _add_invitations() -> None:
         op.execute(
             access.update().where(access.c.digest == digest).values(invitation_id=str(uuid.uuid4()))
         )
+
+
+def _add_parties() -> None:
+    """Let each connection have its own party and those of the column `also`, which goes."""
+    op.create_table(
+        "ocpi_connection_parties",
+        sa.Column("network_id", sa.BigInteger(), primary_key=True),
+        sa.Column("country_code", sa.String(2), primary_key=True),
+        sa.Column("party_id", sa.String(3), primary_key=True),
+        sa.Column("connection_id", sa.BigInteger(), nullable=False),
+        sa.Column("basis", sa.String(7), nullable=False),
+    )
+    op.create_index(
+        "ix_ocpi_connection_parties_connection_id", "ocpi_connection_parties", ["connection_id"]
+    )
+    op.add_column(
+        "ocpi_connections", sa.Column("writes_for", sa.String(4), nullable=False, server_default="own")
+    )
+    names = ("id", "network_id", "country_code", "party_id", "also", "writes_for")
+    connections = sa.table("ocpi_connections", *map(sa.column, names))
+    rows = op.get_bind().execute(sa.select(connections)).all()
+    owners = {(row.network_id, row.country_code, row.party_id): (row.id, "own") for row in rows}
+    for row in rows:
+        for owner in filter(None, (row.also or "").split(",")):
+            owners.setdefault((row.network_id, *owner.split("/")), (row.id, "listed"))
+    columns = ("network_id", "country_code", "party_id", "connection_id", "basis")
+    parties = sa.table("ocpi_connection_parties", *map(sa.column, columns))
+    values = [dict(zip(columns, (*owner, *of), strict=True)) for owner, of in owners.items()]
+    if values:
+        op.bulk_insert(parties, values)
+    op.execute(connections.update().where(connections.c.also.is_not(None)).values(writes_for="list"))
+    with op.batch_alter_table("ocpi_connections") as batch:
+        batch.drop_column("also")

@@ -428,18 +428,17 @@ class JobKind(StrEnum):
     push = 'push'
 
 
-JobExchangeId = TypeAliasType(
-    "JobExchangeId",
-    Annotated[
-        str,
+class JobStep(Model):
+    text: Annotated[
+        PeerText, Field(description='What was done.', examples=['GET https://ocpi.example.com/versions'])
+    ]
+    at: Annotated[DateTime, Field(description='Time of the step, in UTC.')]
+    exchange_id: Annotated[
+        ExchangeId | None,
         Field(
-            description='Id of an exchange, decimal digits without leading zeros.',
-            examples=['4711'],
-            max_length=18,
-            pattern='^[1-9][0-9]{0,17}$',
+            description='The exchange with the peer, from half a second after its end on; absent or null if the step called nobody.'
         ),
-    ],
-)
+    ] = None
 
 
 class JobErrorCode(StrEnum):
@@ -1890,17 +1889,6 @@ class JobAcceptedResponse(Model):
     status_url: Annotated[
         ServerPath, Field(description='URL of the job; poll it until the status is READY or FAILED.')
     ]
-
-
-class JobStep(Model):
-    text: Annotated[
-        PeerText, Field(description='What was done.', examples=['GET https://ocpi.example.com/versions'])
-    ]
-    at: Annotated[DateTime, Field(description='Time of the step, in UTC.')]
-    exchange_id: Annotated[
-        JobExchangeId | None,
-        Field(description='The exchange with the peer; absent or null if the step called nobody.'),
-    ] = None
 
 
 class JobError(Model):

@@ -90,7 +90,7 @@ class Job(SQLModel, table=True):
 
 
 class JobStep(SQLModel, table=True):
-    """What a job did. *exchange_id*: the exchange with a peer. Instants in milliseconds."""
+    """What a job did. *request_id*: the X-Request-ID of a call to a peer. Instants in milliseconds."""
 
     __tablename__ = "gw_job_steps"
 
@@ -98,7 +98,7 @@ class JobStep(SQLModel, table=True):
     job_id: str = Field(max_length=36, index=True)
     text: str
     at: int = Field(sa_type=BigInteger)
-    exchange_id: int | None = Field(default=None, sa_type=BigInteger)
+    request_id: str | None = Field(default=None, max_length=64)
 
 
 class JobItem(SQLModel, table=True):
@@ -269,9 +269,11 @@ def end(
     _update(transaction, job_id, **columns)
 
 
-def add_steps(transaction: Transaction, job_id: str, steps: Sequence[tuple[str, int]]) -> None:
-    """Store what a job did, unless it has ended: texts with their instants in milliseconds."""
-    rows = [{"job_id": job_id, "text": text, "at": at} for text, at in steps]
+def add_steps(transaction: Transaction, job_id: str, steps: Sequence[tuple[str, str | None, int]]) -> None:
+    """Store what a job did, unless it has ended: text, X-Request-ID or None, instant in milliseconds."""
+    rows = [
+        {"job_id": job_id, "text": text, "request_id": request_id, "at": at} for text, request_id, at in steps
+    ]
     if rows and transaction.execute(_RUNS, {"k_id": job_id}).first():
         transaction.execute(sqlalchemy.insert(STEPS), rows)
 

@@ -154,14 +154,18 @@ def initiate_registration(network: Network, peer: PeerServer) -> set[str]:
     peer.party, peer.token = ("BE", "INI"), PEER_TOKENS[2]
     own_url = f"{peer.url}/versions"
     output: list[str] = []
-    link = registration.join(network.network, own_url, "token-a-of-the-peer", output.append)
+
+    def report(text: str, *_: str | None) -> None:
+        output.append(text)
+
+    link = registration.join(network.network, own_url, "token-a-of-the-peer", report)
     peer.token = PEER_TOKENS[3]
-    link = registration.rotate(network.network, link, output.append)
+    link = registration.rotate(network.network, link, report)
     peer.answers["/2.1.1/credentials"] = lambda _: (500, b"oops")
     with pytest.raises(Refusal) as refused:
-        registration.rotate(network.network, link, output.append)
+        registration.rotate(network.network, link, report)
     peer.answers.clear()
-    registration.leave(link, output.append)
+    registration.leave(link, report)
 
     bodies = [request["body"] for request in peer.seen if request["body"]]
     callbacks = {body["token"] for body in bodies}

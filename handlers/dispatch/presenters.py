@@ -36,7 +36,7 @@ from generated.gateway_models import (
     PushedTokenType,
     SchemaRefusalStatus,
 )
-from storage import access, agenda, database, jobs, objects, parties, sites
+from storage import access, agenda, database, exchanges, jobs, objects, parties, sites
 from storage.agenda import AgendaRow, Backlog
 from storage.connections import ANY_PARTY, ConnectionRow
 from storage.invitations import Invitation
@@ -103,25 +103,25 @@ def job(network: Network, job: Job) -> JobResponse:
     """Any job, with its steps. A job that creates locations has no steps, but progress."""
     with database.connect() as connection:
         steps = jobs.steps(connection, job.id)
+        called = [each.request_id for each in steps if each.request_id is not None]
+        stored = exchanges.ids_of(connection, network.id, called)
     has_items = job.kind in (jobs.NETWORK, jobs.SITES) and network.role == CPO
     return JobResponse(
         job_id=job.id,
         kind=JobKind(job.kind),
         status=ProvisioningStatus(job.status),
-        steps=[
-            JobStep(
-                text=each.text[:_TEXT_LENGTH],
-                at=authored(each.at),
-                exchange_id=None if each.exchange_id is None else str(each.exchange_id),
-            )
-            for each in steps
-        ],
+        steps=[_step(each, stored.get(each.request_id or "")) for each in steps],
         progress=_progress(job, job.total) if has_items else None,
         connection_id=None if job.connection_id is None else str(job.connection_id),
         error=job.job_error,
         created_at=authored(job.created_at),
         updated_at=authored(job.updated_at),
     )
+
+
+def _step(step: jobs.JobStep, exchange_id: int | None) -> JobStep:
+    number = None if exchange_id is None else str(exchange_id)
+    return JobStep(text=step.text[:_TEXT_LENGTH], at=authored(step.at), exchange_id=number)
 
 
 def bulk_job(job: Job) -> LocationBulkStatusResponse:

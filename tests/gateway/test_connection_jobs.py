@@ -39,6 +39,17 @@ def registered(gateway: Gateway, url: str, peer: PeerServer) -> str:
     return f"{url}/{job['connection_id']}"
 
 
+def until_recorded(gateway: Gateway, accepted: Any) -> list[Any]:
+    """The steps that called the peer, once their exchanges are stored."""
+
+    def calls() -> list[Any]:
+        steps = gateway.data(accepted["status_url"])["steps"]
+        return [step for step in steps if step["text"].startswith(("GET", "POST"))]
+
+    until(lambda: all(step.get("exchange_id") for step in calls()))
+    return calls()
+
+
 def steps_of(job: Any) -> list[str]:
     """The steps of a job."""
     return [step["text"] for step in job["steps"]]
@@ -53,6 +64,10 @@ def test_a_registration_is_a_job_with_its_steps(gateway: Gateway, url: str, peer
     calls = [f"GET {peer.url}/versions", f"GET {peer.url}/2.1.1", f"POST {peer.url}{CREDENTIALS}"]
     assert calls == [text for text in steps_of(job) if text.startswith(("GET", "POST"))]
     assert "registered with NL/TNM" == steps_of(job)[-1]
+    network_url = url.removesuffix("/connections")
+    for step in until_recorded(gateway, accepted):
+        exchange = gateway.data(f"{network_url}/exchanges/{step['exchange_id']}")
+        assert step["text"] == f"{exchange['method']} {exchange['url']}"
     found = gateway.data(f"{url}/{job['connection_id']}")
     assert ("REGISTERED", "NETWORK") == (found["state"], found["initiated_by"])
     token_c = peer.requests("POST", CREDENTIALS)[0]["body"]["token"]

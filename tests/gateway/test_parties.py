@@ -1,8 +1,10 @@
 """Hubs send the objects of many owners. docs/gateway.md "Parties of a connection"."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from crashable_node import until
 from examples import example
 from nodes import Client, Gateway, Network, Party, in_transaction, one_database, outcome, refusal
 from peers import PeerServer
@@ -12,6 +14,13 @@ from storage import connections, networks
 HUB = ("DE", "HUB")
 OWNERS = [("NL", "ABC"), ("BE", "DEF"), ("FR", "GHI")]
 FOURTH, OUTSIDE = ("NL", "FOU"), ("NL", "OUT")
+
+
+@pytest.fixture
+def hub_server() -> Iterator[PeerServer]:
+    """The server of the hub."""
+    with PeerServer(HUB) as server:
+        yield server
 
 
 def network_of(gateway: Gateway, role: str) -> Network:
@@ -30,6 +39,7 @@ def hub_of(gateway: Gateway, network: Network, parties: Any, peer: PeerServer | 
         client.connection_id = in_transaction(connections.of_party, network.id, peer.party).id
     response = assign(gateway, network, client, parties)
     assert 200 == response.status_code, response.text
+    client.party = HUB
     return client
 
 
@@ -55,10 +65,11 @@ def cdr_of(party: Party, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.ocpi(107)
-def test_a_hub_pushes_objects_of_three_parties_and_reads_them_back(gateway: Gateway) -> None:
+def test_a_hub_pushes_objects_of_three_parties_and_reads_them_back(
+    gateway: Gateway, hub_server: PeerServer
+) -> None:
     network = network_of(gateway, "EMSP")
-    with PeerServer(HUB) as peer:
-        hub = hub_of(gateway, network, OWNERS, peer)
+    hub = hub_of(gateway, network, OWNERS, hub_server)
     stranger = network.peer(("NL", "TNM"))
 
     for party in OWNERS:
@@ -85,9 +96,11 @@ def test_a_hub_pushes_objects_of_three_parties_and_reads_them_back(gateway: Gate
 
 
 @pytest.mark.ocpi(99, 107)
-def test_the_sessions_of_a_token_of_another_party_go_to_its_hub(gateway: Gateway) -> None:
+def test_the_sessions_of_a_token_of_another_party_go_to_its_hub(
+    gateway: Gateway, hub_server: PeerServer
+) -> None:
     network = network_of(gateway, "CPO")
-    hub, stranger = hub_of(gateway, network, [FOURTH]), network.peer(("NL", "TNM"))
+    hub, stranger = hub_of(gateway, network, [FOURTH], hub_server), network.peer(("NL", "TNM"))
     token = example("Token", auth_id="NL-FOU-1")
     assert (201, 1000) == outcome(hub.put(hub.at("tokens", token["uid"], party=FOURTH), token))
 
@@ -102,6 +115,7 @@ def test_the_sessions_of_a_token_of_another_party_go_to_its_hub(gateway: Gateway
         assert [body["id"]] == [each["id"] for each in hub.data(module)]
         assert (200, 404) == (hub.get(url).status_code, stranger.get(url).status_code)
         assert [] == stranger.data(module)
+    until(lambda: hub_server.requests("PUT", f"/2.1.1/sessions/NL/OWN/{session['id']}"))
 
 
 @one_database

@@ -11,7 +11,7 @@ from peers import PeerServer
 from recorded_database import DOCUMENTS, RECORDED, documents, load, settings_of
 from starting import Site
 
-from storage import connections, database
+from storage import connections, database, parties
 
 RESPONSES: list[dict[str, Any]] = RECORDED["answers"]
 
@@ -84,6 +84,14 @@ def test_the_tokens_of_peers_are_still_readable(upgraded: tuple[Node, Site]) -> 
         stored = [peer.token for network in (1, 2) for peer in connections.of_network(transaction, network)]
 
     assert {None, "b" * 40, peer_token} == set(stored)
+
+
+def test_a_connection_keeps_the_parties_that_it_was_allowed(upgraded: tuple[Node, Site]) -> None:
+    """But not the own party of another connection."""
+    with switch_to(settings_of(upgraded[1])), database.connect() as connection:
+        named = parties.named(connection, 1)
+
+    assert {1: [("NL", "TNM"), ("NL", "ABC")], 2: [("NL", "REG")], 3: [("DE", "OUT")]} == named
 
 
 def test_a_job_that_an_upgrade_interrupts_fails(upgraded: tuple[Node, Site]) -> None:

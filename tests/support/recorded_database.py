@@ -2,7 +2,7 @@
 
 recorded_database.json was written by the program of commit 5461ced, the end of "Hardening". Peers
 registered, renewed and left over HTTP, objects of every kind were stored, a bulk job ended, and another
-was killed after two of its 24 locations.
+was killed after two of its 24 locations. The `also` of one connection was set by hand.
 """
 
 import json

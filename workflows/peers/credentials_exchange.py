@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import errors
 from generated.ocpi_models import BusinessDetails, Credentials
@@ -34,7 +34,16 @@ _URL_LENGTH = 255
 _COUNTRY_CODE = re.compile("[A-Za-z]{2}")
 _PARTY_ID = re.compile("[A-Za-z0-9]{3}")
 
-Report = Callable[[str], None]
+
+class Report(Protocol):
+    """Receives each step of an exchange, and the X-Request-ID of a call to the peer."""
+
+    def __call__(self, text: str, request_id: str | None = None, /) -> None:
+        """Take a step."""
+
+
+def unreported(_text: str, _request_id: str | None = None, /) -> None:
+    """Report nothing."""
 
 
 class PeerRefused(errors.PeerUnusable):
@@ -64,9 +73,9 @@ class Calls:
         network_id: int,
         connection_id: int | None = None,
         peer: Party | None = None,
-        report: Report = lambda _: None,
+        report: Report = unreported,
     ) -> "Calls":
-        """The calls of an exchange that starts now. *report* receives each step as text."""
+        """The calls of an exchange that starts now. *report* receives each step."""
         deadline = time.monotonic() + _CALLS_PER_EXCHANGE * settings().peer_timeout_seconds
         return cls(deadline, report, network_id, connection_id, peer)
 
@@ -84,9 +93,9 @@ class Calls:
         Raises:
             errors.PeerUnusable: as in `client.call`.
         """
-        self.report(f"{method} {url}")
         module = "versions" if method == "GET" else "credentials"
         origin = Origin(self.network_id, self.connection_id, self.peer, module)
+        self.report(f"{method} {url}", origin.request_id)
         return client.call(method, url, token, body, self.deadline, origin=origin)
 
 

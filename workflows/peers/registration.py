@@ -36,6 +36,7 @@ from workflows.peers.credentials_exchange import (
     longest_exchange,
     require_registered,
     send_credentials,
+    unreported,
     with_fallback,
 )
 
@@ -193,7 +194,7 @@ def _look_up(caller: Caller, body: Credentials) -> Peer:
 # Initiating side
 
 
-def join(network: Network, url: str, token_a: str, report: Report = lambda _: None) -> PeerConnection:
+def join(network: Network, url: str, token_a: str, report: Report = unreported) -> PeerConnection:
     """Register our *network* at a peer, with the peer's versions URL and Token A. Conformance 79.
 
     *report* receives each step as text.
@@ -240,9 +241,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda _: No
     return _stored_connection(network, stored)
 
 
-def rotate(
-    network: Network, peer_connection: PeerConnection, report: Report = lambda _: None
-) -> PeerConnection:
+def rotate(network: Network, peer_connection: PeerConnection, report: Report = unreported) -> PeerConnection:
     """Renew both tokens of a connection and read the peer's endpoints again. Conformance 83.
 
     Our old token works until the peer uses the new one. The peer's old token is kept until its new one has
@@ -316,7 +315,7 @@ def _send_renewal(
     return stored
 
 
-def leave(peer_connection: PeerConnection, report: Report = lambda _: None) -> None:
+def leave(peer_connection: PeerConnection, report: Report = unreported) -> None:
     """Unregister at a peer. The connection ends here even if the peer refuses. Spec: 2.1.1 credentials 1.4.
 
     A registration that has replaced this one meanwhile stays.

@@ -139,11 +139,11 @@ class _Steps:
 
     def __init__(self, job_id: str) -> None:
         self._job_id = job_id
-        self._waiting: list[tuple[str, int]] = []
+        self._waiting: list[tuple[str, str | None, int]] = []
 
-    def report(self, text: str) -> None:
+    def report(self, text: str, request_id: str | None = None, /) -> None:
         """Store a step."""
-        self._waiting.append((text, timestamps.now_ms()))
+        self._waiting.append((text, request_id, timestamps.now_ms()))
         try:
             with database.transaction() as transaction:
                 self.store(transaction)

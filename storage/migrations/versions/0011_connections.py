@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(36), nullable=False),
         sa.Column("text", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("exchange_id", sa.BigInteger(), nullable=True),
+        sa.Column("request_id", sa.String(64), nullable=True),
     )
     op.create_index("ix_gw_job_steps_job_id", "gw_job_steps", ["job_id"])
 

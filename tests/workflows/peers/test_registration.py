@@ -56,7 +56,9 @@ def test_a_registration_fetches_versions_and_details_posts_and_stores_token_c(
 ) -> None:
     steps: list[str] = []
 
-    connection = registration.join(network.network, peer.versions_url, TOKEN_A, steps.append)
+    connection = registration.join(
+        network.network, peer.versions_url, TOKEN_A, lambda text, *_: steps.append(text)
+    )
 
     requests = [("GET", "/versions"), ("GET", "/2.1.1"), ("POST", CREDENTIALS)]
     assert [(*step, TOKEN_A) for step in requests] == calls(peer)
@@ -357,7 +359,9 @@ def test_a_peer_that_requires_base64_tokens_always_gets_them_in_base64(
     in_base64_only(peer, status, code)
     steps: list[str] = []
 
-    connection = registration.join(network.network, peer.versions_url, TOKEN_A, steps.append)
+    connection = registration.join(
+        network.network, peer.versions_url, TOKEN_A, lambda text, *_: steps.append(text)
+    )
 
     assert "     refused; trying again with the token in Base64" in steps
     encoded = base64.b64encode(TOKEN_A.encode()).decode()

@@ -1331,7 +1331,14 @@ class PushedModule(StrEnum):
 PushedId = TypeAliasType(
     "PushedId",
     Annotated[
-        str, Field(description='Id of an object in OCPI.', examples=['LOC1'], max_length=39, min_length=1)
+        str,
+        Field(
+            description='Id of an object in OCPI.',
+            examples=['LOC1'],
+            max_length=39,
+            min_length=1,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+        ),
     ],
 )
 

@@ -19,8 +19,10 @@ from seeded_network import fill_network
 from storage import access, database, ended_tokens, jobs, networks, timestamps
 from storage.schema import METADATA
 
-WITHOUT_NETWORK = {"gw_organizations", "gw_keys", "gw_job_items", "gw_installation", "ocpi_ended_tokens"}
-"""Our tables without a network_id; the items of a job refer to the job."""
+WITHOUT_NETWORK = {
+    "gw_organizations", "gw_keys", "gw_job_items", "gw_job_steps", "gw_installation", "ocpi_ended_tokens",
+}  # fmt: skip
+"""Our tables without a network_id; the items and steps of a job refer to the job."""
 KEPT = {"gw_tombstones", "gw_jobs"}
 LONG = {"locations": 100, "chargers_per_location": 50}
 """Overrides that take seconds to provision."""
@@ -50,7 +52,8 @@ def rows_of(cpo_id: str) -> dict[str, int]:
                 ).scalar_one()
     counts["gw_networks"] = sum(row["id"] == int(cpo_id) for row in rows("gw_networks"))
     job_ids = {row["id"] for row in rows("gw_jobs") if row["network_id"] == int(cpo_id)}
-    counts["gw_job_items"] = sum(row["job_id"] in job_ids for row in rows("gw_job_items"))
+    for table in ("gw_job_items", "gw_job_steps"):
+        counts[table] = sum(row["job_id"] in job_ids for row in rows(table))
     return counts
 
 

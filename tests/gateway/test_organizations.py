@@ -27,6 +27,7 @@ BODIES = {
     "update_location": {"name": "Mine now"},
     "update_connection": {"push": False},
     "create_connection": {"versions_url": "http://127.0.0.1:9/versions", "token": "token-a"},
+    "push_again": {"module": "locations"},
     "create_invitation": {"party": {"country_code": "NL", "party_id": "TNM"}},
 }
 NOISY = {"gw_jobs", "gw_job_items"}

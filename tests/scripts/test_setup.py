@@ -22,6 +22,7 @@ SETS_UP_DEV = (
     "killing",
     "killing_pushes",
     "provision",
+    "pushing",
     "slow",
     "test",
 )

@@ -270,7 +270,7 @@ def end(
 
 
 def add_steps(transaction: Transaction, job_id: str, steps: Sequence[tuple[str, int, str | None]]) -> None:
-    """Store what a job did, unless it has ended: texts, their instants in milliseconds, request ids of calls."""
+    """Store what a job did, unless it has ended: texts, their instants in milliseconds, request ids."""
     rows = [{"job_id": job_id, "text": text, "at": at, "request_id": id_} for text, at, id_ in steps]
     if rows and transaction.execute(_RUNS, {"k_id": job_id}).first():
         transaction.execute(sqlalchemy.insert(STEPS), rows)

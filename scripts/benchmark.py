@@ -185,7 +185,7 @@ def four_operations(results: Results, site: Site, seed: Path | None, options: ar
             servers = {server.name: stack.enter_context(server) for server in running}
             request_streams = {
                 PROGRAM: questions(PROGRAM, site.tokens[site.cpo], site.tokens[site.emsp]),
-                FLOOR: questions(FLOOR, None, None),
+                FLOOR: questions(FLOOR, site.tokens[site.cpo], site.tokens[site.emsp]),
                 THE_RIVAL: questions(THE_RIVAL, RIVAL_TOKEN, RIVAL_TOKEN),
             }
             request_streams = {name: request_streams[name] for name in servers}
@@ -202,10 +202,8 @@ def deep_pages(results: Results, site: Site, options: argparse.Namespace) -> Non
         _floor(site.url, 2, site.many, site.emsp) as floor,
     ):
         servers = {PROGRAM: program, FLOOR: floor}
-        tokens = {PROGRAM: site.tokens[site.many], FLOOR: None}
-        request_streams = {
-            name: _deep_questions(server.port, tokens[name]) for name, server in servers.items()
-        }
+        token = site.tokens[site.many]
+        request_streams = {name: _deep_questions(server.port, token) for name, server in servers.items()}
         for operation in DEEP:
             answers = [
                 _essence(servers[v].port, next(request_streams[v][operation])) for v in (PROGRAM, FLOOR)
@@ -215,7 +213,7 @@ def deep_pages(results: Results, site: Site, options: argparse.Namespace) -> Non
         rounds(results, f"{site.name}, {MANY:,}", servers, request_streams, 1, options)
 
 
-def _deep_questions(port: int, token: str | None) -> Requests:
+def _deep_questions(port: int, token: str) -> Requests:
     path = "/ocpi/cpo/2.1.1/locations"
     head, _ = fetch(port, request("GET", f"{path}?offset={DEEP_OFFSET - LIMIT}&limit={LIMIT}", token))
     link = re.search(rb"(?im)^link: *<https?://[^/]+([^>]+)>", head)

@@ -1,12 +1,14 @@
 """The floor: a minimal Flask program with the same responses from the same database.
 
-No validation, no authentication, no logging. What is left is what the answers cost anyone: waitress
-with the program's settings, Flask, the same SQL through statements that are built once, the same
-pragmas. The network ids stand in the environment, as there is no token that would tell them.
+It looks up the token and does the same job, without validation and logging: waitress with the program's
+settings, Flask, the same SQL through statements that are built once, the same pragmas. The network ids are
+in the environment.
 """
 
 import functools
+import hashlib
 import os
+import secrets
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +40,8 @@ class Database:
                 url, **pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
             )
         self.table = Table("ocpi_locations", MetaData(), autoload_with=self.engine)
+        access = Table("ocpi_access", MetaData(), autoload_with=self.engine, resolve_fks=False)
+        self.token = sqlalchemy.select(access.c.kind).where(access.c.digest == bindparam("digest"))
         c = self.table.c
         where = [c[name] == bindparam(f"k_{name}") for name in KEY]
         self.get = sqlalchemy.select(c.document).where(*where, c.published == bindparam("published"))
@@ -48,11 +52,13 @@ class Database:
             .values(
                 document=bindparam("document"),
                 last_updated=bindparam("last_updated"),
+                document_updated=bindparam("document_updated"),
+                document_bytes=bindparam("document_bytes"),
                 revision=c.revision + 1,
             )
         )
         insert: Any = (sqlite if self.is_sqlite else postgresql).insert(self.table)
-        changed = ("last_updated", "document")
+        changed = ("last_updated", "document_updated", "document_bytes", "document")
         self.upsert = insert.on_conflict_do_update(
             index_elements=KEY,
             set_={**{name: insert.excluded[name] for name in changed}, "revision": c.revision + 1},
@@ -90,6 +96,13 @@ def create_app() -> flask.Flask:
     base_url = f"http://127.0.0.1:{os.environ['BENCH_PORT']}"
     cpo, emsp = (int(os.environ[f"BENCH_{role}_NETWORK"]) for role in ("CPO", "EMSP"))
 
+    @app.before_request
+    def look_up_token() -> None:
+        token = flask.request.headers["Authorization"].removeprefix("Token ")
+        with database.single.connect() as connection:
+            digest = hashlib.sha256(token.encode()).hexdigest()
+            connection.execute(database.token, {"digest": digest}).scalar_one()
+
     @app.get("/ocpi/cpo/2.1.1/locations")
     def page() -> flask.Response:
         args = flask.request.args
@@ -120,9 +133,8 @@ def create_app() -> flask.Flask:
         text = flask.request.get_data().decode()
         row = {
             **dict(zip(KEY, (emsp, country_code, party_id, location_id), strict=True)),
-            "last_updated": _milliseconds(orjson.loads(text)["last_updated"]),
+            **_columns(text, orjson.loads(text)["last_updated"]),
             "revision": 1,
-            "document": text,
             "published": True,
         }
         with database.single.connect() as connection:
@@ -139,12 +151,8 @@ def create_app() -> flask.Flask:
             location = orjson.loads(row.document)
             next(evse for evse in location["evses"] if evse["uid"] == evse_uid).update(change)
             location["last_updated"] = max(change["last_updated"], location["last_updated"])
-            values = {
-                "document": orjson.dumps(location).decode(),
-                "last_updated": _milliseconds(location["last_updated"]),
-                "k_seq": row.seq,
-            }
-            connection.execute(database.update, values)
+            columns = _columns(orjson.dumps(location).decode(), location["last_updated"])
+            connection.execute(database.update, {**columns, "k_seq": row.seq})
         return _answer()
 
     return app
@@ -152,6 +160,17 @@ def create_app() -> flask.Flask:
 
 def _key(*values: object) -> dict[str, object]:
     return dict(zip((f"k_{name}" for name in KEY), values, strict=True))
+
+
+def _columns(document: str, last_updated: str) -> dict[str, Any]:
+    """The columns that change with the document."""
+    updated = _milliseconds(last_updated)
+    return {
+        "last_updated": updated,
+        "document_updated": updated,
+        "document_bytes": len(document.encode()),
+        "document": document,
+    }
 
 
 def _milliseconds(text: str) -> int:
@@ -163,6 +182,7 @@ def _answer(data: str = "", status: int = 200, headers: dict[str, str] | None = 
     text = f'{{{data}"status_code":1000,"status_message":"Success","timestamp":"{now}"}}'
     response = flask.Response(text.encode(), status, headers, content_type="application/json")
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Request-ID"] = secrets.token_hex(8)
     return response
 
 

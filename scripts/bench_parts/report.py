@@ -74,7 +74,8 @@ Written by `scripts/bench`; nothing here is edited by hand.
 - remarks: {remarks}
 
 **Program**: as it is served, authentication and validation on. **Floor**: the smallest Flask program that
-gives the same answers from the same database without either (`scripts/bench_parts/floor.py`). **Rival**:
+looks up the token and gives the same answers from the same database, without validation, exchanges and
+log (`scripts/bench_parts/floor.py`). **Rival**:
 `extrawest-ocpi` under uvicorn with a dictionary as storage (`scripts/bench_parts/rival.py`).
 
 The servers have one core, the load generator and PostgreSQL the other. CPU is that of the server's own

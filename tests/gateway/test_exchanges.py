@@ -199,9 +199,9 @@ def test_requests_that_a_proper_client_does_not_send_can_be_read(watched: Watche
     token = b"Authorization: Token " + str(watched.operator.token).encode()
     short_headers = [b"%c%c:" % (65 + n // 26, 65 + n % 26) for n in range(676)]
     url = watched.gateway.node.url
-    raw.exchange(url, b"G\x01\x1bT /ocpi/cpo/2.1.1/locations?x=\xff\x1b[31m HTTP/1.1\r\n", token)
+    raw.exchange(url, b"GET /ocpi/cpo/2.1.1/locations?x='\"<>|[\x7f HTTP/1.1\r\n", token)
     raw.exchange(url, b"GET /ocpi/cpo/2.1.1/locations HTTP/1.1\r\n", token, *short_headers * 6)
-    raw.exchange(url, b"GET /ocpi/cpo/2.1.1/locations HTTP/1.1\r\n", token, b"Transfer-Encoding: x")
+    raw.exchange(url, b"BREW /ocpi/cpo/2.1.1/locations HTTP/1.1\r\n", token, b"Transfer-Encoding: x")
 
     for exchange in watched.wait(3):
         assert str(watched.operator.token) not in json.dumps(watched.get(exchange))

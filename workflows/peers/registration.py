@@ -44,6 +44,10 @@ log = logging.getLogger("ocpi_gateway")
 _EXCHANGE_RUNS = "This side is changing the connection itself; try again."
 
 
+class ExchangeRuns(errors.Conflict):
+    """Another exchange of ours is running, so this one has sent nothing but reads."""
+
+
 def our_credentials(caller: Caller, token: str) -> Credentials:
     """Our credentials object for the caller: our party and the token that the caller uses."""
     with database.connect() as connection:
@@ -200,8 +204,8 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda *_: N
 
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: nothing has changed here.
-        errors.Conflict: the network is registering at a peer already. The two sides could store the results
-            of two registrations in different orders, and then both would be locked out.
+        ExchangeRuns: the network is registering at a peer already. The two sides could store the results of
+            two registrations in different orders, and then both would be locked out.
         errors.NotFound: the network ended.
     """
     if not TOKEN.fullmatch(token_a):
@@ -213,7 +217,7 @@ def join(network: Network, url: str, token_a: str, report: Report = lambda *_: N
     with database.transaction() as transaction:
         _lock_own(transaction, network.id)
         if access.registration_runs(transaction, network.id):
-            raise errors.Conflict(
+            raise ExchangeRuns(
                 "This network is registering at a peer, or did so a moment ago and was interrupted; try again"
                 f" in {longest_exchange():.0f} seconds."
             )
@@ -250,7 +254,8 @@ def rotate(
 
     Raises:
         errors.PeerUnusable, errors.NoCommonVersion, errors.MissingEndpoints: as in `join`.
-        errors.Conflict: the connection changed meanwhile, or another exchange with the peer is running.
+        ExchangeRuns: another exchange of ours with the peer is running.
+        errors.Conflict: the connection changed meanwhile.
         errors.NotFound: the network ended.
     """
     calls = Calls.begin(network.id, peer_connection.id, peer_connection.party, report)
@@ -323,7 +328,7 @@ def leave(peer_connection: PeerConnection, report: Report = lambda *_: None) -> 
 
     Raises:
         errors.PeerUnusable: the connection has ended here, but the peer did not confirm it.
-        errors.Conflict, errors.NotFound: as in `rotate`.
+        ExchangeRuns, errors.Conflict, errors.NotFound: as in `rotate`.
     """
     require_registered(peer_connection)
     with database.transaction() as transaction:
@@ -375,12 +380,13 @@ def _begin_exchange(transaction: Transaction, peer_connection: PeerConnection) -
     """Mark that we renew or end *peer_connection* ourselves.
 
     Raises:
-        errors.Conflict: the connection changed, or another exchange of ours with this peer is running.
+        ExchangeRuns: another exchange of ours with this peer is running.
+        errors.Conflict: the connection changed.
         errors.NotFound: the network ended.
     """
     _lock_unchanged(transaction, peer_connection)
     if connections.exchange_runs(transaction, peer_connection.id):
-        raise errors.Conflict("Another exchange with this peer is running.")
+        raise ExchangeRuns("Another exchange with this peer is running.")
     connections.begin_exchange(transaction, peer_connection, longest_exchange())
 
 

@@ -191,33 +191,42 @@ def run(job_id: str) -> None:
 def _register(network: Network, job: Job, report: Report) -> int:
     """Register at a peer; returns the id of the connection."""
     url, ciphertext = orjson.loads(job.request or "[]")
-    _wait_while(lambda connection: access.registration_runs(connection, network.id), report)
-    return registration.join(network, url, secrets.decrypt(ciphertext), report).id
+
+    def join() -> int:
+        return registration.join(network, url, secrets.decrypt(ciphertext), report).id
+
+    return _once_free(join, lambda connection: access.registration_runs(connection, network.id), report)
 
 
 def _rotate(network: Network, job: Job, report: Report) -> int:
     """Renew the tokens of a connection; returns its id."""
-    peer_connection = _connection_of(network, job, report)
-    return registration.rotate(network, peer_connection, report).id
+
+    def rotate() -> int:
+        return registration.rotate(network, _connection_of(network, job), report).id
+
+    return _once_free(rotate, _exchange_runs(network, job), report)
 
 
 def _unregister(network: Network, job: Job, report: Report) -> int:
     """Unregister at a peer; returns the id of the connection. It is a success whatever the peer answers."""
-    peer_connection = _connection_of(network, job, report)
-    if peer_connection.state != REGISTERED:
-        report("the connection has ended already")
+
+    def leave() -> int:
+        peer_connection = _connection_of(network, job)
+        if peer_connection.state != REGISTERED:
+            report("the connection has ended already")
+            return peer_connection.id
+        try:
+            registration.leave(peer_connection, report)
+        except errors.PeerUnusable as refusal:
+            report(f"the peer did not confirm it: {_message(refusal)}")
         return peer_connection.id
-    try:
-        registration.leave(peer_connection, report)
-    except errors.PeerUnusable as refusal:
-        report(f"the peer did not confirm it: {_message(refusal)}")
-    return peer_connection.id
+
+    return _once_free(leave, _exchange_runs(network, job), report)
 
 
 def _push(network: Network, job: Job, report: Report) -> int:
     """Queue objects to be sent again; returns the id of the connection."""
-    with database.connect() as connection:
-        peer_connection = _of_network(connection, network.id, job.connection_id or 0)
+    peer_connection = _connection_of(network, job)
     request = PushRequest.model_validate_json(job.request or "{}")
     sending_again.queue(network, peer_connection, request, report)
     return peer_connection.id
@@ -231,25 +240,38 @@ _ACTIONS: dict[str, Callable[[Network, Job, Report], int]] = {
 }
 
 
-def _connection_of(network: Network, job: Job, report: Report) -> PeerConnection:
-    """The connection of the job, once no other exchange of ours with the peer is running."""
+def _connection_of(network: Network, job: Job) -> PeerConnection:
+    """The connection of the job.
+
+    Raises:
+        errors.NotFound: the network does not have it any more.
+    """
     with database.connect() as connection:
-        connection_id = _of_network(connection, network.id, job.connection_id or 0).id
-    _wait_while(lambda connection: connections.exchange_runs(connection, connection_id), report)
-    with database.connect() as connection:
-        return _of_network(connection, network.id, connection_id)
+        return _of_network(connection, network.id, job.connection_id or 0)
 
 
-def _wait_while(is_busy: Callable[[Connection], bool], report: Report) -> None:
-    """Wait while another exchange is running, or one that a crash interrupted may still be.
+def _exchange_runs(network: Network, job: Job) -> Callable[[Connection], bool]:
+    """Whether another exchange of ours with the peer of the job is running."""
+    connection_id = _connection_of(network, job).id
+    return lambda connection: connections.exchange_runs(connection, connection_id)
 
-    It waits at most as long as an exchange takes; then the exchange itself refuses to begin.
+
+def _once_free(exchange: Callable[[], int], is_busy: Callable[[Connection], bool], report: Report) -> int:
+    """Run *exchange* when no other one is running, and none that a crash interrupted may still be.
+
+    Raises:
+        errors.Refusal: the exchange failed, or another one was running for as long as one takes.
     """
     deadline, is_told = time.monotonic() + longest_exchange(), False
-    while time.monotonic() < deadline:
+    while True:
         with database.connect() as connection:
-            if not is_busy(connection):
-                return
+            must_wait = is_busy(connection)
+        if not must_wait or time.monotonic() > deadline:
+            try:
+                return exchange()
+            except registration.ExchangeRuns:  # it began a moment before this one
+                if time.monotonic() > deadline:
+                    raise
         if not is_told:
             report("waiting for another exchange to end")
             is_told = True

@@ -5,6 +5,7 @@ environment, and kill -9 ends it like any other process.
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -121,9 +122,19 @@ def _become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     importlib.reload(sys.modules[_READS_ENVIRONMENT])
+    _follow_python_path()
     sys.argv = request["command"]
     sys.modules.pop(sys.argv[0], None)  # or runpy warns that it runs a module twice
     runpy.run_module(sys.argv[0], run_name="__main__")
+
+
+def _follow_python_path() -> None:
+    """Import what Python itself imports at its start if PYTHONPATH names a folder that has it."""
+    if "PYTHONPATH" in os.environ:
+        sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
+        sys.modules.pop("sitecustomize", None)
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module("sitecustomize")
 
 
 def main() -> None:

@@ -153,7 +153,7 @@ class Node:
     """The program in a separate process."""
 
     fork: ClassVar[Callable[[dict[str, str], Path, Path], Process] | None] = None
-    """A faster alternative to `launch`, if no PYTHONPATH changes the program."""
+    """A faster alternative to `launch`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
@@ -184,8 +184,7 @@ class Node:
 
     def _launch(self, more: Mapping[str, str]) -> Process:
         environment = self.surroundings(more)
-        way = launch if self.fork is None or "PYTHONPATH" in environment else self.fork
-        return way(environment, self._out, self._log)
+        return (self.fork or launch)(environment, self._out, self._log)
 
     @property
     def pid(self) -> int:

@@ -82,6 +82,15 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
+def disable_fsync(url: str) -> None:
+    """Do not let PostgreSQL wait for the disk: tests kill its clients, not the machine."""
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+
+
 def clean_environment() -> dict[str, str]:
     """The environment of this process without settings, which the `node` of a test may have set."""
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

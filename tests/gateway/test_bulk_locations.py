@@ -69,6 +69,7 @@ def test_a_bulk_order_is_accepted_within_a_second(gateway: Gateway, url: str) ->
     assert "PROVISIONING" == accepted["status"]
     assert f"{url}/jobs/{accepted['job_id']}" == accepted["status_url"]
     assert isinstance(accepted["workflow_run_id"], str)
+    gateway.delete(url.removesuffix("/locations"))  # which cancels the job
 
 
 @pytest.mark.ocpi(208)

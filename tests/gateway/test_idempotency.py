@@ -297,7 +297,7 @@ def test_quotas_limit_the_networks_and_jobs_of_an_organization(
     other = another_node(networks_per_organization="2", jobs_per_organization="1", demo="0")
     with switch_to(other.environment):
         gateway, stranger = other.gateway(), other.gateway()
-        first = gateway.create(overrides={"locations": 100, "chargers_per_location": 20})
+        first = gateway.create(overrides={"locations": 100, "chargers_per_location": 5})
 
         for path in ("/ocpi/cpos", f"{first['destroy_url']}/locations"):
             body = NETWORK if path == "/ocpi/cpos" else LOCATIONS

@@ -11,7 +11,7 @@ import requests
 import sqlalchemy
 from gateway_orders import example, validation_error
 from inspection import contents, moved, rows
-from nodes import Gateway, Node, outcome, refusal, switch_to
+from nodes import Gateway, Node, one_database, outcome, refusal, switch_to
 from peers import PeerServer
 
 from storage import database, networks, timestamps
@@ -218,6 +218,7 @@ def test_a_request_without_a_free_party_id_stores_no_key(gateway: Gateway, key: 
     assert 0 == count_keys(gateway)
 
 
+@one_database
 @pytest.mark.parametrize(
     "invalid", ["", "x" * 256, b"\xc3\xa9", b"a\tb"], ids=["empty", "long", "letter", "tab"]
 )

@@ -144,6 +144,7 @@ def test_an_empty_change_changes_nothing(unchanged: PublishedLocation) -> None:
         assert (before, over_ocpi) == (unchanged.in_gateway(), unchanged.over_ocpi()), change
 
 
+@one_database
 @pytest.mark.parametrize("field", ["name", "address", "city", "country", "coordinates", "public"])
 def test_null_is_refused_for_a_required_member(unchanged: PublishedLocation, field: str) -> None:
     before = unchanged.over_ocpi()
@@ -184,6 +185,7 @@ def test_an_invalid_change_is_refused_with_the_name_of_its_member(
     assert before == unchanged.over_ocpi()
 
 
+@one_database
 @pytest.mark.parametrize("raw", [b"", b"{", b"nothing", b"\xff", b'{"name":"a","name":"b"}'])
 def test_a_change_that_is_not_json_is_400(unchanged: PublishedLocation, raw: bytes) -> None:
     response = unchanged.gateway.request(
@@ -331,6 +333,7 @@ def test_a_location_exists_only_in_its_own_network(published: PublishedLocation)
     assert LOCATION["name"] == published.in_gateway()["name"]
 
 
+@one_database
 @pytest.mark.parametrize(
     "location", ["nowhere", "x" * 39, "x" * 40, "loc%0A", "%E2%82%AC", "..%2F..", "jobs", "%00"]
 )

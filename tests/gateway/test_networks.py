@@ -12,7 +12,7 @@ from gateway_orders import validation_error, within_a_second
 from hypothesis import HealthCheck, given
 from hypothesis import settings as generated
 from hypothesis import strategies as st
-from nodes import Gateway, Node, in_transaction, outcome, refusal, switch_to
+from nodes import Gateway, Node, in_transaction, one_database, outcome, refusal, switch_to
 
 from storage import database, jobs, networks
 
@@ -85,6 +85,7 @@ def now() -> datetime:
     return datetime.now().astimezone()
 
 
+@one_database
 @pytest.mark.parametrize("version", ["2.2.1", "2.2", "2.1", "", "2.1.1 ", None, 2.1])
 def test_another_version_of_ocpi_is_refused_and_the_supported_one_is_named(
     gateway: Gateway, version: Any
@@ -149,6 +150,7 @@ def test_an_unknown_template_or_one_of_the_other_role_is_404(gateway: Gateway, o
     assert 0 == gateway.data("/ocpi/cpos")["total"]
 
 
+@one_database
 @pytest.mark.parametrize(
     ("overrides", "topology"),
     [

@@ -146,8 +146,8 @@ def peer() -> Iterator[PeerServer]:
 
 
 @pytest.fixture(autouse=True)
-def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests from writing into the working folder."""
     if "OCPI_GATEWAY_DATA_DIR" not in os.environ:
-        monkeypatch.setenv("OCPI_GATEWAY_DATA_DIR", str(tmp_path))
+        monkeypatch.setenv("OCPI_GATEWAY_DATA_DIR", str(request.getfixturevalue("tmp_path")))
         settings_module.settings.cache_clear()

@@ -26,8 +26,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
 import old_database  # noqa: E402  (the path first)
-import sqlalchemy  # noqa: E402
-from nodes import postgres  # noqa: E402
+from crashable_node import rows  # noqa: E402
+from nodes import disable_fsync, postgres  # noqa: E402
 from starting import BROKEN, WITH_JOBS, Kills, Site  # noqa: E402
 
 SETTINGS = {"OCPI_GATEWAY_DEMO": "1", WITH_JOBS: "1"}
@@ -69,17 +69,6 @@ def enumerate_kills(what: str, new: Callable[[], Site], settings: dict[str, str]
     for complaint in wrong:
         print(f"{what}: {complaint[:300]}")
     return Result(what, ended.statements, len(kills.unreached), time.monotonic() - began, wrong)
-
-
-def relax(url: str) -> str:
-    """Disable fsync of PostgreSQL, because only clients are killed; returns its version."""
-    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
-        connection.exec_driver_sql("SELECT pg_reload_conf()")
-        found = connection.exec_driver_sql("SHOW server_version").scalar()
-    engine.dispose()
-    return f"PostgreSQL {found}"
 
 
 def run(url: str, folder: Path) -> list[Result]:
@@ -145,7 +134,8 @@ def main() -> int:
         url, server = "sqlite:///", f"SQLite {sqlite3.sqlite_version}"
         if database == "postgresql":
             url = stack.enter_context(postgres())
-            server = relax(url)
+            disable_fsync(url)
+            server = f"PostgreSQL {rows(url, 'SHOW server_version')[0][0]}"
         results = run(url, Path(folder))
     page = render(results, server, database)
     (ROOT / "docs" / "measurements" / f"starts-{database}.md").write_text(page)

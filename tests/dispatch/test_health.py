@@ -96,6 +96,7 @@ def test_a_node_whose_database_is_locked_is_not_ready(own_node: Node) -> None:
     await_status(own_node, 200)
 
 
+@one_database
 def test_callers_share_one_write(own_node: Node) -> None:
     """The program writes at most once in FRESH_SECONDS, however often `/ready` is called."""
     with locked(url_of(own_node)):

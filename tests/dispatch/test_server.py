@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 from bulk import ENDED, check_results, count_settled, order_job
+from command_line import Done, run_module
 from crashable_node import CrashableNode, environment, fresh_database, until
 from nodes import ROOT, Network, Node, Process, clean_environment, free_port, launch, one_database
 from peers import PeerServer, envelope
@@ -124,18 +125,10 @@ def test_pipelined_requests_get_one_response(node: Node) -> None:
 # The port
 
 
-def start(changes: dict[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
+def start(changes: dict[str, str], folder: Path) -> Done:
     """A start that is expected to fail."""
     settings = {"OCPI_GATEWAY_DATA_DIR": str(folder / "data"), "OCPI_GATEWAY_PORT": str(free_port())}
-    return subprocess.run(
-        [sys.executable, "-m", "handlers.dispatch.serve"],
-        cwd=ROOT,
-        env={**clean_environment(), **settings, **changes},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_module({**clean_environment(), **settings, **changes}, "handlers.dispatch.serve")
 
 
 @one_database
@@ -214,6 +207,7 @@ def running(command: list[str], settings: dict[str, str], folder: Path) -> Itera
             with contextlib.suppress(requests.ConnectionError, requests.Timeout):
                 if requests.get(f"http://127.0.0.1:{settings['OCPI_GATEWAY_PORT']}/health", timeout=5).ok:
                     break
+            time.sleep(0.1)
         yield process, log
     finally:
         process.send_signal(signal.SIGKILL)
@@ -321,22 +315,24 @@ def test_a_job_stops_between_two_steps_and_continues_after_the_next_start(
     with contextlib.ExitStack() as stack:
         stack.callback(node.kill)
         node.start()
-        job = order_job(node, 600)
+        job = order_job(node, 300)
         until(lambda: count_settled(node, job))
 
         code, seconds = shut_down(node)
 
         assert (0, True) == (code, seconds < GRACE_SECONDS)
         assert "Traceback" not in node.log
-        assert 0 < count_settled(node, job) < 600
+        assert 0 < count_settled(node, job) < 300
         node.start()
         until(lambda: node.read(job.status_url)["status"] in ENDED, 120)
         assert [] == check_results(node, job)
 
 
 def test_an_interrupted_start_ends(tmp_path: Path) -> None:
-    """At any moment of the start, which takes about two seconds."""
-    for number, seconds in enumerate((0.05, 0.3, 0.6, 1.0, 1.5, 2.0)):
+    """At any moment: a launch first imports for about two seconds, a fork does not."""
+    fork = Node.fork or launch
+    moments = (launch, 0.05), (launch, 1.0), (fork, 0.05), (fork, 0.15), (fork, 0.3)
+    for number, (begin, seconds) in enumerate(moments):
         folder = tmp_path / str(number)
         folder.mkdir()
         settings = {
@@ -344,7 +340,7 @@ def test_an_interrupted_start_ends(tmp_path: Path) -> None:
             "OCPI_GATEWAY_DATA_DIR": str(folder),
             "OCPI_GATEWAY_PORT": str(free_port()),
         }
-        process = launch(settings, folder / "out", folder / "log")
+        process = begin(settings, folder / "out", folder / "log")
         time.sleep(seconds)
         process.send_signal(signal.SIGTERM)
         assert process.wait(GRACE_SECONDS + 5) in (0, -signal.SIGTERM)

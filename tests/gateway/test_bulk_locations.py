@@ -69,6 +69,7 @@ def test_a_bulk_order_is_accepted_within_a_second(gateway: Gateway, url: str) ->
     assert "PROVISIONING" == accepted["status"]
     assert f"{url}/jobs/{accepted['job_id']}" == accepted["status_url"]
     assert isinstance(accepted["workflow_run_id"], str)
+    gateway.delete(url.removesuffix("/locations"))  # which cancels the job
 
 
 @pytest.mark.ocpi(208)
@@ -102,6 +103,7 @@ def test_a_finished_job_lists_the_ids_of_the_created_locations(gateway: Gateway,
     assert last == gateway.data(accepted["status_url"])
 
 
+@one_database
 def test_a_location_is_shown_as_documented(gateway: Gateway, url: str) -> None:
     order = location(
         7,
@@ -132,12 +134,14 @@ def test_a_location_is_shown_as_documented(gateway: Gateway, url: str) -> None:
     assert [site] == [each for each in gateway.data(url)["data"] if each["id"] == site["id"]]
 
 
+@one_database
 def test_the_postal_code_is_shown_if_there_is_one(gateway: Gateway, url: str) -> None:
     with_code, without = create_all(gateway, url, location(1, postal_code="1060"), location(2))
 
     assert ("1060", None) == (with_code.get("postal_code"), without.get("postal_code"))
 
 
+@one_database
 def test_members_that_are_left_out_have_their_defaults(gateway: Gateway, url: str) -> None:
     [site] = create_all(gateway, url, {name: value for name, value in location().items() if name != "public"})
 
@@ -145,6 +149,7 @@ def test_members_that_are_left_out_have_their_defaults(gateway: Gateway, url: st
     assert "Europe/Brussels" == site["timezone"]
 
 
+@one_database
 def test_every_member_of_a_template_may_be_overridden(gateway: Gateway, url: str) -> None:
     overrides = {
         "name": "Elsewhere",
@@ -164,6 +169,7 @@ def test_every_member_of_a_template_may_be_overridden(gateway: Gateway, url: str
     assert {("LYON_", "OCPP2.0.1")} == {(c["identity"][:5], c["ocpp_version"]) for c in site["chargers"]}
 
 
+@one_database
 def test_a_template_that_is_used_several_times_gets_prefixes(gateway: Gateway, url: str) -> None:
     own = {**URBAN, "overrides": {"identity_prefix": "OWN_"}}
     single = {"template": "residential-ac-single"}
@@ -259,6 +265,7 @@ def test_evse_ids_are_unique_in_a_network(gateway: Gateway, url: str) -> None:
     assert len(set(evse_ids)) == len(evse_ids), job
 
 
+@one_database
 def test_a_location_has_up_to_20_groups_of_50_charge_points(gateway: Gateway, url: str) -> None:
     groups = [{**GROUP, "charger_ids": [f"{n}A", f"{n}B"]} for n in range(20)]
 
@@ -345,6 +352,7 @@ def test_a_refusal_gives_the_index_of_the_invalid_item_and_nothing_is_created(
     )
 
 
+@one_database
 @pytest.mark.parametrize(
     "body",
     [{}, {"locations": []}, {"locations": None}, {"locations": {}}, {"locations": [location()] * 10_001}],
@@ -359,6 +367,7 @@ def test_a_request_holds_1_to_10_000_items(
     assert (422, ["body", "locations"]) == (status, detail[0]["loc"])
 
 
+@one_database
 def test_an_unknown_location_template_is_404_with_its_name_and_index(
     unchanged_network: tuple[Gateway, str],
 ) -> None:
@@ -371,6 +380,7 @@ def test_an_unknown_location_template_is_404_with_its_name_and_index(
     assert 1 == gateway.data(url)["total"]
 
 
+@one_database
 def test_an_emsp_network_has_no_locations_of_its_own(gateway: Gateway) -> None:
     accepted = gateway.create(template="emsp-drivers", role="emsp")
 
@@ -383,6 +393,7 @@ def test_an_emsp_network_has_no_locations_of_its_own(gateway: Gateway) -> None:
 # Jobs
 
 
+@one_database
 @pytest.mark.parametrize("job", [UNKNOWN_JOB, "x", "1", "..%2Fx", "4f6b5e0e%20"])
 def test_an_unknown_job_is_404(unchanged_network: tuple[Gateway, str], job: str) -> None:
     gateway, url = unchanged_network

@@ -3,6 +3,7 @@
 docs/gateway.md "Ending a network". Conformance 213, 217.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from nodes import Gateway, Network, Node, in_transaction, outcome, refusal, swit
 from peers import PeerServer
 from seeded_network import fill_network
 
+from settings import settings
 from storage import access, database, ended_tokens, jobs, networks, timestamps
 from storage.schema import METADATA
 
@@ -30,7 +32,8 @@ DEADLINE_SECONDS = 60.0
 """The longest time until the rows of an expired network are deleted, on any machine."""
 
 
-def schema() -> sqlalchemy.MetaData:
+@functools.cache
+def schema(_database_url: str) -> sqlalchemy.MetaData:
     """Every table of the database, including those of DBOS."""
     found = sqlalchemy.MetaData()
     with database.connect() as connection:
@@ -44,16 +47,16 @@ def rows_of(cpo_id: str) -> dict[str, int]:
     """The number of rows of a network in each table."""
     counts = {}
     with database.connect() as connection:
-        for table in schema().tables.values():
+        for table in schema(settings().database).tables.values():
             if "network_id" in table.c:
                 in_network = table.c.network_id == int(cpo_id)
                 counts[table.name] = connection.execute(
                     sqlalchemy.select(sqlalchemy.func.count()).select_from(table).where(in_network)
                 ).scalar_one()
-    counts["gw_networks"] = sum(row["id"] == int(cpo_id) for row in rows("gw_networks"))
-    job_ids = {row["id"] for row in rows("gw_jobs") if row["network_id"] == int(cpo_id)}
+    counts["gw_networks"] = len(rows("gw_networks", f"id = {cpo_id}"))
+    jobs_of_network = f"SELECT id FROM gw_jobs WHERE network_id = {cpo_id}"  # noqa: S608
     for table in ("gw_job_items", "gw_job_steps"):
-        counts[table] = sum(row["job_id"] in job_ids for row in rows(table))
+        counts[table] = len(rows(table, f"job_id IN ({jobs_of_network})"))
     return counts
 
 
@@ -64,7 +67,9 @@ def remaining_tables(cpo_id: str) -> set[str]:
 
 def unfinished_runs(*job_ids: str) -> list[Any]:
     """The statuses of workflows that DBOS still has to run."""
-    [table] = [table for table in schema().tables.values() if table.name == "workflow_status"]
+    [table] = [
+        table for table in schema(settings().database).tables.values() if table.name == "workflow_status"
+    ]
     with database.connect() as connection:
         found = connection.execute(
             sqlalchemy.select(table.c.status).where(table.c.workflow_uuid.in_(job_ids))

@@ -11,7 +11,7 @@ import requests
 import sqlalchemy
 from gateway_orders import example, validation_error
 from inspection import contents, moved, rows
-from nodes import Gateway, Node, outcome, refusal, switch_to
+from nodes import Gateway, Node, one_database, outcome, refusal, switch_to
 from peers import PeerServer
 
 from storage import database, networks, timestamps
@@ -218,6 +218,7 @@ def test_a_request_without_a_free_party_id_stores_no_key(gateway: Gateway, key: 
     assert 0 == count_keys(gateway)
 
 
+@one_database
 @pytest.mark.parametrize(
     "invalid", ["", "x" * 256, b"\xc3\xa9", b"a\tb"], ids=["empty", "long", "letter", "tab"]
 )
@@ -297,7 +298,7 @@ def test_quotas_limit_the_networks_and_jobs_of_an_organization(
     other = another_node(networks_per_organization="2", jobs_per_organization="1", demo="0")
     with switch_to(other.environment):
         gateway, stranger = other.gateway(), other.gateway()
-        first = gateway.create(overrides={"locations": 100, "chargers_per_location": 20})
+        first = gateway.create(overrides={"locations": 100, "chargers_per_location": 5})
 
         for path in ("/ocpi/cpos", f"{first['destroy_url']}/locations"):
             body = NETWORK if path == "/ocpi/cpos" else LOCATIONS

@@ -86,71 +86,65 @@ def unchanged(node: Node) -> PublishedLocation:
 # Changes
 
 
+EFFECTS: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+    ({"name": "Closed"}, {"name": "Closed"}),
+    ({"address": "Rue 1"}, {"address": "Rue 1"}),
+    ({"city": "Liège"}, {"city": "Liège"}),
+    ({"postal_code": "4000"}, {"postal_code": "4000"}),
+    ({"country": "DE"}, {"country": "DEU"}),
+    ({"timezone": None}, {"time_zone": "Europe/Brussels"}),
+    ({"timezone": "Asia/Tokyo"}, {"time_zone": "Asia/Tokyo"}),
+    (
+        {"coordinates": {"latitude": 1.0000005, "longitude": -0.0000001}},
+        {"coordinates": {"latitude": "1.000000", "longitude": "0.000000"}, "time_zone": "Etc/GMT"},
+    ),
+    ({"owner_name": "Somebody"}, {"operator": {"name": "Somebody"}}),
+    ({"parking_type": "ON_STREET"}, {"type": "ON_STREET"}),
+    ({"parking_type": "ALONG_MOTORWAY"}, {"type": "OTHER"}),
+    ({"owner_name": None}, {"operator": None}),
+    ({"postal_code": None}, {"postal_code": "-"}),
+    ({"parking_type": None}, {"type": "UNKNOWN"}),
+)
+"""Changes of one location, one after the other, and what each changes for peers."""
+
+
 @one_database
 @pytest.mark.ocpi(216)
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"name": "Closed"}, {"name": "Closed"}),
-        ({"address": "Rue 1"}, {"address": "Rue 1"}),
-        ({"city": "Liège"}, {"city": "Liège"}),
-        ({"postal_code": "4000"}, {"postal_code": "4000"}),
-        ({"country": "DE"}, {"country": "DEU"}),
-        (
-            {"coordinates": {"latitude": 1.0000005, "longitude": -0.0000001}},
-            {"coordinates": {"latitude": "1.000000", "longitude": "0.000000"}, "time_zone": "Etc/GMT"},
-        ),
-        ({"timezone": "Asia/Tokyo"}, {"time_zone": "Asia/Tokyo"}),
-        ({"owner_name": "Somebody"}, {"operator": {"name": "Somebody"}}),
-        ({"parking_type": "ON_STREET"}, {"type": "ON_STREET"}),
-        ({"parking_type": "ALONG_MOTORWAY"}, {"type": "OTHER"}),
-        ({"timezone": None}, {"time_zone": "Europe/Brussels"}),
-        ({"owner_name": None}, {"operator": None}),
-        ({"postal_code": None}, {"postal_code": "-"}),
-        ({"parking_type": None}, {"type": "UNKNOWN"}),
-    ],
-    ids=str,
-)
-def test_a_peer_that_pulls_changes_gets_a_changed_location(
-    published: PublishedLocation, change: dict[str, Any], expected: dict[str, Any]
-) -> None:
-    before, gateway_before, since = published.over_ocpi(), published.in_gateway(), now()
-    assert not is_pulled(published, since)
+def test_a_peer_that_pulls_changes_gets_a_changed_location(published: PublishedLocation) -> None:
+    for change, expected in EFFECTS:
+        before, gateway_before, since = published.over_ocpi(), published.in_gateway(), now()
+        assert not is_pulled(published, since)
 
-    in_gateway = published.patch(change)
-    after = published.over_ocpi()
+        in_gateway = published.patch(change)
+        after = published.over_ocpi()
 
-    assert expected == {name: after.get(name) for name in expected}
-    assert is_pulled(published, since)
-    assert before["last_updated"] <= after["last_updated"]
-    changed = ("last_updated", *expected)
-    assert {k: v for k, v in before.items() if k not in changed} == {
-        k: v for k, v in after.items() if k not in changed
-    }
-    assert after == published.over_ocpi(published.operator)
-    assert "" == validation_error("OcpiLocationResponse", in_gateway)
-    assert in_gateway == published.in_gateway()
-    assert gateway_before["updated_at"] <= in_gateway["updated_at"]
-    assert (gateway_before["slug"], gateway_before["created_at"], gateway_before["chargers"]) == (
-        in_gateway["slug"],
-        in_gateway["created_at"],
-        in_gateway["chargers"],
-    )
-    pulled = published.peer.data("locations", date_from=since)
-    assert [published.id] == [location["id"] for location in pulled]
+        assert expected == {name: after.get(name) for name in expected}
+        assert is_pulled(published, since)
+        assert before["last_updated"] <= after["last_updated"]
+        changed = ("last_updated", *expected)
+        assert {k: v for k, v in before.items() if k not in changed} == {
+            k: v for k, v in after.items() if k not in changed
+        }
+        assert after == published.over_ocpi(published.operator)
+        assert "" == validation_error("OcpiLocationResponse", in_gateway)
+        assert in_gateway == published.in_gateway()
+        assert gateway_before["updated_at"] <= in_gateway["updated_at"]
+        for name in ("slug", "created_at", "chargers"):
+            assert gateway_before[name] == in_gateway[name]
+        pulled = published.peer.data("locations", date_from=since)
+        assert [published.id] == [location["id"] for location in pulled]
 
 
-@pytest.mark.parametrize(
-    "change", [{}, {"slug": "mine"}, {"charges": [], "id": "x", "status": "closed"}], ids=str
-)
-def test_an_empty_change_changes_nothing(unchanged: PublishedLocation, change: dict[str, Any]) -> None:
+def test_an_empty_change_changes_nothing(unchanged: PublishedLocation) -> None:
     before, over_ocpi = unchanged.in_gateway(), unchanged.over_ocpi()
     time.sleep(1.1)  # the gateway's timestamps are whole seconds
 
-    assert before == unchanged.patch(change)
-    assert (before, over_ocpi) == (unchanged.in_gateway(), unchanged.over_ocpi())
+    for change in ({}, {"slug": "mine"}, {"charges": [], "id": "x", "status": "closed"}):
+        assert before == unchanged.patch(change)
+        assert (before, over_ocpi) == (unchanged.in_gateway(), unchanged.over_ocpi()), change
 
 
+@one_database
 @pytest.mark.parametrize("field", ["name", "address", "city", "country", "coordinates", "public"])
 def test_null_is_refused_for_a_required_member(unchanged: PublishedLocation, field: str) -> None:
     before = unchanged.over_ocpi()
@@ -191,6 +185,7 @@ def test_an_invalid_change_is_refused_with_the_name_of_its_member(
     assert before == unchanged.over_ocpi()
 
 
+@one_database
 @pytest.mark.parametrize("raw", [b"", b"{", b"nothing", b"\xff", b'{"name":"a","name":"b"}'])
 def test_a_change_that_is_not_json_is_400(unchanged: PublishedLocation, raw: bytes) -> None:
     response = unchanged.gateway.request(
@@ -338,6 +333,7 @@ def test_a_location_exists_only_in_its_own_network(published: PublishedLocation)
     assert LOCATION["name"] == published.in_gateway()["name"]
 
 
+@one_database
 @pytest.mark.parametrize(
     "location", ["nowhere", "x" * 39, "x" * 40, "loc%0A", "%E2%82%AC", "..%2F..", "jobs", "%00"]
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from nodes import Client, Gateway, Network, in_transaction, outcome
+from nodes import Client, Gateway, Network, in_transaction, one_database, outcome
 from plans import planned
 
 from storage import networks
@@ -44,6 +44,7 @@ def generated(gateway: Gateway, accepted: Any) -> list[Any]:
     return [*(documents(operator, module) for module in modules), locations, topology]
 
 
+@one_database
 @pytest.mark.parametrize("template", [*CPO_TEMPLATES, "emsp-drivers"])
 def test_the_same_seed_generates_the_same_bytes_for_two_organizations(
     gateway: Gateway, stranger: Gateway, template: str
@@ -75,6 +76,7 @@ def test_peers_read_the_bytes_of_the_plan(gateway: Gateway, template: str) -> No
             assert orjson.dumps(tariff) in documents(operator, "tariffs")
 
 
+@one_database
 def test_any_other_change_generates_another_network(gateway: Gateway) -> None:
     changes: list[dict[str, Any]] = [
         {},
@@ -97,6 +99,7 @@ def test_any_other_change_generates_another_network(gateway: Gateway) -> None:
     assert [change for change, found in zip(changes, locations, strict=True) if found == locations[0]] == [{}]
 
 
+@one_database
 def test_the_generated_network_depends_on_the_party_id_that_was_assigned(
     gateway: Gateway, stranger: Gateway
 ) -> None:
@@ -109,6 +112,7 @@ def test_the_generated_network_depends_on_the_party_id_that_was_assigned(
     )
 
 
+@one_database
 @pytest.mark.parametrize("seed", [{}, {"seed": None}], ids=["absent", "null"])
 def test_an_absent_seed_is_drawn_at_random_and_stored(gateway: Gateway, seed: dict[str, None]) -> None:
     def generate() -> list[Any]:
@@ -127,11 +131,13 @@ def test_an_absent_seed_is_drawn_at_random_and_stored(gateway: Gateway, seed: di
     assert generate()[0] != generate()[0]
 
 
+@one_database
 @pytest.mark.parametrize("seed", [-1, 2**31, 1.5, "1", True])
 def test_a_seed_that_is_not_a_31_bit_integer_is_422(gateway: Gateway, seed: Any) -> None:
     assert 422 == gateway.post("/ocpi/cpos", {**ORDER, "seed": seed}).status_code
 
 
+@one_database
 def test_the_largest_seed_is_accepted(gateway: Gateway) -> None:
     gateway.ready(**{**ORDER, "seed": 2**31 - 1})
 

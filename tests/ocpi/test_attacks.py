@@ -343,6 +343,7 @@ def test_only_the_documents_are_served_as_files(node: Node, folder: str, name: s
     assert b"root:" not in answer.body
 
 
+@one_database
 @pytest.mark.parametrize(
     "head",
     [

@@ -182,21 +182,20 @@ def wide_objects(count: int) -> bytes:
 def test_a_mebibyte_of_any_json_takes_less_than_a_second_of_cpu(
     emsp: Network, method: str, raw: bytes
 ) -> None:
-    """Security S22, S28. The minimum of three tries counts, because a busy machine slows some of them."""
+    """Security S22, S28. One of three tries is enough, because a busy machine slows some of them."""
     peer = emsp.peer()
     peer.put(peer.at("locations", "LOC1"), example("Location"))
     assert len(raw) <= MEBIBYTE
-    seconds = []
 
-    for _ in range(3):
+    def seconds() -> float:
         before, _ = usage(emsp.node)
         response = peer.send(method, peer.at("locations", "LOC1"), raw, **JSON)
-        seconds.append(usage(emsp.node)[0] - before)
 
         assert response.status_code in (200, 400)
         assert len(response.content) < 1000
+        return usage(emsp.node)[0] - before
 
-    assert min(seconds) < 1
+    assert any(seconds() < 1 for _ in range(3))
 
 
 @one_database

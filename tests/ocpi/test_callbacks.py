@@ -147,6 +147,7 @@ def test_a_peer_that_refuses_the_connection_is_3001(network: Network, peer: Peer
     assert_unchanged(network, registrant, peer)
 
 
+@one_database
 @pytest.mark.ocpi(74)
 def test_a_peer_that_does_not_answer_in_time_is_3001(cpo: Network, peer: PeerServer) -> None:
     registrant = cpo.registrant()

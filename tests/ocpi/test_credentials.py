@@ -157,6 +157,7 @@ def test_a_party_that_is_not_registered_can_neither_renew_nor_unregister(
     assert (200, 1000) == outcome(registrant.post("credentials", peer.credentials()))
 
 
+@one_database
 @pytest.mark.ocpi(70)
 @pytest.mark.parametrize("kind", ["registrant", "peer", "operator"])
 def test_credentials_cannot_be_patched(network: Network, kind: str) -> None:

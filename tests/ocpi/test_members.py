@@ -29,6 +29,7 @@ def test_an_optional_member_that_is_null_equals_an_absent_one(node: Node, schema
     assert without == second.stored(schema, with_null)
 
 
+@one_database
 @pytest.mark.ocpi(29)
 @pytest.mark.parametrize("schema", SHAPES)
 def test_a_required_member_that_is_null_is_2001(node: Node, schema: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from examples import example
-from nodes import Gateway, Network, Node, in_transaction, outcome
+from nodes import Gateway, Network, Node, in_transaction, one_database, outcome
 from requests import Response
 
 from openapi.field_types import EXTENSION
@@ -235,6 +235,7 @@ def full_body(item: dict[str, Any]) -> bytes:
     return b'{"locations":[' + b",".join([text] * ((settings().body_limit - 20) // (len(text) + 1))) + b"]}"
 
 
+@one_database
 @pytest.mark.parametrize(
     "item",
     [

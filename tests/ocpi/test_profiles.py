@@ -161,6 +161,7 @@ def test_three_segments_name_a_connector_before_a_location(cpo: Network) -> None
     assert MISSING == outcome(peer.get("locations/NL/XXX/1"))  # neither an EVSE nor our party
 
 
+@one_database
 @pytest.mark.ocpi(118)
 @pytest.mark.parametrize("location_id", ["NL", "nl"])
 @pytest.mark.parametrize("uid", ["DEM", "dem"])

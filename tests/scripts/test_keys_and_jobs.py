@@ -26,7 +26,8 @@ def test_a_key_works_until_it_is_revoked(node: Node, role: str) -> None:
 
     assert re.fullmatch(r"ogk_[\w-]{43}", minted["key"])
     assert 200 == gateway.get("/ocpi/cpos").status_code
-    listed = run_script(node, "keys", "list").stdout
+    script = run_script if role == "admin" else run  # once with the imports of a real start
+    listed = script(node, "keys", "list").stdout
     assert re.search(rf"^{minted['id']} +{role} .*{re.escape(organization)}$", listed, re.MULTILINE)
     assert minted["key"] not in listed
     assert 0 == run(node, "keys", "revoke", minted["id"]).returncode

@@ -355,6 +355,7 @@ def run(node: Node, peer: PeerServer, model: type[Model], examples: int) -> None
         derandomize=True,
         database=None,
         phases=[Phase.generate],
+        report_multiple_bugs=False,  # stop at the first history that disagrees
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(bound, settings=limits)

@@ -1,6 +1,7 @@
 """An instance of the program for crash tests, and queries of its database while it is down."""
 
 import contextlib
+import functools
 import secrets
 import signal
 import sqlite3
@@ -47,10 +48,6 @@ class CrashableNode(Node):
     def order(self, path: str, body: Any) -> Any:
         """POST to the gateway."""
         return self._called("POST", path, json=body)
-
-    def destroy(self, path: str) -> None:
-        """DELETE of the gateway."""
-        self._called("DELETE", path)
 
     def _called(self, method: str, path: str, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {ADMIN}"}
@@ -102,14 +99,19 @@ def until(holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> float:
 Ask = Callable[..., list[Any]]
 
 
-@contextlib.contextmanager
-def snapshot(database: str) -> Iterator[Ask]:
-    """Query the database directly, in one snapshot. A SQLite file is opened read-only, so its WAL stays."""
+@functools.cache
+def _engine(database: str) -> sqlalchemy.Engine:
+    """An engine without a pool, because `wait_until_idle` counts connections."""
     options: dict[str, Any] = {"poolclass": sqlalchemy.NullPool, "isolation_level": "REPEATABLE READ"}
     if is_sqlite(database):
         options |= {"creator": lambda: read_only(database), "isolation_level": "SERIALIZABLE"}
-    engine = sqlalchemy.create_engine(database, **options)
-    with engine.connect() as connection:
+    return sqlalchemy.create_engine(database, **options)
+
+
+@contextlib.contextmanager
+def snapshot(database: str) -> Iterator[Ask]:
+    """Query the database directly, in one snapshot. A SQLite file is opened read-only, so its WAL stays."""
+    with _engine(database).connect() as connection:
         if is_sqlite(database):
             connection.exec_driver_sql("BEGIN")
         yield lambda text, **values: list(connection.execute(sqlalchemy.text(text), values).all())

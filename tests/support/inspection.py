@@ -1,5 +1,6 @@
 """The contents of the database, for tests that nothing has changed or leaked."""
 
+import operator
 import time
 from typing import Any
 
@@ -26,10 +27,11 @@ def tables() -> list[str]:
     return sorted(name for name in names if name.startswith(("gw_", "ocpi_")))
 
 
-def rows(table: str) -> list[Row]:
-    """Every row of *table*."""
+def rows(table: str, where: str = "true") -> list[Row]:
+    """Every row of *table*, or those that fulfill a condition in SQL."""
+    query = sqlalchemy.text(f"SELECT * FROM {table} WHERE {where}")  # noqa: S608
     with database.connect() as connection:
-        return [dict(row) for row in connection.execute(sqlalchemy.text(f"SELECT * FROM {table}")).mappings()]  # noqa: S608
+        return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _result(statement: sqlalchemy.Select[Any]) -> list[Any]:
@@ -37,7 +39,8 @@ def _result(statement: sqlalchemy.Select[Any]) -> list[Any]:
         return list(connection.execute(statement))
 
 
-Contents = dict[tuple[Any, ...], Row]
+Contents = dict[str, tuple[tuple[str, ...], set[tuple[Any, ...]]]]
+"""The columns and the rows of each table."""
 
 
 def wait_until_idle() -> None:
@@ -59,23 +62,29 @@ def wait_until_idle() -> None:
 
 
 def contents() -> Contents:
-    """Every row except noise, by its values."""
+    """Every row except noise."""
     wait_until_idle()
-    contents: Contents = {}
-    for table in tables():
-        if table in IGNORED_TABLES:
-            continue
-        ignored = IGNORED_COLUMNS.get(table, set())
-        for row in rows(table):
-            kept = {column: value for column, value in row.items() if column not in ignored}
-            contents[(table, *kept.values())] = kept
-    return contents
+    found: Contents = {}
+    with database.connect() as connection:
+        for table in tables():
+            if table in IGNORED_TABLES:
+                continue
+            ignored = IGNORED_COLUMNS.get(table, set())
+            result = connection.exec_driver_sql(f"SELECT * FROM {table}")  # noqa: S608
+            names = tuple(result.keys())
+            kept = [number for number, name in enumerate(names) if name not in ignored]
+            columns, row = tuple(names[n] for n in kept), operator.itemgetter(*kept)
+            found[table] = columns, set(map(row, result))
+    return found
 
 
 def moved(before: Contents, after: Contents) -> list[tuple[str, Row]]:
     """The rows that were added, removed or changed, each with its table."""
-    differing = before.keys() ^ after.keys()
-    return [(key[0], before.get(key) or after[key]) for key in differing]
+    return [
+        (table, dict(zip(columns, row, strict=True)))
+        for table, (columns, rows_after) in after.items()
+        for row in before[table][1] ^ rows_after
+    ]
 
 
 def texts() -> str:

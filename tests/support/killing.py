@@ -4,10 +4,13 @@ Only productive kills count: the job has settled an item since the previous kill
 The specification of the harness: docs/architecture.md "Harnesses".
 """
 
+import contextlib
 import itertools
+import os
 import random
+import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -243,6 +246,17 @@ class Pair:
         number = self._last_killed = self._slots.index(slot)
         self.nodes[number].kill()
         return self.nodes[number], self.nodes[1 - number]
+
+    @contextlib.contextmanager
+    def freeze_executor(self, job: Job) -> Iterator[str]:
+        """Stop the instance that runs the job, without ending it; yields its slot."""
+        slot, _ = executor(self.first, job)
+        pid = self.nodes[self._slots.index(slot)].pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield slot
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def wait_for_progress(self, job: Job) -> float:
         """Wait until the other settles an item; returns the seconds that it took."""

@@ -82,6 +82,15 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
+def disable_fsync(url: str) -> None:
+    """Do not let PostgreSQL wait for the disk: tests kill its clients, not the machine."""
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+
+
 def clean_environment() -> dict[str, str]:
     """The environment of this process without settings, which the `node` of a test may have set."""
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
@@ -153,7 +162,7 @@ class Node:
     """The program in a separate process."""
 
     fork: ClassVar[Callable[[dict[str, str], Path, Path], Process] | None] = None
-    """A faster alternative to `launch`, if no PYTHONPATH changes the program."""
+    """A faster alternative to `launch`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
@@ -184,8 +193,7 @@ class Node:
 
     def _launch(self, more: Mapping[str, str]) -> Process:
         environment = self.surroundings(more)
-        way = launch if self.fork is None or "PYTHONPATH" in environment else self.fork
-        return way(environment, self._out, self._log)
+        return (self.fork or launch)(environment, self._out, self._log)
 
     @property
     def pid(self) -> int:

@@ -6,6 +6,7 @@ The count is that of the main thread: the engine's other threads work on a clock
 
 import itertools
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -34,6 +35,9 @@ READS = ("SELECT", "PRAGMA", "SHOW", "SET", "COMPOSED([SQL('SELECT\\N")
 KILLED = -signal.SIGKILL
 WITH_JOBS = "STARTING_WITH_JOBS"
 """Set: the start includes that of the engine of jobs."""
+
+ROOM = "STARTING_ROOM"
+"""Set: no file can be longer than so many bytes, as on a full disk."""
 
 OURS, ENGINE = "ours", "engine"
 
@@ -312,6 +316,12 @@ def commit_each_statement() -> None:
     schema.config = broken
 
 
+def limit_files(size: int | None) -> None:
+    """Let every write beyond *size* bytes of a file fail; None ends that."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+
+
 def main() -> None:
     """Start like scripts/serve, until just before it listens."""
     import errors  # noqa: PLC0415  (the parent has imported the program; a fork finds it there)
@@ -322,13 +332,17 @@ def main() -> None:
     if os.environ.get(BROKEN):
         commit_each_statement()
     statements = Statements(int(os.environ.get(KILL_AT, "0")))
-    statements.watch()
+    if ROOM in os.environ:
+        limit_files(int(os.environ[ROOM]))
+    else:
+        statements.watch()
     engine.migrate = statements.of_engine(engine.migrate)
     try:
         startup.prepare()
         if os.environ.get(WITH_JOBS):
             statements.of_engine(engine.start)()
     except errors.CannotStart as refusal:
+        limit_files(None)
         os.write(2, f"{refusal.message}\n".encode())
         os._exit(1)
     os._exit(0)

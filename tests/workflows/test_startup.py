@@ -1,11 +1,8 @@
 """Starts after a failure: each recovers by itself, or ends with a message that says what to do."""
 
 import contextlib
-import resource
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +10,8 @@ from typing import Any
 import old_database
 import pytest
 import sqlalchemy
-from nodes import ROOT, Node, clean_environment, in_transaction, switch_to
-from starting import BROKEN, WITH_JOBS, Site
+from nodes import Node, in_transaction, switch_to
+from starting import BROKEN, ROOM, WITH_JOBS, Site
 
 from storage import database, installation, keys, secrets
 from workflows import cli, running_server
@@ -69,21 +66,20 @@ def last_line(output: str) -> str:
     return last
 
 
-@pytest.mark.parametrize(
-    "statement", ["CREATE INDEX ix_gw_job", "CREATE TABLE ocpi_cdrs", "INSERT INTO alem"]
-)
-def test_a_first_start_that_an_older_version_left_unfinished_starts_over(
-    new_site: NewSite, statement: str
-) -> None:
-    whole, half = new_site(), new_site()
+def test_a_first_start_that_an_older_version_left_unfinished_starts_over(new_site: NewSite) -> None:
+    whole = new_site()
     result = whole.start(**{BROKEN: "1"})
-    half.start(result.first(statement), **{BROKEN: "1"})
-    assert any("gw_charge_points" in table for table in half.described())
+    expected = whole.described()
 
-    again = half.start()
+    for statement in ("CREATE INDEX ix_gw_job", "CREATE TABLE ocpi_cdrs", "INSERT INTO alem"):
+        half = new_site()
+        half.start(result.first(statement), **{BROKEN: "1"})
+        assert any("gw_charge_points" in table for table in half.described())
 
-    assert 0 == again.code, again.message
-    assert whole.described() == half.described()
+        again = half.start()
+
+        assert 0 == again.code, again.message
+        assert expected == half.described(), statement
 
 
 def test_data_without_a_schema_version_is_not_touched(site: Site) -> None:
@@ -261,44 +257,23 @@ def test_a_damaged_file_is_reported(sqlite_site: Site, offset: int) -> None:
     assert "Restore a backup of the file" in refusal(sqlite_site)
 
 
-def start_with_room_for(site: Site, size: int) -> subprocess.CompletedProcess[str]:
-    """Start a site while no file can be longer than *size* bytes."""
-    return subprocess.run(
-        [sys.executable, "-m", "starting"],
-        cwd=ROOT,
-        env={
-            **clean_environment(),
-            **site.environment,
-            WITH_JOBS: "1",
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
-    )
-
-
 @pytest.mark.parametrize("kib", [0, 8, 48, 200])
 def test_a_first_start_on_a_full_disk_is_refused_and_succeeds_once_there_is_room(
     tmp_path: Path, kib: int
 ) -> None:
     site = Site("sqlite:///", tmp_path)
 
-    result = start_with_room_for(site, kib * 1024)
+    message = refusal(site, **{ROOM: str(kib * 1024), WITH_JOBS: "1"})
 
-    assert 1 == result.returncode, result
-    assert last_line(result.stderr).startswith("The program cannot start: ")
+    assert message.startswith("The program cannot start: ")
     assert 0 == site.start().code
 
 
 def test_a_later_start_on_a_full_disk_needs_room_only_for_the_index_of_the_wal(sqlite_site: Site) -> None:
     checkpoint(sqlite_site)
-    assert 0 == start_with_room_for(sqlite_site, 32 * 1024).returncode
+    assert 0 == sqlite_site.start(**{ROOM: str(32 * 1024), WITH_JOBS: "1"}).code
 
-    result = start_with_room_for(sqlite_site, 0)
-
-    assert (1, True) == (result.returncode, "disk" in last_line(result.stderr))
+    assert "disk" in refusal(sqlite_site, **{ROOM: "0", WITH_JOBS: "1"})
 
 
 def test_a_data_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:

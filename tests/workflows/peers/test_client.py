@@ -121,11 +121,11 @@ PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @pytest.mark.usefixtures("sandbox")
-@pytest.mark.parametrize("token", [*PRINTABLE, PRINTABLE, PRINTABLE[::-1], "=?utf-8?q?=41?=", "a" * 64])
-def test_the_token_is_sent_unchanged(token: str, bad: BadPeer) -> None:
-    client.call("GET", bad.url("/ok"), token)
+def test_the_token_is_sent_unchanged(bad: BadPeer) -> None:
+    for token in (*PRINTABLE, PRINTABLE, PRINTABLE[::-1], "=?utf-8?q?=41?=", "a" * 64):
+        client.call("GET", bad.url("/ok"), token)
 
-    assert b"\r\nAuthorization: Token " + token.encode() + b"\r\n" in sent(bad).head
+        assert b"\r\nAuthorization: Token " + token.encode() + b"\r\n" in sent(bad).head
 
 
 @pytest.mark.usefixtures("sandbox")

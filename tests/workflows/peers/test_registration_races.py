@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from nodes import Client, Gateway, Network, Node, in_transaction, outcome
+from nodes import Client, Gateway, Network, Node, in_transaction, one_database, outcome
 from peers import PeerServer, Reply, envelope
 
 import errors
@@ -250,6 +250,7 @@ def test_unregistering_does_not_end_a_registration_that_is_newer(network: Networ
     assert ("REGISTERED", "fresh") == (stored.state, stored.token)
 
 
+@one_database
 def test_a_slow_peer_is_abandoned_after_twice_the_timeout_of_a_call(cpo: Network, peer: PeerServer) -> None:
     """PEER_TIMEOUT_SECONDS is 3 in tests, and each of the two responses takes almost as long."""
     done = threading.Event()

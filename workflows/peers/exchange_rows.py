@@ -74,13 +74,16 @@ def row(connection: Connection, observed: Observed) -> Values | None:
     if observed.direction == OUT:
         _read_envelope(observed)
     peer = observed.peer and "/".join(observed.peer)
+    module = observed.module or _module(observed.url)
+    if peer is None and module == "credentials":
+        peer = _named_party(response if observed.direction == OUT else request)
     return {
         "network_id": observed.network_id,
         "connection_id": observed.connection_id,
-        "peer": peer or _named_party(response if observed.direction == OUT else request),
+        "peer": peer,
         "direction": observed.direction,
         "caller": observed.caller,
-        "module": observed.module or _module(observed.url),
+        "module": module,
         "status": observed.status,
         "status_code": observed.status_code,
         "started_at": observed.started_at,
@@ -165,8 +168,6 @@ def _module(url: str) -> str:
 
 def _named_party(body: str) -> str | None:
     """The party that a credentials object in *body* names, as in `NL/TNM`."""
-    if '"party_id"' not in body or '"business_details"' not in body:
-        return None
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -65,17 +65,17 @@ def words_of_secret_headers(headers: Headers) -> list[str]:
 def secrets_of(headers: Headers, bodies: Iterable[str]) -> list[str]:
     """Every form of the secrets that the headers and bodies of one exchange hold, longest first."""
     found = {*words_of_secret_headers(headers)[:_MOST_TOKENS], *settings().demo_tokens}
-    for body in (text for each in bodies for text in {each, _without_escapes(each)}):
-        matches = _MEMBER.finditer(body) if _may_hold_token(body) else ()
-        literals = [match[2] for match in itertools.islice(matches, _MOST_TOKENS)]
+    for body in (text for each in filter(_is_suspicious, bodies) for text in {each, _without_escapes(each)}):
+        literals = [match[2] for match in itertools.islice(_MEMBER.finditer(body), _MOST_TOKENS)]
         found |= {*literals, *map(_unescaped, literals)}
     found |= {text for word in found if (text := from_base64(word))}
     forms = {form for secret in found for form in _forms(secret) if len(form) >= _SHORTEST}
     return sorted(forms, key=len, reverse=True)
 
 
-def _may_hold_token(body: str) -> bool:
-    return "token" in body.lower()
+def _is_suspicious(body: str) -> bool:
+    """Whether *body* may have a member with a token. Most bodies have none, and the check is cheap."""
+    return "token" in body.lower() or ("\\" in body and "\\u" in body)
 
 
 def _unescaped(literal: str) -> str:
@@ -103,6 +103,8 @@ def _masked(value: str) -> str:
 
 def body_text(body: str) -> str:
     """A body whose members with tokens are redacted. It is written anew if the name of one is escaped."""
+    if not _is_suspicious(body):
+        return body
     masked = _mask_members(body)
     plain = _without_escapes(masked)
     again = _mask_members(plain)
@@ -110,12 +112,12 @@ def body_text(body: str) -> str:
 
 
 def _mask_members(body: str) -> str:
-    return _MEMBER.sub(rf"\1{REDACTED}", body) if _may_hold_token(body) else body
+    return _MEMBER.sub(rf"\1{REDACTED}", body)
 
 
 def _without_escapes(body: str) -> str:
     """The same JSON without escaped letters, which may hide a token; any other body is unchanged."""
-    if "\\" not in body or "\\u" not in body:
+    if "\\u" not in body:
         return body
     try:
         return orjson.dumps(orjson.loads(body)).decode()

@@ -31,7 +31,7 @@ JOBS = "jobs"
 REGISTRATIONS = "registrations"
 """The queues. Jobs that wait for peers have their own, so that they do not delay the others."""
 
-_QUEUES = {JOBS: (4, 0.5), REGISTRATIONS: (16, 1.0)}
+_QUEUES = {JOBS: (4, 1.0), REGISTRATIONS: (16, 1.0)}
 """How many jobs of a queue a process runs at once, and how often it polls, in seconds.
 
 Each poll costs a few ms of CPU: at 0.25 s an idle server took 3.6 % of a core.

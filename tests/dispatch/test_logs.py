@@ -78,7 +78,7 @@ def test_the_refusal_of_an_unusable_peer_is_logged_with_the_request_id(
     )
 
     (access,) = [line for line in lines(cpo.node, request_id) if line["what"] == "request"]
-    assert ("PeerUnusable", "127.0.0.1") == (access["refusal"], access["client"])
+    assert ("CallFailed", "127.0.0.1") == (access["refusal"], access["client"])
 
 
 def test_a_log_line_of_another_module_has_the_request_id() -> None:

@@ -12,7 +12,6 @@ import itertools
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
+import extrawest  # noqa: E402  (the path first)
 import nodes  # noqa: E402
 from bench_parts import report  # noqa: E402  (the path first)
 from bench_parts.load import CORES, Failed, Server, fetch, request  # noqa: E402
@@ -53,8 +53,6 @@ from storage import timestamps  # noqa: E402
 
 PARTS = ROOT / "scripts" / "bench_parts"
 RESULTS = ROOT / "docs" / "measurements"
-RIVAL_HOME = ROOT / ".venv-rival"
-RIVAL = ("extrawest-ocpi==2025.7.16", "uvicorn==0.54.0", "h11==0.14.0", "starlette==0.27.0")
 RIVAL_TOKEN = "rival-token-c"  # noqa: S105  (of a server that lives for minutes on loopback)
 
 Requests = dict[str, Iterator[bytes]]
@@ -83,20 +81,8 @@ def _floor(url: str, threads: int, cpo: int, emsp: int) -> Server:
 def _rival(seed: Path) -> Server:
     port = str(nodes.free_port())
     settings = {"BENCH_PORT": port, "BENCH_SEED": str(seed), "BENCH_TOKEN": RIVAL_TOKEN}
-    command = [str(RIVAL_HOME / "bin" / "uvicorn"), "rival:app", "--host", "127.0.0.1", "--port", port]
+    command = [str(extrawest.HOME / "bin" / "uvicorn"), "rival:app", "--host", "127.0.0.1", "--port", port]
     return Server(THE_RIVAL, command, PARTS, settings)
-
-
-def make_rival_home() -> None:
-    """The rival's environment, created once."""
-    marker, requirements = RIVAL_HOME / "requirements.txt", "\n".join(RIVAL)
-    if marker.exists() and marker.read_text() == requirements:
-        return
-    say("setting up .venv-rival (once)")
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(RIVAL_HOME)], check=True, timeout=120)
-    pip = [str(RIVAL_HOME / "bin" / "python"), "-m", "pip", "install", "-qq"]
-    subprocess.run([*pip, "--disable-pip-version-check", *RIVAL], check=True, timeout=300)
-    marker.write_text(requirements)
 
 
 # The rounds
@@ -235,8 +221,8 @@ def run(results: Results, options: argparse.Namespace) -> None:
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         if not options.quick:
-            make_rival_home()
-            results.versions += RIVAL[:2]
+            extrawest.install()
+            results.versions += extrawest.PACKAGES[:2]
             seed = place / "rival.json"
             seed.write_bytes(orjson.dumps({"CPO": list(own(FEW)), "EMSP": written(THE_RIVAL)}))
         results.versions.append(f"SQLite {_sqlite_version()}")

@@ -16,6 +16,7 @@ PROGRAM, DEV = "requirements.lock", "requirements-dev.lock"
 SETS_UP_DEV = (
     "bench",
     "clients",
+    "foreign",
     "fuzz",
     "generate",
     "interleavings",

@@ -45,10 +45,10 @@ HEAD = """\
 
 Written by `scripts/foreign`; nothing here is edited by hand. Commit {commit}.
 
-{versions}, as eMSP and as CPO, registered with networks of our node. Each change is made at the back
-office of one side and looked for at the other. Our node chooses its requests by what changed; the other
-program sends whole objects when its push feature is called. **Request**: what was sent, and the HTTP
-status of the response. **Why not**: the reason why the other program cannot do it; DECISIONS.md sums up.
+`extrawest-ocpi`, once as eMSP and once as CPO, is registered with networks of our node. Each change is made
+at the back office of one side and looked for at the other. Our node chooses its requests by what changed;
+the other program sends whole objects when its push feature is called. **Request**: what was sent, and the
+HTTP status of the response. **Why not**: why the other program cannot do it; DECISIONS.md sums up.
 
 | direction | module | change | request | arrived | why not |
 | --- | --- | --- | --- | --- | --- |
@@ -173,7 +173,7 @@ class Pair:
     def _add(
         self, direction: str, module: str, change: str, request: str, cannot: str, *, arrived: bool
     ) -> None:
-        row = Row(direction, module, change, request.replace("|", "/"), arrived, cannot)
+        row = Row(direction, module, change, request, arrived, cannot)
         self._rows.append(row)
         print(row, flush=True)
 
@@ -383,9 +383,9 @@ def page(rows: list[Row]) -> str:
     """The page."""
     git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    head = HEAD.format(commit=commit, versions=", ".join(extrawest.PACKAGES[:2]))
     table = "\n".join(map(str, rows))
-    return f"{head}{table}\n\nPython {platform.python_version()}.\n"
+    versions = ", ".join(extrawest.PACKAGES[:2])
+    return f"{HEAD.format(commit=commit)}{table}\n\nPython {platform.python_version()}, {versions}.\n"
 
 
 def main() -> int:

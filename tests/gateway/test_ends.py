@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import sqlalchemy
 from gateway_orders import example
-from inspection import rows
+from inspection import expire, rows
 from nodes import Gateway, Network, Node, in_transaction, outcome, refusal, switch_to
 from peers import PeerServer
 from seeded_network import fill_network
 
 from settings import settings
-from storage import access, database, ended_tokens, jobs, networks, timestamps
+from storage import access, database, ended_tokens, jobs, networks
 from storage.schema import METADATA
 
 WITHOUT_NETWORK = {
@@ -98,20 +98,6 @@ def network_with_rows(gateway: Gateway, **order: Any) -> tuple[Any, Network]:
     network = Network(gateway.node, found)
     fill_network(network)
     return accepted, network
-
-
-def expire(cpo_id: str) -> None:
-    """Move the expiry of a network into the past."""
-    with database.transaction() as connection:
-        then = timestamps.now_ms() - 1
-        connection.execute(
-            sqlalchemy.text("UPDATE gw_networks SET expires_at = :then WHERE id = :id"),
-            {"then": then, "id": int(cpo_id)},
-        )
-        connection.execute(
-            sqlalchemy.text("UPDATE gw_agenda SET due_at = :then WHERE kind = 'expiry' AND key = :id"),
-            {"then": then, "id": cpo_id},
-        )
 
 
 def all_calls(accepted: Any) -> list[tuple[str, str, Any]]:

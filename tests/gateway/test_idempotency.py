@@ -10,7 +10,7 @@ import pytest
 import requests
 import sqlalchemy
 from gateway_orders import example, validation_error
-from inspection import contents, moved, rows
+from inspection import contents, expire, moved, rows
 from nodes import Gateway, Node, one_database, outcome, refusal, switch_to
 from peers import PeerServer
 
@@ -263,11 +263,7 @@ def test_a_key_is_deleted_with_the_network_that_it_created(gateway: Gateway, key
 
 def test_a_key_of_an_expired_network_creates_a_new_network(gateway: Gateway, key: str) -> None:
     first = gateway.post("/ocpi/cpos", NETWORK, Idempotency_Key=key).json()
-    with database.transaction() as connection:
-        connection.execute(
-            sqlalchemy.text("UPDATE gw_networks SET expires_at = :then WHERE id = :id"),
-            {"then": timestamps.now_ms() - 1, "id": int(first["cpo_id"])},
-        )
+    expire(first["cpo_id"])
 
     again = gateway.post("/ocpi/cpos", NETWORK, Idempotency_Key=key).json()
 

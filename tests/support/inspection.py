@@ -93,3 +93,17 @@ def texts() -> str:
         names = sqlalchemy.inspect(connection).get_table_names()
     every = (value for name in names for row in rows(name) for value in row.values())
     return "\n".join(value for value in every if isinstance(value, str))
+
+
+def expire(cpo_id: str) -> None:
+    """Move the expiry of a network into the past."""
+    with database.transaction() as connection:
+        then = timestamps.now_ms() - 1
+        connection.execute(
+            sqlalchemy.text("UPDATE gw_networks SET expires_at = :then WHERE id = :id"),
+            {"then": then, "id": int(cpo_id)},
+        )
+        connection.execute(
+            sqlalchemy.text("UPDATE gw_agenda SET due_at = :then WHERE kind = 'expiry' AND key = :id"),
+            {"then": then, "id": cpo_id},
+        )

@@ -69,9 +69,12 @@ class Closed:
         with closing(
             sqlite3.connect(Path(self.node.environment["OCPI_GATEWAY_DATA_DIR"]) / "node.sqlite")
         ) as db:
-            tables = ("ocpi_connections", "ocpi_commands")
-            rows = [db.execute(f"SELECT * FROM {name}").fetchall() for name in tables]  # noqa: S608
-            return [*rows, db.execute("SELECT digest, kind, expires_at FROM ocpi_access").fetchall()]
+            queries = (
+                "SELECT id, state, versions_url, endpoints, peer_token FROM ocpi_connections",
+                "SELECT * FROM ocpi_commands",
+                "SELECT digest, kind, expires_at FROM ocpi_access",
+            )
+            return [db.execute(query).fetchall() for query in queries]
 
     def send_url(self, place: str, url: str) -> Any:
         """Send *url* to the program in the member *place*, and return the response."""

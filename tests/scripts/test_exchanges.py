@@ -1,5 +1,6 @@
 """scripts/exchanges on the command line."""
 
+import contextlib
 import random
 import signal
 import string
@@ -61,9 +62,18 @@ def test_follow_prints_older_and_new_exchanges_until_it_is_interrupted(network: 
     assert 0 == listed.returncode
 
     command = [sys.executable, "-m", "workflows.cli", "exchanges", "--as", party, "--follow"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=network.node.surroundings({}), stdout=subprocess.PIPE, text=True
-    ) as process:
+    with (
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=network.node.surroundings({}),
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (a shell ignores it for background jobs)
+        ) as process,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(process.kill)
         assert process.stdout is not None
         older = process.stdout.readline()
         assert operator.get("locations/nowhere").status_code == 404

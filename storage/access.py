@@ -44,7 +44,7 @@ class AccessRow(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
     used_at: int | None = Field(default=None, sa_type=BigInteger)
     expires_at: int | None = Field(default=None, sa_type=BigInteger)
-    invitation_id: str | None = Field(default=None, max_length=36, unique=True)
+    invitation_id: str | None = Field(default=None, max_length=36, index=True, unique=True)
     country_code: str | None = Field(default=None, max_length=2)
     party_id: str | None = Field(default=None, max_length=3)
 

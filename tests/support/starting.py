@@ -208,7 +208,7 @@ class Site:
         return self.described(), self.rows(), secret_files
 
     def rows(self) -> dict[str, list[str]]:
-        """Every row of our tables, without null or false columns, which an upgrade may add."""
+        """Every row of our tables, without the columns that an upgrade adds and null or false ones."""
         engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
             names = [
@@ -217,10 +217,13 @@ class Site:
             found = {name: connection.execute(sqlalchemy.text(f"SELECT * FROM {name}")) for name in names}  # noqa: S608
             rows = {name: result.mappings().all() for name, result in found.items()}
         return {
-            name: sorted(str({k: v for k, v in row.items() if v}) for row in whole)
+            name: sorted(str({k: v for k, v in row.items() if v and k not in ADDED}) for row in whole)
             for name, whole in rows.items()
         }
 
+
+ADDED = {"push", "writes_for", "invitation_id"}
+"""Columns with a value that an upgrade adds to stored rows."""
 
 SCHEMA = {
     "sqlite": ["SELECT type, name, tbl_name, sql FROM sqlite_master"],

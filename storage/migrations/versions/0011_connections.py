@@ -49,11 +49,9 @@ def upgrade() -> None:
 
 def _add_invitations() -> None:
     """Give each Token A an id."""
-    with op.batch_alter_table("ocpi_access") as batch:
-        batch.add_column(sa.Column("invitation_id", sa.String(36), nullable=True))
-        batch.add_column(sa.Column("country_code", sa.String(2), nullable=True))
-        batch.add_column(sa.Column("party_id", sa.String(3), nullable=True))
-        batch.create_unique_constraint("uq_ocpi_access_invitation", ["invitation_id"])
+    for name, length in (("invitation_id", 36), ("country_code", 2), ("party_id", 3)):
+        op.add_column("ocpi_access", sa.Column(name, sa.String(length), nullable=True))
+    op.create_index("ix_ocpi_access_invitation_id", "ocpi_access", ["invitation_id"], unique=True)
     access = sa.table("ocpi_access", *map(sa.column, ("digest", "kind", "invitation_id")))
     registrations = sa.select(access.c.digest).where(access.c.kind == "registration")
     for digest in op.get_bind().execute(registrations).scalars().all():
@@ -91,5 +89,4 @@ def _add_parties() -> None:
     if values:
         op.bulk_insert(parties, values)
     op.execute(connections.update().where(connections.c.also.is_not(None)).values(writes_for="list"))
-    with op.batch_alter_table("ocpi_connections") as batch:
-        batch.drop_column("also")
+    op.drop_column("ocpi_connections", "also")

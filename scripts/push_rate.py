@@ -145,13 +145,14 @@ def _cpu_seconds(pid: int) -> float:
 def measure(bench: Bench, options: argparse.Namespace) -> str:
     """All measurements on one database; returns its row of the table."""
     with switch_to(bench.environment):
+        idle = bench.idle(options.idle_seconds)  # first: later the silent peers are called again and again
+        print(f"{bench.name}: {100 * idle:.1f} % of a core when idle", flush=True)
         one = statistics.median(bench.rate(1, options.objects) for _ in range(options.rounds))
         print(f"{bench.name}: {one:.0f} a second to one peer", flush=True)
         ten = statistics.median(bench.rate(10, options.objects // 2) for _ in range(options.rounds))
         print(f"{bench.name}: {ten:.0f} a second to ten peers", flush=True)
         alone, beside = bench.delays(options.changes, 0), bench.delays(options.changes, HANGING)
         print(f"{bench.name}: a change arrives after {statistics.median(alone):.3f} s", flush=True)
-        idle = bench.idle(options.idle_seconds)
     times = " | ".join(f"{statistics.median(each):.3f} s | {_p99(each):.3f} s" for each in (alone, beside))
     return f"| {bench.name} | **{one:.0f}** | **{ten:.0f}** | {times} | {100 * idle:.1f} % |"
 

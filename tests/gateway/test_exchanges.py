@@ -329,7 +329,7 @@ def test_a_network_keeps_its_newest_exchanges(another_node: Callable[..., Node])
             assert watched.operator.get(f"locations?limit={number + 1}").ok
 
         deadline = time.monotonic() + 60
-        while len(found := watched.read()) > 21 or not found[0]["url"].endswith("=60"):
+        while not (found := watched.read()) or len(found) > 21 or not found[0]["url"].endswith("=60"):
             assert time.monotonic() < deadline, found
             time.sleep(0.05)
         assert len(found) >= 20

@@ -28,6 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
 import extrawest  # noqa: E402  (the path first)
+import measurement  # noqa: E402
 import nodes  # noqa: E402
 from bench_parts import report  # noqa: E402  (the path first)
 from bench_parts.load import CORES, Failed, Server, fetch, request  # noqa: E402
@@ -258,10 +259,6 @@ def say(text: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
 
 
-def _load() -> str:
-    return " ".join(f"{value:.2f}" for value in os.getloadavg())
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
@@ -285,7 +282,7 @@ def main() -> int:
     options = _options()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
-    before = _load()
+    before = measurement.load()
     results = Results()
     if len(CORES) == 1:
         results.remarks.append("one core for all: rates mean little")
@@ -302,7 +299,7 @@ def main() -> int:
         if code:
             results.remarks.append("interrupted, so not all rounds are there")
         if results.rows:
-            _keep(results, options, (before, _load()))
+            _keep(results, options, (before, measurement.load()))
     return code
 
 

@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
 import extrawest  # noqa: E402  (the path first)
+import measurement  # noqa: E402
 import requests  # noqa: E402
 from crashable_node import until  # noqa: E402
 from examples import example  # noqa: E402
@@ -381,11 +382,10 @@ def as_cpo(node: Node, partner: Extrawest, rows: list[Row]) -> None:
 
 def page(rows: list[Row]) -> str:
     """The page."""
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     table = "\n".join(map(str, rows))
     versions = ", ".join(extrawest.PACKAGES[:2])
-    return f"{HEAD.format(commit=commit)}{table}\n\nPython {platform.python_version()}, {versions}.\n"
+    head = HEAD.format(commit=measurement.commit())
+    return f"{head}{table}\n\nPython {platform.python_version()}, {versions}.\n"
 
 
 def main() -> int:

@@ -14,7 +14,6 @@ import random
 import signal
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -29,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
+import measurement  # noqa: E402
 from bulk import check_results, count_settled, kinds, order_job  # noqa: E402  (the path first)
 from crashable_node import CrashableNode, environment, fresh_database, rows, until  # noqa: E402
 from killing import (  # noqa: E402
@@ -195,9 +195,9 @@ def render(campaigns: list[Campaign], options: argparse.Namespace, load: str) ->
             "Written by `scripts/killing`; nothing here is edited by hand.",
             "",
             f"- command: `{_command(options)}`",
-            f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}",
+            f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {measurement.commit()}",
             f"- versions: {', '.join([*packages, *options.servers])}",
-            f"- machine: {os.cpu_count()} cores, load average {load} before, {_load()} after",
+            f"- machine: {os.cpu_count()} cores, load average {load} before, {measurement.load()} after",
             "",
             HOW_TO_READ,
             table(campaigns),
@@ -270,19 +270,6 @@ def _command(options: argparse.Namespace) -> str:
     return " ".join([*words, f"--database {options.database}", f"--takeovers {options.takeovers}"])
 
 
-def _commit() -> str:
-    git = ["git", "-C", str(ROOT)]
-    revision = subprocess.run(
-        [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, check=False).stdout
-    return revision.stdout.strip() + (" with changes" if changed else "")
-
-
-def _load() -> str:
-    return " ".join(f"{each:.2f}" for each in os.getloadavg())
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/killing",
@@ -308,7 +295,7 @@ def main() -> int:
     chosen = list(NAMES) if options.database == "both" else [options.database]
     options.servers = []
     campaigns: list[Campaign] = []
-    load = _load()
+    load = measurement.load()
     try:
         for name in chosen:
             with (

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
+import measurement  # noqa: E402  (the path first)
 from nodes import Node, free_port, in_transaction, postgres, switch_to  # noqa: E402  (the path first)
 
 from storage import keys  # noqa: E402  (likewise)
@@ -169,7 +170,7 @@ def served(stack: ExitStack, database: str) -> Server:
 
 def render(lines: list[str], rounds: int, load: str) -> str:
     """The page in docs/measurements."""
-    after = " ".join(f"{x:.2f}" for x in os.getloadavg())
+    after = measurement.load()
     packages = ", ".join(f"{name} {version(name)}" for name in ("dbos", "sqlalchemy", "psycopg", "waitress"))
     return f"""# Provisioning
 
@@ -202,7 +203,7 @@ def main() -> int:
         "--only", choices=DATABASES, help="one database; the line is printed and docs are not changed"
     )
     options = parser.parse_args()
-    load = " ".join(f"{x:.2f}" for x in os.getloadavg())
+    load = measurement.load()
     lines: list[str] = []
     try:
         for database in [options.only] if options.only else DATABASES:

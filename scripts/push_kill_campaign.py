@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -20,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
-from crashable_node import CrashableNode, environment, fresh_database  # noqa: E402  (the path first)
+import measurement  # noqa: E402  (the path first)
+from crashable_node import CrashableNode, environment, fresh_database  # noqa: E402
 from nodes import postgres  # noqa: E402
 from push_kills import PushKills, stores  # noqa: E402
 
@@ -100,12 +100,11 @@ def main() -> int:
         ):
             url = stack.enter_context(postgres()) if name == "postgresql" else f"sqlite:///{folder}/x.sqlite"
             rows.append(measure(name, url, Path(folder), options))
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     head = HEAD.format(
         kills=options.kills,
         seed=options.seed,
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
-        commit=subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip(),
+        commit=measurement.commit(),
         python=platform.python_version(),
         packages=", ".join(f"{name} {version(name)}" for name in ("sqlalchemy", "psycopg", "requests")),
         cores=os.cpu_count(),

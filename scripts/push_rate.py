@@ -9,7 +9,6 @@ import contextlib
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,13 +23,13 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
-from crashable_node import until  # noqa: E402  (the path first)
+import measurement  # noqa: E402  (the path first)
+from crashable_node import until  # noqa: E402
 from examples import example, model  # noqa: E402
 from nodes import Network, Node, free_port, postgres, switch_to  # noqa: E402
 from peers import PeerServer, Reply, envelope  # noqa: E402
 
-from storage import connections, database, tariffs  # noqa: E402
-from storage.connections import Peer  # noqa: E402
+from storage import database, tariffs  # noqa: E402
 
 RESULTS = ROOT / "docs" / "measurements" / "pushing.md"
 DATABASES = ("SQLite", "PostgreSQL")
@@ -61,10 +60,7 @@ class Taker(PeerServer):
         super().__init__(party)
         self.arrivals: list[float] = []
         self._hangs = hangs
-        endpoints = {"tariffs": f"{self.url}/tariffs"}
-        peer = Peer(party, self.versions_url, "2.1.1", endpoints, {"name": "Taker"}, "b" * 40)
-        with database.transaction() as transaction:
-            connections.store(transaction, network.id, peer)
+        network.peer(party, self.versions_url, {"tariffs": f"{self.url}/tariffs"})
 
     def answer(self, request: dict[str, Any]) -> Reply:
         """Note the arrival, and succeed after a while."""
@@ -125,12 +121,8 @@ class Bench:
         """The share of a core that the program uses with CONNECTIONS registered peers and nothing to do."""
         with self.running() as node:
             network = node.network("CPO", ("NL", "DEM"))
-            with database.transaction() as transaction:
-                for party in PARTIES[:CONNECTIONS]:
-                    peer = Peer(
-                        ("BE", party), node.url, "2.1.1", {"tariffs": node.url}, {"name": "P"}, "b" * 40
-                    )
-                    connections.store(transaction, network.id, peer)
+            for party in PARTIES[:CONNECTIONS]:
+                network.peer(("BE", party), node.url, {"tariffs": node.url})
             time.sleep(3)
             before = _cpu_seconds(node.pid)
             time.sleep(seconds)
@@ -177,11 +169,6 @@ def _benches(chosen: list[str], stack: contextlib.ExitStack) -> Iterator[Bench]:
         yield Bench(name, environment)
 
 
-def _commit() -> str:
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/pushing",
@@ -200,15 +187,15 @@ def main() -> None:
     """Measure, print, and write the page if both databases were measured."""
     options = _options()
     chosen = list(DATABASES) if options.database == "both" else [options.database]
-    load = " ".join(f"{each:.2f}" for each in os.getloadavg())
+    load = measurement.load()
     with contextlib.ExitStack() as stack:
         rows = [measure(bench, options) for bench in _benches(chosen, stack)]
     packages = ", ".join(f"{name} {version(name)}" for name in ("sqlalchemy", "psycopg", "requests"))
-    after = " ".join(f"{each:.2f}" for each in os.getloadavg())
+    after = measurement.load()
     head = HEAD.format(
         command=f"scripts/pushing --objects {options.objects} --changes {options.changes}"
         f" --rounds {options.rounds}",
-        commit=_commit(),
+        commit=measurement.commit(),
         objects=options.objects,
         hanging=HANGING,
         connections=CONNECTIONS,

@@ -10,7 +10,6 @@ import contextlib
 import os
 import platform
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
+import measurement  # noqa: E402  (the path first)
 import old_database  # noqa: E402  (the path first)
 from crashable_node import rows  # noqa: E402
 from nodes import disable_fsync, postgres  # noqa: E402
@@ -92,20 +92,13 @@ def run(url: str, folder: Path) -> list[Result]:
 
 def render(results: list[Result], server: str, database: str) -> str:
     """The page."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607  (git from the PATH)
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
     rows = "\n".join(result.row for result in results)
     return f"""# Killed starts on {server.split(maxsplit=1)[0]}
 
 Written by `scripts/killing_starts`; nothing here is edited by hand.
 
 - command: `scripts/killing_starts --database {database}`
-- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit}
+- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {measurement.commit()}
 - versions: Python {platform.python_version()}, alembic {version("alembic")}, dbos {version("dbos")}, {server}
 - machine: {os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f}
 

@@ -5,6 +5,7 @@ after a peer has answered. A lane runs one entry at a time: first by rank, then 
 owns a lane, by the number of its slot (storage/executor_lease.py). Instants are in milliseconds.
 """
 
+import dataclasses
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -188,15 +189,10 @@ def put(transaction: Transaction, entries: Sequence[Entry]) -> None:
     now = timestamps.now_ms()
     rows = [
         {
-            "network_id": entry.network_id,
-            "lane": entry.lane,
-            "kind": entry.kind,
-            "key": entry.key,
-            "rank": entry.rank,
+            **dataclasses.asdict(entry),
             "due_at": entry.due_at or now,
             "tries": 0,
             "revision": 1,
-            "payload": entry.payload,
             "parked": False,
             "created_at": now,
         }

@@ -6,7 +6,7 @@ process, however it ends, so no process runs the jobs of a free slot.
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,6 +64,28 @@ def hold_if_free(number: int) -> Iterator[bool]:
     finally:
         if lock is not None:
             lock.close()
+
+
+class DeadSlots:
+    """Finds the processes that have ended.
+
+    A process counts as dead if it also looked dead the time before, because a restart of PostgreSQL releases
+    every lock for a moment.
+    """
+
+    def __init__(self) -> None:
+        self._suspects: set[int] = set()
+
+    def among(self, numbers: Iterable[int]) -> Iterator[int]:
+        """The slots of dead processes, each held while the caller takes over its work."""
+        free = set()
+        for number in numbers:
+            with hold_if_free(number) as is_free:
+                if is_free:
+                    free.add(number)
+                    if number in self._suspects:
+                        yield number
+        self._suspects = free
 
 
 def _try_lock(number: int) -> Any:

@@ -40,8 +40,10 @@ _KEYS = {"evses": "uid", "connectors": "id"}
 
 _RANKS = {"sessions": 0, "cdrs": 1}
 _STATUS_RANK, _OTHER_RANK = 2, 3
-_SENT_AGAIN = 500
 """The order within a connection: sessions, CDRs, EVSE status, the rest."""
+
+_SENT_AGAIN = 500
+"""The most objects that one transaction puts on the agenda to be sent again."""
 
 _c, _n = CONNECTIONS.c, NETWORKS.c
 _LOCK_OURS = (
@@ -180,13 +182,11 @@ class PushedTable(DocumentTable):
             statement = statement.where(self.table.c[name] == value)
         rows = transaction.execute(statement, values).all()
         lane = agenda.connection_lane(peer.id)
+        payload, rank = _payload({EVERYTHING}), _rank(self._module, {EVERYTHING})
         entries = [
-            Entry(
-                peer.network_id, lane, PUSH, encode([self._module, *row[1:]]), _payload({EVERYTHING}),
-                _rank(self._module, {EVERYTHING}),
-            )
+            Entry(peer.network_id, lane, PUSH, encode([self._module, *row[1:]]), payload, rank)
             for row in rows
-        ]  # fmt: skip
+        ]
         agenda.put(transaction, entries)
         return len(rows), rows[-1].seq if rows else after
 

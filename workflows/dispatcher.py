@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import errors
 from settings import settings
-from storage import agenda, database, executor_lease, outbox
+from storage import agenda, database, outbox
 from storage.agenda import AgendaRow, LaneRow
+from storage.executor_lease import DeadSlots
 from workflows.networks import ends
 from workflows.peers import push
 from workflows.peers.push import PacedClient
@@ -25,7 +26,7 @@ log = logging.getLogger("ocpi_gateway")
 _POLL_SECONDS = 1.0
 _TAKE_OVER_SECONDS = 2.0
 _ENTRIES_PER_TURN = 100
-"""After so many entries a lane lets other lanes have the thread."""
+"""The most entries that a lane runs before other lanes get its thread."""
 
 _FAILED_SECONDS = 5.0
 """How long a lane rests after an unexpected error."""
@@ -50,7 +51,7 @@ class Dispatcher(threading.Thread):
         self._running: set[str] = set()
         self._stopping = threading.Event()
         self._next_take_over = 0.0
-        self._suspects: set[int] = set()
+        self._dead_slots = DeadSlots()
 
     def run(self) -> None:
         """Dispatch until the program ends."""
@@ -130,24 +131,13 @@ class Dispatcher(threading.Thread):
         return True
 
     def _take_over(self) -> None:
-        """Release the lanes of dead processes.
-
-        A process counts as dead if it also looked dead the time before, because a restart of PostgreSQL
-        releases every lock for a moment.
-        """
+        """Release the lanes of dead processes."""
         if time.monotonic() < self._next_take_over:
             return
         self._next_take_over = time.monotonic() + _TAKE_OVER_SECONDS
         with database.connect() as connection:
             slots = agenda.slots(connection) - {self._slot}
-        dead = set()
-        for slot in slots:
-            with executor_lease.hold_if_free(slot) as is_dead:
-                if not is_dead:
-                    continue
-                dead.add(slot)
-                if slot in self._suspects:
-                    log.info("takes_over", extra={"slot": slot})
-                    with database.transaction() as transaction:
-                        agenda.release(transaction, slot)
-        self._suspects = dead
+        for slot in self._dead_slots.among(slots):
+            log.info("takes_over", extra={"slot": slot})
+            with database.transaction() as transaction:
+                agenda.release(transaction, slot)

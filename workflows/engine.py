@@ -20,6 +20,7 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SQLAlchemyDatasou
 from settings import settings
 from storage import database, executor_lease
 from storage.database import Transaction
+from storage.executor_lease import DeadSlots
 
 log = logging.getLogger("ocpi_gateway")
 
@@ -183,25 +184,16 @@ def purge(before_ms: int) -> None:
         DBOS.delete_workflows(old)
 
 
-def take_over(suspects: set[str]) -> set[str]:
-    """Resume the jobs of dead processes; returns the executors that look dead now.
-
-    An executor counts as dead if it also looked dead the time before (*suspects*), because a restart of
-    PostgreSQL releases every lock for a moment.
-    """
+def take_over(dead_slots: DeadSlots) -> None:
+    """Resume the jobs of dead processes."""
     slot = _slot()
     if not slot.still_held():
         log.warning("slot_lost", extra={"slot": slot.number})
     running = DBOS.list_workflows(status=_PENDING, load_input=False, load_output=False)
-    dead = set()
-    for executor in {each.executor_id for each in running if each.executor_id} - {f"{_SLOT}{slot.number}"}:
-        with executor_lease.hold_if_free(int(executor.removeprefix(_SLOT))) as is_dead:
-            if not is_dead:
-                continue
-            dead.add(executor)
-            if executor in suspects:
-                log.info("takes_over", extra={"executor": executor})
-                with warnings.catch_warnings(), contextlib.suppress(KeyError):
-                    # DBOS 3.4 has no public equivalent: resume_workflow resets the number of attempts.
-                    DBOS._recover_pending_workflows([executor])  # noqa: SLF001
-    return dead
+    slots = {int(each.executor_id.removeprefix(_SLOT)) for each in running if each.executor_id}
+    for number in dead_slots.among(slots - {slot.number}):
+        executor = f"{_SLOT}{number}"
+        log.info("takes_over", extra={"executor": executor})
+        with warnings.catch_warnings(), contextlib.suppress(KeyError):
+            # DBOS 3.4 has no public equivalent: resume_workflow resets the number of attempts.
+            DBOS._recover_pending_workflows([executor])  # noqa: SLF001

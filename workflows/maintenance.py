@@ -12,6 +12,7 @@ from collections.abc import Callable
 from generated.gateway_models import ProvisioningErrorCode, ProvisioningErrorDetail
 from settings import settings
 from storage import contacts, database, ended_tokens, exchanges, idempotency, jobs, timestamps
+from storage.executor_lease import DeadSlots
 from workflows import engine
 
 log = logging.getLogger("ocpi_gateway")
@@ -38,7 +39,7 @@ class Maintenance(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="maintenance", daemon=True)
-        self._suspects: set[str] = set()
+        self._dead_slots = DeadSlots()
         duties = (self.take_over, self.store_contacts, self.reconcile, self.purge)
         self._due: dict[Callable[[], None], float] = dict.fromkeys(duties, 0.0)
 
@@ -59,7 +60,7 @@ class Maintenance(threading.Thread):
 
     def take_over(self) -> None:
         """Resume the jobs of dead processes."""
-        self._suspects = engine.take_over(self._suspects)
+        engine.take_over(self._dead_slots)
 
     @staticmethod
     def store_contacts() -> None:

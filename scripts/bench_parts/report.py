@@ -4,13 +4,12 @@ import argparse
 import platform
 import shlex
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
+import measurement
 from bench_parts.load import CORES, Sample
 from bench_parts.plan import (
     DATED,
@@ -105,7 +104,7 @@ def markdown(results: Results, options: argparse.Namespace, loads: Sequence[str]
         rounds=options.rounds,
         seconds=options.seconds,
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        commit=_commit(),
+        commit=measurement.commit(),
         python=platform.python_version(),
         versions=", ".join([*_versions(), *results.versions]),
         cores=len(CORES),
@@ -182,14 +181,6 @@ def _by_first(rows: Sequence[Row], firsts: Sequence[Row], of: Callable[[Sample],
     """The program's page over its own first page, round by round."""
     pairs = zip(rows, firsts, strict=False)  # an interrupted round has a first page only
     return _cell([of(row[PROGRAM]) / of(first[PROGRAM]) for row, first in pairs])
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    found = subprocess.run(
-        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False, timeout=10
-    )
-    return found.stdout.strip() or "unknown"
 
 
 def _versions() -> list[str]:

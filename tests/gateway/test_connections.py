@@ -1,26 +1,16 @@
 """Connections of a network as the gateway sees them. docs/gateway.md "Connections"."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from examples import example
 from nodes import Client, Gateway, Network, in_transaction, one_database, outcome, refusal
 from peers import PeerServer, envelope
+from receivers import until
 
 import errors
 from storage import connections, contacts, networks
 from workflows.peers import registration
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """The first true result of *condition*."""
-    deadline = time.monotonic() + 60
-    while not (result := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return result
 
 
 def network_of(gateway: Gateway, role: str = "cpo") -> Network:

@@ -7,8 +7,7 @@ from nodes import Gateway, Network, in_transaction, one_database, refusal
 from peers import PeerServer, envelope
 from receivers import until
 
-from storage import access, connections, database, networks
-from storage.connections import Peer
+from storage import connections, database, networks
 
 
 def network_with_peer(gateway: Gateway, peer: PeerServer) -> tuple[Any, Network, str]:
@@ -16,11 +15,8 @@ def network_with_peer(gateway: Gateway, peer: PeerServer) -> tuple[Any, Network,
     accepted = gateway.ready(overrides={"locations": 3, "chargers_per_location": 1})
     network = Network(gateway.node, in_transaction(networks.get, int(accepted["cpo_id"])))
     endpoints = {module: f"{peer.url}/{module}" for module in ("locations", "tariffs", "sessions", "cdrs")}
-    stored = Peer(peer.party, peer.versions_url, "2.1.1", endpoints, {"name": "Peer"}, "b" * 40)
-    with database.transaction() as transaction:
-        connection_id = connections.store(transaction, network.id, stored)
-        access.mint(transaction, access.PEER, network.id, connection_id)
-    return accepted, network, f"/ocpi/cpos/{network.id}/connections/{connection_id}"
+    client = network.peer(peer.party, peer.versions_url, endpoints)
+    return accepted, network, f"/ocpi/cpos/{network.id}/connections/{client.connection_id}"
 
 
 def paths(peer: PeerServer) -> list[tuple[str, str]]:

@@ -274,9 +274,15 @@ class Network:
         """A client with a new Token A."""
         return self.node.client(self.token_a(), self.role)
 
-    def peer(self, party: Party = ("NL", "TNM"), url: str = "http://127.0.0.1:9/versions") -> "Client":
+    def peer(
+        self,
+        party: Party = ("NL", "TNM"),
+        url: str = "http://127.0.0.1:9/versions",
+        endpoints: Mapping[str, str] | None = None,
+    ) -> "Client":
         """A registered peer, stored as registration stores it."""
-        stored_peer = Peer(party, url, "2.1.1", {"credentials": url}, {"name": "Peer"}, "b" * 40)
+        offered = endpoints or {"credentials": url}
+        stored_peer = Peer(party, url, "2.1.1", offered, {"name": "Peer"}, "b" * 40)
         with database.transaction() as connection:
             connection_id = connections.store(connection, self.id, stored_peer)
             token = access.mint(connection, access.PEER, self.id, connection_id)

@@ -15,11 +15,8 @@ from typing import Any
 import requests
 from crashable_node import CrashableNode, rows, until, wait_until_idle
 from examples import example
-from nodes import Client, switch_to
+from nodes import switch_to
 from peers import PeerServer, Reply, envelope
-
-from storage import access, connections, database, networks
-from storage.connections import Peer
 
 Body = dict[str, Any]
 MODULES = ("locations", "sessions", "cdrs", "tariffs", "tokens")
@@ -95,17 +92,12 @@ class PushKills:
     def prepare(self) -> None:
         """Start the instance once, and register the peers at a new CPO network."""
         self._random = random.Random(self.seed)
-        with switch_to(self.node.environment), self.node, database.transaction() as transaction:
-            organization = networks.organization(transaction, "kills")
-            network = networks.create(transaction, organization, networks.CPO, ("NL", "DEM"), "Kills")
-            token = access.mint(transaction, access.OPERATOR, network.id)
+        with switch_to(self.node.environment), self.node:
+            network = self.node.network("CPO", ("NL", "DEM"))
+            self._office = network.operator()
             for store in self.stores:
                 endpoints = {module: f"{store.url}/{module}" for module in MODULES}
-                peer = Peer(store.party, store.versions_url, "2.1.1", endpoints, {"name": "Store"}, "b" * 40)
-                connection_id = connections.store(transaction, network.id, peer)
-                self._peer_token = access.mint(transaction, access.PEER, network.id, connection_id)
-        self._office = Client(self.node.url, token, "cpo")
-        self._peer = Client(self.node.url, self._peer_token, "cpo", self.stores[-1].party)
+                self._peer = network.peer(store.party, store.versions_url, endpoints)
 
     def run(self, kills: int) -> None:
         """Kill until *kills* of them count, then let everything be delivered and compare."""

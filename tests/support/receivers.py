@@ -8,9 +8,8 @@ import sqlalchemy
 from nodes import Network, in_transaction
 from peers import PeerServer, Reply, envelope
 
-from storage import access, agenda, connections, database
+from storage import agenda, database
 from storage.agenda import AgendaRow, LaneRow
-from storage.connections import Peer
 
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens")
 
@@ -31,10 +30,8 @@ class Receiver(PeerServer):
         super().__init__(party)
         self.reply: Callable[[dict[str, Any]], Reply] = lambda _: (200, envelope())
         endpoints = {module: f"{self.url}/2.1.1/{module}" for module in MODULES}
-        stored = Peer(party, self.versions_url, "2.1.1", endpoints, {"name": "Peer"}, "b" * 40)
-        with database.transaction() as transaction:
-            self.connection_id = connections.store(transaction, network.id, stored)
-            self.our_token = access.mint(transaction, access.PEER, network.id, self.connection_id)
+        self.client = network.peer(party, self.versions_url, endpoints)
+        self.connection_id = self.client.connection_id
 
     def answer(self, request: dict[str, Any]) -> Reply:
         return self.reply(request)

@@ -46,8 +46,7 @@ _URL_LENGTH = 255
 _MAX_WORDS = 1000
 _NOT_FOUND = 404
 _TOO_MANY = 429
-_REPLACE_STATUSES = frozenset({404, 405})
-_INVALID = 2001
+_REPLACE_STATUSES, _INVALID = frozenset({404, 405}), 2001
 """The answers to a partial update after which the whole object is sent."""
 
 
@@ -123,8 +122,9 @@ def _read(connection: Connection, network: Network, module: str, key: list[str])
     match module:
         case "locations":
             path = LocationPath(key[0])
-            is_seen = locations.get(connection, network.id, party, path, published=True) is not None
-            document = locations.get(connection, network.id, party, path)
+            document = locations.get(connection, network.id, party, path, published=True)
+            is_seen = document is not None
+            document = document or locations.get(connection, network.id, party, path)
         case "sessions":
             document = sessions.get(connection, network.id, party, key[0])
         case "cdrs":

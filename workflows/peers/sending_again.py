@@ -9,7 +9,7 @@ import errors
 from errors import Problem
 from generated.gateway_models import PushedModule, PushRequest
 from storage import cdrs, connections, database, locations, sessions, tariffs, tokens
-from storage.connections import REGISTERED, PeerConnection
+from storage.connections import PeerConnection
 from storage.database import Transaction
 from storage.networks import CPO, Network
 from workflows.peers.credentials_exchange import Report
@@ -81,6 +81,5 @@ def _queue_module(network: Network, peer: PeerConnection, send_again: _SendAgain
 def _require_registered(transaction: Transaction, peer: PeerConnection) -> None:
     """Lock the network's connections; raise if the peer has unregistered."""
     connections.lock(transaction, peer.network_id)
-    current = connections.of_id(transaction, peer.id)
-    if current is None or current.state != REGISTERED:
+    if not connections.is_registered(transaction, peer.id):
         raise errors.PeerUnusable(f"{'/'.join(peer.party)} is not registered.")

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import sqlalchemy
 from examples import example
 from nodes import Client, Gateway, Network, Node, in_transaction, one_database, outcome
 from peers import PeerServer, Reply, envelope
 from receivers import Receiver, until
 
-from storage import connections, database, networks, timestamps
+from storage import connections, networks, timestamps
 from workflows.peers import registration
 
 
@@ -60,16 +59,21 @@ def test_each_kind_of_object_arrives_at_the_other_side(node: Node) -> None:
     until(lambda: driving.get("tariffs/NL/DEM/ONE").status_code == 404)
 
 
+def put_token(receiver: Receiver) -> None:
+    """The token of the sessions and CDRs with the `auth_id` A1 belongs to *receiver*."""
+    token = example("Token", uid="T1", auth_id="A1")
+    assert (201, 1000) == outcome(receiver.client.put("tokens/NL/TNM/T1", token))
+
+
 LATER = "2030-01-01T00:00:00Z"
 
 
 @one_database
 @pytest.mark.ocpi(145)
 def test_a_changed_session_is_sent_as_patch_with_the_changed_members(
-    cpo: Network, office: Client, receiver: Receiver
+    office: Client, receiver: Receiver
 ) -> None:
-    driver = cpo.node.client(receiver.our_token)
-    driver.put("tokens/NL/TNM/T1", example("Token", uid="T1", auth_id="A1"))
+    put_token(receiver)
     session = example("Session", id="S1", auth_id="A1", meter_id="M1")
     office.put("sessions/NL/DEM/S1", session)
     assert [("PUT", "sessions/NL/DEM/S1", session)] == receiver.next()
@@ -116,8 +120,7 @@ def test_a_location_that_is_no_longer_public_is_sent_with_its_evses_removed(
 @one_database
 def test_sessions_and_cdrs_go_to_the_party_of_their_token_alone(cpo: Network, office: Client) -> None:
     with Receiver(cpo) as receiver, Receiver(cpo, ("BE", "OTH")) as other:
-        driver = cpo.node.client(receiver.our_token)
-        driver.put("tokens/NL/TNM/T1", example("Token", uid="T1", auth_id="A1"))
+        put_token(receiver)
         office.put("sessions/NL/DEM/S1", example("Session", id="S1", auth_id="A1"))
         office.post("cdrs", example("CDR", id="C1", auth_id="A1"))
         office.post("cdrs", example("CDR", id="C2", auth_id="SOMEBODY"))
@@ -180,10 +183,9 @@ def test_a_refusal_parks_its_object_until_the_next_change(office: Client, receiv
 @one_database
 @pytest.mark.ocpi(200)
 def test_after_an_outage_a_peer_gets_the_current_state_and_each_cdr(
-    cpo: Network, office: Client, receiver: Receiver
+    office: Client, receiver: Receiver
 ) -> None:
-    driver = cpo.node.client(receiver.our_token)
-    driver.put("tokens/NL/TNM/T1", example("Token", uid="T1", auth_id="A1"))
+    put_token(receiver)
     location = example("Location", id="L1")
     office.put("locations/NL/DEM/L1", location)
     receiver.next()
@@ -237,21 +239,15 @@ def test_a_redirect_is_not_followed_and_no_other_host_sees_a_token(
 @one_database
 @pytest.mark.ocpi(201)
 def test_a_peer_without_push_gets_everything_by_get(cpo: Network, office: Client, receiver: Receiver) -> None:
-    with database.transaction() as transaction:
-        transaction.execute(
-            sqlalchemy.update(connections.CONNECTIONS)
-            .where(connections.CONNECTIONS.c.id == receiver.connection_id)
-            .values(push=False)
-        )
-    reader = cpo.node.client(receiver.our_token)
-    reader.put("tokens/NL/TNM/T1", example("Token", uid="T1", auth_id="A1"))
+    in_transaction(connections.change, cpo.id, receiver.connection_id, {"push": False})
+    put_token(receiver)
     office.put("locations/NL/DEM/ONE", example("Location", id="ONE"))
     office.put("tariffs/NL/DEM/ONE", example("Tariff", id="ONE"))
     office.put("sessions/NL/DEM/ONE", example("Session", id="ONE", auth_id="A1"))
     office.post("cdrs", example("CDR", id="ONE", auth_id="A1"))
     assert [] == receiver.behind
     for module in ("locations", "tariffs", "sessions", "cdrs"):
-        assert ["ONE"] == [each["id"] for each in reader.data(module)]
+        assert ["ONE"] == [each["id"] for each in receiver.client.data(module)]
 
 
 @pytest.mark.parametrize("end", ["unregister", "register again"])
@@ -263,7 +259,7 @@ def test_the_end_of_a_registration_deletes_what_is_behind(
         office.put("tariffs/NL/DEM/T1", example("Tariff", id="T1"))
         until(lambda: receiver.lane.failures > 0)
         if end == "unregister":
-            assert (200, 1000) == outcome(cpo.node.client(receiver.our_token).delete("credentials"))
+            assert (200, 1000) == outcome(receiver.client.delete("credentials"))
         else:
             assert (200, 1000) == outcome(cpo.registrant().post("credentials", peer.credentials()))
         assert [] == receiver.behind

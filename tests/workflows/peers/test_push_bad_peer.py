@@ -10,12 +10,11 @@ from collections.abc import Iterator
 import pytest
 from bad_peer import BEHAVIOURS, BadPeer
 from examples import example
-from nodes import Client, Network, in_transaction, one_database
+from nodes import Client, Network, one_database
 from receivers import Receiver, until
 
-from storage import agenda, connections, database
+from storage import agenda, database
 from storage.agenda import Backlog
-from storage.connections import Peer
 
 BAD = [
     path
@@ -36,9 +35,7 @@ def bad() -> Iterator[BadPeer]:
 
 def register(network: Network, bad: BadPeer, behavior: str) -> int:
     """Register a peer whose endpoint of tariffs behaves so; returns the id of the connection."""
-    endpoints = {"tariffs": bad.url(behavior)}
-    peer = Peer(("BE", next(PARTIES)), bad.url("/ok"), "2.1.1", endpoints, {"name": behavior}, "b" * 40)
-    return int(in_transaction(connections.store, network.id, peer))
+    return network.peer(("BE", next(PARTIES)), bad.url("/ok"), {"tariffs": bad.url(behavior)}).connection_id
 
 
 def backlogs(connection_ids: list[int]) -> list[Backlog]:

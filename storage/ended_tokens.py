@@ -26,7 +26,7 @@ _RETENTION_MS = 24 * 3600 * 1000
 
 
 class EndedTokenRow(SQLModel, table=True):
-    """One token or key that ended, and whose token it was. A key has no network."""
+    """One token or key that ended, and its former network and connection. A key has no network."""
 
     __tablename__ = "ocpi_ended_tokens"
 

@@ -404,7 +404,7 @@ def call(
 
     With a *body* of None the request has no body. An orjson.Fragment in it is sent byte for byte. *deadline*:
     an instant of time.monotonic() that bounds several calls together. *kept*: connections to use and to keep.
-    *origin*: whose call it is; without it the call is not recorded.
+    *origin*: the network and the peer of the call; without it the call is not recorded.
 
     Raises:
         PeerUnauthorized: HTTP 401 or 403.

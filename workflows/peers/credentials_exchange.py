@@ -54,7 +54,7 @@ class PeerRefused(errors.PeerUnusable):
 class Calls:
     """The calls of one exchange. They share a deadline, an instant of time.monotonic().
 
-    *network_id*, *connection_id*, *peer*: whose calls they are. A new peer has no connection yet.
+    *network_id*, *connection_id*, *peer*: the owner of the calls. A new peer has no connection yet.
     """
 
     deadline: float

@@ -23,7 +23,7 @@ _PARTY = re.compile("[A-Z]{2}/[A-Z0-9]{3}")
 _WIDTHS = {"method": 20, "request_id": 64, "status_message": 1000, "error": 1000}
 _CODES = 2**31
 _CANDIDATES = 4
-"""The most words of a request that are looked up to find out whose token it has."""
+"""The most words of a request that are looked up as tokens."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Observed:
 
 
 def row(connection: Connection, observed: Observed) -> Values | None:
-    """The row of an exchange; None if nobody knows whose it is."""
+    """The row of an exchange; None if no network owns it."""
     if observed.network_id is None and not _find_owner(connection, observed):
         return None
     request, request_cut = _text(observed.request_body, is_cut=observed.request_cut)
@@ -124,7 +124,7 @@ def _pairs(texts: list[str]) -> str:
 
 
 def _find_owner(connection: Connection, observed: Observed) -> bool:
-    """Find out whose token a refused request has: an ended one, or a live one in a wrong form."""
+    """Find the owner of the token in a refused request: an ended one, or a live one in a wrong form."""
     words = redaction.words_of_secret_headers(observed.request_headers)[:_CANDIDATES]
     candidates = [text for word in words for text in (word, redaction.from_base64(word)) if text]
     for candidate in candidates:

@@ -262,7 +262,7 @@ def _once_free(exchange: Callable[[], int], is_busy: Callable[[Connection], bool
     Raises:
         errors.Refusal: the exchange failed, or another one was running for as long as one takes.
     """
-    deadline, is_told = time.monotonic() + longest_exchange(), False
+    deadline, has_reported = time.monotonic() + longest_exchange(), False
     while True:
         with database.connect() as connection:
             must_wait = is_busy(connection)
@@ -272,9 +272,9 @@ def _once_free(exchange: Callable[[], int], is_busy: Callable[[Connection], bool
             except registration.ExchangeRuns:  # it began a moment before this one
                 if time.monotonic() > deadline:
                     raise
-        if not is_told:
+        if not has_reported:
             report("waiting for another exchange to end")
-            is_told = True
+            has_reported = True
         engine.require_running()
         time.sleep(_WAIT_SECONDS)
 

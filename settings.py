@@ -144,6 +144,12 @@ class Settings(BaseSettings):
     )
     push_rate: int = Field(200, ge=1, le=10_000, description="Maximum pushes per second to one peer.")
     peer_timeout_seconds: float = Field(10.0, gt=0, le=60, description="Maximum seconds of a call to a peer.")
+    command_timeout_seconds: int = Field(
+        30, ge=1, le=600, description="Seconds from a command until its result is TIMEOUT."
+    )
+    result_delivery_seconds: int = Field(
+        120, ge=1, le=3600, description="For how many seconds the result of a command is posted again."
+    )
     exchanges_kept: int = Field(
         10_000, ge=10, le=1_000_000, description="Maximum number of exchanges kept per network."
     )

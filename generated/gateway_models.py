@@ -226,6 +226,65 @@ class ModelCurrentType(StrEnum):
     ac_dc = 'ac-dc'
 
 
+ClockSpeed = TypeAliasType(
+    "ClockSpeed",
+    Annotated[int, Field(description='Seconds of the clock per real second.', examples=[60], ge=1, le=3600)],
+)
+
+
+SessionRate = TypeAliasType(
+    "SessionRate",
+    Annotated[int, Field(description='Sessions per hour of the clock.', examples=[6], ge=0, le=3600)],
+)
+
+
+SimulationSeed = TypeAliasType(
+    "SimulationSeed",
+    Annotated[int, Field(description='A seed of random choices.', examples=[1], ge=0, le=2147483647)],
+)
+
+
+PlugInSeconds = TypeAliasType(
+    "PlugInSeconds", Annotated[int, Field(description='Seconds of the clock.', examples=[0], ge=0, le=86400)]
+)
+
+
+AdvanceSeconds = TypeAliasType(
+    "AdvanceSeconds",
+    Annotated[
+        int, Field(description='Seconds of the clock, a week at most.', examples=[3600], ge=1, le=604800)
+    ],
+)
+
+
+class ScenarioName(StrEnum):
+    start_rejected = 'start_rejected'
+    start_timeout = 'start_timeout'
+    no_car = 'no_car'
+    session_invalid = 'session_invalid'
+    evse_out_of_order = 'evse_out_of_order'
+    cdr_late = 'cdr_late'
+    cdr_twice = 'cdr_twice'
+    cdr_wrong_total = 'cdr_wrong_total'
+    no_cdr = 'no_cdr'
+
+
+SessionEnergy = TypeAliasType(
+    "SessionEnergy", Annotated[float, Field(description='Energy in kWh.', examples=[10], ge=0.1, le=1000.0)]
+)
+
+
+SessionMinutes = TypeAliasType(
+    "SessionMinutes",
+    Annotated[int, Field(description='Minutes of the clock.', examples=[45], ge=1, le=10080)],
+)
+
+
+class DriverSessionStatus(StrEnum):
+    ACTIVE = 'ACTIVE'
+    COMPLETED = 'COMPLETED'
+
+
 class ConnectionCreateRequest(Model):
     versions_url: Annotated[
         str,
@@ -427,6 +486,7 @@ class JobKind(StrEnum):
     rotate = 'rotate'
     unregister = 'unregister'
     push = 'push'
+    advance = 'advance'
 
 
 JobExchangeId = TypeAliasType(
@@ -1503,6 +1563,42 @@ class ListBehindParameters(Model):
     limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
 
 
+class GetSimulationParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class PutSimulationParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class AdvanceClockParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetScenarioParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class PutScenarioParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class StartDriverSessionParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class StopDriverSessionParameters(Model):
+    cpo_id: CpoId
+    session_id: PushedId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
 class GetJobParameters(Model):
     cpo_id: CpoId
     job_id: JobId
@@ -1743,6 +1839,95 @@ class ModelListResponse(Model):
     total: Annotated[Count, Field(description='Total number of models of the brand.')]
     page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
     limit: Annotated[PageLimit, Field(description='Maximum number of models per page.')]
+
+
+class SimulationResponse(Model):
+    virtual_now: Annotated[DateTime, Field(description='What the clock shows, in UTC.')]
+    speed: Annotated[ClockSpeed, Field(description='How many seconds of the clock pass in a real second.')]
+    paused: Annotated[bool, Field(description='Whether the clock stands still.')]
+    sessions_per_hour: Annotated[
+        SessionRate, Field(description='How many drivers come by themselves in an hour of the clock.')
+    ]
+    seed: Annotated[SimulationSeed, Field(description='Number from which ids and random choices follow.')]
+    plug_in_after: Annotated[
+        PlugInSeconds | None,
+        Field(
+            description='Seconds of the clock until a car is plugged in after START_SESSION; absent or null means that no car comes.'
+        ),
+    ] = None
+    all_evses: Annotated[
+        bool, Field(description='Whether EVSEs that the back office wrote by OCPI are virtual as well.')
+    ]
+    running_sessions: Annotated[Count, Field(description='Number of sessions that run.')]
+    advance_job: Annotated[JobId | None, Field(description='Id of the job that moves the clock.')] = None
+
+
+class SimulationRequest(Model):
+    virtual_now: Annotated[
+        DateTime,
+        Field(
+            description='What the clock is to show, in UTC, in the years 2000 to 2099; only while no session runs.'
+        ),
+    ] = None
+    speed: Annotated[
+        ClockSpeed, Field(description='How many seconds of the clock pass in a real second.')
+    ] = None
+    paused: Annotated[bool, Field(description='Whether the clock stands still.')] = None
+    sessions_per_hour: Annotated[
+        SessionRate, Field(description='How many drivers come by themselves in an hour of the clock.')
+    ] = None
+    seed: Annotated[SimulationSeed, Field(description='Number from which ids and random choices follow.')] = (
+        None
+    )
+    plug_in_after: Annotated[
+        PlugInSeconds | None,
+        Field(
+            description='Seconds of the clock until a car is plugged in after START_SESSION; null means that no car comes and the result is TIMEOUT.'
+        ),
+    ] = None
+    all_evses: Annotated[
+        bool, Field(description='Whether EVSEs that the back office wrote by OCPI are virtual as well.')
+    ] = None
+
+
+class ClockAdvanceRequest(Model):
+    seconds: Annotated[AdvanceSeconds, Field(description='How far.')]
+
+
+class ScenarioResponse(Model):
+    next: Annotated[
+        ScenarioName | None, Field(description='Its name; absent or null means that nothing goes wrong.')
+    ] = None
+
+
+class ScenarioRequest(Model):
+    next: Annotated[ScenarioName | None, Field(description='Its name; null means that nothing goes wrong.')]
+
+
+class DriverSessionRequest(Model):
+    location_id: Annotated[PushedId, Field(description='The location.')]
+    evse_uid: Annotated[PushedId, Field(description='The EVSE.')]
+    connector_id: Annotated[
+        PushedId, Field(description='The connector; the first one of the EVSE if absent.')
+    ] = None
+    token_uid: Annotated[PushedId, Field(description="The uid of the driver's token.")]
+    token_type: Annotated[PushedTokenType, Field(description='The type of the token; RFID if absent.')] = None
+    energy_kwh: Annotated[
+        SessionEnergy,
+        Field(description='Energy after which charging stops, in kWh; a full battery if absent.'),
+    ] = None
+    minutes: Annotated[
+        SessionMinutes,
+        Field(
+            description='Minutes of the clock after which the driver unplugs; ten minutes after charging if absent.'
+        ),
+    ] = None
+
+
+class DriverSessionResponse(Model):
+    session_id: Annotated[PushedId, Field(description='Id of the session.')]
+    status: Annotated[DriverSessionStatus, Field(description='Its status.')]
+    url: Annotated[ServerPath, Field(description='Path of the session on this server.')]
 
 
 class ConnectionFailure(Model):

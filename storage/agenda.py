@@ -25,11 +25,17 @@ NETWORKS_LANE = "networks"
 EXPIRY, ERASURE = "expiry", "erasure"
 """The kinds of its entries: a network ends; rows that were stored after its end are deleted."""
 
+RESULT = "result"
+"""The kind of the entry that posts the result of a command."""
+
+_NETWORK, _RESULT_LANE_LENGTH = "network:", 24
+
 
 class AgendaRow(SQLModel, table=True):
     """One entry. *parked*: it waits for a further change; *answer* says why, or why the last try failed.
 
-    *network_id*: the network that it ends with, or None.
+    *network_id*: the network that it ends with, or None. *virtual_at*: the instant of the network's clock at
+    which it is due, or None; *due_at* follows from it.
     """
 
     __tablename__ = "gw_agenda"
@@ -51,6 +57,7 @@ class AgendaRow(SQLModel, table=True):
     parked: bool = False
     answer: str | None = None
     created_at: int = Field(sa_type=BigInteger)
+    virtual_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class LaneRow(SQLModel, table=True):
@@ -76,6 +83,7 @@ class Entry:
     payload: str = ""
     rank: int = 0
     due_at: int = 0
+    virtual_at: int | None = None
 
 
 AGENDA = database.table(AgendaRow)
@@ -132,6 +140,30 @@ _NEXT = (
     .order_by(_a.rank, _a.due_at, _a.id)
     .limit(1)
 )  # fmt: skip
+_DUE = (
+    sqlalchemy.select(AGENDA)
+    .where(_IN_LANE, *_IS_DUE)
+    .order_by(_a.due_at, _a.virtual_at, _a.id)
+    .limit(bindparam("limit"))
+)
+_DUE_BY = (
+    sqlalchemy.select(AGENDA)
+    .where(_IN_LANE, _a.virtual_at <= bindparam("virtual"), _a.parked.is_(False))
+    .order_by(_a.virtual_at, _a.id)
+    .limit(bindparam("limit"))
+)
+_OF_CLOCK = (_a.lane == bindparam("k_lane"), _a.virtual_at.is_not(None))
+_HOLD = sqlalchemy.update(AGENDA).where(*_OF_CLOCK).values(due_at=bindparam("never"))
+_RESCHEDULE = (
+    sqlalchemy.update(AGENDA)
+    .where(*_OF_CLOCK)
+    .values(
+        due_at=bindparam("real", type_=BigInteger)
+        + (_a.virtual_at - bindparam("virtual", type_=BigInteger)) // bindparam("speed", type_=BigInteger)
+    )
+)
+_REMOVE = sqlalchemy.delete(AGENDA).where(_IN_LANE, _a.kind == bindparam("kind"), _a.key == bindparam("key"))
+_CLOSE = sqlalchemy.delete(LANES).where(_l.name == bindparam("lane"))
 _SAME = (_a.id == bindparam("k_id"), _a.revision == bindparam("k_revision"))
 _FINISH = sqlalchemy.delete(AGENDA).where(*_SAME)
 _FAIL = (
@@ -172,6 +204,21 @@ def connection_of(lane: str) -> int:
     return int(lane.partition(":")[2])
 
 
+def network_lane(network_id: int) -> str:
+    """The lane of the virtual charging of one network."""
+    return f"{_NETWORK}{network_id}"
+
+
+def result_lane(uid: str) -> str:
+    """The lane of the result of one command."""
+    return f"{RESULT}:{uid[:_RESULT_LANE_LENGTH]}"
+
+
+def calls_peers(lane: str) -> bool:
+    """Whether the entries of a lane call a peer."""
+    return lane != NETWORKS_LANE and not lane.startswith(_NETWORK)
+
+
 def open_lane(transaction: Transaction, lane: str, network_id: int) -> None:
     """Create the lane unless it exists."""
     row = {"name": lane, "network_id": network_id, "not_before": 0, "failures": 0}
@@ -182,6 +229,40 @@ def clear_lane(transaction: Transaction, lane: str) -> None:
     """Delete the entries of a lane; it does not rest any more."""
     transaction.execute(_CLEAR, {"lane": lane})
     rest(transaction, lane, seconds=0, failures=0)
+
+
+def close_lane(transaction: Transaction, lane: str) -> None:
+    """Delete a lane with its entries."""
+    transaction.execute(_CLEAR, {"lane": lane})
+    transaction.execute(_CLOSE, {"lane": lane})
+
+
+def remove(transaction: Transaction, lane: str, kind: str, key: str) -> None:
+    """Delete an entry if it is there."""
+    transaction.execute(_REMOVE, {"lane": lane, "kind": kind, "key": key})
+
+
+def hold(transaction: Transaction, lane: str, never: int) -> None:
+    """Let what is due on the clock of the lane's network wait until *never*."""
+    transaction.execute(_HOLD, {"k_lane": lane, "never": never})
+
+
+def reschedule(transaction: Transaction, lane: str, virtual: int, real: int, speed: int) -> None:
+    """Let what is due on a clock be due when the clock shows it: *virtual* at *real*, at *speed*."""
+    values = {"k_lane": lane, "virtual": virtual, "real": real, "speed": speed}
+    transaction.execute(_RESCHEDULE, values)
+    database.after_commit(transaction, announce)
+
+
+def due(transaction: Transaction, lane: str, limit: int) -> list[Any]:
+    """The first due entries of a lane, in the order of their instants."""
+    values = {"lane": lane, "now": timestamps.now_ms(), "limit": limit}
+    return list(transaction.execute(_DUE, values))
+
+
+def due_by(transaction: Transaction, lane: str, virtual: int, limit: int) -> list[Any]:
+    """The first entries of a lane that are due when the clock shows *virtual*."""
+    return list(transaction.execute(_DUE_BY, {"lane": lane, "virtual": virtual, "limit": limit}))
 
 
 def put(transaction: Transaction, entries: Sequence[Entry]) -> None:
@@ -267,7 +348,7 @@ def next_entry(connection: Connection, lane: str) -> AgendaRow | None:
     return rows[0] if rows else None
 
 
-def finish(transaction: Transaction, entry: AgendaRow) -> None:
+def finish(transaction: Transaction, entry: Any) -> None:
     """Delete the entry, unless it has changed since it was read."""
     transaction.execute(_FINISH, _same(entry))
 
@@ -277,7 +358,7 @@ def fail(transaction: Transaction, entry: AgendaRow, answer: str, *, parked: boo
     transaction.execute(_FAIL, {**_same(entry), "parked": parked, "answer": answer})
 
 
-def _same(entry: AgendaRow) -> dict[str, Any]:
+def _same(entry: Any) -> dict[str, Any]:
     return {"k_id": entry.id, "k_revision": entry.revision}
 
 

@@ -1,5 +1,7 @@
 """Commands that we received as CPO or sent as eMSP. Spec: 2.1.1 mod_commands."""
 
+from typing import Any
+
 import sqlalchemy
 from sqlalchemy import BigInteger, Index, bindparam
 from sqlmodel import Field, SQLModel
@@ -13,7 +15,11 @@ SENT = "sent"
 
 
 class CommandRow(SQLModel, table=True):
-    """One command. *response* and *reason* are the direct response; *result* is the final result."""
+    """One command. *response* and *reason* are the direct response; *result* is the final result.
+
+    *delivered_at*, *gave_up_at*: when the peer took the result of a command that we received, or when we
+    stopped posting it.
+    """
 
     __tablename__ = "ocpi_commands"
     __table_args__ = (Index("ix_ocpi_commands_open", "network_id", "connection_id", "name", "result"),)
@@ -29,6 +35,8 @@ class CommandRow(SQLModel, table=True):
     result: str | None = Field(default=None, max_length=15)
     created_at: int = Field(sa_type=BigInteger)
     result_at: int | None = Field(default=None, sa_type=BigInteger)
+    delivered_at: int | None = Field(default=None, sa_type=BigInteger)
+    gave_up_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 _TABLE = database.table(CommandRow)
@@ -46,6 +54,15 @@ _SET_RESULT = (
 _SET_RESPONSE = (
     sqlalchemy.update(_TABLE).where(_c.uid == bindparam("k_uid")).values(response=bindparam("answer"))
 )
+_OWN = (_c.uid == bindparam("k_uid"), _c.direction == RECEIVED)
+_RECEIVED = sqlalchemy.select(_TABLE).where(*_OWN)
+_SET_OWN_RESULT = (
+    sqlalchemy.update(_TABLE)
+    .where(*_OWN, _c.result.is_(None))
+    .values(result=bindparam("outcome"), result_at=bindparam("now"))
+)
+_DELIVERED = sqlalchemy.update(_TABLE).where(*_OWN).values(delivered_at=bindparam("now"))
+_GAVE_UP = sqlalchemy.update(_TABLE).where(*_OWN).values(gave_up_at=bindparam("now"))
 
 
 def record(
@@ -73,6 +90,23 @@ def record(
     }
     transaction.execute(sqlalchemy.insert(_TABLE), row)
     return uid
+
+
+def received(connection: Connection, uid: str) -> Any | None:
+    """The row of a command that we received, or None."""
+    return connection.execute(_RECEIVED, {"k_uid": uid}).first()
+
+
+def set_result(transaction: Transaction, uid: str, outcome: str) -> bool:
+    """Set the result of a command that we received; False if it has one."""
+    values = {"k_uid": uid, "outcome": outcome, "now": timestamps.now_ms()}
+    return transaction.execute(_SET_OWN_RESULT, values).rowcount == 1
+
+
+def end_delivery(transaction: Transaction, uid: str, *, is_delivered: bool) -> None:
+    """Record that the peer has taken a result, or that we stopped posting it."""
+    statement = _DELIVERED if is_delivered else _GAVE_UP
+    transaction.execute(statement, {"k_uid": uid, "now": timestamps.now_ms()})
 
 
 def store_response(transaction: Transaction, uid: str, response: str) -> None:

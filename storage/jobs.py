@@ -36,7 +36,9 @@ REGISTER = "register"
 ROTATE = "rotate"
 UNREGISTER = "unregister"
 PUSH = "push"
-"""The kinds of job: provision a network, create locations in one; register at a peer, renew, end that."""
+ADVANCE = "advance"
+"""The kinds of job: provision a network, create locations in one; register at a peer, renew, end that; send
+objects again; move the clock of a network."""
 
 OPEN, CREATED, REFUSED = 0, 1, 2
 """The states of an item."""

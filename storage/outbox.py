@@ -15,7 +15,7 @@ from sqlalchemy import bindparam
 from sqlmodel import SQLModel
 
 from openapi.field_types import time_order
-from storage import agenda, failpoints, parties
+from storage import agenda, failpoints, parties, timestamps
 from storage.agenda import Entry
 from storage.connections import CONNECTIONS, REGISTERED, PeerConnection
 from storage.database import Transaction
@@ -41,6 +41,12 @@ _KEYS = {"evses": "uid", "connectors": "id"}
 _RANKS = {"sessions": 0, "cdrs": 1}
 _STATUS_RANK, _OTHER_RANK = 2, 3
 """The order within a connection: sessions, CDRs, EVSE status, the rest."""
+
+_PAUSE_MS = 1000
+"""How long a change of a session waits for more, and a CDR for the last state of its session.
+
+So a session is sent at most once a second, and its CDR after its end.
+"""
 
 _SENT_AGAIN = 500
 """The most objects that one transaction puts on the agenda to be sent again."""
@@ -227,12 +233,17 @@ class PushedTable(DocumentTable):
         name = encode([self._module, *key])
         earlier = agenda.payloads(transaction, lanes, PUSH, name)
         rank = _rank(self._module, change)
+        due_at = timestamps.now_ms() + self._pause_ms(change)
         entries = [
-            Entry(network_id, lane, PUSH, name, _payload(change | _paths(earlier.get(lane))), rank)
+            Entry(network_id, lane, PUSH, name, _payload(change | _paths(earlier.get(lane))), rank, due_at)
             for lane in lanes
         ]
         agenda.put(transaction, entries)
         failpoints.reach("outbox.written")
+
+    def _pause_ms(self, change: set[Path]) -> int:
+        is_progress = self._module == "sessions" and EVERYTHING not in change
+        return _PAUSE_MS if is_progress or self._module == "cdrs" else 0
 
 
 def _lock_ours(transaction: Transaction, network_id: int, party: Party) -> bool:

@@ -15,6 +15,7 @@ from settings import settings
 from storage import (  # noqa: F401  (importing a module registers its tables)
     access,
     agenda,
+    cars,
     cdrs,
     commands,
     connections,
@@ -28,7 +29,9 @@ from storage import (  # noqa: F401  (importing a module registers its tables)
     locations,
     networks,
     parties,
+    reservations,
     sessions,
+    simulations,
     sites,
     tariffs,
     tokens,

@@ -81,6 +81,19 @@ _ISSUER = (
     .order_by(_c.auth_since, _c.seq)
     .limit(1)
 )
+_RECEIVED = (
+    _c.network_id == bindparam("network_id"),
+    sqlalchemy.or_(_c.country_code != bindparam("country_code"), _c.party_id != bindparam("party_id")),
+)
+_COUNT_RECEIVED = select(sqlalchemy.func.count()).select_from(_DOCUMENTS.table).where(*_RECEIVED)
+_NTH_RECEIVED = (
+    select(_c.document).where(*_RECEIVED).order_by(_c.seq).limit(1).offset(bindparam("number"))
+)  # fmt: skip
+_RECEIVED_BY_UID = (
+    select(_c.country_code, _c.party_id, _c.document)
+    .where(*_RECEIVED, _c.id == bindparam("uid"), _c.type == bindparam("type"))
+    .order_by(_c.seq)
+)
 _SET_STANDING = (
     sqlalchemy.update(_DOCUMENTS.table)
     .where(
@@ -157,6 +170,32 @@ def update(
 def issuer(connection: Connection, network_id: int, auth_id: str) -> str | None:
     """The party (`NL/TNM`) that was the first to push a token with this *auth_id*, or None."""
     return connection.execute(_ISSUER, {"network_id": network_id, "auth_id": auth_id}).scalar()
+
+
+def count_received(connection: Connection, network_id: int, own: Party) -> int:
+    """How many tokens peers have pushed to the network of our party *own*."""
+    return int(connection.execute(_COUNT_RECEIVED, _received(network_id, own)).scalar_one())
+
+
+def received(connection: Connection, network_id: int, own: Party, number: int) -> Document | None:
+    """A token that a peer has pushed; *number* counts from 0 in the order of arrival."""
+    text = connection.execute(_NTH_RECEIVED, {**_received(network_id, own), "number": number}).scalar()
+    return None if text is None else Document(text)
+
+
+def received_by_uid(
+    connection: Connection, network_id: int, own: Party, uid: str, type_: TokenType
+) -> list[tuple[Party, Token]]:
+    """The tokens with this uid and type that peers have pushed, with their owners, oldest first."""
+    values = {**_received(network_id, own), "uid": uid, "type": type_.value}
+    return [
+        ((row.country_code, row.party_id), Token.model_validate_json(row.document))
+        for row in connection.execute(_RECEIVED_BY_UID, values)
+    ]
+
+
+def _received(network_id: int, own: Party) -> dict[str, Any]:
+    return {"network_id": network_id, "country_code": own[0], "party_id": own[1]}
 
 
 def set_standing(

@@ -17,6 +17,7 @@ from settings import settings
 from storage import agenda, database, outbox
 from storage.agenda import AgendaRow, LaneRow
 from storage.executor_lease import DeadSlots
+from workflows.charging import due_work, results
 from workflows.networks import ends
 from workflows.peers import push
 from workflows.peers.push import PacedClient
@@ -35,6 +36,8 @@ _WORK: dict[str, Callable[[LaneRow, AgendaRow, PacedClient], None]] = {
     outbox.PUSH: push.deliver,
     agenda.EXPIRY: lambda _lane, entry, _paced: ends.expire(entry),
     agenda.ERASURE: lambda _lane, entry, _paced: ends.erase_late_rows(entry),
+    agenda.RESULT: results.deliver,
+    **dict.fromkeys(due_work.WORK, due_work.run),
 }
 """What runs an entry, by its kind. It deletes the entry, or says when it is tried again."""
 
@@ -89,7 +92,7 @@ class Dispatcher(threading.Thread):
         for lane in lanes:
             if lane not in self._running and not self._stopping.is_set():
                 self._running.add(lane)
-                pool = self._workers if lane == agenda.NETWORKS_LANE else self._callers
+                pool = self._callers if agenda.calls_peers(lane) else self._workers
                 pool.submit(self._run_lane, lane)
 
     def _run_lane(self, lane: str) -> None:

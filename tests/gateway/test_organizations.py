@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 import requests
+from examples import example as ocpi_example
 from gateway_orders import CONTRACT, example
 from inspection import contents, moved
 from jwts import AUDIENCE, ISSUER, OTHER_RSA_KEY, SECRET, forged, signed
@@ -28,6 +29,10 @@ BODIES = {
     "update_connection": {"push": False},
     "create_connection": {"versions_url": "http://127.0.0.1:9/versions", "token": "token-a"},
     "push_again": {"module": "locations"},
+    "put_simulation": {"speed": 2},
+    "advance_clock": {"seconds": 1},
+    "put_scenario": {"next": "no_cdr"},
+    "start_driver_session": {"location_id": "LOC1", "evse_uid": "1", "token_uid": "1"},
     "create_invitation": {"party": {"country_code": "NL", "party_id": "TNM"}},
 }
 NOISY = {"gw_jobs", "gw_job_items"}
@@ -85,11 +90,24 @@ class SeededNetwork:
             "exchange_id": self._exchange_id(),
             "connection_id": str(network_of(self).peer().connection_id),
             "invitation_id": gateway.data(f"{self.url}/invitations")["data"][0]["invitation_id"],
+            "session_id": self._session_id(),
             "brand_slug": "wallbox",
             "model_slug": "wallbox-pulsar-plus",
         }
         private = ("location_id", "job_id", "invitation_id")
         self.private_texts = {*(self.ids[name] for name in private), *self._texts()}
+
+    def _session_id(self) -> str:
+        """The id of a running session."""
+        peer, network = network_of(self).peer(), network_of(self)
+        assert peer.put(peer.at("tokens", "012345678"), ocpi_example("Token", whitelist="ALWAYS")).ok
+        place = network.operator().data("locations")[0]
+        body = {"location_id": place["id"], "evse_uid": place["evses"][0]["uid"], "token_uid": "012345678"}
+        seed = {"seed": int(self.accepted["cpo_id"])}
+        assert self.gateway.request("PUT", f"{self.url}/simulation", json=seed).ok
+        response = self.gateway.post(f"{self.url}/sessions", body)
+        assert 201 == response.status_code, response.text
+        return str(response.json()["session_id"])
 
     def _exchange_id(self) -> str:
         """The id of an exchange with the back office."""
@@ -222,6 +240,7 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
         "cpo_id": "999999999999",
         "location_id": "nowhere",
         "job_id": UNKNOWN,
+        "session_id": "nowhere",
         "invitation_id": UNKNOWN,
         "connection_id": "999999999999",
         "exchange_id": "9" * 12,

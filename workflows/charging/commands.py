@@ -1,4 +1,7 @@
-"""Commands: the direct response of a CPO, sending as eMSP, and results. Spec: 2.1.1 mod_commands."""
+"""Commands that we receive as CPO: the direct response, and what the charge point does.
+
+Spec: 2.1.1 mod_commands.
+"""
 
 from dataclasses import dataclass
 
@@ -14,17 +17,18 @@ from generated.ocpi_models import (
     ReserveNow,
     Session,
     StartSession,
-    Status,
     StopSession,
     UnlockConnector,
     WrappedCommandResponse,
 )
 from settings import settings
-from storage import commands, database, locations, sessions
+from storage import cars, commands, database, failpoints, networks, parties, sessions, tokens
 from storage.access import Caller
 from storage.connections import REGISTERED, PeerConnection
-from storage.locations import LocationPath
 from storage.timestamps import now_ms, parse
+from workflows.charging import evses, locked_network, plugging_in, reserving, results, scenarios
+from workflows.charging import sessions as charging
+from workflows.charging.locked_network import LockedNetwork
 from workflows.peers import client
 from workflows.peers.exchanges import Origin
 from workflows.permissions import addressed_scope
@@ -41,6 +45,8 @@ _NAMES = {
     UnlockConnector: CommandType.UNLOCK_CONNECTOR,
 }
 
+_UNKNOWN_LOCATION = "unknown location"
+
 AtLocation = ReserveNow | StartSession | UnlockConnector
 Command = AtLocation | StopSession
 
@@ -54,78 +60,152 @@ class Decision:
 
 
 def receive(caller: Caller, command: Command) -> Decision:
-    """Check and store a command that we received as CPO, and decide on it.
+    """Check and store a command that we received as CPO, decide on it, and begin to carry it out.
 
     Raises:
         errors.RuleBroken: the address policy refuses `response_url`.
         errors.UnknownLocation: the location does not exist here (with `data.result` REJECTED).
+        errors.NotFound: the network has ended.
     """
     try:
         client.check(command.response_url)
     except errors.PeerUnusable as refusal:
         raise errors.RuleBroken(f"response_url: {refusal.message}") from None
-    location = None if isinstance(command, StopSession) else _location(caller, command.location_id)
-    if isinstance(command, StopSession):
-        decision = _decide_stop(caller, command.session_id)
-    elif location is None:
-        decision = Decision(CommandResponseType.REJECTED, "unknown location")
-    else:
-        decision = _decide(location, command)
     with database.transaction() as transaction:
-        commands.record(
-            transaction,
-            caller.network_id,
-            caller.connection_id or 0,
-            commands.RECEIVED,
-            _NAMES[type(command)].value,
-            command.json_text(),
-            decision.result.value,
-            decision.reason,
-        )
-    if not isinstance(command, StopSession) and location is None:
-        raise errors.UnknownLocation(
-            f"location_id: no location {command.location_id} here", {"result": "REJECTED"}
-        )
+        network = networks.get(transaction, caller.network_id)
+        if network is None:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        locked = locked_network.lock(transaction, network)
+        if isinstance(command, StopSession):
+            decision = _stop(locked, caller, command)
+        else:
+            decision = _act(locked, caller, command)
+        failpoints.reach("command.decided")
+    if decision.result is CommandResponseType.REJECTED and decision.reason == _UNKNOWN_LOCATION:
+        location_id = "" if isinstance(command, StopSession) else command.location_id
+        raise errors.UnknownLocation(f"location_id: no location {location_id} here", {"result": "REJECTED"})
     return decision
 
 
-def _decide(location: Location, command: AtLocation) -> Decision:
-    """The direct response to a command at an existing location. Conformance 185 to 187."""
-    if isinstance(command, ReserveNow) and parse(command.expiry_date) <= now_ms():
-        return Decision(CommandResponseType.REJECTED, "expiry_date has passed")
+def _record(locked: LockedNetwork, caller: Caller, command: Command, decision: Decision) -> str:
+    return commands.record(
+        locked.transaction,
+        caller.network_id,
+        caller.connection_id or 0,
+        commands.RECEIVED,
+        _NAMES[type(command)].value,
+        command.json_text(),
+        decision.result.value,
+        decision.reason,
+    )
+
+
+def _act(locked: LockedNetwork, caller: Caller, command: AtLocation) -> Decision:
+    """Decide on a command at a location; if it is ACCEPTED, carry it out. Conformance 185 to 187."""
+    location = evses.location(locked.transaction, locked.network, command.location_id, published=True)
+    if location is None:
+        decision = Decision(CommandResponseType.REJECTED, _UNKNOWN_LOCATION)
+        _record(locked, caller, command, decision)
+        return decision
+    decision, candidates = _decide(locked, caller, location, command)
+    uid = _record(locked, caller, command, decision)
+    if decision.result is CommandResponseType.ACCEPTED:
+        connection_id = caller.connection_id or 0
+        if isinstance(command, StartSession):
+            plugging_in.start(locked, connection_id, uid, command, candidates)
+        elif isinstance(command, ReserveNow):
+            result = reserving.reserve(locked, connection_id, command, candidates)
+            results.announce(locked.transaction, locked.id, uid, result)
+        else:
+            result = _unlock(locked, connection_id, candidates[0])
+            results.announce(locked.transaction, locked.id, uid, result)
+    return decision
+
+
+def _decide(
+    locked: LockedNetwork, caller: Caller, location: Location, command: AtLocation
+) -> tuple[Decision, list[EVSE]]:
+    """The direct response to a command at an existing location, and the EVSEs that it may use."""
     candidates = _candidates(location, command)
-    if not candidates:
-        return Decision(CommandResponseType.REJECTED, "no such EVSE or connector")
     capability = _CAPABILITIES[type(command)]
-    if not any(capability in (evse.capabilities or ()) for evse in candidates):
-        return Decision(CommandResponseType.NOT_SUPPORTED, f"capability {capability} is missing")
-    return Decision(CommandResponseType.NOT_SUPPORTED, "no charge point")
+    capable = [evse for evse in candidates if capability in (evse.capabilities or ())]
+    virtual = evses.virtual(locked, capable)
+    if isinstance(command, ReserveNow) and parse(command.expiry_date) <= now_ms():
+        decision = Decision(CommandResponseType.REJECTED, "expiry_date has passed")
+    elif not candidates:
+        decision = Decision(CommandResponseType.REJECTED, "no such EVSE or connector")
+    elif not capable:
+        decision = Decision(CommandResponseType.NOT_SUPPORTED, f"capability {capability} is missing")
+    elif not virtual:
+        decision = Decision(CommandResponseType.NOT_SUPPORTED, "no charge point")
+    elif refusal := _token_refusal(locked, caller, command):
+        decision = Decision(CommandResponseType.REJECTED, refusal)
+    else:
+        decision = Decision(CommandResponseType.ACCEPTED, "forwarded to the charge point")
+    return decision, virtual
+
+
+def _token_refusal(locked: LockedNetwork, caller: Caller, command: AtLocation) -> str | None:
+    """Why the token of a command cannot be used, or None. A token that is new here is stored.
+
+    The session goes to the peer that its token belongs to, so that must be the sender.
+    """
+    if isinstance(command, UnlockConnector):
+        return None
+    token, transaction = command.token, locked.transaction
+    owner = tokens.issuer(transaction, locked.id, token.auth_id)
+    if owner is None:
+        tokens.put(transaction, locked.id, caller.peer or caller.party, token)
+    else:
+        country_code, _, party_id = owner.partition("/")
+        holder = parties.connection_of(transaction, locked.id, (country_code, party_id))
+        if holder != caller.connection_id:
+            return "auth_id belongs to another party"
+    if not token.valid or scenarios.refuses(token.uid):
+        return "the token is not valid"
+    return None
 
 
 def _candidates(location: Location, command: AtLocation) -> list[EVSE]:
     """The EVSEs of *location* that *command* may refer to."""
-    evses = [evse for evse in location.evses or () if evse.status is not Status.REMOVED]
+    candidates = evses.present(location)
     if command.evse_uid is not None:
-        evses = [evse for evse in evses if evse.uid == command.evse_uid]
+        candidates = [evse for evse in candidates if evse.uid == command.evse_uid]
     if isinstance(command, UnlockConnector):
-        evses = [e for e in evses if any(c.id == command.connector_id for c in e.connectors)]
-    return evses
+        candidates = [e for e in candidates if any(c.id == command.connector_id for c in e.connectors)]
+    return candidates
 
 
-def _decide_stop(caller: Caller, session_id: str) -> Decision:
-    with database.connect() as connection:
-        scope = addressed_scope(caller)
-        document = sessions.get(connection, caller.network_id, caller.party, session_id, scope=scope)
+def _stop(locked: LockedNetwork, caller: Caller, command: StopSession) -> Decision:
+    """Decide on a STOP_SESSION; if it is ACCEPTED, end the session."""
+    scope = addressed_scope(caller)
+    document = sessions.get(locked.transaction, locked.id, locked.party, command.session_id, scope=scope)
+    car = cars.of_session(locked.transaction, locked.id, command.session_id)
     if document is None or Session.model_validate_json(document.text).status in sessions.FINAL:
-        return Decision(CommandResponseType.UNKNOWN_SESSION, "no such running session of this peer")
-    return Decision(CommandResponseType.NOT_SUPPORTED, "no charge point")
+        reason = "no such running session of this peer"
+        decision = Decision(CommandResponseType.UNKNOWN_SESSION, reason)
+    elif car is None:
+        decision = Decision(CommandResponseType.NOT_SUPPORTED, "no charge point")
+    else:
+        decision = Decision(CommandResponseType.ACCEPTED, "forwarded to the charge point")
+    uid = _record(locked, caller, command, decision)
+    if car is not None and decision.result is CommandResponseType.ACCEPTED:
+        charging.end(locked, car, locked.now())
+        results.announce(locked.transaction, locked.id, uid, CommandResponseType.ACCEPTED)
+    return decision
 
 
-def _location(caller: Caller, location_id: str) -> Location | None:
-    path = LocationPath(location_id)
-    with database.connect() as connection:
-        document = locations.get(connection, caller.network_id, caller.party, path, published=True)
-    return None if document is None else Location.model_validate_json(document.text)
+def _unlock(locked: LockedNetwork, connection_id: int, evse: EVSE) -> CommandResponseType:
+    """Unlock a connector. This ends a session of the peer, but not one of another peer."""
+    car = cars.get(locked.transaction, locked.id, evse.uid)
+    if car is None or car.session_id is None:
+        return CommandResponseType.ACCEPTED
+    owner = tokens.issuer(locked.transaction, locked.id, car.auth_id) or "/"
+    country_code, _, party_id = owner.partition("/")
+    if parties.connection_of(locked.transaction, locked.id, (country_code, party_id)) != connection_id:
+        return CommandResponseType.REJECTED
+    charging.end(locked, car, locked.now())
+    return CommandResponseType.ACCEPTED
 
 
 def send(peer_connection: PeerConnection, command: Command) -> tuple[str, str]:

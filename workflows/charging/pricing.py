@@ -99,16 +99,18 @@ def price(parts: Sequence[Part], rule: StepRule = StepRule.SESSION) -> tuple[lis
 
 def _charges(parts: Sequence[Part]) -> Iterator[tuple[Component, int]]:
     """Each component with a quantity above 0 in tenths of a Wh or seconds; one flat fee in the session."""
-    is_flat_charged = False
+    flat = 1
     for part in parts:
-        flat = part.chosen.get(Dimension.FLAT)
-        if flat is not None and not is_flat_charged:
-            is_flat_charged = True
-            yield flat, 1
-        for dimension, quantity in ((Dimension.ENERGY, part.tenths), (part.kind.dimension, part.seconds)):
-            component = part.chosen.get(dimension)
-            if component is not None and quantity > 0:
-                yield component, quantity
+        quantities = {
+            Dimension.FLAT: flat,
+            Dimension.ENERGY: part.tenths,
+            part.kind.dimension: part.seconds,
+        }
+        for dimension, component in part.chosen.items():
+            if quantities[dimension] > 0:
+                yield component, quantities[dimension]
+        if Dimension.FLAT in part.chosen:
+            flat = 0
 
 
 def _surpluses(charges: Sequence[tuple[Component, int]], rule: StepRule) -> Iterator[tuple[Component, int]]:

@@ -105,10 +105,10 @@ class Elements:
     @cached_property
     def durations(self) -> set[int]:
         """Limits of the duration, in seconds."""
-        limits: set[int] = set()
-        for each in self.restrictions:
-            limits |= {each.min_duration or 0, each.max_duration or 0}
-        return limits - {0}
+        pairs: list[tuple[int | None, int | None]] = [
+            (each.min_duration, each.max_duration) for each in self.restrictions
+        ]
+        return {limit for pair in pairs for limit in pair if limit is not None}
 
     @cached_property
     def thresholds(self) -> list[int]:

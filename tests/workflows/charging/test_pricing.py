@@ -1,70 +1,65 @@
-"""Prices. docs/pricing.md has the rules, tests/data/prices the worked examples."""
+"""Prices: the worked examples, what every price has in common, and a second way to compute them."""
 
-import json
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
-from pathlib import Path
-from typing import Any
+from datetime import datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
+from price_examples import ZONE, Example, examples
 
-from generated.ocpi_models import Tariff
-from workflows.charging import pricing
-from workflows.charging.pricing import Bill, Kind, Slice
+from generated.ocpi_models import ChargingPeriod, KnownCdrDimensionType
+from workflows.charging import cuts, periods, pricing
+from workflows.charging.pricing import Line, Part
+from workflows.charging.restrictions import Elements
 
-DATA = Path(__file__).parents[2] / "data" / "prices"
-ZONE = "Europe/Amsterdam"
-NAMES = {"F": "FLAT", "E": "ENERGY", "T": "TIME", "P": "PARKING_TIME"}
-EXAMPLES = [line.split("|") for line in (DATA / "examples.txt").read_text().splitlines()]
-
-
-def tariff(elements: list[dict[str, Any]]) -> Tariff:
-    """A tariff from the short form of the examples."""
-    long = []
-    for element in elements:
-        components = [
-            {"type": NAMES[kind], "price": price, "step_size": step} for kind, price, step in element["c"]
-        ]
-        restrictions = {"restrictions": element["r"]} if "r" in element else {}
-        long.append({"price_components": components, **restrictions})
-    body = {"id": "X", "currency": "EUR", "elements": long, "last_updated": "2026-01-01T00:00:00Z"}
-    return Tariff.model_validate_json(json.dumps(body))
+LETTERS = {"FLAT": "F", "ENERGY": "E", "TIME": "T", "PARKING_TIME": "P"}
+FOUR_DECIMALS = Decimal("0.0001")
+SECOND = timedelta(seconds=1)
 
 
-TARIFFS = {
-    name: tariff(json.loads(elements))
-    for name, _, elements in (
-        line.partition(" ") for line in (DATA / "tariffs.txt").read_text().splitlines() if line
-    )
-}
+def written(line: Line) -> str:
+    """*line* as in the table of examples."""
+    cost = line.cost.quantize(FOUR_DECIMALS)
+    numbers = [
+        f"{each:f}".rstrip("0").rstrip(".") if each % 1 else f"{each:.0f}" for each in (line.billed, cost)
+    ]
+    return f"{LETTERS[line.component.dimension]}{line.component.element} {' '.join(numbers)}"
 
 
-def timeline(text: str) -> list[Slice]:
-    """Slices from `C360/1000 P120`: seconds of charging with Wh, and of parking."""
-    slices = []
-    for item in text.split():
-        seconds, _, energy = item[1:].partition("/")
-        kind = Kind.CHARGING if item[0] == "C" else Kind.PARKING
-        slices.append(Slice(kind, int(seconds), int(Decimal(energy or "0") * 10)))
-    return slices
+@pytest.mark.parametrize("example", examples(), ids=lambda each: f"{each.number}: {each.note}")
+def test_a_worked_example_costs_what_was_worked_out_by_hand(example: Example) -> None:
+    bill = pricing.bill(example.tariff, example.start, example.slices, ZONE)
+
+    assert example.lines == [written(line) for line in bill.lines]
+    assert example.total == bill.total
 
 
-def shown(bill: Bill) -> set[str]:
-    """The lines as the examples show them: type and element, billed quantity, cost."""
-    letters = {long: short for short, long in NAMES.items()}
-    four = Decimal("0.0001")
-    return {
-        f"{letters[line.component.dimension]}{line.component.element} {line.billed.normalize():f} "
-        f"{line.cost.quantize(four, ROUND_HALF_EVEN).normalize():f}"
-        for line in bill.lines
-    }
+def test_all_worked_examples_are_read() -> None:
+    assert [str(number) for number in range(1, 40)] == [each.number for each in examples()]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=[example[0] for example in EXAMPLES])
-def test_a_worked_example_has_its_lines_and_its_total(example: list[str]) -> None:
-    _, name, start, slices, lines, total, _ = example
-    begin = datetime.fromisoformat(start or "2026-06-02T10:00+02:00").astimezone(UTC)
-    bill = pricing.bill(TARIFFS[name], begin, timeline(slices), ZONE)
+def read_again(periods_: list[ChargingPeriod], example: Example, end: datetime) -> list[Part]:
+    """The parts that a receiver reads from charging periods."""
+    readings = periods.read(periods_, f"{end:%Y-%m-%dT%H:%M:%SZ}")
+    pieces = periods.pieces(readings, example.start)
+    return list(cuts.judge(Elements(example.tariff.elements), pieces, ZoneInfo(ZONE)))
 
-    assert set(lines.split(",")) == shown(bill)
-    assert Decimal(total) == bill.total
+
+@pytest.mark.parametrize("example", examples(), ids=lambda each: each.number)
+def test_a_receiver_of_the_periods_computes_the_same_price(example: Example) -> None:
+    bill = pricing.bill(example.tariff, example.start, example.slices, ZONE)
+    sent = periods.charging_periods(bill.parts)
+    totals = periods.totals(bill.parts)
+    end = example.start + sum(each.seconds for each in example.slices) * SECOND
+
+    received = read_again(sent, example, end)
+
+    assert bill.parts == received
+    assert (bill.lines, bill.total) == pricing.price(received)
+    volumes = dict.fromkeys(KnownCdrDimensionType, Decimal(0))
+    for each in (dimension for period in sent for dimension in period.dimensions):
+        volumes[KnownCdrDimensionType(each.type)] += Decimal(str(each.volume))
+    parking = volumes[KnownCdrDimensionType.PARKING_TIME]
+    assert Decimal(str(totals.total_energy)) == volumes[KnownCdrDimensionType.ENERGY]
+    assert Decimal(str(totals.total_time)) == volumes[KnownCdrDimensionType.TIME] + parking
+    assert Decimal(str(totals.total_parking_time)) == parking

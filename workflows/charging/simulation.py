@@ -61,10 +61,11 @@ def change(network: Network, request: SimulationRequest) -> SimulationResponse:
     sent = request.model_fields_set
     with locked_network.locked(network) as locked:
         require_no_advance(locked)
+        clock = request.model_dump(include=sent & _CLOCK)
         if "virtual_now" in sent:
-            locked.move_clock(virtual_at=_instant(locked, request.virtual_now))
-        if sent & _CLOCK:
-            locked.move_clock(**request.model_dump(include=sent & _CLOCK))
+            clock["virtual_at"] = _instant(locked, request.virtual_now)
+        if clock:
+            locked.move_clock(**clock)
         locked.change(**request.model_dump(include=sent - _CLOCK - {"virtual_now"}))
         if "sessions_per_hour" in sent:
             arrivals.restart(locked)

@@ -285,6 +285,48 @@ class DriverSessionStatus(StrEnum):
     COMPLETED = 'COMPLETED'
 
 
+CommandUid = TypeAliasType(
+    "CommandUid",
+    Annotated[
+        str,
+        Field(
+            description='Id of a command; random and unique.',
+            examples=['7Qx4mB2kTz0aVn9c'],
+            max_length=64,
+            min_length=1,
+            pattern='^[A-Za-z0-9_-]+$',
+        ),
+    ],
+)
+
+
+class CommandDirection(StrEnum):
+    sent = 'sent'
+    received = 'received'
+
+
+class CommandName(StrEnum):
+    RESERVE_NOW = 'RESERVE_NOW'
+    START_SESSION = 'START_SESSION'
+    STOP_SESSION = 'STOP_SESSION'
+    UNLOCK_CONNECTOR = 'UNLOCK_CONNECTOR'
+
+
+class CommandStatus(StrEnum):
+    PENDING = 'PENDING'
+    REFUSED = 'REFUSED'
+    DONE = 'DONE'
+    TIMED_OUT = 'TIMED_OUT'
+
+
+class CommandOutcome(StrEnum):
+    NOT_SUPPORTED = 'NOT_SUPPORTED'
+    REJECTED = 'REJECTED'
+    ACCEPTED = 'ACCEPTED'
+    TIMEOUT = 'TIMEOUT'
+    UNKNOWN_SESSION = 'UNKNOWN_SESSION'
+
+
 class ConnectionCreateRequest(Model):
     versions_url: Annotated[
         str,
@@ -1380,6 +1422,52 @@ class CpoReportResponse(Model):
     markdown: Annotated[str, Field(description='The report, in Markdown.', max_length=104857600)]
 
 
+class ObjectOwner(StrEnum):
+    own = 'own'
+    received = 'received'
+
+
+class OcpiDocument(Model):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+
+
+Id36 = TypeAliasType(
+    "Id36",
+    Annotated[
+        str,
+        Field(
+            description='An identifier of OCPI with at most 36 characters, as in the peer API.',
+            examples=['12345'],
+            max_length=36,
+            min_length=1,
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
+        ),
+    ],
+)
+
+
+Id39 = TypeAliasType(
+    "Id39",
+    Annotated[
+        str,
+        Field(
+            description='An identifier of OCPI with at most 39 characters, as in the peer API.',
+            examples=['3256'],
+            max_length=39,
+            min_length=1,
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
+        ),
+    ],
+)
+
+
+class TokenType(StrEnum):
+    RFID = 'RFID'
+    OTHER = 'OTHER'
+
+
 class PushedModule(StrEnum):
     locations = 'locations'
     sessions = 'sessions'
@@ -1678,6 +1766,44 @@ class GetExchangeParameters(Model):
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
+class ListCommandsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    direction: CommandDirection | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class SendReserveNowParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class SendStartSessionParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class SendStopSessionParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class SendUnlockConnectorParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetCommandParameters(Model):
+    cpo_id: CpoId
+    uid: CommandUid
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
 class ListChangesParameters(Model):
     cpo_id: CpoId
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
@@ -1928,6 +2054,109 @@ class DriverSessionResponse(Model):
     session_id: Annotated[PushedId, Field(description='Id of the session.')]
     status: Annotated[DriverSessionStatus, Field(description='Its status.')]
     url: Annotated[ServerPath, Field(description='Path of the session on this server.')]
+
+
+class SendReserveNowRequest(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the CPO.')]
+    location_id: Annotated[Id39, Field(description="Id of the CPO's location.", examples=['LOC1'])]
+    evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`; without it any EVSE of the location.")] = (
+        None
+    )
+    token_uid: Annotated[
+        Id36, Field(description="The `uid` of one of the network's own tokens.", examples=['012345678'])
+    ]
+    token_type: Annotated[
+        TokenType,
+        Field(description='Type of the token; without it the only token with this uid, else the RFID token.'),
+    ] = None
+    expiry_date: Annotated[DateTime, Field(description='End of the reservation, in UTC.')]
+    reservation_id: Annotated[
+        int,
+        Field(
+            description='Number of the reservation; without it a new one is chosen.',
+            examples=[42],
+            ge=0,
+            le=2147483647,
+        ),
+    ] = None
+
+
+class SendStartSessionRequest(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the CPO.')]
+    location_id: Annotated[Id39, Field(description="Id of the CPO's location.", examples=['LOC1'])]
+    evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`; without it the CPO chooses.")] = None
+    token_uid: Annotated[
+        Id36, Field(description="The `uid` of one of the network's own tokens.", examples=['012345678'])
+    ]
+    token_type: Annotated[
+        TokenType,
+        Field(description='Type of the token; without it the only token with this uid, else the RFID token.'),
+    ] = None
+
+
+class SendStopSessionRequest(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the CPO.')]
+    session_id: Annotated[Id36, Field(description="Id of the CPO's session.", examples=['101'])]
+
+
+class SendUnlockConnectorRequest(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the CPO.')]
+    location_id: Annotated[Id39, Field(description="Id of the CPO's location.", examples=['LOC1'])]
+    evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`.")]
+    connector_id: Annotated[Id36, Field(description="The connector's `id` in this EVSE.", examples=['1'])]
+    help_desk: Annotated[
+        bool,
+        Field(
+            description='Confirms that a help desk sends the command, not a driver; false is refused (409).'
+        ),
+    ]
+
+
+class CommandRecord(Model):
+    uid: Annotated[
+        CommandUid,
+        Field(description='Id of the command; the last segment of our `response_url` if we sent it.'),
+    ]
+    direction: Annotated[CommandDirection, Field(description='Whether the network sent or received it.')]
+    command: Annotated[CommandName, Field(description='Name of the command.')]
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the peer.')]
+    status: Annotated[CommandStatus, Field(description='Whether the command has ended.')]
+    request: Annotated[OcpiDocument, Field(description='The body of the command.')]
+    response: Annotated[
+        CommandOutcome | None, Field(description='The direct response of the CPO; absent if none came.')
+    ] = None
+    reason: Annotated[
+        str | None,
+        Field(
+            description='Reason of the direct response, or of its absence, in words.',
+            examples=['no charge point'],
+            max_length=255,
+        ),
+    ] = None
+    result: Annotated[
+        CommandOutcome | None, Field(description='The result of the charge point; absent until it came.')
+    ] = None
+    session_id: Annotated[
+        Id36 | None,
+        Field(
+            description='The session of STOP_SESSION. For a START_SESSION that was sent, it is the first session that the CPO pushed after the command, for the contract of the token, at the location and, if one was named, the EVSE.',
+            examples=['101'],
+        ),
+    ] = None
+    late: Annotated[
+        bool, Field(description='Whether the result came after the command had timed out.', examples=[False])
+    ]
+    created_at: Annotated[DateTime, Field(description='Time of the command, in UTC.')]
+    result_at: Annotated[DateTime | None, Field(description='Time of the result, in UTC.')] = None
+
+
+class CommandListResponse(Model):
+    data: Annotated[
+        list[CommandRecord], Field(description='The commands of this page, oldest first.', max_length=100)
+    ]
+    total: Annotated[Count, Field(description='Total number of matching commands.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of commands per page.')]
 
 
 class ConnectionFailure(Model):

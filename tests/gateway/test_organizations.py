@@ -17,7 +17,7 @@ from examples import example as ocpi_example
 from gateway_orders import CONTRACT, example
 from inspection import contents, moved
 from jwts import AUDIENCE, ISSUER, OTHER_RSA_KEY, SECRET, forged, signed
-from nodes import Gateway, Network, Node, in_transaction, one_database, outcome, refusal, switch_to
+from nodes import Client, Gateway, Network, Node, in_transaction, one_database, outcome, refusal, switch_to
 
 from storage import keys, networks
 
@@ -33,6 +33,10 @@ BODIES = {
     "advance_clock": {"seconds": 1},
     "put_scenario": {"next": "no_cdr"},
     "start_driver_session": {"location_id": "LOC1", "evse_uid": "1", "token_uid": "1"},
+    "send_reserve_now": example("SendReserveNowRequest"),
+    "send_start_session": example("SendStartSessionRequest"),
+    "send_stop_session": example("SendStopSessionRequest"),
+    "send_unlock_connector": example("SendUnlockConnectorRequest"),
     "create_invitation": {"party": {"country_code": "NL", "party_id": "TNM"}},
 }
 NOISY = {"gw_jobs", "gw_job_items"}
@@ -83,18 +87,20 @@ class SeededNetwork:
         order = {"locations": [example("OcpiCreateLocationRequest")]}
         bulk = gateway.create(f"{self.url}/locations", **order)
         job = gateway.wait_until_ready(bulk["status_url"])
+        peer = network_of(self).peer()
         self.ids = {
             "cpo_id": accepted["cpo_id"],
             "location_id": job["results"]["created"][0]["id"],
             "job_id": bulk["job_id"],
             "exchange_id": self._exchange_id(),
-            "connection_id": str(network_of(self).peer().connection_id),
+            "connection_id": str(peer.connection_id),
+            "uid": self._command_uid(peer),
             "invitation_id": gateway.data(f"{self.url}/invitations")["data"][0]["invitation_id"],
             "session_id": self._session_id(),
             "brand_slug": "wallbox",
             "model_slug": "wallbox-pulsar-plus",
         }
-        private = ("location_id", "job_id", "invitation_id")
+        private = ("location_id", "job_id", "invitation_id", "uid")
         self.private_texts = {*(self.ids[name] for name in private), *self._texts()}
 
     def _session_id(self) -> str:
@@ -117,6 +123,12 @@ class SeededNetwork:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         return str(found[0]["exchange_id"])
+
+    def _command_uid(self, peer: Client) -> str:
+        """The uid of a command that the network received."""
+        response_url = "http://127.0.0.1:9999/result"
+        assert peer.post("commands/STOP_SESSION", {"response_url": response_url, "session_id": "1"}).ok
+        return str(self.gateway.data(f"{self.url}/commands")["data"][0]["uid"])
 
     def _texts(self) -> Iterator[str]:
         for site in self.gateway.data(f"{self.url}/locations")["data"]:
@@ -242,6 +254,7 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
         "job_id": UNKNOWN,
         "session_id": "nowhere",
         "invitation_id": UNKNOWN,
+        "uid": UNKNOWN,
         "connection_id": "999999999999",
         "exchange_id": "9" * 12,
     }

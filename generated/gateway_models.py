@@ -1676,17 +1676,6 @@ class PutScenarioParameters(Model):
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
-class StartDriverSessionParameters(Model):
-    cpo_id: CpoId
-    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
-
-
-class StopDriverSessionParameters(Model):
-    cpo_id: CpoId
-    session_id: PushedId
-    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
-
-
 class GetJobParameters(Model):
     cpo_id: CpoId
     job_id: JobId
@@ -1802,6 +1791,98 @@ class GetCommandParameters(Model):
     cpo_id: CpoId
     uid: CommandUid
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListSessionsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    owner: ObjectOwner | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class StartDriverSessionParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetSessionParameters(Model):
+    cpo_id: CpoId
+    session_id: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    country_code: CountryCode | None = None
+    party_id: PartyId | None = None
+
+
+class StopDriverSessionParameters(Model):
+    cpo_id: CpoId
+    session_id: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListCdrsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    owner: ObjectOwner | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class GetCdrParameters(Model):
+    cpo_id: CpoId
+    cdr_id: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    country_code: CountryCode | None = None
+    party_id: PartyId | None = None
+
+
+class ListTariffsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    owner: ObjectOwner | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class GetTariffParameters(Model):
+    cpo_id: CpoId
+    tariff_id: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    country_code: CountryCode | None = None
+    party_id: PartyId | None = None
+
+
+class ListTokensParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    owner: ObjectOwner | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class GetTokenParameters(Model):
+    cpo_id: CpoId
+    token_uid: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    country_code: CountryCode | None = None
+    party_id: PartyId | None = None
+    type: TokenType | None = None
 
 
 class ListChangesParameters(Model):
@@ -2605,6 +2686,34 @@ class CpoStatusResponse(Model):
     updated_at: Annotated[DateTime | None, Field(description='Time of the last change, in UTC.')] = None
 
 
+class ObjectEntry(Model):
+    owner: Annotated[ObjectOwner, Field(description="Whether the network's own party owns it.")]
+    party: Annotated[Party, Field(description='The party that owns it.')]
+    connection_id: Annotated[
+        ConnectionId | None,
+        Field(
+            description="The connection that its owner belongs to; of a session or CDR of the network's own party, the connection of the driver's eMSP. Absent if there is none."
+        ),
+    ] = None
+    object: Annotated[
+        OcpiDocument | None,
+        Field(description='The object as in the peer API. A list leaves it out if it is very long.'),
+    ] = None
+
+
+class ObjectListResponse(Model):
+    data: Annotated[
+        list[ObjectEntry],
+        Field(
+            description='The objects of this page, in the order in which they were first stored.',
+            max_length=100,
+        ),
+    ]
+    total: Annotated[Count, Field(description='Total number of matching objects.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of objects per page.')]
+
+
 class PushRequest(Model):
     module: Annotated[PushedModule, Field(description='Only the objects of this module; without it all.')] = (
         None
@@ -2666,6 +2775,33 @@ class HTTPValidationError(Model):
             min_length=1,
         ),
     ]
+
+
+class CdrEntry(Model):
+    owner: Annotated[ObjectOwner, Field(description="Whether the network's own party owns it.")]
+    party: Annotated[Party, Field(description='The party that owns it.')]
+    connection_id: Annotated[
+        ConnectionId | None,
+        Field(
+            description="The connection that its owner belongs to; of a CDR of the network's own party, the connection of the driver's eMSP. Absent if there is none."
+        ),
+    ] = None
+    object: Annotated[
+        OcpiDocument | None,
+        Field(description='The CDR as in the peer API. A list leaves it out if it is very long.'),
+    ] = None
+
+
+class CdrListResponse(Model):
+    data: Annotated[
+        list[CdrEntry],
+        Field(
+            description='The CDRs of this page, in the order in which they were first stored.', max_length=100
+        ),
+    ]
+    total: Annotated[Count, Field(description='Total number of matching CDRs.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of CDRs per page.')]
 
 
 PartyList = TypeAliasType(

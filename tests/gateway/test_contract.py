@@ -29,7 +29,7 @@ ALIASES = {"GET /ocpi/cpos/templates", "GET /ocpi/templates/locations"}
 OURS = tuple(f"/ocpi/cpos/{{cpo_id}}/{name}" for name in ("invitations", "connections", "jobs"))
 """The beginnings of the URLs that the documentation does not have."""
 
-OUR_TAGS = {"charging", "commands", "exchanges"}
+OUR_TAGS = {"cdrs", "charging", "commands", "exchanges", "sessions", "tariffs", "tokens"}
 """The groups of operations that the documentation does not have."""
 
 LOCATION_FIELDS = "name address city country coordinates timezone owner_name public parking_type"

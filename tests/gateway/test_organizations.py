@@ -39,6 +39,7 @@ BODIES = {
     "send_unlock_connector": example("SendUnlockConnectorRequest"),
     "create_invitation": {"party": {"country_code": "NL", "party_id": "TNM"}},
 }
+OBJECT_IDS = ("session_id", "cdr_id", "tariff_id", "token_uid")
 NOISY = {"gw_jobs", "gw_job_items"}
 """Tables that jobs of other tests may still change."""
 UNKNOWN = "4f6b5e0e-7d1a-4b0a-9c2e-abc123456789"
@@ -95,25 +96,13 @@ class SeededNetwork:
             "exchange_id": self._exchange_id(),
             "connection_id": str(peer.connection_id),
             "uid": self._command_uid(peer),
+            **self._object_ids(peer),
             "invitation_id": gateway.data(f"{self.url}/invitations")["data"][0]["invitation_id"],
-            "session_id": self._session_id(),
             "brand_slug": "wallbox",
             "model_slug": "wallbox-pulsar-plus",
         }
-        private = ("location_id", "job_id", "invitation_id", "uid")
+        private = ("location_id", "job_id", "invitation_id", "uid", *OBJECT_IDS)
         self.private_texts = {*(self.ids[name] for name in private), *self._texts()}
-
-    def _session_id(self) -> str:
-        """The id of a running session."""
-        peer, network = network_of(self).peer(), network_of(self)
-        assert peer.put(peer.at("tokens", "012345678"), ocpi_example("Token", whitelist="ALWAYS")).ok
-        place = network.operator().data("locations")[0]
-        body = {"location_id": place["id"], "evse_uid": place["evses"][0]["uid"], "token_uid": "012345678"}
-        seed = {"seed": int(self.accepted["cpo_id"])}
-        assert self.gateway.request("PUT", f"{self.url}/simulation", json=seed).ok
-        response = self.gateway.post(f"{self.url}/sessions", body)
-        assert 201 == response.status_code, response.text
-        return str(response.json()["session_id"])
 
     def _exchange_id(self) -> str:
         """The id of an exchange with the back office."""
@@ -129,6 +118,30 @@ class SeededNetwork:
         response_url = "http://127.0.0.1:9999/result"
         assert peer.post("commands/STOP_SESSION", {"response_url": response_url, "session_id": "1"}).ok
         return str(self.gateway.data(f"{self.url}/commands")["data"][0]["uid"])
+
+    def _session_id(self, peer: Client) -> str:
+        """The id of a running session."""
+        network = network_of(self)
+        assert peer.put(peer.at("tokens", "012345678"), ocpi_example("Token", whitelist="ALWAYS")).ok
+        place = network.operator().data("locations")[0]
+        body = {"location_id": place["id"], "evse_uid": place["evses"][0]["uid"], "token_uid": "012345678"}
+        seed = {"seed": int(self.accepted["cpo_id"])}
+        assert self.gateway.request("PUT", f"{self.url}/simulation", json=seed).ok
+        response = self.gateway.post(f"{self.url}/sessions", body)
+        assert 201 == response.status_code, response.text
+        return str(response.json()["session_id"])
+
+    def _object_ids(self, peer: Client) -> dict[str, str]:
+        """The ids of an object of each kind, which no other network has."""
+        operator = self.gateway.operator(self.accepted)
+        ids = {name: f"{name[0]}-{self.accepted['cpo_id']}" for name in OBJECT_IDS}
+        ids["session_id"] = self._session_id(peer)
+        tariff = ocpi_example("Tariff", id=ids["tariff_id"])
+        assert operator.put(operator.at("tariffs", tariff["id"]), tariff).ok
+        assert operator.post("cdrs", ocpi_example("CDR", id=ids["cdr_id"])).ok
+        token = ocpi_example("Token", uid=ids["token_uid"])
+        assert peer.put(peer.at("tokens", token["uid"]), token).ok
+        return ids
 
     def _texts(self) -> Iterator[str]:
         for site in self.gateway.data(f"{self.url}/locations")["data"]:
@@ -252,9 +265,9 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
         "cpo_id": "999999999999",
         "location_id": "nowhere",
         "job_id": UNKNOWN,
-        "session_id": "nowhere",
         "invitation_id": UNKNOWN,
         "uid": UNKNOWN,
+        **dict.fromkeys(OBJECT_IDS, "nowhere"),
         "connection_id": "999999999999",
         "exchange_id": "9" * 12,
     }

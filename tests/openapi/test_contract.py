@@ -26,6 +26,10 @@ MODULES = {
         "jobs",
         "exchanges",
         "commands",
+        "sessions",
+        "cdrs",
+        "tariffs",
+        "tokens",
         "templates",
         "catalog",
     ),
@@ -110,6 +114,13 @@ class Operation(NamedTuple):
     def sends_command(self) -> bool:
         """Whether it sends a command to a peer."""
         return self.raw["operationId"].startswith("send_")
+
+    @property
+    def needs_owner(self) -> bool:
+        """Whether the id in its path identifies an object only together with an owner in the query."""
+        return {"country_code", "party_id"} <= {
+            each["name"] for each in self.parameters if each["in"] == "query"
+        }
 
     @property
     def calls_peer(self) -> bool:
@@ -264,7 +275,7 @@ def test_an_operation_declares_the_common_refusals(operation: Operation) -> None
     expected |= WITH_BODY[operation.contract] if "requestBody" in operation.raw else set()
     expected |= {"404"} if "{" in operation.path else set()
     expected |= {"404", "409", "429"} if operation.is_order else set()
-    expected |= {"409"} if operation.sends_command else set()
+    expected |= {"409"} if operation.sends_command or operation.needs_owner else set()
     expected |= {"409"} if operation.raw["operationId"] in WITH_CONFLICTS else set()
     expected |= {"429"} if operation.calls_peer else set()
     declared = operation.raw["responses"].keys()

@@ -585,6 +585,18 @@ BulkIndex = TypeAliasType(
 )
 
 
+class EvseStatus(StrEnum):
+    AVAILABLE = 'AVAILABLE'
+    BLOCKED = 'BLOCKED'
+    CHARGING = 'CHARGING'
+    INOPERATIVE = 'INOPERATIVE'
+    OUTOFORDER = 'OUTOFORDER'
+    PLANNED = 'PLANNED'
+    REMOVED = 'REMOVED'
+    RESERVED = 'RESERVED'
+    UNKNOWN = 'UNKNOWN'
+
+
 class LocationBulkAcceptedResponse(Model):
     job_id: Annotated[JobId, Field(description='Id of the job.')]
     status: Annotated[ProvisioningStatus, Field(description='Status of the job.')]
@@ -1535,6 +1547,13 @@ Kilowatts = TypeAliasType(
 )
 
 
+class WhitelistType(StrEnum):
+    ALWAYS = 'ALWAYS'
+    ALLOWED = 'ALLOWED'
+    ALLOWED_OFFLINE = 'ALLOWED_OFFLINE'
+    NEVER = 'NEVER'
+
+
 class ListNetworksParameters(Model):
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
@@ -1724,6 +1743,13 @@ class DeleteLocationParameters(Model):
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
+class PutEvseStatusParameters(Model):
+    cpo_id: CpoId
+    location_id: LocationId
+    evse_uid: Id39
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
 class ListExchangesParameters(Model):
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
@@ -1883,6 +1909,12 @@ class GetTokenParameters(Model):
     country_code: CountryCode | None = None
     party_id: PartyId | None = None
     type: TokenType | None = None
+
+
+class PutTokenParameters(Model):
+    cpo_id: CpoId
+    token_uid: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
 class ListChangesParameters(Model):
@@ -2425,6 +2457,17 @@ class LocationBulkFailure(Model):
     error: Annotated[ProvisioningErrorDetail, Field(description='Reason of the failure.')]
 
 
+class EvseStatusRequest(Model):
+    status: Annotated[EvseStatus, Field(description='The new status.')]
+
+
+class EvseStatusResponse(Model):
+    location_id: Annotated[LocationId, Field(description='Id of the location.')]
+    evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`.")]
+    status: Annotated[EvseStatus, Field(description='Its status.')]
+    last_updated: Annotated[DateTime, Field(description='Time of its last change, in UTC.')]
+
+
 class OcpiChargerTemplate(Model):
     brand_slug: Annotated[
         Slug, Field(description='Slug of the brand; one that is not in the catalog fails the location.')
@@ -2764,6 +2807,56 @@ class LocationTemplateChargerGroup(Model):
     ocpp_version: Annotated[OcppVersion, Field(description='OCPP version.')]
     count: Annotated[Count, Field(description='Number of charge points in the group.')]
     nominal_kw: Annotated[Kilowatts, Field(description='The power of each connector, in kW.')]
+
+
+class TokenPutRequest(Model):
+    type: Annotated[
+        TokenType, Field(description='Type of the token; without it the only token with this uid, else RFID.')
+    ] = None
+    auth_id: Annotated[
+        Id36,
+        Field(
+            description="Id of the driver's contract; a new token without it gets its uid.",
+            examples=['NL-DEP-C00012345-X'],
+        ),
+    ] = None
+    visual_number: Annotated[
+        str | None,
+        Field(
+            description='The number printed on the card; null removes it.',
+            examples=['NLDEP 0001 2345'],
+            max_length=64,
+            pattern='^[ -~]*$',
+        ),
+    ] = None
+    issuer: Annotated[
+        str,
+        Field(
+            description='Company that issued the token; a new token without it gets the name of the network.',
+            examples=['Voorbeeld Laadnet'],
+            max_length=64,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
+        ),
+    ] = None
+    valid: Annotated[
+        bool, Field(description='Whether the token may be used; a new token is valid unless this is false.')
+    ] = None
+    whitelist: Annotated[
+        WhitelistType,
+        Field(
+            description='When the CPO may authorize from its own copy; a new token without it gets ALLOWED.'
+        ),
+    ] = None
+    language: Annotated[
+        str | None,
+        Field(
+            description='Preferred language of the driver, ISO 639-1; null removes it.',
+            examples=['nl'],
+            max_length=2,
+            min_length=2,
+            pattern='^[A-Za-z]{2}$',
+        ),
+    ] = None
 
 
 class HTTPValidationError(Model):

@@ -1,10 +1,17 @@
 """Tokens of drivers of a network. docs/gateway.md "Objects"."""
 
-from generated.gateway_models import ObjectEntry, ObjectListResponse, ObjectOwner, TokenType
+from generated.gateway_models import (
+    ObjectEntry,
+    ObjectListResponse,
+    ObjectOwner,
+    TokenPutRequest,
+    TokenType,
+)
 from handlers.dispatch import object_presenters
 from storage import database, owned
 from storage.keys import Member
 from storage.owned import Kind
+from workflows.charging import own_tokens
 from workflows.networks import orders
 
 
@@ -32,4 +39,13 @@ def get_token(
     network = orders.network_of(user, cpo_id)
     with database.connect() as connection:
         found = owned.find(connection, network, Kind.TOKENS, token_uid, country_code, party_id, type)
+    return object_presenters.entry(found)
+
+
+def put_token(user: Member, cpo_id: str, token_uid: str, body: TokenPutRequest) -> ObjectEntry:
+    """Create, change or block one of the network's own tokens."""
+    network = orders.network_of(user, cpo_id)
+    own_tokens.put(network, token_uid, body)
+    with database.connect() as connection:
+        found = owned.find(connection, network, Kind.TOKENS, token_uid, *network.party, body.type)
     return object_presenters.entry(found)

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import requests
@@ -37,8 +38,12 @@ BODIES = {
     "send_start_session": example("SendStartSessionRequest"),
     "send_stop_session": example("SendStopSessionRequest"),
     "send_unlock_connector": example("SendUnlockConnectorRequest"),
+    "put_token": {"valid": False},
+    "put_evse_status": {"status": "BLOCKED"},
     "create_invitation": {"party": {"country_code": "NL", "party_id": "TNM"}},
 }
+CREATES = "put_token"
+"""The operation that creates what an unknown id in its path names."""
 OBJECT_IDS = ("session_id", "cdr_id", "tariff_id", "token_uid")
 NOISY = {"gw_jobs", "gw_job_items"}
 """Tables that jobs of other tests may still change."""
@@ -85,13 +90,13 @@ class SeededNetwork:
         accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
         self.url = accepted["destroy_url"]
         self.accepted = accepted
-        order = {"locations": [example("OcpiCreateLocationRequest")]}
-        bulk = gateway.create(f"{self.url}/locations", **order)
+        bulk = gateway.create(f"{self.url}/locations", locations=[self._location()])
         job = gateway.wait_until_ready(bulk["status_url"])
         peer = network_of(self).peer()
         self.ids = {
             "cpo_id": accepted["cpo_id"],
             "location_id": job["results"]["created"][0]["id"],
+            "evse_uid": self._evse_uid(),
             "job_id": bulk["job_id"],
             "exchange_id": self._exchange_id(),
             "connection_id": str(peer.connection_id),
@@ -101,8 +106,19 @@ class SeededNetwork:
             "brand_slug": "wallbox",
             "model_slug": "wallbox-pulsar-plus",
         }
-        private = ("location_id", "job_id", "invitation_id", "uid", *OBJECT_IDS)
+        private = ("location_id", "evse_uid", "job_id", "invitation_id", "uid", *OBJECT_IDS)
         self.private_texts = {*(self.ids[name] for name in private), *self._texts()}
+
+    def _evse_uid(self) -> str:
+        """The uid of the only EVSE at the location, which no other network has."""
+        return f"N{self.accepted['cpo_id']}_001"
+
+    def _location(self) -> Any:
+        """The order of a location with one EVSE."""
+        prefix = self._evse_uid().removesuffix("001")
+        template = {**example("OcpiChargerTemplate"), "identity_prefix": prefix}
+        charges = [{"template": template, "charger_ids": ["001"]}]
+        return {**example("OcpiCreateLocationRequest"), "charges": charges}
 
     def _exchange_id(self) -> str:
         """The id of an exchange with the back office."""
@@ -267,7 +283,7 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
         "job_id": UNKNOWN,
         "invitation_id": UNKNOWN,
         "uid": UNKNOWN,
-        **dict.fromkeys(OBJECT_IDS, "nowhere"),
+        **dict.fromkeys(("evse_uid", *OBJECT_IDS), "nowhere"),
         "connection_id": "999999999999",
         "exchange_id": "9" * 12,
     }
@@ -277,6 +293,8 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
         unknown = refusal(operation.send(client, nowhere))
         assert 404 == unknown[0], operation
         for names in combinations(operation.names):
+            if operation.id == CREATES and "cpo_id" not in names:
+                continue
             ids = {
                 name: (other_network if name in names else own_network).ids[name] for name in operation.names
             }
@@ -299,7 +317,7 @@ def test_an_id_of_one_network_is_404_in_another_network(
     first, second, _ = seeded
     before = contents()
 
-    for operation in (o for o in OF_NETWORKS if len(o.names) > 1):
+    for operation in (o for o in OF_NETWORKS if len(o.names) > 1 and o.id != CREATES):
         response = operation.send(first.gateway, {**first.ids, "cpo_id": second.ids["cpo_id"]})
         assert 404 == refusal(response)[0], operation
     assert [] == [row for table, row in moved(before, contents()) if table not in NOISY]

@@ -285,6 +285,48 @@ class DriverSessionStatus(StrEnum):
     COMPLETED = 'COMPLETED'
 
 
+CommandUid = TypeAliasType(
+    "CommandUid",
+    Annotated[
+        str,
+        Field(
+            description='Id of a command; random and unique.',
+            examples=['7Qx4mB2kTz0aVn9c'],
+            max_length=64,
+            min_length=1,
+            pattern='^[A-Za-z0-9_-]+$',
+        ),
+    ],
+)
+
+
+class CommandDirection(StrEnum):
+    sent = 'sent'
+    received = 'received'
+
+
+class CommandName(StrEnum):
+    RESERVE_NOW = 'RESERVE_NOW'
+    START_SESSION = 'START_SESSION'
+    STOP_SESSION = 'STOP_SESSION'
+    UNLOCK_CONNECTOR = 'UNLOCK_CONNECTOR'
+
+
+class CommandStatus(StrEnum):
+    PENDING = 'PENDING'
+    REFUSED = 'REFUSED'
+    DONE = 'DONE'
+    TIMED_OUT = 'TIMED_OUT'
+
+
+class CommandOutcome(StrEnum):
+    NOT_SUPPORTED = 'NOT_SUPPORTED'
+    REJECTED = 'REJECTED'
+    ACCEPTED = 'ACCEPTED'
+    TIMEOUT = 'TIMEOUT'
+    UNKNOWN_SESSION = 'UNKNOWN_SESSION'
+
+
 class ConnectionCreateRequest(Model):
     versions_url: Annotated[
         str,
@@ -541,6 +583,18 @@ BulkIndex = TypeAliasType(
         ),
     ],
 )
+
+
+class EvseStatus(StrEnum):
+    AVAILABLE = 'AVAILABLE'
+    BLOCKED = 'BLOCKED'
+    CHARGING = 'CHARGING'
+    INOPERATIVE = 'INOPERATIVE'
+    OUTOFORDER = 'OUTOFORDER'
+    PLANNED = 'PLANNED'
+    REMOVED = 'REMOVED'
+    RESERVED = 'RESERVED'
+    UNKNOWN = 'UNKNOWN'
 
 
 class LocationBulkAcceptedResponse(Model):
@@ -1380,6 +1434,52 @@ class CpoReportResponse(Model):
     markdown: Annotated[str, Field(description='The report, in Markdown.', max_length=104857600)]
 
 
+class ObjectOwner(StrEnum):
+    own = 'own'
+    received = 'received'
+
+
+class OcpiDocument(Model):
+    model_config = ConfigDict(
+        extra='allow',
+    )
+
+
+Id36 = TypeAliasType(
+    "Id36",
+    Annotated[
+        str,
+        Field(
+            description='An identifier of OCPI with at most 36 characters, as in the peer API.',
+            examples=['12345'],
+            max_length=36,
+            min_length=1,
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
+        ),
+    ],
+)
+
+
+Id39 = TypeAliasType(
+    "Id39",
+    Annotated[
+        str,
+        Field(
+            description='An identifier of OCPI with at most 39 characters, as in the peer API.',
+            examples=['3256'],
+            max_length=39,
+            min_length=1,
+            pattern='^[ -$&-.0-~]*(%+([ -$&-.2-6:-@G-`g-~][ -$&-.0-~]*|[0189A-Fa-f]([ -$&-.:-@G-`g-~][ -$&-.0-~]*)?|7([ -$&-.0-EG-eg-~][ -$&-.0-~]*)?)?)*$',
+        ),
+    ],
+)
+
+
+class TokenType(StrEnum):
+    RFID = 'RFID'
+    OTHER = 'OTHER'
+
+
 class PushedModule(StrEnum):
     locations = 'locations'
     sessions = 'sessions'
@@ -1445,6 +1545,13 @@ Prose = TypeAliasType(
 Kilowatts = TypeAliasType(
     "Kilowatts", Annotated[float, Field(description='A power in kW.', examples=[22], ge=0.0, le=10000.0)]
 )
+
+
+class WhitelistType(StrEnum):
+    ALWAYS = 'ALWAYS'
+    ALLOWED = 'ALLOWED'
+    ALLOWED_OFFLINE = 'ALLOWED_OFFLINE'
+    NEVER = 'NEVER'
 
 
 class ListNetworksParameters(Model):
@@ -1588,17 +1695,6 @@ class PutScenarioParameters(Model):
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
-class StartDriverSessionParameters(Model):
-    cpo_id: CpoId
-    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
-
-
-class StopDriverSessionParameters(Model):
-    cpo_id: CpoId
-    session_id: PushedId
-    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
-
-
 class GetJobParameters(Model):
     cpo_id: CpoId
     job_id: JobId
@@ -1647,6 +1743,13 @@ class DeleteLocationParameters(Model):
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
+class PutEvseStatusParameters(Model):
+    cpo_id: CpoId
+    location_id: LocationId
+    evse_uid: Id39
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
 class ListExchangesParameters(Model):
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
@@ -1675,6 +1778,142 @@ class DeleteExchangesParameters(Model):
 class GetExchangeParameters(Model):
     cpo_id: CpoId
     exchange_id: ExchangeId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListCommandsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    direction: CommandDirection | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class SendReserveNowParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class SendStartSessionParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class SendStopSessionParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class SendUnlockConnectorParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetCommandParameters(Model):
+    cpo_id: CpoId
+    uid: CommandUid
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListSessionsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    owner: ObjectOwner | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class StartDriverSessionParameters(Model):
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class GetSessionParameters(Model):
+    cpo_id: CpoId
+    session_id: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    country_code: CountryCode | None = None
+    party_id: PartyId | None = None
+
+
+class StopDriverSessionParameters(Model):
+    cpo_id: CpoId
+    session_id: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+
+
+class ListCdrsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    owner: ObjectOwner | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class GetCdrParameters(Model):
+    cpo_id: CpoId
+    cdr_id: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    country_code: CountryCode | None = None
+    party_id: PartyId | None = None
+
+
+class ListTariffsParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    owner: ObjectOwner | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class GetTariffParameters(Model):
+    cpo_id: CpoId
+    tariff_id: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    country_code: CountryCode | None = None
+    party_id: PartyId | None = None
+
+
+class ListTokensParameters(Model):
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+    )
+    cpo_id: CpoId
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    owner: ObjectOwner | None = None
+    connection_id: ConnectionId | None = None
+    page: Annotated[IntegerText, Field(ge=1, le=9007199254740991)] = 1
+    limit: Annotated[IntegerText, Field(ge=1, le=100)] = 50
+
+
+class GetTokenParameters(Model):
+    cpo_id: CpoId
+    token_uid: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    country_code: CountryCode | None = None
+    party_id: PartyId | None = None
+    type: TokenType | None = None
+
+
+class PutTokenParameters(Model):
+    cpo_id: CpoId
+    token_uid: Id36
     x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
 
 
@@ -1930,6 +2169,109 @@ class DriverSessionResponse(Model):
     url: Annotated[ServerPath, Field(description='Path of the session on this server.')]
 
 
+class SendReserveNowRequest(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the CPO.')]
+    location_id: Annotated[Id39, Field(description="Id of the CPO's location.", examples=['LOC1'])]
+    evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`; without it any EVSE of the location.")] = (
+        None
+    )
+    token_uid: Annotated[
+        Id36, Field(description="The `uid` of one of the network's own tokens.", examples=['012345678'])
+    ]
+    token_type: Annotated[
+        TokenType,
+        Field(description='Type of the token; without it the only token with this uid, else the RFID token.'),
+    ] = None
+    expiry_date: Annotated[DateTime, Field(description='End of the reservation, in UTC.')]
+    reservation_id: Annotated[
+        int,
+        Field(
+            description='Number of the reservation; without it a new one is chosen.',
+            examples=[42],
+            ge=0,
+            le=2147483647,
+        ),
+    ] = None
+
+
+class SendStartSessionRequest(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the CPO.')]
+    location_id: Annotated[Id39, Field(description="Id of the CPO's location.", examples=['LOC1'])]
+    evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`; without it the CPO chooses.")] = None
+    token_uid: Annotated[
+        Id36, Field(description="The `uid` of one of the network's own tokens.", examples=['012345678'])
+    ]
+    token_type: Annotated[
+        TokenType,
+        Field(description='Type of the token; without it the only token with this uid, else the RFID token.'),
+    ] = None
+
+
+class SendStopSessionRequest(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the CPO.')]
+    session_id: Annotated[Id36, Field(description="Id of the CPO's session.", examples=['101'])]
+
+
+class SendUnlockConnectorRequest(Model):
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the CPO.')]
+    location_id: Annotated[Id39, Field(description="Id of the CPO's location.", examples=['LOC1'])]
+    evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`.")]
+    connector_id: Annotated[Id36, Field(description="The connector's `id` in this EVSE.", examples=['1'])]
+    help_desk: Annotated[
+        bool,
+        Field(
+            description='Confirms that a help desk sends the command, not a driver; false is refused (409).'
+        ),
+    ]
+
+
+class CommandRecord(Model):
+    uid: Annotated[
+        CommandUid,
+        Field(description='Id of the command; the last segment of our `response_url` if we sent it.'),
+    ]
+    direction: Annotated[CommandDirection, Field(description='Whether the network sent or received it.')]
+    command: Annotated[CommandName, Field(description='Name of the command.')]
+    connection_id: Annotated[ConnectionId, Field(description='Connection with the peer.')]
+    status: Annotated[CommandStatus, Field(description='Whether the command has ended.')]
+    request: Annotated[OcpiDocument, Field(description='The body of the command.')]
+    response: Annotated[
+        CommandOutcome | None, Field(description='The direct response of the CPO; absent if none came.')
+    ] = None
+    reason: Annotated[
+        str | None,
+        Field(
+            description='Reason of the direct response, or of its absence, in words.',
+            examples=['no charge point'],
+            max_length=255,
+        ),
+    ] = None
+    result: Annotated[
+        CommandOutcome | None, Field(description='The result of the charge point; absent until it came.')
+    ] = None
+    session_id: Annotated[
+        Id36 | None,
+        Field(
+            description='The session of STOP_SESSION. For a START_SESSION that was sent, it is the first session that the CPO pushed after the command, for the contract of the token, at the location and, if one was named, the EVSE.',
+            examples=['101'],
+        ),
+    ] = None
+    late: Annotated[
+        bool, Field(description='Whether the result came after the command had timed out.', examples=[False])
+    ]
+    created_at: Annotated[DateTime, Field(description='Time of the command, in UTC.')]
+    result_at: Annotated[DateTime | None, Field(description='Time of the result, in UTC.')] = None
+
+
+class CommandListResponse(Model):
+    data: Annotated[
+        list[CommandRecord], Field(description='The commands of this page, oldest first.', max_length=100)
+    ]
+    total: Annotated[Count, Field(description='Total number of matching commands.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of commands per page.')]
+
+
 class ConnectionFailure(Model):
     message: Annotated[PeerText, Field(description='Human-readable description of the failure.')]
     at: Annotated[DateTime, Field(description='Time of the failure, in UTC.')]
@@ -2113,6 +2455,17 @@ class LocationBulkFailure(Model):
     index: Annotated[BulkIndex, Field(description='Index in the request, counted from 0.')]
     name: Annotated[Text | None, Field(description='Intended name of the location.')] = None
     error: Annotated[ProvisioningErrorDetail, Field(description='Reason of the failure.')]
+
+
+class EvseStatusRequest(Model):
+    status: Annotated[EvseStatus, Field(description='The new status.')]
+
+
+class EvseStatusResponse(Model):
+    location_id: Annotated[LocationId, Field(description='Id of the location.')]
+    evse_uid: Annotated[Id39, Field(description="The EVSE's `uid`.")]
+    status: Annotated[EvseStatus, Field(description='Its status.')]
+    last_updated: Annotated[DateTime, Field(description='Time of its last change, in UTC.')]
 
 
 class OcpiChargerTemplate(Model):
@@ -2376,6 +2729,34 @@ class CpoStatusResponse(Model):
     updated_at: Annotated[DateTime | None, Field(description='Time of the last change, in UTC.')] = None
 
 
+class ObjectEntry(Model):
+    owner: Annotated[ObjectOwner, Field(description="Whether the network's own party owns it.")]
+    party: Annotated[Party, Field(description='The party that owns it.')]
+    connection_id: Annotated[
+        ConnectionId | None,
+        Field(
+            description="The connection that its owner belongs to; of a session or CDR of the network's own party, the connection of the driver's eMSP. Absent if there is none."
+        ),
+    ] = None
+    object: Annotated[
+        OcpiDocument | None,
+        Field(description='The object as in the peer API. A list leaves it out if it is very long.'),
+    ] = None
+
+
+class ObjectListResponse(Model):
+    data: Annotated[
+        list[ObjectEntry],
+        Field(
+            description='The objects of this page, in the order in which they were first stored.',
+            max_length=100,
+        ),
+    ]
+    total: Annotated[Count, Field(description='Total number of matching objects.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of objects per page.')]
+
+
 class PushRequest(Model):
     module: Annotated[PushedModule, Field(description='Only the objects of this module; without it all.')] = (
         None
@@ -2428,6 +2809,56 @@ class LocationTemplateChargerGroup(Model):
     nominal_kw: Annotated[Kilowatts, Field(description='The power of each connector, in kW.')]
 
 
+class TokenPutRequest(Model):
+    type: Annotated[
+        TokenType, Field(description='Type of the token; without it the only token with this uid, else RFID.')
+    ] = None
+    auth_id: Annotated[
+        Id36,
+        Field(
+            description="Id of the driver's contract; a new token without it gets its uid.",
+            examples=['NL-DEP-C00012345-X'],
+        ),
+    ] = None
+    visual_number: Annotated[
+        str | None,
+        Field(
+            description='The number printed on the card; null removes it.',
+            examples=['NLDEP 0001 2345'],
+            max_length=64,
+            pattern='^[ -~]*$',
+        ),
+    ] = None
+    issuer: Annotated[
+        str,
+        Field(
+            description='Company that issued the token; a new token without it gets the name of the network.',
+            examples=['Voorbeeld Laadnet'],
+            max_length=64,
+            pattern='^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
+        ),
+    ] = None
+    valid: Annotated[
+        bool, Field(description='Whether the token may be used; a new token is valid unless this is false.')
+    ] = None
+    whitelist: Annotated[
+        WhitelistType,
+        Field(
+            description='When the CPO may authorize from its own copy; a new token without it gets ALLOWED.'
+        ),
+    ] = None
+    language: Annotated[
+        str | None,
+        Field(
+            description='Preferred language of the driver, ISO 639-1; null removes it.',
+            examples=['nl'],
+            max_length=2,
+            min_length=2,
+            pattern='^[A-Za-z]{2}$',
+        ),
+    ] = None
+
+
 class HTTPValidationError(Model):
     detail: Annotated[
         list[ValidationError],
@@ -2437,6 +2868,33 @@ class HTTPValidationError(Model):
             min_length=1,
         ),
     ]
+
+
+class CdrEntry(Model):
+    owner: Annotated[ObjectOwner, Field(description="Whether the network's own party owns it.")]
+    party: Annotated[Party, Field(description='The party that owns it.')]
+    connection_id: Annotated[
+        ConnectionId | None,
+        Field(
+            description="The connection that its owner belongs to; of a CDR of the network's own party, the connection of the driver's eMSP. Absent if there is none."
+        ),
+    ] = None
+    object: Annotated[
+        OcpiDocument | None,
+        Field(description='The CDR as in the peer API. A list leaves it out if it is very long.'),
+    ] = None
+
+
+class CdrListResponse(Model):
+    data: Annotated[
+        list[CdrEntry],
+        Field(
+            description='The CDRs of this page, in the order in which they were first stored.', max_length=100
+        ),
+    ]
+    total: Annotated[Count, Field(description='Total number of matching CDRs.')]
+    page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
+    limit: Annotated[PageLimit, Field(description='Maximum number of CDRs per page.')]
 
 
 PartyList = TypeAliasType(

@@ -356,6 +356,18 @@ def of_id(connection: Connection, connection_id: int) -> PeerConnection | None:
     return _peer_connection(row) if row else None
 
 
+def require(connection: Connection, network_id: int, connection_id: int) -> PeerConnection:
+    """The network's connection with this id.
+
+    Raises:
+        errors.NotFound: the network does not have it.
+    """
+    found = of_id(connection, connection_id)
+    if found is None or found.network_id != network_id:
+        raise errors.NotFound(errors.NOTHING_HERE)
+    return found
+
+
 def of_party(connection: Connection, network_id: int, party: Party) -> PeerConnection | None:
     """The connection with *party*, or None."""
     values = {"network_id": network_id, "country_code": party[0], "party_id": party[1]}

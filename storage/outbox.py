@@ -42,6 +42,9 @@ _RANKS = {"sessions": 0, "cdrs": 1}
 _STATUS_RANK, _OTHER_RANK = 2, 3
 """The order within a connection: sessions, CDRs, EVSE status, the rest."""
 
+_STATUS_MEMBERS = (("status",), ("last_updated",))
+"""The members of an EVSE that change when only its status changes."""
+
 _PAUSE_MS = 1000
 """How long a change of a session waits for more, and a CDR for the last state of its session.
 
@@ -273,7 +276,7 @@ def _paths(payload: str | None) -> set[Path]:
 
 
 def _rank(module: str, paths: set[Path]) -> int:
-    is_status = all(path[0:1] == ("evses",) and path[2:] == ("status",) for path in paths)
+    is_status = all(path[0:1] == ("evses",) and path[2:] in _STATUS_MEMBERS for path in paths)
     return _RANKS.get(module, _STATUS_RANK if is_status else _OTHER_RANK)
 
 

@@ -6,7 +6,7 @@ Within a network an owner belongs to one connection. The table also has the own 
 that one lookup finds the connection of any owner.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy
 from sqlalchemy import BigInteger, ColumnElement, Table, bindparam
@@ -49,6 +49,10 @@ PARTIES = database.table(PartyRow)
 _c = PARTIES.c
 _KEY = ["network_id", "country_code", "party_id"]
 _HOLDER = sqlalchemy.select(_c.connection_id).where(*(_c[name] == bindparam(f"k_{name}") for name in _KEY))
+_NAME = (_c.country_code + "/" + _c.party_id).label("name")
+_HOLDERS = sqlalchemy.select(_NAME, _c.connection_id).where(
+    _c.network_id == bindparam("network_id"), _NAME.in_(bindparam("names", expanding=True))
+)
 _OWN_PARTY = sqlalchemy.select(_c.country_code, _c.party_id).where(
     _c.connection_id == bindparam("connection_id"), _c.basis == OWN
 )
@@ -92,6 +96,20 @@ def reader_of(table: Table) -> ColumnElement[bool]:
     names = sqlalchemy.select(_c.country_code + "/" + _c.party_id)
     reader: ColumnElement[bool] = table.c.reader.in_(names.where(_c.connection_id == bindparam("reader_of")))
     return reader
+
+
+def peer_of(table: Table) -> ColumnElement[bool]:
+    """Whether a row of *table* belongs to a connection by its owner or its reader.
+
+    The parameters `owner_of` and `reader_of` are both the id of the connection.
+    """
+    return owner_of(table) | reader_of(table) if "reader" in table.c else owner_of(table)
+
+
+def holders(connection: Connection, network_id: int, names: Collection[str]) -> dict[str, int]:
+    """The connections that owners (`NL/TNM`) belong to, by owner."""
+    rows = connection.execute(_HOLDERS, {"network_id": network_id, "names": sorted(names)})
+    return {row.name: row.connection_id for row in rows}
 
 
 def connection_of(connection: Connection, network_id: int, party: Party) -> int | None:

@@ -94,17 +94,15 @@ _RECEIVED_BY_UID = (
     .where(*_RECEIVED, _c.id == bindparam("uid"), _c.type == bindparam("type"))
     .order_by(_c.seq)
 )
-_SET_STANDING = (
-    sqlalchemy.update(_DOCUMENTS.table)
-    .where(
-        _c.network_id == bindparam("k_network_id"),
-        _c.country_code == bindparam("k_country_code"),
-        _c.party_id == bindparam("k_party_id"),
-        _c.id == bindparam("k_uid"),
-        _c.type == bindparam("k_type"),
-    )
-    .values(standing=bindparam("standing"), restricted_to=bindparam("restricted_to"))
+_UPDATE = sqlalchemy.update(_DOCUMENTS.table).where(
+    _c.network_id == bindparam("k_network_id"),
+    _c.country_code == bindparam("k_country_code"),
+    _c.party_id == bindparam("k_party_id"),
+    _c.id == bindparam("k_uid"),
+    _c.type == bindparam("k_type"),
 )
+_SET_STANDING = _UPDATE.values(standing=bindparam("standing"), restricted_to=bindparam("restricted_to"))
+_CLEAR_STANDING = _UPDATE.values(standing=None)
 
 
 def get(
@@ -209,15 +207,28 @@ def set_standing(
 ) -> None:
     """Set a token's standing and the location ids that it is restricted to (None: unrestricted)."""
     values = {
+        "standing": standing,
+        "restricted_to": None if restricted_to is None else encode(restricted_to),
+    }
+    transaction.execute(_SET_STANDING, {**_key(network_id, party, uid, type_.value), **values})
+
+
+def clear_standing(
+    transaction: Transaction, network_id: int, party: Party, uid: str, type_: TokenType | None
+) -> None:
+    """Let only `valid` decide about a token, wherever it may be used; *type_*: as in `get`."""
+    key = _resolve_type(_rows_by_type(transaction, network_id, party, uid), type_)
+    transaction.execute(_CLEAR_STANDING, _key(network_id, party, uid, key))
+
+
+def _key(network_id: int, party: Party, uid: str, type_: str) -> dict[str, Any]:
+    return {
         "k_network_id": network_id,
         "k_country_code": party[0],
         "k_party_id": party[1],
         "k_uid": uid,
-        "k_type": type_.value,
-        "standing": standing,
-        "restricted_to": None if restricted_to is None else encode(restricted_to),
+        "k_type": type_,
     }
-    transaction.execute(_SET_STANDING, values)
 
 
 def standing(

@@ -18,6 +18,8 @@ from generated.gateway_models import (
     CpoResponse,
     CpoStatusResponse,
     CpoTopologySummary,
+    EvseStatus,
+    EvseStatusResponse,
     EvseSummary,
     InvitationCreatedResponse,
     InvitationResponse,
@@ -36,6 +38,7 @@ from generated.gateway_models import (
     PushedTokenType,
     SchemaRefusalStatus,
 )
+from generated.ocpi_models import EVSE
 from storage import access, agenda, database, exchanges, jobs, objects, parties, sites
 from storage.agenda import AgendaRow, Backlog
 from storage.connections import ANY_PARTY, ConnectionRow
@@ -191,6 +194,16 @@ def location(network: Network, site: Site) -> OcpiLocationResponse:
         chargers=[_charger(each, first=index == 0) for index, each in enumerate(site.charge_points)],
         created_at=_time(site.created_at),
         updated_at=authored(site.updated_at),
+    )
+
+
+def evse_status(location_id: str, evse: EVSE) -> EvseStatusResponse:
+    """An EVSE with its status."""
+    return EvseStatusResponse(
+        location_id=location_id,
+        evse_uid=evse.uid,
+        status=EvseStatus(evse.status),
+        last_updated=evse.last_updated,
     )
 
 

@@ -1,10 +1,7 @@
-"""Virtual charging: the clock, scenarios, and drivers. docs/charging.md."""
+"""Virtual charging: the clock and scenarios. docs/charging.md."""
 
 from generated.gateway_models import (
     ClockAdvanceRequest,
-    DriverSessionRequest,
-    DriverSessionResponse,
-    DriverSessionStatus,
     JobAcceptedResponse,
     ScenarioRequest,
     ScenarioResponse,
@@ -13,7 +10,7 @@ from generated.gateway_models import (
 )
 from storage.keys import Member
 from storage.networks import Network
-from workflows.charging import advancing, drivers, simulation
+from workflows.charging import advancing, simulation
 from workflows.networks import orders
 
 
@@ -42,23 +39,5 @@ def put_scenario(user: Member, cpo_id: str, body: ScenarioRequest) -> ScenarioRe
     return simulation.set_scenario(_network(user, cpo_id), body)
 
 
-def start_driver_session(user: Member, cpo_id: str, body: DriverSessionRequest) -> DriverSessionResponse:
-    """Let a driver plug in."""
-    network = _network(user, cpo_id)
-    return _session(network, drivers.plug_in(network, body), DriverSessionStatus.ACTIVE)
-
-
-def stop_driver_session(user: Member, cpo_id: str, session_id: str) -> DriverSessionResponse:
-    """Let a driver unplug."""
-    network = _network(user, cpo_id)
-    drivers.unplug(network, session_id)
-    return _session(network, session_id, DriverSessionStatus.COMPLETED)
-
-
 def _network(user: Member, cpo_id: str) -> Network:
     return simulation.require_charge_points(orders.network_of(user, cpo_id))
-
-
-def _session(network: Network, session_id: str, status: DriverSessionStatus) -> DriverSessionResponse:
-    url = f"/ocpi/cpos/{network.id}/sessions/{session_id}"
-    return DriverSessionResponse(session_id=session_id, status=status, url=url)

@@ -4,17 +4,22 @@ import functools
 
 import errors
 from generated.gateway_models import (
+    EvseStatusRequest,
+    EvseStatusResponse,
     LocationBulkAcceptedResponse,
     LocationBulkCreateRequest,
     LocationUpdateRequest,
     OcpiLocationListResponse,
     OcpiLocationResponse,
 )
+from generated.ocpi_models import EVSE, Status
 from handlers.dispatch import presenters
 from handlers.dispatch.responses import require_found
-from storage import database, sites
+from storage import database, locations, sites
 from storage.keys import Member
+from storage.locations import LocationPath
 from storage.networks import CPO, Network
+from workflows.charging import evses, simulation
 from workflows.networks import orders, templates
 
 
@@ -59,6 +64,18 @@ def delete_location(user: Member, cpo_id: str, location_id: str) -> None:
     network = orders.network_of(user, cpo_id)
     with database.transaction() as transaction:
         sites.delete(transaction, network, location_id)
+
+
+def put_evse_status(
+    user: Member, cpo_id: str, location_id: str, evse_uid: str, body: EvseStatusRequest
+) -> EvseStatusResponse:
+    """Set the status of an EVSE; peers are sent the change."""
+    network = simulation.require_charge_points(orders.network_of(user, cpo_id))
+    evses.put_status(network, location_id, evse_uid, Status(body.status))
+    with database.connect() as connection:
+        path = LocationPath(location_id, evse_uid)
+        document = locations.get(connection, network.id, network.party, path)
+    return presenters.evse_status(location_id, EVSE.model_validate_json(require_found(document).text))
 
 
 def _location(network: Network, location_id: str) -> OcpiLocationResponse:

@@ -10,7 +10,7 @@ from generated.ocpi_models import (
 )
 from handlers.dispatch.responses import Explained
 from storage.access import Caller
-from workflows.charging import commands
+from workflows.charging import commands, sent_commands
 
 # CPO interface
 
@@ -32,9 +32,9 @@ reserve_now = start_session = stop_session = unlock_connector = receive_command
 
 def post_command_result(user: Caller, command: str, uid: str, body: CommandResult) -> None:
     """A peer sends the result of a command that we sent."""
-    commands.conclude(user, command, uid, body)
+    sent_commands.conclude(user, command, uid, body)
 
 
 def post_command_result_by_name(user: Caller, command: str, body: CommandResult) -> None:
     """The same, with only the command's name or only its uid in the URL."""
-    commands.conclude_by_name(user, command, body)
+    sent_commands.conclude_by_name(user, command, body)

@@ -7,9 +7,9 @@ from generated.ocpi_models import Session, SessionPatch
 from handlers.dispatch.pagination import PageQuery, window
 from handlers.dispatch.patch import change, require_same
 from handlers.dispatch.responses import Ignored, Written, require_found, written
-from storage import database, sessions
+from storage import commands, database, sessions
 from storage.access import Caller
-from storage.objects import Document, Page
+from storage.objects import Document, Page, Stored
 from workflows.permissions import (
     addressed_scope,
     received_scope,
@@ -45,7 +45,10 @@ def put_session(
     party = require_writable(user, country_code, party_id)
     require_same(session_id, body.id, "id")
     with writing(user, party) as transaction:
-        return written(sessions.put(transaction, user.network_id, party, body))
+        outcome = sessions.put(transaction, user.network_id, party, body)
+        if outcome is Stored.CREATED and user.connection_id is not None:
+            commands.assign_session(transaction, user.connection_id, body)
+        return written(outcome)
 
 
 def patch_session(

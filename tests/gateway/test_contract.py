@@ -26,10 +26,13 @@ SAMPLES: dict[str, Any] = json.loads((DATA / "samples.json").read_text())
 
 # The documentation names two URLs for each gallery; operations.json holds only one of them.
 ALIASES = {"GET /ocpi/cpos/templates", "GET /ocpi/templates/locations"}
-OURS = tuple(f"/ocpi/cpos/{{cpo_id}}/{name}" for name in ("invitations", "connections", "jobs"))
+OURS = tuple(
+    f"/ocpi/cpos/{{cpo_id}}/{name}"
+    for name in ("invitations", "connections", "jobs", "locations/{location_id}/evses")
+)
 """The beginnings of the URLs that the documentation does not have."""
 
-OUR_TAGS = {"exchanges", "charging"}
+OUR_TAGS = {"cdrs", "charging", "commands", "exchanges", "sessions", "tariffs", "tokens"}
 """The groups of operations that the documentation does not have."""
 
 LOCATION_FIELDS = "name address city country coordinates timezone owner_name public parking_type"

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import requests
@@ -17,7 +18,7 @@ from examples import example as ocpi_example
 from gateway_orders import CONTRACT, example
 from inspection import contents, moved
 from jwts import AUDIENCE, ISSUER, OTHER_RSA_KEY, SECRET, forged, signed
-from nodes import Gateway, Network, Node, in_transaction, one_database, outcome, refusal, switch_to
+from nodes import Client, Gateway, Network, Node, in_transaction, one_database, outcome, refusal, switch_to
 
 from storage import keys, networks
 
@@ -33,8 +34,17 @@ BODIES = {
     "advance_clock": {"seconds": 1},
     "put_scenario": {"next": "no_cdr"},
     "start_driver_session": {"location_id": "LOC1", "evse_uid": "1", "token_uid": "1"},
+    "send_reserve_now": example("SendReserveNowRequest"),
+    "send_start_session": example("SendStartSessionRequest"),
+    "send_stop_session": example("SendStopSessionRequest"),
+    "send_unlock_connector": example("SendUnlockConnectorRequest"),
+    "put_token": {"valid": False},
+    "put_evse_status": {"status": "BLOCKED"},
     "create_invitation": {"party": {"country_code": "NL", "party_id": "TNM"}},
 }
+CREATES = "put_token"
+"""The operation that creates what an unknown id in its path names."""
+OBJECT_IDS = ("session_id", "cdr_id", "tariff_id", "token_uid")
 NOISY = {"gw_jobs", "gw_job_items"}
 """Tables that jobs of other tests may still change."""
 UNKNOWN = "4f6b5e0e-7d1a-4b0a-9c2e-abc123456789"
@@ -80,34 +90,35 @@ class SeededNetwork:
         accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
         self.url = accepted["destroy_url"]
         self.accepted = accepted
-        order = {"locations": [example("OcpiCreateLocationRequest")]}
-        bulk = gateway.create(f"{self.url}/locations", **order)
+        bulk = gateway.create(f"{self.url}/locations", locations=[self._location()])
         job = gateway.wait_until_ready(bulk["status_url"])
+        peer = network_of(self).peer()
         self.ids = {
             "cpo_id": accepted["cpo_id"],
             "location_id": job["results"]["created"][0]["id"],
+            "evse_uid": self._evse_uid(),
             "job_id": bulk["job_id"],
             "exchange_id": self._exchange_id(),
-            "connection_id": str(network_of(self).peer().connection_id),
+            "connection_id": str(peer.connection_id),
+            "uid": self._command_uid(peer),
+            **self._object_ids(peer),
             "invitation_id": gateway.data(f"{self.url}/invitations")["data"][0]["invitation_id"],
-            "session_id": self._session_id(),
             "brand_slug": "wallbox",
             "model_slug": "wallbox-pulsar-plus",
         }
-        private = ("location_id", "job_id", "invitation_id")
+        private = ("location_id", "evse_uid", "job_id", "invitation_id", "uid", *OBJECT_IDS)
         self.private_texts = {*(self.ids[name] for name in private), *self._texts()}
 
-    def _session_id(self) -> str:
-        """The id of a running session."""
-        peer, network = network_of(self).peer(), network_of(self)
-        assert peer.put(peer.at("tokens", "012345678"), ocpi_example("Token", whitelist="ALWAYS")).ok
-        place = network.operator().data("locations")[0]
-        body = {"location_id": place["id"], "evse_uid": place["evses"][0]["uid"], "token_uid": "012345678"}
-        seed = {"seed": int(self.accepted["cpo_id"])}
-        assert self.gateway.request("PUT", f"{self.url}/simulation", json=seed).ok
-        response = self.gateway.post(f"{self.url}/sessions", body)
-        assert 201 == response.status_code, response.text
-        return str(response.json()["session_id"])
+    def _evse_uid(self) -> str:
+        """The uid of the only EVSE at the location, which no other network has."""
+        return f"N{self.accepted['cpo_id']}_001"
+
+    def _location(self) -> Any:
+        """The order of a location with one EVSE."""
+        prefix = self._evse_uid().removesuffix("001")
+        template = {**example("OcpiChargerTemplate"), "identity_prefix": prefix}
+        charges = [{"template": template, "charger_ids": ["001"]}]
+        return {**example("OcpiCreateLocationRequest"), "charges": charges}
 
     def _exchange_id(self) -> str:
         """The id of an exchange with the back office."""
@@ -117,6 +128,36 @@ class SeededNetwork:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         return str(found[0]["exchange_id"])
+
+    def _command_uid(self, peer: Client) -> str:
+        """The uid of a command that the network received."""
+        response_url = "http://127.0.0.1:9999/result"
+        assert peer.post("commands/STOP_SESSION", {"response_url": response_url, "session_id": "1"}).ok
+        return str(self.gateway.data(f"{self.url}/commands")["data"][0]["uid"])
+
+    def _session_id(self, peer: Client) -> str:
+        """The id of a running session."""
+        network = network_of(self)
+        assert peer.put(peer.at("tokens", "012345678"), ocpi_example("Token", whitelist="ALWAYS")).ok
+        place = network.operator().data("locations")[0]
+        body = {"location_id": place["id"], "evse_uid": place["evses"][0]["uid"], "token_uid": "012345678"}
+        seed = {"seed": int(self.accepted["cpo_id"])}
+        assert self.gateway.request("PUT", f"{self.url}/simulation", json=seed).ok
+        response = self.gateway.post(f"{self.url}/sessions", body)
+        assert 201 == response.status_code, response.text
+        return str(response.json()["session_id"])
+
+    def _object_ids(self, peer: Client) -> dict[str, str]:
+        """The ids of an object of each kind, which no other network has."""
+        operator = self.gateway.operator(self.accepted)
+        ids = {name: f"{name[0]}-{self.accepted['cpo_id']}" for name in OBJECT_IDS}
+        ids["session_id"] = self._session_id(peer)
+        tariff = ocpi_example("Tariff", id=ids["tariff_id"])
+        assert operator.put(operator.at("tariffs", tariff["id"]), tariff).ok
+        assert operator.post("cdrs", ocpi_example("CDR", id=ids["cdr_id"])).ok
+        token = ocpi_example("Token", uid=ids["token_uid"])
+        assert peer.put(peer.at("tokens", token["uid"]), token).ok
+        return ids
 
     def _texts(self) -> Iterator[str]:
         for site in self.gateway.data(f"{self.url}/locations")["data"]:
@@ -240,8 +281,9 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
         "cpo_id": "999999999999",
         "location_id": "nowhere",
         "job_id": UNKNOWN,
-        "session_id": "nowhere",
         "invitation_id": UNKNOWN,
+        "uid": UNKNOWN,
+        **dict.fromkeys(("evse_uid", *OBJECT_IDS), "nowhere"),
         "connection_id": "999999999999",
         "exchange_id": "9" * 12,
     }
@@ -251,6 +293,8 @@ def test_an_id_of_another_organization_is_404_like_an_unknown_id(
         unknown = refusal(operation.send(client, nowhere))
         assert 404 == unknown[0], operation
         for names in combinations(operation.names):
+            if operation.id == CREATES and "cpo_id" not in names:
+                continue
             ids = {
                 name: (other_network if name in names else own_network).ids[name] for name in operation.names
             }
@@ -273,7 +317,7 @@ def test_an_id_of_one_network_is_404_in_another_network(
     first, second, _ = seeded
     before = contents()
 
-    for operation in (o for o in OF_NETWORKS if len(o.names) > 1):
+    for operation in (o for o in OF_NETWORKS if len(o.names) > 1 and o.id != CREATES):
         response = operation.send(first.gateway, {**first.ids, "cpo_id": second.ids["cpo_id"]})
         assert 404 == refusal(response)[0], operation
     assert [] == [row for table, row in moved(before, contents()) if table not in NOISY]

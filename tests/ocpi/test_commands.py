@@ -1,15 +1,18 @@
 """Commands: our answers as CPO, our requests as eMSP, and the results."""
 
+import json
 from typing import Any
 
 import pytest
-from examples import example, model
+from examples import example
+from gateway_orders import example as example_of_gateway
 from nodes import Client, Network, in_transaction, one_database, outcome
 from peers import PeerServer, envelope
 
-from storage import access, connections, database
+from generated import gateway_models
+from storage import access, commands, connections, database, networks
 from storage.connections import Peer, PeerConnection
-from workflows.charging.commands import send
+from workflows.charging import sent_commands
 
 COMMANDS = {
     "RESERVE_NOW": "ReserveNow",
@@ -154,6 +157,8 @@ def connected(emsp: Network, peer: PeerServer, party: tuple[str, str]) -> tuple[
 @pytest.fixture
 def cpo_peer(emsp: Network, peer: PeerServer) -> tuple[Client, PeerConnection]:
     """A CPO that accepts every command."""
+    operator = emsp.operator()
+    assert 201 == operator.put("tokens/NL/DEP/012345678", example("Token")).status_code
     for name in COMMANDS:
         peer.answers[f"/2.1.1/commands/{name}"] = lambda _: (200, envelope({"result": "ACCEPTED"}))
     return connected(emsp, peer, ("NL", "TNM"))
@@ -161,8 +166,11 @@ def cpo_peer(emsp: Network, peer: PeerServer) -> tuple[Client, PeerConnection]:
 
 def send_command(link: PeerConnection, name: str = "START_SESSION") -> str:
     """Send a command and return its uid."""
-    uid, answer = send(link, model(COMMANDS[name], command(name)))
-    assert "ACCEPTED" == answer
+    request = getattr(gateway_models, f"Send{COMMANDS[name]}Request")
+    body = example_of_gateway(request.__name__) | {"connection_id": str(link.id)}
+    network = in_transaction(networks.get, link.network_id)
+    uid: str = sent_commands.send(network, request.model_validate_json(json.dumps(body)))
+    assert "ACCEPTED" == in_transaction(commands.get, link.network_id, uid).response
     return uid
 
 
@@ -321,4 +329,4 @@ def test_a_command_is_sent_with_the_token_of_the_peer(
     (request,) = peer.requests("POST", "/2.1.1/commands/RESERVE_NOW")
 
     assert f"Token {peer.token}" == request["authorization"]
-    assert command("RESERVE_NOW").keys() == request["body"].keys()
+    assert command("RESERVE_NOW").keys() - {"evse_uid"} == request["body"].keys()

@@ -25,6 +25,11 @@ MODULES = {
         "charging",
         "jobs",
         "exchanges",
+        "commands",
+        "sessions",
+        "cdrs",
+        "tariffs",
+        "tokens",
         "templates",
         "catalog",
     ),
@@ -106,10 +111,22 @@ class Operation(NamedTuple):
         return "202" in self.raw["responses"]
 
     @property
-    def calls_back(self) -> bool:
+    def sends_command(self) -> bool:
+        """Whether it sends a command to a peer."""
+        return self.raw["operationId"].startswith("send_")
+
+    @property
+    def needs_owner(self) -> bool:
+        """Whether the id in its path identifies an object only together with an owner in the query."""
+        return {"country_code", "party_id"} <= {
+            each["name"] for each in self.parameters if each["in"] == "query"
+        }
+
+    @property
+    def calls_peer(self) -> bool:
         """Whether it calls the peer before it answers."""
         is_exchange = self.path.endswith("/credentials") and self.method in {"post", "put"}
-        return is_exchange or self.raw["operationId"] == "start_driver_session"
+        return is_exchange or self.sends_command or self.raw["operationId"] == "start_driver_session"
 
 
 OPERATIONS = [
@@ -258,8 +275,9 @@ def test_an_operation_declares_the_common_refusals(operation: Operation) -> None
     expected |= WITH_BODY[operation.contract] if "requestBody" in operation.raw else set()
     expected |= {"404"} if "{" in operation.path else set()
     expected |= {"404", "409", "429"} if operation.is_order else set()
+    expected |= {"409"} if operation.sends_command or operation.needs_owner else set()
     expected |= {"409"} if operation.raw["operationId"] in WITH_CONFLICTS else set()
-    expected |= {"429"} if operation.calls_back else set()
+    expected |= {"429"} if operation.calls_peer else set()
     declared = operation.raw["responses"].keys()
     successes = {status for status in declared if status.startswith("2")}
     schema = "HttpErrorResponse" if operation.contract is GATEWAY else "ErrorEnvelope"
@@ -277,7 +295,7 @@ def test_an_operation_declares_the_common_refusals(operation: Operation) -> None
 @for_each_operation
 def test_a_response_declares_its_headers(operation: Operation) -> None:
     expected = {"401": {"WWW-Authenticate"}, "405": {"Allow"}, "503": {"Retry-After"}}
-    if operation.is_order or operation.calls_back:
+    if operation.is_order or operation.calls_peer:
         expected["429"] = {"Retry-After"}
     if "offset" in [parameter["name"] for parameter in operation.parameters]:
         expected["200"] = {"Link", "X-Total-Count", "X-Limit"}

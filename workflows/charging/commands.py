@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import errors
 from generated.ocpi_models import (
     EVSE,
-    CommandResponse,
     CommandResponseType,
-    CommandResult,
     CommandType,
     KnownCapability,
     Location,
@@ -19,18 +17,14 @@ from generated.ocpi_models import (
     StartSession,
     StopSession,
     UnlockConnector,
-    WrappedCommandResponse,
 )
-from settings import settings
 from storage import cars, commands, database, failpoints, networks, parties, sessions, tokens
 from storage.access import Caller
-from storage.connections import REGISTERED, PeerConnection
 from storage.timestamps import now_ms, parse
 from workflows.charging import evses, locked_network, plugging_in, reserving, results, scenarios
 from workflows.charging import sessions as charging
 from workflows.charging.locked_network import LockedNetwork
 from workflows.peers import client
-from workflows.peers.exchanges import Origin
 from workflows.permissions import addressed_scope
 
 _CAPABILITIES = {
@@ -97,6 +91,7 @@ def _record(locked: LockedNetwork, caller: Caller, command: Command, decision: D
         command.json_text(),
         decision.result.value,
         decision.reason,
+        command.session_id if isinstance(command, StopSession) else None,
     )
 
 
@@ -206,71 +201,3 @@ def _unlock(locked: LockedNetwork, connection_id: int, evse: EVSE) -> CommandRes
         return CommandResponseType.REJECTED
     charging.end(locked, car, locked.now())
     return CommandResponseType.ACCEPTED
-
-
-def send(peer_connection: PeerConnection, command: Command) -> tuple[str, str]:
-    """Send a command as eMSP; returns its uid and the CPO's direct response.
-
-    Its `response_url` is replaced by an unguessable and unique one. If the call fails, the command stays
-    open, because its result may still arrive.
-
-    Raises:
-        errors.PeerUnusable: the peer is not registered, has no commands endpoint, or did not answer.
-    """
-    if (
-        peer_connection.state != REGISTERED
-        or peer_connection.token is None
-        or "commands" not in peer_connection.endpoints
-    ):
-        raise errors.PeerUnusable("The peer is not registered or offers no commands.")
-    name = _NAMES[type(command)].value
-    request = command.model_dump_json(exclude={"response_url"}, exclude_none=True)
-    with database.transaction() as transaction:
-        uid = commands.record(
-            transaction, peer_connection.network_id, peer_connection.id, commands.SENT, name, request
-        )
-    response_url = f"{settings().base_url}/ocpi/emsp/2.1.1/commands/{name}/{uid}"
-    body = command.model_copy(update={"response_url": response_url})
-    url = f"{peer_connection.endpoints['commands'].rstrip('/')}/{name}"
-    origin = Origin(peer_connection.network_id, peer_connection.id, peer_connection.party, "commands")
-    response = client.call("POST", url, peer_connection.token, body, origin=origin)
-    data = response.data if isinstance(response.data, dict) else {}
-    result = str(data.get("result", "REJECTED"))[:15]
-    with database.transaction() as transaction:
-        commands.store_response(transaction, uid, result)
-    return uid, result
-
-
-def conclude(caller: Caller, name: str, uid: str, result: CommandResult) -> None:
-    """Store the result of a command that we sent over the caller's connection.
-
-    Raises:
-        errors.NotFound: we sent no such command to the caller.
-    """
-    with database.transaction() as transaction:
-        commands.store_result(transaction, caller.connection_id or 0, uid, name, _outcome(result))
-
-
-def conclude_by_name(caller: Caller, name_or_uid: str, result: CommandResult) -> None:
-    """Store a result from a URL with one segment: a command's name, or a uid. Conformance P.
-
-    Raises:
-        errors.NotFound: there is no such command, or not exactly one of that name is open.
-    """
-    connection_id = caller.connection_id or 0
-    with database.connect() as connection:
-        if name_or_uid in list(CommandType):
-            name, uid = name_or_uid, commands.only_open(connection, connection_id, name_or_uid)
-        else:
-            name, uid = commands.name_of(connection, connection_id, name_or_uid) or "", name_or_uid
-    if uid is None:
-        raise errors.NotFound(errors.NOTHING_HERE)
-    with database.transaction() as transaction:
-        commands.store_result(transaction, connection_id, uid, name, _outcome(result))
-
-
-def _outcome(result: CommandResult) -> str:
-    """The result from any of the three forms: object, envelope, plain string. Conformance 195."""
-    if isinstance(result, WrappedCommandResponse):
-        result = result.data
-    return (result.result if isinstance(result, CommandResponse) else result).value

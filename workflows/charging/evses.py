@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 
+import errors
 from generated.ocpi_models import EVSE, Location, Status
 from storage import cars, locations, reservations, sites, timestamps
 from storage.database import Connection
 from storage.locations import LocationPath
 from storage.networks import Network
 from storage.objects import Change
+from workflows.charging import locked_network
 from workflows.charging.locked_network import LockedNetwork
 
 
@@ -64,10 +66,30 @@ def set_status(
     present = EVSE.model_validate_json(document.text).status
     if present in {status, Status.REMOVED} or after not in {None, present}:
         return
-    now = timestamps.now()
-    change: Change[EVSE] = Change(
-        lambda evse: evse.model_copy(update={"status": status, "last_updated": now}), is_stamped=True
-    )
+    _write(locked, path, status)
+
+
+def put_status(network: Network, location_id: str, evse_uid: str, status: Status) -> None:
+    """Set the status of an EVSE through the gateway, whatever happens there.
+
+    Raises:
+        errors.NotFound: the network does not have the EVSE, has deleted its location, or has ended.
+    """
+    with locked_network.locked(network) as locked:
+        if sites.get(locked.transaction, network, location_id) is None:
+            raise errors.NotFound(errors.NOTHING_HERE)
+        _write(locked, LocationPath(location_id, evse_uid), status)
+
+
+def _write(locked: LockedNetwork, path: LocationPath, status: Status) -> None:
+    """Change the status of an EVSE; the same status again changes nothing."""
+
+    def apply(evse: EVSE) -> EVSE | None:
+        time = timestamps.stamp(evse.last_updated)
+        changed = {"status": status, "last_updated": time}
+        return None if evse.status is status else evse.model_copy(update=changed)
+
+    change = Change(apply, is_stamped=True)
     locations.update(locked.transaction, locked.id, locked.party, path, change)
 
 

@@ -88,7 +88,7 @@ def order(
         if not connections.lock(transaction, network.id):
             raise errors.NotFound(errors.NOTHING_HERE)
         if connection_id is not None:
-            _require_usable(_of_network(transaction, network.id, connection_id), kind)
+            _require_usable(connections.require(transaction, network.id, connection_id), kind)
         job_id = str(uuid.uuid4())
         jobs.create(
             transaction, user.organization_id, network.id, kind, (), jobs.PENDING, job_id,
@@ -113,18 +113,6 @@ def _require_usable(peer_connection: PeerConnection, kind: str) -> None:
     """
     if kind in {jobs.ROTATE, jobs.PUSH} and peer_connection.state != REGISTERED:
         raise errors.Conflict(f"{'/'.join(peer_connection.party)} is not registered.")
-
-
-def _of_network(connection: Connection, network_id: int, connection_id: int) -> PeerConnection:
-    """The network's connection with this id.
-
-    Raises:
-        errors.NotFound: the network does not have it.
-    """
-    found = connections.of_id(connection, connection_id)
-    if found is None or found.network_id != network_id:
-        raise errors.NotFound(errors.NOTHING_HERE)
-    return found
 
 
 def _stored(request: ConnectionCreateRequest | PushRequest) -> str:
@@ -247,7 +235,7 @@ def _connection_of(network: Network, job: Job) -> PeerConnection:
         errors.NotFound: the network does not have it any more.
     """
     with database.connect() as connection:
-        return _of_network(connection, network.id, job.connection_id or 0)
+        return connections.require(connection, network.id, job.connection_id or 0)
 
 
 def _exchange_runs(network: Network, job: Job) -> Callable[[Connection], bool]:

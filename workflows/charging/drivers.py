@@ -30,6 +30,7 @@ from workflows.charging import evses, locked_network, scenarios
 from workflows.charging import sessions as charging
 from workflows.charging.locked_network import LockedNetwork
 from workflows.peers import client
+from workflows.peers.concurrency import call_slot
 from workflows.peers.credentials_exchange import with_fallback
 from workflows.peers.exchanges import Origin
 
@@ -152,6 +153,7 @@ def _authorize(network: Network, request: DriverSessionRequest) -> _Driver:
 
     Raises:
         errors.Conflict: the token is refused.
+        errors.TooMany: too many requests call peers.
     """
     if scenarios.refuses(request.token_uid):
         answer = scenarios.MAGIC_TOKENS[request.token_uid]
@@ -162,13 +164,15 @@ def _authorize(network: Network, request: DriverSessionRequest) -> _Driver:
         )
         peers = [each for each in connections.of_network(connection, network.id) if _takes_questions(each)]
     if not stored:
-        return _ask_everyone(network, request, peers)
+        with call_slot():
+            return _ask_everyone(network, request, peers)
     owner, token = stored[0]
     if token.whitelist in _WITHOUT_A_CALL:
         if not token.valid:
             raise errors.Conflict("token_uid: the token is not valid.")
         return _Driver(token.auth_id, AuthMethod.WHITELIST)
-    return _ask_owner(network, request, owner, token)
+    with call_slot():
+        return _ask_owner(network, request, owner, token)
 
 
 def _ask_owner(network: Network, request: DriverSessionRequest, owner: Party, token: Token) -> _Driver:

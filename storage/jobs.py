@@ -295,8 +295,9 @@ def item(connection: Connection, job_id: str, position: int) -> JobItem | None:
 
 
 def open_items(connection: Connection, job_id: str, limit: int) -> list[JobItem]:
-    """The first *limit* items that have no result yet, in the order of the request."""
-    return database.rows(connection, _OPEN_ITEMS, {"job_id": job_id, "limit": limit})
+    """The first *limit* items that have no result yet, in the order of the request, to set their results."""
+    rows = connection.execute(_OPEN_ITEMS, {"job_id": job_id, "limit": limit})
+    return [JobItem(**row._mapping) for row in rows]  # noqa: SLF001  (public, by its documentation)
 
 
 def record(transaction: Transaction, items: Iterable[JobItem]) -> None:

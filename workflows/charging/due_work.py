@@ -29,11 +29,14 @@ WORK: dict[str, Callable[[LockedNetwork, Any], None]] = {
 _TOGETHER = 20
 """How many entries share a transaction."""
 
+_TRIES = 3
+"""After how many tries an entry that fails is left alone, so that the others of its network go on."""
+
 
 def run(lane: LaneRow, entry: AgendaRow, _paced: PacedClient) -> None:
     """Run the first due entries of the lane of a network, in one transaction.
 
-    If one of them fails, only the first is run, so that the error is recorded at the right one.
+    If one of them fails, they are run one by one up to that one.
     """
     with database.connect() as connection:
         network = networks.get(connection, lane.network_id or 0)
@@ -45,15 +48,32 @@ def run(lane: LaneRow, entry: AgendaRow, _paced: PacedClient) -> None:
         _run(network, _TOGETHER)
     except errors.Unavailable:
         raise
-    except Exception:
-        log.exception("work_failed", extra={"lane": lane.name})
-        _run(network, 1)
+    except Exception:  # noqa: BLE001  (each entry is run again alone, which logs)
+        for _ in range(_TOGETHER):
+            _run_first(network)
 
 
 def _run(network: Network, limit: int) -> None:
     with locked_network.locked(network) as locked:
         for entry in agenda.due(locked.transaction, agenda.network_lane(network.id), limit):
             _run_entry(locked, entry)
+
+
+def _run_first(network: Network) -> None:
+    """Run the first due entry. If it fails, it is tried again later, but not forever."""
+    lane = agenda.network_lane(network.id)
+    with database.transaction() as transaction:
+        first = agenda.due(transaction, lane, 1)
+    try:
+        _run(network, 1)
+    except errors.Unavailable:
+        raise
+    except Exception as error:
+        log.exception("work_failed", extra={"lane": lane})
+        with database.transaction() as transaction:
+            for entry in first:
+                is_last = entry.tries + 1 >= _TRIES
+                agenda.fail(transaction, entry, f"unexpected: {type(error).__name__}", parked=is_last)
 
 
 def run_until(locked: LockedNetwork, virtual: int, limit: int) -> bool:

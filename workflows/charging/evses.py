@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import errors
-from generated.ocpi_models import EVSE, Location, Status
+from generated.ocpi_models import EVSE, Connector, Location, Status
 from storage import cars, locations, reservations, sites, timestamps
 from storage.database import Connection
 from storage.locations import LocationPath
@@ -25,6 +25,12 @@ def location(
 def present(place: Location) -> list[EVSE]:
     """The EVSEs of a location that are not REMOVED."""
     return [evse for evse in place.evses or () if evse.status is not Status.REMOVED]
+
+
+def connector(place: Location, evse_uid: str, connector_id: str) -> Connector | None:
+    """A connector of an EVSE that is not REMOVED, or None."""
+    found = (each for evse in present(place) if evse.uid == evse_uid for each in evse.connectors)
+    return next((each for each in found if each.id == connector_id), None)
 
 
 def virtual(locked: LockedNetwork, evses: Iterable[EVSE]) -> list[EVSE]:

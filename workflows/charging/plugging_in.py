@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import errors
 from generated.ocpi_models import EVSE, AuthMethod, CommandResponseType, StartSession
 from settings import settings
 from storage import cars
@@ -51,10 +52,13 @@ def start(
 
 
 def plug_in(locked: LockedNetwork, entry: Any) -> None:
-    """Plug in a car that has waited."""
+    """Plug in a car that has waited. If its EVSE is gone, the car leaves, and the result is TIMEOUT."""
     car = cars.get(locked.transaction, locked.id, entry.key)
     if car is not None and car.session_id is None:
-        _plug_in(locked, car, max(entry.virtual_at, 0), entry.payload)
+        try:
+            _plug_in(locked, car, entry.virtual_at, entry.payload)
+        except errors.NotFound:
+            cars.delete(locked.transaction, locked.id, car.evse_uid)
 
 
 def _plug_in(locked: LockedNetwork, car: CarRow, at: int, token_uid: str) -> None:

@@ -19,19 +19,16 @@ def reserve(
     earlier = reservations.same(
         locked.transaction, locked.id, connection_id, command.location_id, command.reservation_id
     )
-    token = command.token.uid, command.token.type.value
     free = [
         evse
         for evse in candidates
-        if (earlier is not None and evse.uid == earlier.evse_uid) or evse in evses.free(locked, [evse], token)
+        if (earlier is not None and evse.uid == earlier.evse_uid) or evses.free(locked, [evse])
     ]
     if not free:
         return CommandResponseType.REJECTED
     if earlier is not None:
         _remove(locked, earlier)
     evse = free[0]
-    for held in reservations.of_evses(locked.transaction, locked.id, [evse.uid]).values():
-        _remove(locked, held)
     expires_at = timestamps.parse(command.expiry_date)
     reservation = ReservationRow(
         network_id=locked.id,
@@ -39,8 +36,8 @@ def reserve(
         location_id=command.location_id,
         connection_id=connection_id,
         reservation_id=command.reservation_id,
-        token_uid=token[0],
-        token_type=token[1],
+        token_uid=command.token.uid,
+        token_type=command.token.type.value,
         expires_at=expires_at,
     )
     reservations.add(locked.transaction, reservation)

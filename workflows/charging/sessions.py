@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+import errors
 from generated.ocpi_models import (
     CDR,
     AuthMethod,
@@ -42,11 +43,15 @@ _NO_TARIFF = "no tariff"
 
 
 def begin(locked: LockedNetwork, car: CarRow, at: int) -> Session:
-    """Plug in a car at an instant of the clock: its session begins and its EVSE is CHARGING."""
+    """Plug in a car at an instant of the clock: its session begins and its EVSE is CHARGING.
+
+    Raises:
+        errors.NotFound: the back office has removed the EVSE or the connector.
+    """
     place = evses.location(locked.transaction, locked.network, car.location_id)
-    if place is None:
-        raise LookupError(car.location_id)
-    narrow, connector = _narrowed(place, car)
+    connector = None if place is None else evses.connector(place, car.evse_uid, car.connector_id)
+    if place is None or connector is None:
+        raise errors.NotFound(f"{car.location_id}: there is no EVSE {car.evse_uid} any more.")
     number = _free_number(locked)
     locked.change(counter=number)
     seed = locked.simulation.seed
@@ -59,7 +64,7 @@ def begin(locked: LockedNetwork, car: CarRow, at: int) -> Session:
         kwh=0,
         auth_id=car.auth_id,
         auth_method=AuthMethod(car.auth_method),
-        location=narrow,
+        location=_narrowed(place, car.evse_uid, connector),
         currency=tariff.currency if tariff else countries.currency(countries.alpha2(place.country)),
         status=SessionStatus.ACTIVE,
         last_updated=timestamps.now(),
@@ -92,12 +97,11 @@ def _free_number(locked: LockedNetwork) -> int:
     return number
 
 
-def _narrowed(place: Location, car: CarRow) -> tuple[Location, Connector]:
-    """The location with only the EVSE and the connector of the car. Conformance 140."""
-    evse = next(each for each in place.evses or () if each.uid == car.evse_uid)
-    connector = next(each for each in evse.connectors if each.id == car.connector_id)
+def _narrowed(place: Location, evse_uid: str, connector: Connector) -> Location:
+    """The location with only one EVSE and connector. Conformance 140."""
+    evse = next(each for each in place.evses or () if each.uid == evse_uid)
     narrow = evse.model_copy(update={"connectors": [connector], "status": Status.CHARGING})
-    return place.model_copy(update={"evses": [narrow]}), connector
+    return place.model_copy(update={"evses": [narrow]})
 
 
 def _tariff(locked: LockedNetwork, connector: Connector) -> Tariff | None:
@@ -116,7 +120,7 @@ def _schedule_tick(locked: LockedNetwork, car: CarRow, at: int) -> None:
 def tick(locked: LockedNetwork, entry: Any) -> None:
     """Store the state of a session at its last whole minute, or end it."""
     car = cars.of_session(locked.transaction, locked.id, entry.key)
-    if car is None or car.started_at is None or car.ends_at is None:
+    if car is None or car.started_at is None or car.ends_at is None or _has_ended(locked, car):
         return
     minutes = (locked.now() - car.started_at) // _MINUTE_MS
     at = min(max(entry.virtual_at, car.started_at + minutes * _MINUTE_MS), car.ends_at)
@@ -140,6 +144,8 @@ def end(locked: LockedNetwork, car: CarRow, at: int, status: SessionStatus = Ses
 
     A COMPLETED session gets its CDR. An INVALID one costs nothing.
     """
+    if _has_ended(locked, car):
+        return
     started = car.started_at or 0
     ended = min(max(whole_second(at), started + 1000), car.ends_at or at)
     slices = _until(car, ended)
@@ -154,15 +160,28 @@ def end(locked: LockedNetwork, car: CarRow, at: int, status: SessionStatus = Ses
         return last
 
     session = _update(locked, car, ending)
-    cars.delete(locked.transaction, locked.id, car.evse_uid)
-    locked.cancel(TICK, session.id)
-    evses.release(locked, car.location_id, car.evse_uid, after=Status.CHARGING)
+    _leave(locked, car)
     if is_billed:
         for cdr in scenarios.cdrs(car.scenario, _cdr(car, session, bill)):
             if car.scenario == scenarios.CDR_LATE:
                 locked.schedule(LATE_CDR, cdr.id, ended + _LATE_MS, cdr.json_text())
             else:
                 cdrs.post(locked.transaction, locked.id, locked.party, cdr)
+
+
+def _has_ended(locked: LockedNetwork, car: CarRow) -> bool:
+    """Whether the back office has ended the session of a car by OCPI. Then the car leaves without a CDR."""
+    document = sessions.get(locked.transaction, locked.id, locked.party, str(car.session_id))
+    has_ended = document is None or Session.model_validate_json(document.text).status in sessions.FINAL
+    if has_ended:
+        _leave(locked, car)
+    return has_ended
+
+
+def _leave(locked: LockedNetwork, car: CarRow) -> None:
+    cars.delete(locked.transaction, locked.id, car.evse_uid)
+    locked.cancel(TICK, str(car.session_id))
+    evses.release(locked, car.location_id, car.evse_uid, after=Status.CHARGING)
 
 
 def store_late_cdr(locked: LockedNetwork, entry: Any) -> None:

@@ -10,6 +10,7 @@ from examples import example
 from gateway_orders import example as example_of_gateway
 from nodes import Client, Gateway, Network, Node, in_transaction, one_database, outcome, refusal, switch_to
 from peers import PeerServer, Reply, envelope
+from receivers import until
 
 from storage import connections, database, networks
 from storage.commands import CommandRow
@@ -272,3 +273,40 @@ def test_a_command_that_a_network_received_has_a_record(gateway: Gateway) -> Non
         received["command"], received["status"], received["response"]
     )  # fmt: skip
     assert received == gateway.data(f"/ocpi/cpos/{row.id}/commands/{received['uid']}")
+
+
+@one_database
+@pytest.mark.ocpi(188, 193)
+def test_two_networks_of_the_program_charge_together(gateway: Gateway) -> None:
+    """From START_SESSION to the result of STOP_SESSION, without naming an EVSE."""
+    points = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
+    drivers = gateway.ready(template="emsp-drivers", role="emsp", party_id="DRV")
+    urls = [each["destroy_url"] for each in (points, drivers)]
+    invitation = {"versions_url": points["ocpi_peer_url"], "token": points["token_a"]}
+    job = gateway.create(f"{urls[1]}/connections", **invitation)
+    assert "READY" == gateway.wait_until_ready(job["status_url"])["status"]
+    [connection] = gateway.data(f"{urls[1]}/connections")["data"]
+    token = gateway.data(f"{urls[1]}/tokens")["data"][0]["object"]
+    location_id = gateway.data(f"{urls[0]}/locations")["data"][0]["id"]
+    pushed = {"module": "tokens", "id": token["uid"]}
+    push = gateway.create(f"{urls[1]}/connections/{connection['connection_id']}/push", **pushed)
+    assert "READY" == gateway.wait_until_ready(push["status_url"])["status"]
+    until(lambda: gateway.data(f"{urls[0]}/tokens")["total"])
+
+    def carried_out(name: str, **body: Any) -> Any:
+        body["connection_id"] = connection["connection_id"]
+        response = gateway.post(f"{urls[1]}/commands/{name}", body)
+        assert (201, "ACCEPTED") == (response.status_code, response.json()["response"]), response.text
+        url = f"{urls[1]}/commands/{response.json()['uid']}"
+        until(lambda: (record := gateway.data(url))["status"] == "DONE" and record.get("session_id"))
+        record = gateway.data(url)
+        assert ("ACCEPTED", False) == (record["result"], record["late"])
+        return record
+
+    started = carried_out("START_SESSION", location_id=location_id, token_uid=token["uid"])
+    session_id = started["session_id"]
+    received = f"{urls[1]}/sessions/{session_id}"
+    assert "ACTIVE" == gateway.data(received)["object"]["status"]
+    carried_out("STOP_SESSION", session_id=session_id)
+    until(lambda: gateway.data(received)["object"]["status"] == "COMPLETED")
+    until(lambda: gateway.data(f"{urls[1]}/cdrs")["total"])

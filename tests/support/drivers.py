@@ -24,6 +24,10 @@ class Site:
         self.location = self.office.data("locations")[0]
         self.evse_uid = self.location["evses"][0]["uid"]
 
+    def at(self, module: str, name: str) -> str:
+        """The path of one of our objects on the eMSP's side."""
+        return "/".join((module, *self.network.network.party, name))
+
     def change(self, **changes: Any) -> Any:
         """Change the simulation."""
         response = self.gateway.request("PUT", f"{self.url}/simulation", json=changes)

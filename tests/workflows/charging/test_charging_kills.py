@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from charging_kills import ChargingKills, Driver
 from crashable_node import CrashableNode, environment, fresh_database
 from nodes import one_database
 
 
+@pytest.mark.ocpi(191)
 def test_everything_comes_to_its_end_after_repeated_kills(database_url: str, tmp_path: Path) -> None:
     node = CrashableNode(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
     with Driver() as driver:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import sqlalchemy
 from drivers import Driver, Site
-from nodes import Gateway, in_transaction, one_database
+from nodes import Gateway, in_transaction, one_database, outcome
 from peers import envelope
 from receivers import until
 
 from generated.ocpi_models import KnownCapability
-from storage import agenda, locations, timestamps
+from storage import agenda, database, locations, timestamps
 from storage.locations import LocationPath
 from storage.objects import Change
 
@@ -317,6 +317,23 @@ def test_a_live_network_has_sessions_of_its_own(site: Site) -> None:
 
 
 @one_database
+def test_a_car_leaves_when_its_evse_or_its_session_is_ended_by_others(site: Site, driver: Driver) -> None:
+    session_id = started(site, driver)
+    changed = {"status": "COMPLETED", "last_updated": "2030-01-01T00:00:00Z"}
+    assert (200, 1000) == outcome(site.office.patch(site.at("sessions", session_id), changed))
+    site.change(plug_in_after=30)
+    second = site.location["evses"][1]["uid"]
+    assert "ACCEPTED" == driver.send("START_SESSION", evse_uid=second)
+    assert 204 == site.gateway.delete(f"{site.url}/locations/{site.location['id']}").status_code
+    site.advance(60)
+    in_transaction(shorten_deadlines)
+
+    until(lambda: {"result": "TIMEOUT"} in driver.results())
+    assert [] == site.office.data("cdrs")
+    assert 0 == site.change()["running_sessions"]
+
+
+@one_database
 def test_the_clock_is_not_set_while_a_session_runs(site: Site, driver: Driver) -> None:
     started(site, driver)
     response = site.gateway.request(
@@ -339,3 +356,40 @@ def test_an_emsp_network_has_no_charge_points(gateway: Gateway) -> None:
     accepted = gateway.ready(role="emsp", template="emsp-drivers")
     response = gateway.get(f"/ocpi/cpos/{accepted['cpo_id']}/simulation")
     assert (404, "An eMSP network has no charge points.") == (response.status_code, response.json()["detail"])
+
+
+@one_database
+@pytest.mark.ocpi(190)
+def test_a_result_is_posted_again_until_the_peer_takes_it(site: Site, driver: Driver) -> None:
+    replies = iter([(500, {}), (404, {})])
+    driver.reply = lambda request: (
+        next(replies, (200, {})) if request["path"].startswith("/results") else (200, envelope())
+    )
+    started(site, driver)
+
+    until(lambda: is_delivered("delivered_at"))
+    assert [{"result": "ACCEPTED"}] * 3 == driver.results()
+
+
+@one_database
+@pytest.mark.ocpi(190)
+def test_a_result_that_nobody_takes_is_given_up_after_the_deadline(site: Site, driver: Driver) -> None:
+    driver.reply = lambda request: (500, {}) if request["path"].startswith("/results") else (200, envelope())
+    started(site, driver)
+    until(driver.results)
+    in_transaction(lambda transaction: transaction.execute(sqlalchemy.text(LONG_AGO)))
+
+    until(lambda: is_delivered("gave_up_at"))
+    count = len(driver.results())
+    site.advance(60)
+    assert count == len(driver.results())
+
+
+LONG_AGO = "UPDATE ocpi_commands SET result_at = 1"
+
+
+def is_delivered(column: str) -> bool:
+    """Whether the delivery of a result has ended, as *column* says."""
+    query = sqlalchemy.text(f"SELECT 1 FROM ocpi_commands WHERE {column} IS NOT NULL")  # noqa: S608  (a constant)
+    with database.connect() as connection:
+        return connection.execute(query).first() is not None

@@ -19,8 +19,7 @@ from unittest.mock import patch
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-import measurement  # noqa: E402  (the path first)
-from price_examples import tariff_of  # noqa: E402
+from price_examples import tariff_of  # noqa: E402  (the path first)
 from price_walk import Session, Walked, compared, draw_session, walk  # noqa: E402
 
 from workflows.charging import cuts, pricing, restrictions  # noqa: E402
@@ -86,7 +85,7 @@ The control: of the first {CONTROL_SESSIONS:,} sessions, so many have a wrong pr
 | --- | ---: |
 {chr(10).join(lines)}
 
-{datetime.now(UTC):%Y-%m-%d}, {took / 60:.0f} minutes, seed {options.seed}, commit {measurement.commit()}, \
+{datetime.now(UTC):%Y-%m-%d}, {took / 60:.0f} minutes, seed {options.seed}, \
 Python {platform.python_version()}, {os.cpu_count()} cores.
 """
 

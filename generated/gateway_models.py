@@ -226,6 +226,100 @@ class ModelCurrentType(StrEnum):
     ac_dc = 'ac-dc'
 
 
+class CdrVerdict(StrEnum):
+    AGREES = 'AGREES'
+    DIFFERS = 'DIFFERS'
+    NOT_JUDGED = 'NOT_JUDGED'
+    WARNING = 'WARNING'
+
+
+class CdrRuleName(StrEnum):
+    cdrs_currency_mixed = 'cdrs.currency-mixed'
+    cdrs_energy_in_wh = 'cdrs.energy-in-wh'
+    cdrs_period_gap = 'cdrs.period-gap'
+    cdrs_period_order = 'cdrs.period-order'
+    cdrs_period_overlong = 'cdrs.period-overlong'
+    cdrs_period_spans_price_change = 'cdrs.period-spans-price-change'
+    cdrs_power_unclear = 'cdrs.power-unclear'
+    cdrs_tariff_guessed = 'cdrs.tariff-guessed'
+    cdrs_tariff_missing = 'cdrs.tariff-missing'
+    cdrs_tariff_several = 'cdrs.tariff-several'
+    cdrs_time_missing = 'cdrs.time-missing'
+    cdrs_total_cost = 'cdrs.total-cost'
+    cdrs_total_energy = 'cdrs.total-energy'
+    cdrs_total_parking_time = 'cdrs.total-parking-time'
+    cdrs_total_time = 'cdrs.total-time'
+    cdrs_zone_missing = 'cdrs.zone-missing'
+
+
+class CdrRule(Model):
+    name: Annotated[CdrRuleName, Field(description='A stable name.')]
+    text: Annotated[
+        str,
+        Field(
+            description='What was noticed in words and numbers.',
+            examples=['The CDR says 5 EUR, its tariff gives 4 EUR.'],
+            max_length=2000,
+        ),
+    ]
+
+
+Amount = TypeAliasType(
+    "Amount",
+    Annotated[
+        float,
+        Field(
+            description='An amount of money in the currency of the CDR, or a quantity.',
+            examples=[2.5],
+            ge=-1e+30,
+            le=1e+30,
+        ),
+    ],
+)
+
+
+class PricedDimension(StrEnum):
+    ENERGY = 'ENERGY'
+    FLAT = 'FLAT'
+    PARKING_TIME = 'PARKING_TIME'
+    TIME = 'TIME'
+
+
+class PriceUnit(StrEnum):
+    s = 's'
+    session = 'session'
+    Wh = 'Wh'
+
+
+class ExplainedKind(StrEnum):
+    CHARGING = 'CHARGING'
+    PARKING = 'PARKING'
+
+
+TariffId = TypeAliasType(
+    "TariffId", Annotated[str, Field(description='Id of a tariff.', examples=['12'], max_length=36)]
+)
+
+
+ElementNumber = TypeAliasType(
+    "ElementNumber",
+    Annotated[int, Field(description='Number of an element, counted from 0.', examples=[0], ge=0, le=1999)],
+)
+
+
+Step = TypeAliasType(
+    "Step", Annotated[int, Field(description='A step in Wh or seconds.', examples=[1], ge=0, le=2147483647)]
+)
+
+
+Sentence = TypeAliasType(
+    "Sentence",
+    Annotated[
+        str, Field(description='A sentence.', examples=['The element has no restrictions.'], max_length=2000)
+    ],
+)
+
+
 ClockSpeed = TypeAliasType(
     "ClockSpeed",
     Annotated[int, Field(description='Seconds of the clock per real second.', examples=[60], ge=1, le=3600)],
@@ -1870,6 +1964,14 @@ class GetCdrParameters(Model):
     party_id: PartyId | None = None
 
 
+class ExplainCdrParameters(Model):
+    cpo_id: CpoId
+    cdr_id: Id36
+    x_organization_id: Annotated[str | None, Field(max_length=64, min_length=1, pattern='^[!-~]+$')] = None
+    country_code: CountryCode | None = None
+    party_id: PartyId | None = None
+
+
 class ListTariffsParameters(Model):
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
@@ -2078,6 +2180,104 @@ class ModelListResponse(Model):
     total: Annotated[Count, Field(description='Total number of models of the brand.')]
     page: Annotated[PageNumber, Field(description='Number of this page, counted from 1.')]
     limit: Annotated[PageLimit, Field(description='Maximum number of models per page.')]
+
+
+class CdrCheck(Model):
+    verdict: Annotated[CdrVerdict, Field(description='The result.')]
+    claimed: Annotated[Amount, Field(description="The CDR's `total_cost`.")]
+    computed: Annotated[
+        Amount | None,
+        Field(description='What its tariff and charging periods give. Absent if it was not judged.'),
+    ] = None
+    difference: Annotated[
+        Amount | None, Field(description='Claimed less computed. Absent if it was not judged.')
+    ] = None
+    rules: Annotated[list[CdrRule], Field(description='What was noticed.', max_length=100)]
+
+
+class PriceLine(Model):
+    dimension: Annotated[PricedDimension, Field(description='What is priced.')]
+    tariff_id: Annotated[TariffId, Field(description='The tariff.')]
+    element: Annotated[ElementNumber, Field(description='Its element, counted from 0.')]
+    measured: Annotated[Amount, Field(description='The measured quantity.')]
+    billed: Annotated[Amount, Field(description='The quantity after rounding up to the step.')]
+    unit: Annotated[PriceUnit, Field(description='The unit of both.')]
+    price: Annotated[Amount, Field(description='Price per kWh, hour or session.')]
+    step_size: Annotated[Step, Field(description='The step in Wh or seconds; 0 is none.')]
+    amount: Annotated[
+        Amount,
+        Field(description='Price times billed quantity, with up to 10 decimals. Only the total is rounded.'),
+    ]
+    text: Annotated[Sentence, Field(description='The line in words.')]
+
+
+class PeriodComponent(Model):
+    dimension: Annotated[PricedDimension, Field(description='What is priced.')]
+    tariff_id: Annotated[TariffId | None, Field(description='The tariff.')] = None
+    element: Annotated[
+        ElementNumber | None,
+        Field(
+            description='Its element, counted from 0: the first one with such a component whose restrictions all match.'
+        ),
+    ] = None
+    reasons: Annotated[
+        list[Sentence],
+        Field(
+            description='Why the element matched, one entry per restriction, and why earlier elements did not.',
+            max_length=20000,
+        ),
+    ]
+    measured: Annotated[Amount, Field(description='The measured quantity.')]
+    billed: Annotated[
+        Amount, Field(description='The quantity with what rounding up to the step adds to the last period.')
+    ]
+    unit: Annotated[PriceUnit, Field(description='The unit of both.')]
+    price: Annotated[Amount | None, Field(description='Price per kWh, hour or session.')] = None
+    step_size: Annotated[Step | None, Field(description='The step in Wh or seconds; 0 is none.')] = None
+    amount: Annotated[Amount, Field(description='Price times billed quantity, with up to 10 decimals.')]
+    text: Annotated[Sentence, Field(description='The component in words.')]
+
+
+class ExplainedPeriod(Model):
+    start: Annotated[DateTime, Field(description='Its start, in UTC.')]
+    seconds: Annotated[Amount, Field(description='Its time in seconds.')]
+    kind: Annotated[ExplainedKind, Field(description='What the vehicle did.')]
+    energy_kwh: Annotated[Amount, Field(description='Its energy in kWh.')]
+    power_kw: Annotated[
+        Amount | None, Field(description='Its average power in kW. Absent if it is unknown.')
+    ] = None
+    components: Annotated[
+        list[PeriodComponent], Field(description='What prices each dimension of the period.', max_length=4)
+    ]
+
+
+class CdrExplanation(Model):
+    cdr_id: Annotated[str, Field(description="The CDR's `id`.", examples=['12345'], max_length=36)]
+    currency: Annotated[
+        str, Field(description='The currency of all amounts.', examples=['EUR'], max_length=3)
+    ]
+    total: Annotated[
+        Amount | None,
+        Field(description='The sum of the lines, rounded to 4 decimals. Absent if the CDR cannot be priced.'),
+    ] = None
+    time_zone: Annotated[
+        str | None,
+        Field(
+            description='The time zone in which times and dates of the tariff are read.',
+            examples=['Europe/Amsterdam'],
+            max_length=255,
+        ),
+    ] = None
+    text: Annotated[Sentence, Field(description='The result in words.')]
+    periods: Annotated[
+        list[ExplainedPeriod],
+        Field(description='The charging periods with what prices them.', max_length=20000),
+    ]
+    lines: Annotated[
+        list[PriceLine],
+        Field(description='One line per component of a tariff. They add up to the total.', max_length=20000),
+    ]
+    check: Annotated[CdrCheck, Field(description='Whether the claimed price agrees.')]
 
 
 class SimulationResponse(Model):
@@ -2882,6 +3082,10 @@ class CdrEntry(Model):
     object: Annotated[
         OcpiDocument | None,
         Field(description='The CDR as in the peer API. A list leaves it out if it is very long.'),
+    ] = None
+    check: Annotated[
+        CdrCheck | None,
+        Field(description='Whether its tariff and charging periods give its price. Absent without `object`.'),
     ] = None
 
 

@@ -1,6 +1,6 @@
 """The gateway's responses for OCPI objects with their owners. docs/gateway.md "Objects"."""
 
-from generated.gateway_models import CdrEntry, ObjectEntry, ObjectOwner, OcpiDocument
+from generated.gateway_models import CdrCheck, CdrEntry, ObjectEntry, ObjectOwner, OcpiDocument
 from handlers.dispatch import presenters
 from storage.owned import Filter, Listed
 
@@ -23,6 +23,6 @@ def entry(found: Listed) -> ObjectEntry:
     )
 
 
-def cdr(found: Listed) -> CdrEntry:
-    """A CDR with its owner."""
-    return CdrEntry(**dict(entry(found)))
+def cdr(found: Listed, check: CdrCheck | None) -> CdrEntry:
+    """A CDR with its owner and its check."""
+    return CdrEntry(**dict(entry(found)), check=check)

@@ -155,31 +155,38 @@ def judge(elements: Elements, pieces: Iterable[Piece], zone: ZoneInfo | None) ->
     has_times = bool(elements.times) and zone is not None
     for piece in pieces:
         wall = piece.start.astimezone(zone).replace(tzinfo=None) if has_times else None
-        moment = Moment(wall, piece.elapsed, piece.before, _power(piece))
+        moment = Moment(wall, piece.elapsed, piece.before, _power(piece.kind, piece.seconds, piece.tenths))
         chosen = elements.choose(moment, piece.kind)
         yield Part(piece.kind, piece.start, piece.seconds, piece.tenths, moment, chosen)
 
 
-def _power(piece: Piece) -> int | None:
+def _power(kind: Kind, seconds: int, tenths: int) -> int | None:
     """The average power in hundredths of a kW, rounded half-even; that of parking is 0."""
-    if piece.kind is Kind.PARKING:
+    if kind is Kind.PARKING:
         return 0
-    return round(Fraction(piece.tenths * _HUNDREDTHS_OF_A_KW, piece.seconds)) if piece.seconds else None
+    return round(Fraction(tenths * _HUNDREDTHS_OF_A_KW, seconds)) if seconds else None
 
 
 def _merged(judged: Iterable[Part], *, by_power: bool) -> Iterator[Part]:
     """Join neighbors of one kind with the same components; with the same power if the tariff restricts it."""
     last: Part | None = None
     for part in judged:
-        if (
-            last is not None
-            and (last.kind, last.chosen) == (part.kind, part.chosen)
+        if last is None:
+            last = part
+        elif (
+            last.kind is part.kind
+            and last.chosen == part.chosen
             and (not by_power or last.moment.power == part.moment.power)
         ):
-            last = replace(last, seconds=last.seconds + part.seconds, tenths=last.tenths + part.tenths)
-            continue
-        if last is not None:
+            last = _joined(last, part)
+        else:
             yield last
-        last = part
+            last = part
     if last is not None:
         yield last
+
+
+def _joined(first: Part, second: Part) -> Part:
+    seconds, tenths = first.seconds + second.seconds, first.tenths + second.tenths
+    moment = replace(first.moment, power=_power(first.kind, seconds, tenths))
+    return replace(first, seconds=seconds, tenths=tenths, moment=moment)

@@ -10,10 +10,9 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 from generated.ocpi_models import Tariff
-from workflows.charging import cuts
+from workflows.charging import cuts, zones
 from workflows.charging.cuts import Part, Slice
 from workflows.charging.restrictions import TENTHS_PER_KWH, Component, Dimension, Elements, Kind
 
@@ -39,6 +38,18 @@ class StepRule(StrEnum):
     DIMENSION = "dimension"
     SEGMENT = "segment"
     NONE = "none"
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A use of a component in a part; the quantity is in tenths of a Wh, seconds or sessions.
+
+    *part*: the number of the part, counted from 0.
+    """
+
+    part: int
+    component: Component
+    quantity: int
 
 
 @dataclass(frozen=True)
@@ -70,37 +81,42 @@ class Bill:
 def bill(tariff: Tariff | None, start: datetime, slices: Sequence[Slice], zone: str) -> Bill:
     """The price of a session that started at *start* (UTC) in the time zone *zone* (IANA).
 
+    A back office may have sent a zone that does not exist; it counts as UTC.
+
     Each slice takes at least one second, unless the whole session takes none. A session without slices
     has just started and costs the flat fee alone. Without a tariff the price is unknown.
     """
-    elements = Elements(tariff.elements if tariff else [])
-    parts = cuts.parts(elements, start, slices, ZoneInfo(zone))
+    elements, local = Elements(tariff.elements if tariff else []), zones.named(zone) or zones.UTC
+    parts = cuts.parts(elements, start, slices, local)
     if tariff is None:
         return Bill(parts, [], None)
     if parts:
         return Bill(parts, *price(parts))
     beginning = cuts.Piece(Kind.PARKING, start, elapsed=0, seconds=0, before=0, tenths=0)
-    return Bill([], *price(list(cuts.judge(elements, [beginning], ZoneInfo(zone)))))
+    return Bill([], *price(list(cuts.judge(elements, [beginning], local))))
 
 
 def price(parts: Sequence[Part], rule: StepRule = StepRule.SESSION) -> tuple[list[Line], Decimal]:
     """The lines and their total, rounded to 4 decimals."""
-    charges = list(_charges(parts))
+    charged = list(charges(parts))
     measured: dict[Component, int] = {}
-    for component, quantity in charges:
-        measured[component] = measured.get(component, 0) + quantity
+    for each in charged:
+        measured[each.component] = measured.get(each.component, 0) + each.quantity
     billed = dict(measured)
-    for component, surplus in _surpluses(charges, rule):
+    for component, surplus in _surpluses(charged, rule):
         billed[component] += surplus
     with localcontext(prec=_PRECISION):
-        lines = [_line(component, measured[component], billed[component]) for component in measured]
+        lines = [
+            line(each, quantity / per_unit(each.dimension), billed[each] / per_unit(each.dimension))
+            for each, quantity in measured.items()
+        ]
         return lines, _total(billed).quantize(_FOUR_DECIMALS)
 
 
-def _charges(parts: Sequence[Part]) -> Iterator[tuple[Component, int]]:
-    """Each component with a quantity above 0 in tenths of a Wh or seconds; one flat fee in the session."""
+def charges(parts: Sequence[Part]) -> Iterator[Charge]:
+    """What each part is charged for. One flat fee is charged, in the first part that has one."""
     flat = 1
-    for part in parts:
+    for number, part in enumerate(parts):
         quantities = {
             Dimension.FLAT: flat,
             Dimension.ENERGY: part.tenths,
@@ -108,24 +124,24 @@ def _charges(parts: Sequence[Part]) -> Iterator[tuple[Component, int]]:
         }
         for dimension, component in part.chosen.items():
             if quantities[dimension] > 0:
-                yield component, quantities[dimension]
+                yield Charge(number, component, quantities[dimension])
         if Dimension.FLAT in part.chosen:
             flat = 0
 
 
-def _surpluses(charges: Sequence[tuple[Component, int]], rule: StepRule) -> Iterator[tuple[Component, int]]:
+def _surpluses(charged: Sequence[Charge], rule: StepRule) -> Iterator[tuple[Component, int]]:
     """What rounding up adds to the quantity of a component."""
-    for dimension in _rounded_dimensions([component.dimension for component, _ in charges], rule):
-        segments = [charge for charge in charges if charge[0].dimension is dimension]
+    for dimension in _rounded_dimensions([each.component.dimension for each in charged], rule):
+        segments = [each for each in charged if each.component.dimension is dimension]
         if rule is StepRule.SEGMENT:
-            runs = [list(run) for _, run in groupby(segments, key=lambda charge: charge[0])]
+            runs = [list(run) for _, run in groupby(segments, key=lambda charge: charge.component)]
         else:
             runs = [segments] if segments else []
         for run in runs:
-            last = run[-1][0]
-            step = last.step * (_TENTHS_PER_WH if dimension is Dimension.ENERGY else 1)
+            last = run[-1].component
+            step = last.step * int(per_unit(dimension))
             if step > 0:
-                yield last, -sum(quantity for _, quantity in run) % step
+                yield last, -sum(each.quantity for each in run) % step
 
 
 def _rounded_dimensions(used: Sequence[Dimension], rule: StepRule) -> list[Dimension]:
@@ -141,10 +157,16 @@ def _rounded_dimensions(used: Sequence[Dimension], rule: StepRule) -> list[Dimen
     return [Dimension.ENERGY, Dimension.PARKING_TIME if has_parking else Dimension.TIME]
 
 
-def _line(component: Component, measured: int, billed: int) -> Line:
-    per_unit = _TENTHS_PER_WH if component.dimension is Dimension.ENERGY else 1
-    cost = component.price * billed / _per_price(component.dimension)
-    return Line(component, Decimal(measured) / per_unit, Decimal(billed) / per_unit, cost)
+def line(component: Component, measured: Decimal, billed: Decimal) -> Line:
+    """A line with its cost. Quantities: as in `Line`."""
+    per_price = _per_price(component.dimension) // per_unit(component.dimension)
+    with localcontext(prec=_PRECISION):
+        return Line(component, measured, billed, component.price * billed / per_price)
+
+
+def per_unit(dimension: Dimension) -> Decimal:
+    """How many tenths of a Wh are a Wh; seconds and sessions are counted as they are."""
+    return Decimal(_TENTHS_PER_WH if dimension is Dimension.ENERGY else 1)
 
 
 def _per_price(dimension: Dimension) -> int:

@@ -12,7 +12,12 @@ from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from functools import cached_property
 
-from generated.ocpi_models import KnownTariffDimensionType, TariffElement, TariffRestrictions
+from generated.ocpi_models import (
+    KnownTariffDimensionType,
+    PriceComponent,
+    TariffElement,
+    TariffRestrictions,
+)
 
 Dimension = KnownTariffDimensionType
 
@@ -75,6 +80,7 @@ class Element:
 
     components: tuple[Component, ...]
     conditions: tuple[Condition, ...]
+    restrictions: TariffRestrictions
 
 
 class Elements:
@@ -82,10 +88,10 @@ class Elements:
 
     def __init__(self, elements: Sequence[TariffElement]) -> None:
         self.all = [
-            Element(_components(index, element), tuple(_conditions(element.restrictions)))
-            for index, element in enumerate(elements)
+            _element(index, each.price_components, each.restrictions or TariffRestrictions())
+            for index, each in enumerate(elements)
         ]
-        self.restrictions = [each.restrictions for each in elements if each.restrictions is not None]
+        self.restrictions = [each.restrictions for each in self.all]
 
     def choose(self, moment: Moment, kind: Kind) -> dict[Dimension, Component]:
         """The component of each dimension that a part of this kind can have.
@@ -143,18 +149,17 @@ def _tenths(kwh: float) -> int:
     return int((decimal_of(kwh) * TENTHS_PER_KWH).to_integral_value(ROUND_CEILING))
 
 
-def _components(index: int, element: TariffElement) -> tuple[Component, ...]:
-    """Components of the dimensions that OCPI 2.1.1 defines."""
-    return tuple(
+def _element(index: int, prices: Sequence[PriceComponent], restrictions: TariffRestrictions) -> Element:
+    """An element with the components of the dimensions that OCPI 2.1.1 defines."""
+    components = tuple(
         Component(index, each.type, decimal_of(each.price), each.step_size)
-        for each in element.price_components
+        for each in prices
         if isinstance(each.type, Dimension)
     )
+    return Element(components, tuple(_conditions(restrictions)), restrictions)
 
 
-def _conditions(restrictions: TariffRestrictions | None) -> Iterator[Condition]:
-    if restrictions is None:
-        return
+def _conditions(restrictions: TariffRestrictions) -> Iterator[Condition]:
     if restrictions.start_time or restrictions.end_time:
         yield Condition(("start_time", "end_time"), _times(restrictions.start_time, restrictions.end_time))
     if restrictions.start_date or restrictions.end_date:

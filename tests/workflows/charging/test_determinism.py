@@ -8,10 +8,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from crashable_node import ADMIN, CrashableNode, environment, fresh_database
 from drivers import Driver, Site
 from nodes import Gateway, switch_to
 from receivers import until
+
+from generated.gateway_models import CdrVerdict
+from generated.ocpi_models import CDR
+from workflows.charging import cdr_check
 
 RECORDED = Path(__file__).parents[2] / "data" / "charging.json"
 
@@ -42,6 +47,7 @@ def charge(site: Site, driver: Driver) -> None:
             assert site.gateway.post(f"{site.url}/sessions/{session['id']}/stop", None).ok
 
 
+@pytest.mark.ocpi(157)
 def test_sessions_and_cdrs_are_those_that_were_recorded(database_url: str, tmp_path: Path) -> None:
     settings = environment(fresh_database(database_url, tmp_path), str(tmp_path))
     with switch_to(settings), CrashableNode(settings) as node:
@@ -50,6 +56,9 @@ def test_sessions_and_cdrs_are_those_that_were_recorded(database_url: str, tmp_p
             charge(site, driver)
             objects = {module: site.office.data(module, limit=100) for module in ("sessions", "cdrs")}
             until(lambda: len(driver.pushed("cdrs")) == len(objects["cdrs"]))
+    for cdr in (CDR.model_validate_json(json.dumps(each)) for each in objects["cdrs"]):
+        check = cdr_check.check(cdr, None, lambda _id: None)
+        assert (CdrVerdict.AGREES, 0, []) == (check.verdict, check.difference, check.rules)
     text = json.dumps(without_stamps(objects), indent=1) + "\n"
     (tmp_path / RECORDED.name).write_text(text)
 

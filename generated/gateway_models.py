@@ -3085,7 +3085,9 @@ class CdrEntry(Model):
     ] = None
     check: Annotated[
         CdrCheck | None,
-        Field(description='Whether its tariff and charging periods give its price. Absent without `object`.'),
+        Field(
+            description='Whether its tariff and charging periods give its price. Absent without `object`, and where a list has very much to judge.'
+        ),
     ] = None
 
 

@@ -81,7 +81,7 @@ def of_session(connection: Connection, network_id: int, session_id: str) -> CarR
 
 def _car(connection: Connection, statement: Any, values: dict[str, Any]) -> CarRow | None:
     row = connection.execute(statement, values).mappings().first()
-    return None if row is None else CarRow(**row)
+    return None if row is None else CarRow.model_construct(None, **row)
 
 
 def occupied(connection: Connection, network_id: int, evse_uids: list[str]) -> set[str]:

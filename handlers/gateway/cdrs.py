@@ -17,7 +17,7 @@ def list_cdrs(
     wanted = object_presenters.wanted(owner, connection_id)
     with database.connect() as connection:
         some, total = owned.page(connection, network, Kind.CDRS, wanted, (page - 1) * limit, limit)
-        checks = [explanation.check(connection, network, each) for each in some]
+        checks = explanation.checks(connection, network, some)
     data = list(map(object_presenters.cdr, some, checks))
     return CdrListResponse(data=data, total=total, page=page, limit=limit)
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from generated.gateway_models import CdrCheck, CdrRule, CdrRuleName, CdrVerdict
-from generated.ocpi_models import CDR, Tariff
+from generated.ocpi_models import CDR, ChargingPeriod, Tariff
 from workflows.charging import cdr_quantities, cuts, periods, pricing, zones
 from workflows.charging.cuts import Part
 from workflows.charging.periods import Reading
@@ -22,7 +22,9 @@ from workflows.charging.restrictions import Dimension, Elements, Kind, decimal_o
 StoredTariff = Callable[[str], Tariff | None]
 """Looks up a tariff of the CDR's owner by its id."""
 
-_MOST_WORK = 20_000  # charging periods times elements; a hostile CDR could take minutes otherwise
+MOST_WORK = 20_000
+"""The most charging periods times elements that are judged; a hostile CDR could take minutes otherwise."""
+
 _LONGEST = timedelta(days=31)  # of a session that is split for a second opinion
 _LAST_YEAR = 9000  # years near 9999 have no local time
 _ONE_PERCENT = Decimal("0.01")
@@ -98,11 +100,15 @@ def examine(cdr: CDR, zone: str | None, stored_tariff: StoredTariff) -> Examinat
     if local is None and any(_elements(candidate).times for candidate in candidates):
         text = "The tariff depends on the local time, and the time zone of the location is not known."
         return _not_judged(cdr, [*rules, CdrRule(name=CdrRuleName.cdrs_zone_missing, text=text)], local)
-    work = len(readings) * sum(len(tariff.elements) for tariff in tariffs)
-    if work > _MOST_WORK:
+    if work(cdr.charging_periods, tariffs) > MOST_WORK:
         text = "The CDR has too many tariffs and charging periods to be judged."
         return _not_judged(cdr, [*rules, CdrRule(name=CdrRuleName.cdrs_tariff_several, text=text)], local)
     return _judged(_Attempts(cdr, readings, candidates, local), rules)
+
+
+def work(charging_periods: Sequence[ChargingPeriod], tariffs: Sequence[Tariff]) -> int:
+    """How much there is to judge: charging periods times elements."""
+    return len(charging_periods) * sum(len(tariff.elements) for tariff in tariffs)
 
 
 def _elements(tariffs: Sequence[Tariff]) -> Elements:

@@ -1,6 +1,6 @@
 """Explain the price of a CDR: what prices each charging period, why, and what it costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from generated.gateway_models import (
@@ -41,6 +41,18 @@ def check(connection: Connection, network: Network, found: Listed) -> CdrCheck |
     if found.document is None:
         return None
     return _examined(connection, network, found.owner, CDR.model_validate_json(found.document)).check
+
+
+def checks(connection: Connection, network: Network, page: Sequence[Listed]) -> list[CdrCheck | None]:
+    """The check of each CDR of a page; None once the page has more to judge than one CDR may have."""
+    left, found = cdr_check.MOST_WORK, []
+    for each in page:
+        cdr = None if each.document is None else CDR.model_validate_json(each.document)
+        left -= 0 if cdr is None else cdr_check.work(cdr.charging_periods, cdr.tariffs or ())
+        found.append(
+            None if cdr is None or left < 0 else _examined(connection, network, each.owner, cdr).check
+        )
+    return found
 
 
 def explain(connection: Connection, network: Network, found: Owned) -> CdrExplanation:

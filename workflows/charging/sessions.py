@@ -5,7 +5,7 @@ late look at it changes nothing. It is stored once per minute of the clock. Its 
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -120,7 +120,7 @@ def _schedule_tick(locked: LockedNetwork, car: CarRow, at: int) -> None:
 def tick(locked: LockedNetwork, entry: Any) -> None:
     """Store the state of a session at its last whole minute, or end it."""
     car = cars.of_session(locked.transaction, locked.id, entry.key)
-    if car is None or car.started_at is None or car.ends_at is None or _has_ended(locked, car):
+    if car is None or car.started_at is None or car.ends_at is None:
         return
     minutes = (locked.now() - car.started_at) // _MINUTE_MS
     at = min(max(entry.virtual_at, car.started_at + minutes * _MINUTE_MS), car.ends_at)
@@ -135,8 +135,8 @@ def tick(locked: LockedNetwork, entry: Any) -> None:
     else:
         slices = _until(car, at)
         bill = _bill(car, slices)
-        _update(locked, car, lambda session: _state(session, bill, slices))
-        _schedule_tick(locked, car, at)
+        if _update(locked, car, lambda session: _state(session, bill, slices)):
+            _schedule_tick(locked, car, at)
 
 
 def end(locked: LockedNetwork, car: CarRow, at: int, status: SessionStatus = SessionStatus.COMPLETED) -> None:
@@ -144,8 +144,6 @@ def end(locked: LockedNetwork, car: CarRow, at: int, status: SessionStatus = Ses
 
     A COMPLETED session gets its CDR. An INVALID one costs nothing.
     """
-    if _has_ended(locked, car):
-        return
     started = car.started_at or 0
     ended = min(max(whole_second(at), started + 1000), car.ends_at or at)
     slices = _until(car, ended)
@@ -160,6 +158,8 @@ def end(locked: LockedNetwork, car: CarRow, at: int, status: SessionStatus = Ses
         return last
 
     session = _update(locked, car, ending)
+    if session is None:
+        return
     _leave(locked, car)
     if is_billed:
         for cdr in scenarios.cdrs(car.scenario, _cdr(car, session, bill)):
@@ -167,15 +167,6 @@ def end(locked: LockedNetwork, car: CarRow, at: int, status: SessionStatus = Ses
                 locked.schedule(LATE_CDR, cdr.id, ended + _LATE_MS, cdr.json_text())
             else:
                 cdrs.post(locked.transaction, locked.id, locked.party, cdr)
-
-
-def _has_ended(locked: LockedNetwork, car: CarRow) -> bool:
-    """Whether the back office has ended the session of a car by OCPI. Then the car leaves without a CDR."""
-    document = sessions.get(locked.transaction, locked.id, locked.party, str(car.session_id))
-    has_ended = document is None or Session.model_validate_json(document.text).status in sessions.FINAL
-    if has_ended:
-        _leave(locked, car)
-    return has_ended
 
 
 def _leave(locked: LockedNetwork, car: CarRow) -> None:
@@ -207,16 +198,24 @@ def _bill(car: CarRow, slices: Sequence[Slice]) -> Bill:
     return pricing.bill(tariff, start, slices, car.zone)
 
 
-def _update(locked: LockedNetwork, car: CarRow, apply: Any) -> Session:
-    """Apply a change to the session of a car; returns the session."""
+def _update(locked: LockedNetwork, car: CarRow, change: Callable[[Session], Session]) -> Session | None:
+    """Change the session of a car; returns the new session.
+
+    If the back office has ended the session by OCPI, the car leaves without a CDR.
+    """
     states: list[Session] = []
 
-    def remember(session: Session) -> Session:
-        states.append(apply(session))
+    def apply(session: Session) -> Session | None:
+        if session.status in sessions.FINAL:
+            return None
+        states.append(change(session))
         return states[-1]
 
-    change: Change[Session] = Change(remember, is_stamped=True)
-    sessions.update(locked.transaction, locked.id, locked.party, str(car.session_id), change)
+    key = locked.id, locked.party, str(car.session_id)
+    sessions.update(locked.transaction, *key, Change(apply, is_stamped=True))
+    if not states:
+        _leave(locked, car)
+        return None
     return states[-1]
 
 

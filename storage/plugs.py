@@ -1,13 +1,13 @@
-"""The plugs of virtual charge points by number, for a random choice among them."""
+"""The plugs of virtual charge points by number, without the magic ones, for a random choice among them."""
 
 import sqlalchemy
 from sqlalchemy import bindparam
 
 from storage.database import Connection
-from storage.sites import CHARGE_POINTS, ROUTING
+from storage.sites import CHARGE_POINTS, MAGIC_EVSES, ROUTING
 
 _p, _r = CHARGE_POINTS.c, ROUTING.c
-_OF_NETWORK = _r.network_id == bindparam("network_id")
+_OF_NETWORK = (_r.network_id == bindparam("network_id")) & _r.evse_uid.not_in(MAGIC_EVSES)
 _COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(ROUTING).where(_OF_NETWORK)
 _NTH = (
     sqlalchemy.select(_p.location_id, _r.evse_uid)

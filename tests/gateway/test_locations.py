@@ -255,7 +255,7 @@ def test_a_hidden_location_is_hidden_from_peers_and_not_from_the_operator(
         assert (200, 1000) == outcome(published.operator.get(path))
     assert published.id not in {location["id"] for location in published.peer.data("locations")}
     assert published.id in {location["id"] for location in published.operator.data("locations")}
-    assert "1" == published.peer.get("locations").headers["X-Total-Count"]
+    assert "2" == published.peer.get("locations").headers["X-Total-Count"]
     assert False is published.in_gateway()["public"]
 
     since = now()
@@ -291,7 +291,7 @@ def test_a_deleted_location_is_404_in_the_gateway_and_removed_for_peers(publishe
     assert 404 == refusal(published.gateway.patch(published.url, {"name": "x"}))[0]
     assert 404 == refusal(published.gateway.patch(published.url, {}))[0]
     assert 404 == refusal(published.gateway.delete(published.url))[0]
-    assert 1 == published.gateway.data(published.list_url)["total"]
+    assert 2 == published.gateway.data(published.list_url)["total"]
     after = published.over_ocpi()
     assert {"REMOVED"} == {evse["status"] for evse in after["evses"]}
     assert [e["uid"] for e in before["evses"]] == [e["uid"] for e in after["evses"]]
@@ -303,7 +303,7 @@ def test_a_deleted_location_is_404_in_the_gateway_and_removed_for_peers(publishe
         k: topology_before[k] - topology[k] for k in topology_before
     }
     report = published.gateway.data(f"{published.network_url}/report")["markdown"]
-    assert "## Locations (1)" in report
+    assert "## Locations (2)" in report
     assert published.id not in report
 
 

@@ -311,7 +311,7 @@ def test_jobs_survive_a_restart(another_node: Callable[..., Node]) -> None:
         assert 250 == len({location["id"] for location in finished["results"]["created"]})
         held = gateway.data(accepted["destroy_url"])["topology"]
         assert (100, 1000) == (held["locations"], held["chargers"])
-        assert 252 == gateway.data(url)["total"]
+        assert 253 == gateway.data(url)["total"]
 
 
 def test_a_finished_network_is_shown_as_documented(gateway: Gateway) -> None:
@@ -342,13 +342,14 @@ def test_a_network_is_shown_and_listed_during_provisioning(gateway: Gateway) -> 
     gateway.delete(accepted["destroy_url"])
 
 
-def test_the_topology_counts_what_peers_see(gateway: Gateway) -> None:
+def test_the_topology_counts_what_peers_see_but_for_magic(gateway: Gateway) -> None:
     accepted = gateway.ready(template="mixed-depot")
-    seen = gateway.operator(accepted).data("locations")
+    *seen, magic = gateway.operator(accepted).data("locations")
     evses = [evse for location in seen for evse in location["evses"]]
 
     held = gateway.data(accepted["destroy_url"])["topology"]
 
+    assert "MAGIC" == magic["id"]
     assert {"locations": len(seen), "evses": len(evses), "connectors": len(evses), "chargers": 6} == held
     assert {1} == {len(evse["connectors"]) for evse in evses}
 

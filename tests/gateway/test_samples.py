@@ -93,5 +93,5 @@ def test_the_samples_create_locations_and_list_locations_run(gateway: Gateway) -
     assert ("Brussels Midi Hub", "BE", True) == tuple(
         response["data"][-1][n] for n in ("name", "country", "public")
     )
-    assert (2, 1, 50) == (response["total"], response["page"], response["limit"])
+    assert (3, 1, 50) == (response["total"], response["page"], response["limit"])
     assert [] == differences(response["data"][0], documented["data"][0], ".data[]")

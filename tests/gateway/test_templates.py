@@ -77,13 +77,14 @@ def test_a_network_has_the_size_that_its_template_states(gateway: Gateway, slug:
         held["topology"]["chargers"],
     )
     assert held["topology"]["chargers"] <= held["topology"]["evses"] == held["topology"]["connectors"]
-    assert entry["locations"] == gateway.data(f"{held['destroy_url']}/locations")["total"]
+    magic = entry["role"] == "cpo"
+    assert entry["locations"] + magic == gateway.data(f"{held['destroy_url']}/locations")["total"]
 
 
 def plugs(gateway: Gateway, accepted: Any) -> list[list[tuple[str, str]]]:
-    """Connector type and OCPP version of each charge point, by location."""
+    """Connector type and OCPP version of each charge point, by location, without the location MAGIC."""
     sites = gateway.data(f"{accepted['destroy_url']}/locations", limit=100)["data"]
-    return [[(c["connector_type"], c["ocpp_version"]) for c in site["chargers"]] for site in sites]
+    return [[(c["connector_type"], c["ocpp_version"]) for c in site["chargers"]] for site in sites[:-1]]
 
 
 @one_database

@@ -124,9 +124,10 @@ class Operation(NamedTuple):
 
     @property
     def calls_peer(self) -> bool:
-        """Whether it calls the peer before it answers."""
+        """Whether it calls the peer, or waits for a slow token, before it answers."""
         is_exchange = self.path.endswith("/credentials") and self.method in {"post", "put"}
-        return is_exchange or self.sends_command or self.raw["operationId"] == "start_driver_session"
+        waiting = {"authorize_token", "authorize_token_of_party", "start_driver_session"}
+        return is_exchange or self.sends_command or self.raw["operationId"] in waiting
 
 
 OPERATIONS = [

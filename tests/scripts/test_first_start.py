@@ -111,9 +111,9 @@ def test_the_printed_request_creates_a_network_in_which_locations_appear(first: 
     accepted = json.loads(process.stdout)
     operator = first.client(accepted["operator_token"])
     deadline = time.monotonic() + 60
-    while len(operator.data("locations")) < 2 and time.monotonic() < deadline:
+    while len(operator.data("locations")) < 3 and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert 2 == len(operator.data("locations"))
+    assert 3 == len(operator.data("locations"))
     assert 200 == first.client(accepted["token_a"]).get(accepted["ocpi_peer_url"]).status_code
 
 
@@ -125,7 +125,7 @@ def test_the_operator_token_reads_the_objects_of_the_demo_network(first: Node, r
     counts = {m: len(operator.data(m)) for m in ("locations", "sessions", "cdrs", "tariffs", "tokens")}
 
     none = dict.fromkeys(counts, 0)
-    assert none | ({"locations": 2, "tariffs": 1} if role == "cpo" else {"tokens": 25}) == counts
+    assert none | ({"locations": 3, "tariffs": 1} if role == "cpo" else {"tokens": 29}) == counts
     assert demo.versions_url == operator.data("credentials")["url"]
 
 
@@ -144,7 +144,7 @@ def test_an_emsp_registers_with_the_printed_token_and_reads_three_levels(
     client = demo.client(response.json()["data"]["token"])
     tariffs = {each["id"] for each in client.data(endpoints["tariffs"])}
     locations = client.data(endpoints["locations"])
-    assert [3, 3] == [len(location["evses"]) for location in locations]
+    assert [3, 3, 3] == [len(location["evses"]) for location in locations]
     for location in locations:
         assert location == client.data(f"{endpoints['locations']}/{location['id']}")
         for evse in location["evses"]:
@@ -166,7 +166,7 @@ def test_a_cpo_registers_with_the_printed_token_and_authorizes_a_driver(
     assert (200, 1000) == outcome(response)
     client = demo.client(response.json()["data"]["token"])
     drivers = client.data("tokens")
-    assert 25 == len(drivers)
+    assert 29 == len(drivers)
     authorized = client.post(f"tokens/{drivers[0]['uid']}/authorize")
     assert (200, 1000) == outcome(authorized)
     assert "ALLOWED" == authorized.json()["data"]["allowed"]

@@ -81,7 +81,7 @@ class ChargingKills:
             self.url = f"/ocpi/cpos/{cpo['cpo_id']}"
             network = Network(self.node, in_transaction(networks.get, int(cpo["cpo_id"])))
             self._office = network.operator()
-            [self._location] = self._office.data("locations")
+            [self._location, _] = self._office.data("locations")
             endpoints = {module: f"{self.driver.url}/{module}" for module in _MODULES}
             self._peer = network.peer(self.driver.party, self.driver.versions_url, endpoints)
             self._token = example("Token", uid="T1", auth_id="A1", valid=True, whitelist="ALWAYS")

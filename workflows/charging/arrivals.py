@@ -90,6 +90,5 @@ def _free_evse(locked: LockedNetwork, randomness: random.Random) -> tuple[str, s
         place = evses.location(locked.transaction, locked.network, location_id, published=True)
         some = [evse for evse in evses.present(place) if evse.uid == evse_uid] if place else []
         for evse in evses.free(locked, some):
-            if evse_uid not in scenarios.MAGIC_EVSES:
-                return location_id, evse_uid, evse.connectors[0].id
+            return location_id, evse_uid, evse.connectors[0].id
     return None

@@ -1,5 +1,7 @@
 """Real-time authorization of our drivers' tokens. Spec: 2.1.1 mod_tokens 2.2.2 and 3.1."""
 
+import time
+
 import errors
 from generated.ocpi_models import (
     Allowed,
@@ -14,6 +16,8 @@ from storage import database, locations, tokens
 from storage.access import Caller
 from storage.objects import Window
 from storage.tokens import Standing
+from workflows.charging import scenarios
+from workflows.peers import concurrency
 from workflows.permissions import received_scope
 
 _TEXTS = {
@@ -33,11 +37,15 @@ def authorize(
     Raises:
         errors.NotFound: there is no such token (2.1.1 does not define a response; DECISIONS.md).
         errors.NotEnough: the token is restricted to some locations and the request names none.
+        errors.TooMany: the token is slow, and too many requests occupy a thread already.
     """
     with database.connect() as connection:
         standing = tokens.standing(connection, caller.network_id, caller.party, uid, type_)
     if standing is None:
         raise errors.NotFound(errors.NOTHING_HERE)
+    if (uid, type_) == (scenarios.MAGIC_SLOW, TokenType.OTHER):
+        with concurrency.call_slot():
+            time.sleep(scenarios.SLOW_MS / 1000)
     allowed = _allowed(standing)
     if allowed is not Allowed.ALLOWED:
         return _info(allowed)

@@ -5,6 +5,7 @@ EVSEs and tokens have a scenario of their own.
 """
 
 from generated.ocpi_models import CDR, Allowed
+from storage import sites
 from workflows.charging.locked_network import LockedNetwork
 
 START_REJECTED = "start_rejected"
@@ -20,12 +21,7 @@ NO_CDR = "no_cdr"
 NO_SESSION = frozenset({START_REJECTED, START_TIMEOUT, NO_CAR})
 """The scenarios without a session."""
 
-MAGIC_LOCATION = "MAGIC"
-MAGIC_EVSES = {
-    "MAGIC-REJECTS": START_REJECTED,
-    "MAGIC-TIMEOUT": START_TIMEOUT,
-    "MAGIC-INVALID": SESSION_INVALID,
-}
+MAGIC_EVSES = dict(zip(sites.MAGIC_EVSES, (START_REJECTED, START_TIMEOUT, SESSION_INVALID), strict=True))
 """The EVSEs of the location MAGIC, and the scenario of each."""
 
 MAGIC_TOKENS = {

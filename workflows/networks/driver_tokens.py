@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from generated.ocpi_models import Token, TokenType, WhitelistType
+from generated.ocpi_models import Allowed, Token, TokenType, WhitelistType
 from storage.sites import UNSTAMPED
+from workflows.charging.scenarios import MAGIC_TOKENS
 from workflows.networks.identities import Party
 from workflows.networks.places import countries
 
@@ -26,7 +27,13 @@ _MIX = (
     (RFID, VALID, 12), (OTHER, VALID, 3), (RFID, BLOCKED, 3), (RFID, EXPIRED, 2), (RFID, NO_CREDIT, 2),
     (RFID, RESTRICTED, 3),
 )  # fmt: skip
-COUNT = sum(count for _, _, count in _MIX)
+COUNT = sum(count for _, _, count in _MIX) + len(MAGIC_TOKENS)
+_CONDITIONS = {
+    Allowed.ALLOWED: VALID,
+    Allowed.BLOCKED: BLOCKED,
+    Allowed.EXPIRED: EXPIRED,
+    Allowed.NO_CREDIT: NO_CREDIT,
+}
 
 # LOC1 is the location of the specification's examples, so many peers test with it first.
 _LOCATION_IDS = (["LOC1"], ["LOC1", "LOC2"], ["LOC3"])
@@ -48,15 +55,18 @@ class TokenPlan:
 
 
 def tokens(rng: random.Random, party: Party, issuer: str) -> list[TokenPlan]:
-    """The tokens of *party*; the first is a valid RFID card that works everywhere."""
+    """The tokens of *party*; the first is a valid RFID card that works everywhere, the last are magic."""
     first = rng.randrange(10_000, 90_000) * 1000
     uids = _uids(rng)
+    drivers = [(kind, condition, "") for kind, condition, count in _MIX for _ in range(count)]
+    drivers += [(OTHER, _CONDITIONS[allowed], uid) for uid, allowed in MAGIC_TOKENS.items()]
     plans = []
-    for number, (kind, condition) in enumerate((k, c) for k, c, count in _MIX for _ in range(count)):
+    for number, (kind, condition, magic_uid) in enumerate(drivers):
         contract = f"{first + number * 7:08d}"
         status_is_known = kind == RFID and condition in {VALID, BLOCKED}
+        generated = next(uids) if kind == RFID else str(uuid.UUID(int=rng.getrandbits(128), version=4))
         token = Token(
-            uid=next(uids) if kind == RFID else str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+            uid=magic_uid or generated,
             type=kind,
             auth_id=f"{party[0]}-{party[1]}-C{contract}",
             visual_number=f"{party[0]}{party[1]} {contract[:4]} {contract[4:]}",

@@ -6,7 +6,7 @@ has its own random generator, so a site can be generated alone, in any order, an
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import orjson
@@ -21,7 +21,7 @@ from generated.gateway_models import (
     Timezone,
 )
 from generated.ocpi_models import Tariff
-from storage.sites import SitePlan
+from storage.sites import MAGIC_EVSES, MAGIC_LOCATION, SitePlan
 from workflows.networks import catalog, driver_tokens, identities, places, site_plans
 from workflows.networks.catalog import OCPP_1_6, OCPP_2_0_1
 from workflows.networks.charge_points import ChargePointSpec
@@ -87,6 +87,7 @@ _STREET_AC = (
     Choice("alfen", "eve-single-pro-line", catalog.TYPE_2, OCPP_1_6, 22.0),
     Choice("zaptec", "zaptec-pro", catalog.TYPE_2, OCPP_1_6, 22.0),
 )
+_MAGIC = _STREET_AC[0]
 _TWIN_AC = Choice("alfen", "eve-double-pro-line", catalog.TYPE_2, OCPP_2_0_1, 22.0)
 _FAST = (
     Choice("abb", "terra-184", catalog.CCS_2, OCPP_1_6, 180.0),
@@ -128,7 +129,8 @@ _TEMPLATES = (
     ),
     NetworkTemplate(
         "emsp-drivers", 1,
-        f"An eMSP with {driver_tokens.COUNT} tokens: valid, blocked, expired, without credit, restricted.",
+        f"An eMSP with {driver_tokens.COUNT} tokens: "
+        "valid, blocked, expired, without credit, restricted, magic.",
         EMSP,
     ),
 )  # fmt: skip
@@ -169,12 +171,22 @@ class NetworkPlan:
         rng = _rng(seed_text)
         kind = rng.choice(self.template.kinds)
         stop, visit = self._stop(index)
-        location = self._in_town(stop, visit, rng) if isinstance(stop, City) else _bays(stop, visit, rng)
-        location.owner_name = self.name_prefix
+        location = self._location(stop, visit, rng)
         location.parking_type = ParkingType(surroundings.PARKING_LOT if kind == surroundings.DEPOT else kind)
         return site_plans.from_template(
             seed_text, location, self._charge_points(index, location, rng), self.party, kind
         )
+
+    def magic_site(self) -> SitePlan:
+        """The site MAGIC, in the town or at the motorway of the first site. docs/magic.md."""
+        seed_text = self._seed_text("magic")
+        location = self._location(*self._stop(0), _rng(seed_text))
+        location.name = MAGIC_LOCATION
+        location.parking_type = ParkingType(surroundings.PARKING_LOT)
+        specs = [_charge_point(uid, _MAGIC, str(n)) for n, uid in enumerate(MAGIC_EVSES, 1)]
+        plan = site_plans.from_template(seed_text, location, specs, self.party, surroundings.PARKING_LOT)
+        document = plan.document.model_copy(update={"id": MAGIC_LOCATION})
+        return replace(plan, id=MAGIC_LOCATION, document=document)
 
     def tariffs(self) -> tuple[Tariff, ...]:
         """The distinct tariffs of the network's connectors."""
@@ -204,6 +216,13 @@ class NetworkPlan:
         shuffled = _rng(self._seed_text("route")).sample(stops, len(stops))
         route = sorted(shuffled, key=lambda stop: stop.country != self.party[0])
         return route[index % len(route)], index // len(route)
+
+    def _location(
+        self, stop: City | ServiceArea, visit: int, rng: random.Random
+    ) -> OcpiCreateLocationRequest:
+        location = self._in_town(stop, visit, rng) if isinstance(stop, City) else _bays(stop, visit, rng)
+        location.owner_name = self.name_prefix
+        return location
 
     def _in_town(self, city: City, visit: int, rng: random.Random) -> OcpiCreateLocationRequest:
         streets = _rng(self._seed_text("streets", city.name)).sample(city.streets, len(city.streets))

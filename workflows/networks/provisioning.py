@@ -19,7 +19,7 @@ from generated.gateway_models import ProvisioningErrorCode, ProvisioningErrorDet
 from storage import database, failpoints, jobs, networks, sites, timestamps, tokens
 from storage.database import Transaction
 from storage.jobs import Job, JobItem
-from storage.networks import EMSP, Network
+from storage.networks import CPO, EMSP, Network
 from storage.objects import Party
 from storage.sites import SitePlan
 from workflows import engine
@@ -88,7 +88,7 @@ def advance(transaction: Transaction, job_id: str) -> bool:
         return True
     items = jobs.open_items(transaction, job_id, STEP_LOCATIONS)
     if not items:
-        _end(transaction, job)
+        _end(transaction, job, network)
         return False
     if network.role == EMSP:
         _store_tokens(transaction, network, items)
@@ -180,13 +180,23 @@ def _store_tokens(transaction: Transaction, network: Network, items: list[JobIte
         item.created(TOKENS, TOKENS)
 
 
-def _end(transaction: Transaction, job: Job) -> None:
+def _end(transaction: Transaction, job: Job, network: Network) -> None:
     """End the job: READY if it created anything or had no items, else FAILED with its first item's error."""
-    if jobs.tally(transaction, job.id)[jobs.CREATED] or not job.total:
+    is_filled = jobs.tally(transaction, job.id)[jobs.CREATED] > 0
+    if is_filled and job.kind == jobs.NETWORK and network.role == CPO:
+        _store_magic_site(transaction, network)
+    if is_filled or not job.total:
         jobs.end(transaction, job.id, jobs.READY)
         return
     first = jobs.item(transaction, job.id, 0)
     jobs.end(transaction, job.id, jobs.FAILED, first.failure if first else None)
+
+
+def _store_magic_site(transaction: Transaction, network: Network) -> None:
+    """Store the location MAGIC, unless the back office or a bulk request has used one of its names."""
+    plan = plan_of(network).magic_site()
+    if not sites.taken(transaction, network.id, sites.unique_names(plan)):
+        sites.add(transaction, network.id, network.party, plan)
 
 
 def _refuse_duplicate(item: JobItem, name: str, param: str) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from drivers import Driver, Site
+from drivers import Driver, Site, shorten_deadlines
 from nodes import Gateway, in_transaction, one_database, outcome
 from peers import envelope
 from receivers import until
 
 from generated.ocpi_models import KnownCapability
-from storage import agenda, database, locations, timestamps
+from storage import database, locations, timestamps
 from storage.locations import LocationPath
 from storage.objects import Change
 
@@ -101,12 +101,6 @@ def test_a_car_that_does_not_come_ends_in_timeout(
     site.advance(120)
     assert [] == site.office.data("sessions")
     assert "AVAILABLE" == site.status()
-
-
-def shorten_deadlines(transaction: Any) -> None:
-    """Let everything be due that waits for a real instant in the lanes of networks."""
-    in_lane = agenda.AGENDA.c.lane.like("network:%"), agenda.AGENDA.c.virtual_at.is_(None)
-    transaction.execute(sqlalchemy.update(agenda.AGENDA).where(*in_lane).values(due_at=0))
 
 
 @one_database

@@ -298,8 +298,8 @@ def test_drivers_have_every_standing_and_the_first_may_charge_anywhere() -> None
     tokens = drivers()
     first = tokens[0]
 
-    assert 25 == len(tokens) == len({(t.body["uid"], t.body["type"]) for t in tokens})
-    assert 25 == len({t.body["auth_id"] for t in tokens})
+    assert 29 == len(tokens) == len({(t.body["uid"], t.body["type"]) for t in tokens})
+    assert 29 == len({t.body["auth_id"] for t in tokens})
     assert (True, "RFID", "ALLOWED") == tuple(first.body[key] for key in ("valid", "type", "whitelist"))
     assert (None, None) == (first.standing, first.location_ids)
     assert {None, "EXPIRED", "NO_CREDIT"} == {t.standing for t in tokens}

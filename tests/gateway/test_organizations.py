@@ -141,7 +141,7 @@ class SeededNetwork:
         assert peer.put(peer.at("tokens", "012345678"), ocpi_example("Token", whitelist="ALWAYS")).ok
         place = network.operator().data("locations")[0]
         body = {"location_id": place["id"], "evse_uid": place["evses"][0]["uid"], "token_uid": "012345678"}
-        seed = {"seed": int(self.accepted["cpo_id"])}
+        seed = {"seed": int(self.accepted["cpo_id"]), "paused": True}
         assert self.gateway.request("PUT", f"{self.url}/simulation", json=seed).ok
         response = self.gateway.post(f"{self.url}/sessions", body)
         assert 201 == response.status_code, response.text

@@ -11,9 +11,9 @@ from sqlalchemy import BigInteger, bindparam
 from sqlmodel import Field, SQLModel
 
 import errors
-from storage import agenda, database, networks, timestamps
+from storage import agenda, database, timestamps
 from storage.database import Connection, Transaction
-from storage.networks import Network
+from storage.networks import ALIVE, NETWORKS, Network
 
 NEVER = 253_402_300_799_000
 """The due instant of what waits for a clock that stands still: the end of the year 9999."""
@@ -83,6 +83,11 @@ SIMULATIONS = database.table(SimulationRow)
 
 _c = SIMULATIONS.c
 _GET = sqlalchemy.select(SIMULATIONS).where(_c.network_id == bindparam("network_id"))
+_LOCK = (
+    sqlalchemy.select(NETWORKS.c.id)
+    .where(NETWORKS.c.id == bindparam("network_id"), *ALIVE)
+    .with_for_update(key_share=True)  # which writers of the network's objects need not wait for
+)
 _PUT = {
     name: insert.on_conflict_do_update(
         index_elements=["network_id"],
@@ -101,24 +106,18 @@ def get(connection: Connection, network: Network) -> Simulation:
 def lock(transaction: Transaction, network: Network) -> Simulation:
     """Lock the network with all of its virtual charging until the transaction ends.
 
-    The first call stores the simulation and opens the lane of the network.
-
     Raises:
         errors.NotFound: the network has ended.
     """
-    if not networks.lock(transaction, network.id):
+    values = {"network_id": network.id, "now": timestamps.now_ms()}
+    if transaction.execute(_LOCK, values).first() is None:
         raise errors.NotFound(errors.NOTHING_HERE)
-    row = transaction.execute(_GET, {"network_id": network.id}).mappings().first()
-    if row is not None:
-        return Simulation(**row)
-    simulation = Simulation(network.id, seed=network.seed)
-    store(transaction, simulation)
-    agenda.open_lane(transaction, agenda.network_lane(network.id), network.id)
-    return simulation
+    return get(transaction, network)
 
 
 def store(transaction: Transaction, simulation: Simulation) -> None:
-    """Store a locked simulation. What is due on its clock does not move."""
+    """Store a locked simulation, and open the lane of its network. What is due on its clock does not move."""
+    agenda.open_lane(transaction, agenda.network_lane(simulation.network_id), simulation.network_id)
     values = {name: getattr(simulation, name) for name in Simulation.__slots__}
     transaction.execute(_PUT[transaction.dialect.name], values)
 

@@ -58,8 +58,9 @@ class LockedNetwork:
 
     def schedule_in_real_time(self, kind: str, key: str, due_at: int, payload: str = "") -> None:
         """Put an entry on the agenda that is due at a real instant."""
-        entry = Entry(self.id, agenda.network_lane(self.id), kind, key, payload, due_at=due_at)
-        agenda.put(self.transaction, [entry])
+        lane = agenda.network_lane(self.id)
+        agenda.open_lane(self.transaction, lane, self.id)
+        agenda.put(self.transaction, [Entry(self.id, lane, kind, key, payload, due_at=due_at)])
 
     def cancel(self, kind: str, key: str) -> None:
         """Remove an entry from the agenda."""

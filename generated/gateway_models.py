@@ -2283,7 +2283,7 @@ class CdrExplanation(Model):
 class SimulationResponse(Model):
     virtual_now: Annotated[DateTime, Field(description='What the clock shows, in UTC.')]
     speed: Annotated[ClockSpeed, Field(description='How many seconds of the clock pass in a real second.')]
-    paused: Annotated[bool, Field(description='Whether the clock stands still.')]
+    paused: Annotated[bool, Field(description='Whether the clock is paused.')]
     sessions_per_hour: Annotated[
         SessionRate, Field(description='How many drivers come by themselves in an hour of the clock.')
     ]
@@ -2311,7 +2311,7 @@ class SimulationRequest(Model):
     speed: Annotated[
         ClockSpeed, Field(description='How many seconds of the clock pass in a real second.')
     ] = None
-    paused: Annotated[bool, Field(description='Whether the clock stands still.')] = None
+    paused: Annotated[bool, Field(description='Whether the clock is paused.')] = None
     sessions_per_hour: Annotated[
         SessionRate, Field(description='How many drivers come by themselves in an hour of the clock.')
     ] = None

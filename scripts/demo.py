@@ -273,7 +273,7 @@ class Demo:
         """Move the clock of the CPO, and show what the eMSP learns of the session."""
         self.step(
             "The session grows",
-            f"The clock of the CPO stands; the demo moves it by {_STEP_SECONDS // 60} minutes at a time.",
+            f"The clock of the CPO is paused; the demo moves it by {_STEP_SECONDS // 60} minutes at a time.",
             "The CPO sends each state to the eMSP. The battery fills, the power falls, the car only parks.",
         )
         power = cost = ""

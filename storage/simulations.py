@@ -16,7 +16,7 @@ from storage.database import Connection, Transaction
 from storage.networks import ALIVE, NETWORKS, Network
 
 NEVER = 253_402_300_799_000
-"""The due instant of what waits for a clock that stands still: the end of the year 9999."""
+"""The due instant of what waits for a stopped clock: the end of the year 9999."""
 
 
 class SimulationRow(SQLModel, table=True):
@@ -62,19 +62,19 @@ class Simulation:
     advance_to: int | None = None
 
     @property
-    def stands(self) -> bool:
-        """Whether the clock stands still: it is paused, or a job moves it."""
+    def is_stopped(self) -> bool:
+        """Whether the clock is stopped: it is paused, or a job moves it."""
         return self.paused or self.advance_job is not None
 
     def now(self) -> int:
         """The instant that the clock shows."""
-        if self.stands:
+        if self.is_stopped:
             return self.virtual_at
         return self.virtual_at + (timestamps.now_ms() - self.real_at) * self.speed
 
     def due_at(self, virtual: int) -> int:
-        """The real instant at which the clock shows *virtual*; `NEVER` while it stands."""
-        if self.stands:
+        """The real instant at which the clock shows *virtual*; `NEVER` while it is stopped."""
+        if self.is_stopped:
             return NEVER
         return self.real_at - (self.virtual_at - virtual) // self.speed
 
@@ -131,7 +131,7 @@ def move_clock(transaction: Transaction, simulation: Simulation, **changes: Any)
     moved = replace(simulation, **{**now, **changes})
     store(transaction, moved)
     lane = agenda.network_lane(moved.network_id)
-    if moved.stands:
+    if moved.is_stopped:
         agenda.hold(transaction, lane, NEVER)
     else:
         agenda.reschedule(transaction, lane, moved.virtual_at, moved.real_at, moved.speed)

@@ -11,7 +11,7 @@ from storage import agenda, networks
 
 
 class Site:
-    """A network of one location, in the Netherlands, whose clock stands at an instant."""
+    """A network of one location, in the Netherlands, whose clock is paused."""
 
     def __init__(self, gateway: Gateway, **simulation: Any) -> None:
         self.gateway = gateway

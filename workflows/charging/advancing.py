@@ -1,6 +1,6 @@
 """Jobs that move the clock of a network forward. docs/charging.md "The clock".
 
-While the job runs, the clock stands and shows the instant of what happens. Each step of the job is one
+While the job runs, the clock is stopped and shows the instant of what happens. Each step of the job is one
 transaction that lets some things happen, so a job that a crash interrupts goes on where it was.
 """
 

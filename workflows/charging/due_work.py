@@ -77,7 +77,7 @@ def _run_first(network: Network) -> None:
 
 
 def run_until(locked: LockedNetwork, virtual: int, limit: int) -> bool:
-    """Run some of what is due until the clock, which stands, shows *virtual*; False if nothing is left.
+    """Run some of what is due until the stopped clock shows *virtual*; False if nothing is left.
 
     The clock shows the instant of each entry while it runs.
     """

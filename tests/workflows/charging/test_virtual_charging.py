@@ -18,7 +18,7 @@ from storage.objects import Change
 
 @pytest.fixture
 def site(gateway: Gateway) -> Site:
-    """A CPO network with three virtual EVSEs, whose clock stands."""
+    """A CPO network with three virtual EVSEs, whose clock is paused."""
     return Site(gateway)
 
 

@@ -362,7 +362,9 @@ def test_a_result_is_posted_again_until_the_peer_takes_it(site: Site, driver: Dr
     started(site, driver)
 
     until(lambda: is_delivered("delivered_at"))
-    assert [{"result": "ACCEPTED"}] * 3 == driver.results()
+    results = driver.results()
+    assert len(results) >= 3  # a busy machine may repeat one more often
+    assert [{"result": "ACCEPTED"}] * len(results) == results
 
 
 @one_database

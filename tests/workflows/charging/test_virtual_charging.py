@@ -297,14 +297,14 @@ def test_an_evse_is_out_of_order_for_ten_minutes(site: Site, driver: Driver) -> 
 
 @pytest.mark.usefixtures("driver")
 def test_a_live_network_has_sessions_of_its_own(site: Site) -> None:
-    site.change(sessions_per_hour=6)
-    site.advance(12 * 3600)
+    site.change(sessions_per_hour=20)
+    site.advance(1800)
     sessions = site.office.data("sessions")
-    assert len(sessions) > 5
+    assert sessions
     assert {"A1"} == {each["auth_id"] for each in sessions}
 
     site.change(sessions_per_hour=0)
-    site.advance(48 * 3600)
+    site.advance(12 * 3600)
     assert {"COMPLETED"} == {each["status"] for each in site.office.data("sessions", limit=100)}
     assert {"AVAILABLE"} == {site.status(evse["uid"]) for evse in site.location["evses"]}
     assert 0 == site.change()["running_sessions"]

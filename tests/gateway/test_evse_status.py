@@ -21,7 +21,7 @@ class Site:
         accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
         self.network = Network(gateway.node, in_transaction(networks.get, int(accepted["cpo_id"])))
         self.url = f"/ocpi/cpos/{self.network.id}/locations"
-        [site] = gateway.data(self.url)["data"]
+        site, _ = gateway.data(self.url)["data"]
         self.location_id = site["id"]
         self.uid = site["chargers"][0]["evses"][0]["evse_uid"]
 

@@ -83,7 +83,7 @@ def test_the_report_shows_the_last_four_characters_of_token_a_and_whether_it_is_
     assert accepted["cpo_id"] == report["cpo_id"]
     assert page.startswith(f"# CPO {accepted['cpo_id']} — demo (small-urban-ac)\n")
     assert "\n## Party\nFR / ABC / CPO\n" in page
-    assert "\n## Locations (2)\n" in page
+    assert "\n## Locations (3)\n" in page
     for site in sites:
         count = len(site["chargers"])
         assert f"\n- {site['id']} · {site['name']} · {site['city']} ({count} chargers)\n" in page

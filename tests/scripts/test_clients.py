@@ -25,7 +25,7 @@ def test_the_python_recipe_generates_checks_and_drives_a_client(
 
     printed = recipes.run("Python", node.url, key, tmp_path)
 
-    assert re.search(r"^network \d+ NL ABC\nlocations 5\nlocation LOC1 Utrecht\n\Z", printed, re.MULTILINE)
+    assert re.search(r"^network \d+ NL ABC\nlocations 6\nlocation LOC1 Utrecht\n\Z", printed, re.MULTILINE)
     assert "Success: no issues found in 1 source file" in printed
     assert "Warning" not in printed
 

@@ -33,7 +33,7 @@ def tokens_in_files(node: Node) -> list[str]:
 def test_the_tokens_of_the_settings_open_the_demo_networks(another_node: Start, peer: PeerServer) -> None:
     node = another_node(**TOKENS)
 
-    for role, count in (("cpo", 2), ("emsp", 0)):
+    for role, count in (("cpo", 3), ("emsp", 0)):
         operator = node.client(TOKENS[f"demo_{role}_operator_token"], role)
         assert count == len(operator.data("locations"))
         registered = node.client(TOKENS[f"demo_{role}_token_a"], role).post("credentials", peer.credentials())
@@ -61,7 +61,7 @@ def test_a_token_without_a_setting_is_created_and_shown(another_node: Start) -> 
 
     assert "$OCPI_GATEWAY_DEMO_CPO_TOKEN_A" in node.banner
     [operator] = re.findall(r"CPO NL/DEM .*?operator token +(o_\S+)", node.banner, re.DOTALL)
-    assert 2 == len(node.client(operator).data("locations"))
+    assert 3 == len(node.client(operator).data("locations"))
 
 
 def test_no_file_and_no_log_line_holds_a_token(another_node: Start, peer: PeerServer) -> None:

@@ -103,7 +103,7 @@ def test_a_location_that_is_no_longer_public_is_sent_with_its_evses_removed(
     accepted = gateway.ready(overrides={"locations": 1})
     network = Network(node, in_transaction(networks.get, int(accepted["cpo_id"])))
     locations_path = f"/ocpi/cpos/{accepted['cpo_id']}/locations"
-    [location] = gateway.data(locations_path)["data"]
+    location, _ = gateway.data(locations_path)["data"]
     with Receiver(network) as receiver:
         gateway.patch(f"{locations_path}/{location['id']}", {"public": False})
         [(method, path, body)] = receiver.next()

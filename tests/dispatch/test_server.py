@@ -308,6 +308,7 @@ def is_listening(node: Node) -> bool:
     return True
 
 
+@one_database
 def test_a_job_stops_between_two_steps_and_continues_after_the_next_start(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -13,6 +13,8 @@ LIMIT = 100
 CLIENTS = 130
 PATIENCE_SECONDS = 15
 """Shorter than the limit for an incomplete request, which closes the first slow clients anyway."""
+BLOCKED_SECONDS = 6
+"""For how long the control waits in vain. With the early close an answer takes about two seconds."""
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def test_other_clients_get_responses_despite_more_slow_clients_than_connections(
 ) -> None:
     """Security S26."""
     with crowded_node(tmp_path, habit) as node:
-        seconds = [answer_seconds(f"{node.url}/health", PATIENCE_SECONDS) for _ in range(3)]
+        seconds = [answer_seconds(f"{node.url}/health", PATIENCE_SECONDS) for _ in range(2)]
 
         assert None not in seconds
         assert "Traceback" not in node.log
@@ -51,4 +53,4 @@ def test_without_the_early_close_no_client_gets_a_response(tmp_path: Path) -> No
     (habit,) = [habit for habit in HABITS if habit.name == "a byte of a body every four seconds"]
 
     with crowded_node(tmp_path, habit, broken="never crowded") as node:
-        assert None is answer_seconds(f"{node.url}/health", PATIENCE_SECONDS)
+        assert None is answer_seconds(f"{node.url}/health", BLOCKED_SECONDS)

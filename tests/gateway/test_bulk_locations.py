@@ -47,7 +47,7 @@ def with_chargers(*ids: str, prefix: str = "P_", **changes: Any) -> dict[str, An
 
 def finished_job(gateway: Gateway, url: str, *items: dict[str, Any]) -> Any:
     """The finished job that creates *items*."""
-    return gateway.wait_until_ready(gateway.create(url, locations=list(items))["status_url"])
+    return gateway.finish(gateway.create(url, locations=list(items)))
 
 
 def create_all(gateway: Gateway, url: str, *items: dict[str, Any]) -> list[Any]:

@@ -188,6 +188,7 @@ def test_the_jobs_that_create_locations_have_the_same_form(gateway: Gateway) -> 
     assert 2 == job["progress"]["locations_done"]
 
 
+@one_database
 def test_a_registration_that_a_crash_interrupts_ends_with_what_the_peer_says(
     database_url: str, tmp_path: Path, peer: PeerServer
 ) -> None:

@@ -140,7 +140,7 @@ def test_a_deleted_network_ends_at_once_and_leaves_only_its_tombstone(gateway: G
     if role == "cpo":
         url = f"{accepted['destroy_url']}/locations"
         order = {"locations": [example("OcpiCreateLocationRequest")]}
-        job = gateway.wait_until_ready(gateway.post(url, order, Idempotency_Key="k").json()["status_url"])
+        job = gateway.finish(gateway.post(url, order, Idempotency_Key="k").json())
         gateway.delete(f"{url}/{job['results']['created'][0]['id']}")
     assert {"gw_networks", "gw_jobs", "gw_job_items", "ocpi_access", "ocpi_connections"} <= remaining_tables(
         accepted["cpo_id"]

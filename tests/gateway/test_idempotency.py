@@ -65,7 +65,7 @@ def test_the_same_key_and_body_get_the_same_response_and_create_once(
     before = count_jobs(gateway)
 
     first = gateway.post(path, body, Idempotency_Key=key)
-    gateway.wait_until_ready(first.json()["status_url"])
+    gateway.finish(first.json())
     again = [gateway.post(path, body, Idempotency_Key=key) for _ in range(3)]
     reordered = gateway.post(path, reversed_members(body), Idempotency_Key=key)
 
@@ -77,7 +77,7 @@ def test_the_same_key_and_body_get_the_same_response_and_create_once(
 def test_another_body_is_409_and_changes_nothing(gateway: Gateway, order: Order, key: str) -> None:
     path, body, other = order
     first = gateway.post(path, body, Idempotency_Key=key)
-    gateway.wait_until_ready(first.json()["status_url"])
+    gateway.finish(first.json())
     before = contents()
 
     status, detail = refusal(gateway.post(path, other, Idempotency_Key=key))

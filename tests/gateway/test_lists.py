@@ -99,7 +99,7 @@ def test_pages_of_locations_are_in_the_order_of_the_request(gateway: Gateway) ->
     accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
     url = f"{accepted['destroy_url']}/locations"
     order = [{**LOCATION, "name": f"Place {n}"} for n in range(22)]
-    gateway.wait_until_ready(gateway.create(url, locations=order)["status_url"])
+    gateway.finish(gateway.create(url, locations=order))
 
     pages = [gateway.data(url, page=n, limit=5) for n in range(1, 7)]
 

@@ -38,7 +38,7 @@ class PublishedLocation:
         accepted = gateway.ready(overrides={"locations": 1, "chargers_per_location": 1})
         self.network_url = accepted["destroy_url"]
         self.list_url = f"{self.network_url}/locations"
-        job = gateway.wait_until_ready(gateway.create(self.list_url, locations=[LOCATION])["status_url"])
+        job = gateway.finish(gateway.create(self.list_url, locations=[LOCATION]))
         self.id = job["results"]["created"][0]["id"]
         self.url = f"{self.list_url}/{self.id}"
         self.operator = gateway.operator(accepted)
@@ -267,9 +267,7 @@ def test_a_hidden_location_is_hidden_from_peers_and_not_from_the_operator(
 
 def test_a_location_may_be_hidden_from_the_start(published: PublishedLocation) -> None:
     order = {**{k: v for k, v in LOCATION.items() if k != "charges"}, "public": False}
-    job = published.gateway.wait_until_ready(
-        published.gateway.create(published.list_url, locations=[order])["status_url"]
-    )
+    job = published.gateway.finish(published.gateway.create(published.list_url, locations=[order]))
     location_id = job["results"]["created"][0]["id"]
 
     assert 404 == outcome(published.peer.get(f"locations/{location_id}"))[0]
@@ -310,9 +308,7 @@ def test_a_deleted_location_is_404_in_the_gateway_and_removed_for_peers(publishe
 def test_the_identities_of_a_deleted_location_are_free_again(published: PublishedLocation) -> None:
     published.gateway.delete(published.url)
 
-    job = published.gateway.wait_until_ready(
-        published.gateway.create(published.list_url, locations=[LOCATION])["status_url"]
-    )
+    job = published.gateway.finish(published.gateway.create(published.list_url, locations=[LOCATION]))
 
     assert (1, 0) == (job["results"]["created_count"], job["results"]["failed_count"])
     assert published.id != job["results"]["created"][0]["id"]

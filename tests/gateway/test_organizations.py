@@ -91,7 +91,7 @@ class SeededNetwork:
         self.url = accepted["destroy_url"]
         self.accepted = accepted
         bulk = gateway.create(f"{self.url}/locations", locations=[self._location()])
-        job = gateway.wait_until_ready(bulk["status_url"])
+        job = gateway.finish(bulk)
         peer = network_of(self).peer()
         self.ids = {
             "cpo_id": accepted["cpo_id"],
@@ -393,7 +393,7 @@ def test_an_admin_acts_in_its_own_or_in_the_named_organization(admin: Gateway, g
     assert in_other["party"] == in_own["party"]
     assert 404 == refusal(admin.get(in_other["destroy_url"]))[0]
     assert 200 == admin.request("GET", in_other["destroy_url"], headers=headers).status_code
-    gateway.wait_until_ready(in_other["status_url"])
+    gateway.finish(in_other)
     sites = gateway.data(f"{in_other['destroy_url']}/locations")["data"]
     assert {gateway.organization_id} == {site["organization_id"] for site in sites}
     assert 404 == refusal(admin.delete(in_other["destroy_url"]))[0]

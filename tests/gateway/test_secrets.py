@@ -100,7 +100,7 @@ def use_network(gateway: Gateway, peer: PeerServer) -> set[str]:
     key = "a-key-to-ask-again-" + "k" * 12
     order = {**example("CpoCreateRequest"), "seed": None}
     accepted = gateway.post("/ocpi/cpos", order, Idempotency_Key=key).json()
-    gateway.wait_until_ready(accepted["status_url"])
+    gateway.finish(accepted)
     secrets = {str(gateway.key), *(accepted[name] for name in SHOWN_ONCE)}
     gateway.post("/ocpi/cpos", order, Idempotency_Key=key)
     gateway.post("/ocpi/cpos", {**order, "seed": 1}, Idempotency_Key=key)
@@ -114,7 +114,7 @@ def use_network(gateway: Gateway, peer: PeerServer) -> set[str]:
     url = f"{accepted['destroy_url']}/locations"
     bulk = {"locations": [example("OcpiCreateLocationRequest")]}
     job = gateway.post(url, bulk, Idempotency_Key=key).json()
-    gateway.wait_until_ready(job["status_url"])
+    gateway.finish(job)
     registrant = gateway.node.client(accepted["token_a"], "cpo")
     registered = registrant.post("credentials", peer.credentials())
     assert (200, 1000) == outcome(registered)

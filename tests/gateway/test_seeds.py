@@ -93,7 +93,7 @@ def test_any_other_change_generates_another_network(gateway: Gateway) -> None:
     ]
 
     for owner, order in zip(owners, orders, strict=True):
-        owner.wait_until_ready(order["status_url"])
+        owner.finish(order)
     locations = [generated(owner, order)[0] for owner, order in zip(owners, orders, strict=True)]
 
     assert [change for change, found in zip(changes, locations, strict=True) if found == locations[0]] == [{}]
@@ -118,7 +118,7 @@ def test_an_absent_seed_is_drawn_at_random_and_stored(gateway: Gateway, seed: di
     def generate() -> list[Any]:
         body = {**ORDER, **seed}
         accepted = gateway.post("/ocpi/cpos", body).json()
-        gateway.wait_until_ready(accepted["status_url"])
+        gateway.finish(accepted)
         found = generated(gateway, accepted)
         network = in_transaction(networks.get, int(accepted["cpo_id"]))
         assert network is not None

@@ -171,7 +171,7 @@ def test_every_location_template_creates_what_it_shows(gateway: Gateway) -> None
     gallery = gateway.data(LOCATIONS)["data"]
 
     job = gateway.create(url, locations=[{"template": entry["slug"]} for entry in gallery])
-    created = gateway.wait_until_ready(job["status_url"])["results"]["created"]
+    created = gateway.finish(job)["results"]["created"]
 
     assert len(gallery) == len(created)
     for entry, item in zip(gallery, created, strict=True):

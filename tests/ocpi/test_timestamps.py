@@ -67,7 +67,7 @@ def test_a_location_from_the_gateway_has_whole_seconds(gateway: Gateway) -> None
     accepted = gateway.ready()
     operator, url = gateway.operator(accepted), f"{accepted['destroy_url']}/locations"
     job = gateway.create(url, locations=[{"template": "urban-ac-hub"}])
-    gateway.wait_until_ready(job["status_url"])
+    gateway.finish(job)
     location = gateway.data(url)["data"][0]["id"]
     answers = [gateway.get(url), gateway.get(job["status_url"])]
     answers += [gateway.patch(f"{url}/{location}", {"name": "New"}), operator.get(f"locations/{location}")]

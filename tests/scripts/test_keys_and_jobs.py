@@ -66,7 +66,7 @@ def test_a_failure_is_explained_in_a_sentence(node: Node, arguments: tuple[str, 
 @one_database
 def test_a_job_is_shown(node: Node, gateway: Gateway) -> None:
     accepted = gateway.post("/ocpi/cpos", example("CpoCreateRequest")).json()
-    gateway.wait_until_ready(accepted["status_url"])
+    gateway.finish(accepted)
 
     shown = run_script(node, "jobs", accepted["workflow_run_id"]).stdout
 

@@ -8,6 +8,7 @@ from nodes import Gateway, Network, in_transaction, outcome
 from receivers import Receiver
 
 from storage import agenda, networks
+from workflows.charging import advancing
 
 
 class Site:
@@ -36,10 +37,14 @@ class Site:
         return response.json()
 
     def advance(self, seconds: int) -> None:
-        """Move the clock."""
-        response = self.gateway.post(f"{self.url}/clock/advance", {"seconds": seconds})
-        assert 202 == response.status_code, response.text
-        assert "READY" == self.gateway.wait_until_ready(response.json()["status_url"])["status"]
+        """Move the clock. The job is run here."""
+        accepted = self.gateway.create(f"{self.url}/clock/advance", seconds=seconds)
+        assert "READY" == self.gateway.finish(accepted, advancing._advance)["status"]
+
+    def advance_by_job(self, seconds: int) -> None:
+        """Move the clock. The node runs the job."""
+        accepted = self.gateway.create(f"{self.url}/clock/advance", seconds=seconds)
+        assert "READY" == self.gateway.wait_until_ready(accepted["status_url"])["status"]
 
     def scenario(self, name: str | None) -> None:
         """Set the scenario of the next session."""

@@ -13,7 +13,7 @@ from bulk import ENDED, Job, count_settled, order_job
 from crashable_node import CrashableNode, environment, fresh_database, is_sqlite, until
 from dbos import PortableWorkflowError
 from gateway_orders import example
-from nodes import Gateway, in_transaction
+from nodes import Gateway, in_transaction, one_database
 
 import errors
 from storage import database, jobs, locations, networks, sites, timestamps
@@ -52,6 +52,7 @@ def interrupted_job(node: CrashableNode) -> Job:
     return job
 
 
+@one_database
 @pytest.mark.ocpi(208)
 def test_a_job_that_dbos_abandons_fails(crashable_node: CrashableNode) -> None:
     job = interrupted_job(crashable_node)

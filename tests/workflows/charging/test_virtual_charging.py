@@ -43,7 +43,7 @@ def test_a_command_becomes_a_session_and_the_session_a_cdr(site: Site, driver: D
     assert [{"result": "ACCEPTED"}] == until(driver.results)
     assert "CHARGING" == site.status()
 
-    site.advance(600)
+    site.advance_by_job(600)
     patch = until(lambda: driver.pushed("sessions")[1:])[-1]
     assert "PATCH" == patch["method"]
     assert {"kwh", "charging_periods", "total_cost", "last_updated"} == patch["body"].keys()
@@ -274,7 +274,11 @@ def test_a_scenario_makes_the_next_session_go_wrong(
         in_transaction(shorten_deadlines)
     assert [{"result": result}] == until(driver.results)
     site.scenario(None)
-    site.advance(24 * 3600)
+    site.advance(300)
+    for session in site.office.data("sessions"):
+        if session["status"] == "ACTIVE":
+            assert "ACCEPTED" == driver.send("STOP_SESSION", session_id=session["id"])
+    site.advance(1200)
 
     assert [status] * (status is not None) == [each["status"] for each in site.office.data("sessions")]
     stored = site.office.data("cdrs")
@@ -295,6 +299,7 @@ def test_an_evse_is_out_of_order_for_ten_minutes(site: Site, driver: Driver) -> 
     assert "AVAILABLE" == site.status()
 
 
+@one_database
 @pytest.mark.usefixtures("driver")
 def test_a_live_network_has_sessions_of_its_own(site: Site) -> None:
     site.change(sessions_per_hour=20)
@@ -339,7 +344,8 @@ def test_the_clock_is_not_set_while_a_session_runs(site: Site, driver: Driver) -
 
 @one_database
 def test_a_clock_runs_on_at_its_speed(site: Site, driver: Driver) -> None:
-    session_id = started(site, driver)
+    body = {"location_id": site.location["id"], "evse_uid": site.evse_uid, "token_uid": "T1", "minutes": 30}
+    session_id = site.gateway.post(f"{site.url}/sessions", body).json()["session_id"]
     site.change(paused=False, speed=3600)
     until(lambda: site.session(session_id)["status"] == "COMPLETED")
     assert 1 == len(until(lambda: driver.pushed("cdrs")))

@@ -210,7 +210,7 @@ class PushedTable(DocumentTable):
             if self._module in orjson.loads(peer.endpoints)
         ]
         if peers and "reader" in columns:
-            reader = _connection_of(transaction, network_id, columns["reader"])
+            reader = parties.connection_of_reader(transaction, network_id, columns["reader"])
             peers = [peer for peer in peers if peer == reader]
         return [agenda.connection_lane(peer) for peer in peers]
 
@@ -257,14 +257,6 @@ def _lock_ours(transaction: Transaction, network_id: int, party: Party) -> bool:
     """
     values = {"network_id": network_id, "country_code": party[0], "party_id": party[1]}
     return transaction.execute(_LOCK_OURS, values).first() is not None
-
-
-def _connection_of(transaction: Transaction, network_id: int, reader: str | None) -> int | None:
-    """The connection that sees an object with this *reader* (`NL/TNM`), or None."""
-    if reader is None:
-        return None
-    country_code, _, party_id = reader.partition("/")
-    return parties.connection_of(transaction, network_id, (country_code, party_id))
 
 
 def _payload(paths: set[Path]) -> str:

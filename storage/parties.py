@@ -118,6 +118,14 @@ def connection_of(connection: Connection, network_id: int, party: Party) -> int 
     return None if found is None else int(found)
 
 
+def connection_of_reader(connection: Connection, network_id: int, reader: str | None) -> int | None:
+    """The connection that sees an object with this *reader* (`NL/TNM`), or None."""
+    if reader is None:
+        return None
+    country_code, _, party_id = reader.partition("/")
+    return connection_of(connection, network_id, (country_code, party_id))
+
+
 def named(connection: Connection, network_id: int) -> dict[int, list[Party]]:
     """By connection of the network: its own party, then those that it lists."""
     names: dict[int, list[Party]] = {}

@@ -39,18 +39,17 @@ _NAMES = {
     UnlockConnector: CommandType.UNLOCK_CONNECTOR,
 }
 
-_UNKNOWN_LOCATION = "unknown location"
-
 AtLocation = ReserveNow | StartSession | UnlockConnector
 Command = AtLocation | StopSession
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The direct response to a command, and the reason."""
+    """The direct response to a command, and the reason. *refusal*: what the peer is told instead, if any."""
 
     result: CommandResponseType
     reason: str
+    refusal: errors.Refusal | None = None
 
 
 def receive(caller: Caller, command: Command) -> Decision:
@@ -75,9 +74,8 @@ def receive(caller: Caller, command: Command) -> Decision:
         else:
             decision = _act(locked, caller, command)
         failpoints.reach("command.decided")
-    if decision.result is CommandResponseType.REJECTED and decision.reason == _UNKNOWN_LOCATION:
-        location_id = "" if isinstance(command, StopSession) else command.location_id
-        raise errors.UnknownLocation(f"location_id: no location {location_id} here", {"result": "REJECTED"})
+    if decision.refusal is not None:
+        raise decision.refusal
     return decision
 
 
@@ -99,7 +97,9 @@ def _act(locked: LockedNetwork, caller: Caller, command: AtLocation) -> Decision
     """Decide on a command at a location; if it is ACCEPTED, carry it out. Conformance 185 to 187."""
     location = evses.location(locked.transaction, locked.network, command.location_id, published=True)
     if location is None:
-        decision = Decision(CommandResponseType.REJECTED, _UNKNOWN_LOCATION)
+        message = f"location_id: no location {command.location_id} here"
+        refusal = errors.UnknownLocation(message, {"result": "REJECTED"})
+        decision = Decision(CommandResponseType.REJECTED, "unknown location", refusal)
         _record(locked, caller, command, decision)
         return decision
     decision, candidates = _decide(locked, caller, location, command)
@@ -151,11 +151,8 @@ def _token_refusal(locked: LockedNetwork, caller: Caller, command: AtLocation) -
     owner = tokens.issuer(transaction, locked.id, token.auth_id)
     if owner is None:
         tokens.put(transaction, locked.id, caller.peer or caller.party, token)
-    else:
-        country_code, _, party_id = owner.partition("/")
-        holder = parties.connection_of(transaction, locked.id, (country_code, party_id))
-        if holder != caller.connection_id:
-            return "auth_id belongs to another party"
+    elif parties.connection_of_reader(transaction, locked.id, owner) != caller.connection_id:
+        return "auth_id belongs to another party"
     if not token.valid or scenarios.refuses(token.uid):
         return "the token is not valid"
     return None
@@ -195,9 +192,8 @@ def _unlock(locked: LockedNetwork, connection_id: int, evse: EVSE) -> CommandRes
     car = cars.get(locked.transaction, locked.id, evse.uid)
     if car is None or car.session_id is None:
         return CommandResponseType.ACCEPTED
-    owner = tokens.issuer(locked.transaction, locked.id, car.auth_id) or "/"
-    country_code, _, party_id = owner.partition("/")
-    if parties.connection_of(locked.transaction, locked.id, (country_code, party_id)) != connection_id:
+    owner = tokens.issuer(locked.transaction, locked.id, car.auth_id)
+    if parties.connection_of_reader(locked.transaction, locked.id, owner) != connection_id:
         return CommandResponseType.REJECTED
     charging.end(locked, car, locked.now())
     return CommandResponseType.ACCEPTED

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy
 import raw
 from examples import example
 from inspection import rows
@@ -345,6 +346,7 @@ def observed(network_id: int | None, url: str = "/ocpi/cpo/2.1.1/locations", **m
 
 def test_old_exchanges_are_purged_and_a_network_is_trimmed(node: Node) -> None:
     network_id = node.network("CPO", ("NL", "OLD")).id
+    in_transaction(lambda transaction: transaction.execute(sqlalchemy.delete(exchanges.EXCHANGES)))
     recorder = Recorder()
     for number in range(30):
         exchange = observed(network_id, f"/ocpi/cpo/2.1.1/locations?limit={number}")

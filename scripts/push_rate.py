@@ -124,12 +124,13 @@ class Bench:
             for party in PARTIES[:CONNECTIONS]:
                 network.peer(("BE", party), node.url, {"tariffs": node.url})
             time.sleep(3)
-            before = _cpu_seconds(node.pid)
+            before = cpu_seconds(node.pid)
             time.sleep(seconds)
-            return (_cpu_seconds(node.pid) - before) / seconds
+            return (cpu_seconds(node.pid) - before) / seconds
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """The CPU time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -145,11 +146,12 @@ def measure(bench: Bench, options: argparse.Namespace) -> str:
         print(f"{bench.name}: {ten:.0f} a second to ten peers", flush=True)
         alone, beside = bench.delays(options.changes, 0), bench.delays(options.changes, HANGING)
         print(f"{bench.name}: a change arrives after {statistics.median(alone):.3f} s", flush=True)
-    times = " | ".join(f"{statistics.median(each):.3f} s | {_p99(each):.3f} s" for each in (alone, beside))
+    times = " | ".join(f"{statistics.median(each):.3f} s | {p99(each):.3f} s" for each in (alone, beside))
     return f"| {bench.name} | **{one:.0f}** | **{ten:.0f}** | {times} | {100 * idle:.1f} % |"
 
 
-def _p99(values: list[float]) -> float:
+def p99(values: list[float]) -> float:
+    """The 99th percentile."""
     return sorted(values)[min(len(values) - 1, round(0.99 * len(values)))]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import sqlalchemy
 import raw
+import sqlalchemy
 from examples import example
 from inspection import rows
 from nodes import Client, Gateway, Node, in_transaction, one_database, outcome, switch_to

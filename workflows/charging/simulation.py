@@ -1,7 +1,6 @@
 """The clock of a network and how its virtual charge points behave, as testers set them. docs/charging.md."""
 
 import errors
-from errors import Problem
 from generated.gateway_models import (
     ScenarioName,
     ScenarioRequest,
@@ -55,8 +54,8 @@ def change(network: Network, request: SimulationRequest) -> SimulationResponse:
     """Change what the request names.
 
     Raises:
-        errors.Conflict: an advance of the clock runs, or a session while the clock is set.
-        errors.RuleBroken: the clock cannot show that instant.
+        errors.Conflict: an advance of the clock runs, a session runs while the clock is set, or the clock
+            cannot show that instant.
     """
     sent = request.model_fields_set
     with locked_network.locked(network) as locked:
@@ -78,10 +77,7 @@ def _instant(locked: LockedNetwork, virtual_now: str) -> int:
         raise errors.Conflict("virtual_now: the clock cannot be set while sessions run; stop them first.")
     instant = timestamps.parse(virtual_now)
     if not _EARLIEST <= instant <= _LATEST:
-        message = "must be in the years 2000 to 2099"
-        raise errors.RuleBroken(
-            f"virtual_now: {message}", [Problem(("body", "virtual_now"), message, "value_error")]
-        )
+        raise errors.Conflict("virtual_now: the clock shows the years 2000 to 2099.")
     return instant
 
 

@@ -6,7 +6,6 @@ docs/gateway.md "Pushes".
 from collections.abc import Callable, Mapping
 
 import errors
-from errors import Problem
 from generated.gateway_models import PushedModule, PushRequest
 from storage import cdrs, connections, database, locations, sessions, tariffs, tokens
 from storage.connections import PeerConnection
@@ -30,11 +29,10 @@ def check(request: PushRequest) -> None:
     """Raise unless the request says which objects it means.
 
     Raises:
-        errors.RuleBroken: it has an id, but no module.
+        errors.Conflict: it has an id, but no module.
     """
     if request.id is not None and request.module is None:
-        message = "needs module, because ids are unique in a module only"
-        raise errors.RuleBroken(f"id: {message}", [Problem(("body", "id"), message, "value_error")])
+        raise errors.Conflict("id: needs module, because ids are unique in a module only.")
 
 
 def queue(network: Network, peer: PeerConnection, request: PushRequest, report: Report) -> None:

@@ -344,6 +344,14 @@ def test_the_clock_is_not_set_while_a_session_runs(site: Site, driver: Driver) -
 
 
 @one_database
+def test_the_clock_shows_the_years_2000_to_2099(site: Site) -> None:
+    for instant in ("1999-12-31T23:59:59Z", "2100-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        response = site.gateway.request("PUT", f"{site.url}/simulation", json={"virtual_now": instant})
+        assert 409 == response.status_code
+        assert "virtual_now" in response.json()["detail"]
+
+
+@one_database
 def test_a_clock_runs_on_at_its_speed(site: Site, driver: Driver) -> None:
     body = {"location_id": site.location["id"], "evse_uid": site.evse_uid, "token_uid": "T1", "minutes": 30}
     session_id = site.gateway.post(f"{site.url}/sessions", body).json()["session_id"]

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -42,6 +43,10 @@ _SLOT = "slot"
 _PENDING = "PENDING"
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _PURGED_AT_ONCE = 500
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 5.0
+_RETRY_SECONDS = 300.0
+TRANSIENT = frozenset({"Unavailable", "OperationalError", "InterfaceError", "DBAPIError"})
+"""Errors of the database, by name."""
 
 
 class Stopped(BaseException):
@@ -146,6 +151,24 @@ def step(effect: Callable[..., bool], *arguments: Any) -> bool:
 
     with database.job_turn():
         return bool(_datasource().run_tx_step({"name": "step", "isolation_level": isolation}, run_effect))
+
+
+def patient_step(effect: Callable[..., bool], *arguments: Any) -> bool:
+    """As `step`. Retry transient database errors with back-off, up to 5 minutes."""
+    deadline, wait = time.monotonic() + _RETRY_SECONDS, _FIRST_WAIT_SECONDS
+    while True:
+        try:
+            return step(effect, *arguments)
+        except Exception as error:
+            if error_name(error) not in TRANSIENT or time.monotonic() > deadline:
+                raise
+            time.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+
+
+def error_name(error: Exception) -> str:
+    """The name of an error's class, also of one that the engine replays, which has another class."""
+    return str(getattr(error, "name", None) or type(error).__name__)
 
 
 def enqueue(transaction: Transaction, workflow: str, job_id: str, queue: str = JOBS) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy
 from examples import example
-from nodes import Gateway, Network, in_transaction, outcome
+from nodes import Gateway, Network, in_transaction, outcome, until_served
 from receivers import Receiver
 
 from storage import agenda, networks
@@ -32,7 +32,8 @@ class Site:
 
     def change(self, **changes: Any) -> Any:
         """Change the simulation."""
-        response = self.gateway.request("PUT", f"{self.url}/simulation", json=changes)
+        path = f"{self.url}/simulation"
+        response = until_served(lambda: self.gateway.request("PUT", path, json=changes))
         assert 200 == response.status_code, response.text
         return response.json()
 

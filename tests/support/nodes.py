@@ -22,6 +22,7 @@ import recording
 import requests
 import sqlalchemy
 
+import errors
 import settings as settings_module
 from storage import access, connections, database, keys, networks, secrets
 from storage.connections import Peer
@@ -420,7 +421,7 @@ class Gateway:
         `switch_to` must be active. A node that has begun the job shares its steps, or finds it ended.
         """
         job_id = accepted.get("job_id") or accepted["workflow_run_id"]
-        while in_transaction(step, job_id):
+        while _step_is_done(step, job_id):
             pass
         return self.data(accepted["status_url"])
 
@@ -436,6 +437,14 @@ class Gateway:
         client = self.node.client(accepted["operator_token"], party["role"].lower())
         client.party = party["country_code"], party["party_id"]
         return client
+
+
+def _step_is_done(step: Callable[..., bool], job_id: str) -> bool:
+    """Run a step here; another one follows if the node holds the database too long."""
+    try:
+        return bool(in_transaction(step, job_id))
+    except errors.Unavailable:
+        return True
 
 
 def refusal(response: requests.Response) -> tuple[int, Any]:

@@ -118,7 +118,7 @@ def test_a_step_is_retried_while_the_database_fails(
 
     monkeypatch.setattr(engine, "step", step)
 
-    assert provisioning._run_step("job")
+    assert engine.patient_step(provisioning.advance, "job")
     assert [] == outcomes
 
 

@@ -29,7 +29,7 @@ log = logging.getLogger("ocpi_gateway")
 
 WORKFLOW = "advance"
 
-_TOGETHER = 50
+_TOGETHER = 20
 """How many entries share a step."""
 
 
@@ -64,7 +64,7 @@ def order(user: Member, network: Network, request: ClockAdvanceRequest) -> JobAc
 def run(job_id: str) -> None:
     """Run the job until the clock shows its instant."""
     try:
-        while engine.step(_advance, job_id):
+        while engine.patient_step(_advance, job_id):
             pass
     except Exception as error:
         log.exception("job_failed", extra={"job": job_id})

@@ -9,7 +9,6 @@ steps neither lose an item nor create it twice.
 
 import functools
 import logging
-import time
 from typing import Any
 
 import orjson
@@ -39,17 +38,13 @@ STEP_CHARGE_POINTS = 200
 
 _NAME_LENGTH = 255
 _MESSAGE_LENGTH = 2000
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 5.0
-_RETRY_SECONDS = 300.0
-_TRANSIENT = frozenset({"Unavailable", "OperationalError", "InterfaceError", "DBAPIError"})
-"""Errors of the database, by name: an error that the engine replays has another class."""
 
 
 @DBOS.workflow(name=WORKFLOW)
 def provision(job_id: str) -> None:
     """Run the job until it has ended. After a crash the engine replays the recorded steps."""
     try:
-        while _run_step(job_id):
+        while engine.patient_step(advance, job_id):
             pass
     except Exception as error:
         log.exception("job_failed", extra={"job": job_id})
@@ -61,19 +56,6 @@ def provision_now(transaction: Transaction, job_id: str) -> None:
     """Run the whole job in *transaction*, without the engine: for the networks of a first start."""
     while advance(transaction, job_id):
         pass
-
-
-def _run_step(job_id: str) -> bool:
-    """Run the next step. Retry transient database errors with back-off, up to 5 minutes."""
-    deadline, wait = time.monotonic() + _RETRY_SECONDS, _FIRST_WAIT_SECONDS
-    while True:
-        try:
-            return engine.step(advance, job_id)
-        except Exception as error:
-            if _error_name(error) not in _TRANSIENT or time.monotonic() > deadline:
-                raise
-            time.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
 
 
 def advance(transaction: Transaction, job_id: str) -> bool:
@@ -227,12 +209,8 @@ def _detail(refusal: ItemRefused) -> ProvisioningErrorDetail:
 
 
 def _failure(error: Exception) -> ProvisioningErrorDetail:
-    code, message = ProvisioningErrorCode.unknown_error, f"{_error_name(error)}; it has been logged."
-    if _error_name(error) in _TRANSIENT:
+    code, message = ProvisioningErrorCode.unknown_error, f"{engine.error_name(error)}; it has been logged."
+    if engine.error_name(error) in engine.TRANSIENT:
         code = ProvisioningErrorCode.storage_unavailable
         message = "The database could not be reached for five minutes."
     return ProvisioningErrorDetail(code=code, message=message, retryable=True)
-
-
-def _error_name(error: Exception) -> str:
-    return str(getattr(error, "name", None) or type(error).__name__)

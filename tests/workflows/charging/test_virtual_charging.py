@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 from drivers import Driver, Site, shorten_deadlines
-from nodes import Gateway, in_transaction, one_database, outcome
+from nodes import Gateway, in_transaction, one_database, outcome, until_served
 from peers import envelope
 from receivers import until
 
@@ -209,7 +209,7 @@ def test_a_driver_plugs_in_for_some_energy_and_unplugs(site: Site, driver: Drive
 
     site.advance(3599)
     assert ("ACTIVE", 5) == (site.session(session_id)["status"], site.session(session_id)["kwh"])
-    stopped = site.gateway.post(f"{site.url}/sessions/{session_id}/stop", None)
+    stopped = until_served(lambda: site.gateway.post(f"{site.url}/sessions/{session_id}/stop", None))
     assert 200 == stopped.status_code, stopped.text
     assert "COMPLETED" == stopped.json()["status"]
     assert 409 == site.gateway.post(f"{site.url}/sessions/{session_id}/stop", None).status_code

@@ -17,9 +17,9 @@ from storage.database import Connection, Transaction
 class CarRow(SQLModel, table=True):
     """One car. *session_id*, *started_at*, *ends_at*: None until it is plugged in.
 
-    *command_uid* and *connection_id*: the command that it comes for, if any. *energy_wh* and *minutes*: what
-    the driver wants, None for a full battery and for the usual time. *slices*, *tariff* and *zone*: the plan
-    of the session, its price and its time zone, as JSON text.
+    *command_uid*: the command that it comes for, if any. *energy_wh* and *minutes*: what the driver wants,
+    None for a full battery and for the usual time. *slices*, *tariff* and *zone*: the plan of the session,
+    its price and its time zone; the first two are JSON text.
     """
 
     __tablename__ = "gw_cars"
@@ -31,7 +31,6 @@ class CarRow(SQLModel, table=True):
     connector_id: str = Field(max_length=36)
     session_id: str | None = Field(default=None, max_length=36)
     command_uid: str | None = Field(default=None, max_length=43)
-    connection_id: int | None = Field(default=None, sa_type=BigInteger)
     auth_id: str = Field(max_length=36)
     auth_method: str = Field(max_length=12)
     scenario: str | None = Field(default=None, max_length=20)

@@ -52,8 +52,8 @@ class Driver(PeerServer):
             elif module == "cdrs":
                 self.cdrs.add(request["body"]["id"])
             elif module == "sessions":
-                known = {} if request["method"] == "PUT" else self.sessions.get(below[-1], {})
-                self.sessions[below[-1]] = known | request["body"]
+                earlier = {} if request["method"] == "PUT" else self.sessions.get(below[-1], {})
+                self.sessions[below[-1]] = earlier | request["body"]
         return 200, envelope()
 
 

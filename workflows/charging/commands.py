@@ -107,7 +107,7 @@ def _act(locked: LockedNetwork, caller: Caller, command: AtLocation) -> Decision
     if decision.result is CommandResponseType.ACCEPTED:
         connection_id = caller.connection_id or 0
         if isinstance(command, StartSession):
-            plugging_in.start(locked, connection_id, uid, command, candidates)
+            plugging_in.start(locked, uid, command, candidates)
         elif isinstance(command, ReserveNow):
             result = reserving.reserve(locked, connection_id, command, candidates)
             results.announce(locked.transaction, locked.id, uid, result)

@@ -36,7 +36,7 @@ from workflows.peers.exchanges import Origin
 
 _ASKING_SECONDS = 2.0
 _PEERS_ASKED = 20
-"""How many eMSPs are asked about an unknown token at once."""
+"""The most eMSPs that authorize an unknown token at once."""
 
 _ALLOWED = "ALLOWED"
 _WITHOUT_A_CALL = frozenset({WhitelistType.ALWAYS, WhitelistType.ALLOWED})
@@ -211,7 +211,7 @@ def _ask_everyone(network: Network, request: DriverSessionRequest, peers: list[P
 def _store_unknown(network: Network, request: DriverSessionRequest, peer: PeerConnection) -> None:
     """Store a token that its eMSP has allowed but not pushed, so that the session finds its reader.
 
-    OCPI 2.1.1 does not tell its `auth_id`; the uid stands for it. DECISIONS.md.
+    OCPI 2.1.1 has no field for its `auth_id` there, so the uid is used. docs/charging.md "Drivers".
     """
     token = Token(
         uid=request.token_uid,

@@ -36,7 +36,7 @@ _TRIES = 3
 def run(lane: LaneRow, entry: AgendaRow, _paced: PacedClient) -> None:
     """Run the first due entries of the lane of a network, in one transaction.
 
-    If one of them fails, they are run one by one up to that one.
+    If one of them fails, only the first is run, until the one that fails is the first.
     """
     with database.connect() as connection:
         network = networks.get(connection, lane.network_id or 0)
@@ -48,9 +48,8 @@ def run(lane: LaneRow, entry: AgendaRow, _paced: PacedClient) -> None:
         _run(network, _TOGETHER)
     except errors.Unavailable:
         raise
-    except Exception:  # noqa: BLE001  (each entry is run again alone, which logs)
-        for _ in range(_TOGETHER):
-            _run_first(network)
+    except Exception:  # noqa: BLE001  (the first is run again alone, which logs)
+        _run_first(network)
 
 
 def _run(network: Network, limit: int) -> None:
@@ -60,7 +59,7 @@ def _run(network: Network, limit: int) -> None:
 
 
 def _run_first(network: Network) -> None:
-    """Run the first due entry. If it fails, it is tried again later, but not forever."""
+    """Run the first due entry. If it fails, it is tried again, but not forever."""
     lane = agenda.network_lane(network.id)
     with database.transaction() as transaction:
         first = agenda.due(transaction, lane, 1)

@@ -36,10 +36,8 @@ _UNITS = {
 _DECIMALS = 10  # of amounts
 
 
-def check(connection: Connection, network: Network, found: Listed) -> CdrCheck | None:
-    """The check of a stored CDR; None if a list has left out its document."""
-    if found.document is None:
-        return None
+def check(connection: Connection, network: Network, found: Owned) -> CdrCheck:
+    """The check of a stored CDR."""
     return _examined(connection, network, found.owner, CDR.model_validate_json(found.document)).check
 
 

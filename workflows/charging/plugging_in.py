@@ -14,9 +14,7 @@ PLUG_IN, TIMEOUT = "plug_in", "timeout"
 """The kinds of entries of the agenda: a car is plugged in, a charge point has been silent for too long."""
 
 
-def start(
-    locked: LockedNetwork, connection_id: int, uid: str, command: StartSession, candidates: list[EVSE]
-) -> None:
+def start(locked: LockedNetwork, uid: str, command: StartSession, candidates: list[EVSE]) -> None:
     """Carry out a START_SESSION whose direct response is ACCEPTED: its result follows now or later."""
     token = command.token.uid, command.token.type.value
     free = evses.free(locked, candidates, token)
@@ -37,7 +35,6 @@ def start(
         location_id=command.location_id,
         connector_id=evse.connectors[0].id,
         command_uid=uid,
-        connection_id=connection_id,
         auth_id=command.token.auth_id,
         auth_method=AuthMethod.AUTH_REQUEST.value,
         scenario=scenario,

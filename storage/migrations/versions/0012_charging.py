@@ -42,7 +42,6 @@ def upgrade() -> None:
         sa.Column("connector_id", sa.String(36), nullable=False),
         sa.Column("session_id", sa.String(36), nullable=True),
         sa.Column("command_uid", sa.String(43), nullable=True),
-        sa.Column("connection_id", sa.BigInteger(), nullable=True),
         sa.Column("auth_id", sa.String(36), nullable=False),
         sa.Column("auth_method", sa.String(12), nullable=False),
         sa.Column("scenario", sa.String(20), nullable=True),

@@ -1,7 +1,7 @@
 """Magic tokens and EVSEs, whose bad behavior needs no call. docs/magic.md."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,19 +13,6 @@ from receivers import until
 from storage import networks
 
 REFUSED = {"MAGIC-BLOCKED": "BLOCKED", "MAGIC-EXPIRED": "EXPIRED", "MAGIC-NO-CREDIT": "NO_CREDIT"}
-
-
-@pytest.fixture
-def site(gateway: Gateway) -> Site:
-    """A generated CPO network."""
-    return Site(gateway)
-
-
-@pytest.fixture
-def driver(site: Site) -> Iterator[Driver]:
-    """An eMSP that is registered at the site."""
-    with Driver(site) as server:
-        yield server
 
 
 def peer_of_drivers(gateway: Gateway) -> Client:

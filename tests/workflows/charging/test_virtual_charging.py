@@ -1,6 +1,5 @@
 """Commands and drivers at virtual charge points, on the clock of their network. docs/charging.md."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,19 +13,6 @@ from generated.ocpi_models import KnownCapability
 from storage import database, locations, timestamps
 from storage.locations import LocationPath
 from storage.objects import Change
-
-
-@pytest.fixture
-def site(gateway: Gateway) -> Site:
-    """A CPO network with three virtual EVSEs, whose clock is paused."""
-    return Site(gateway)
-
-
-@pytest.fixture
-def driver(site: Site) -> Iterator[Driver]:
-    """An eMSP that is registered at the site, with the token T1."""
-    with Driver(site) as server:
-        yield server
 
 
 def started(site: Site, driver: Driver, **changes: Any) -> str:

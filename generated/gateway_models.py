@@ -250,6 +250,11 @@ class CdrRuleName(StrEnum):
     cdrs_total_parking_time = 'cdrs.total-parking-time'
     cdrs_total_time = 'cdrs.total-time'
     cdrs_zone_missing = 'cdrs.zone-missing'
+    locations_tariff_unknown = 'locations.tariff-unknown'
+    sessions_total_cost = 'sessions.total-cost'
+    tariffs_duplicate_component = 'tariffs.duplicate-component'
+    tariffs_equal_times = 'tariffs.equal-times'
+    tariffs_no_fallback = 'tariffs.no-fallback'
 
 
 class CdrRule(Model):

@@ -1,13 +1,16 @@
 """Charging sessions. Spec: 2.1.1 mod_sessions."""
 
-from sqlalchemy import Index, UniqueConstraint
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam
 from sqlmodel import Field
 
 import errors
 from generated.ocpi_models import Session, SessionStatus
 from openapi.field_types import time_order
-from storage import tokens
-from storage.database import Transaction
+from storage import timestamps, tokens
+from storage.database import Connection, Transaction
 from storage.objects import (
     Change,
     ObjectColumns,
@@ -20,7 +23,10 @@ FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
 
 
 class SessionRow(ObjectColumns, table=True):
-    """A session of ours or of a peer. *reader*: the one peer that may see it."""
+    """A session of ours or of a peer. *reader*: the one peer that may see it.
+
+    *started_at*: `start_datetime` in milliseconds; None in a row that is older than the column.
+    """
 
     __tablename__ = "ocpi_sessions"
     __table_args__ = (
@@ -28,9 +34,11 @@ class SessionRow(ObjectColumns, table=True):
         Index("ix_ocpi_sessions_network_seq", "network_id", "seq"),
         Index("ix_ocpi_sessions_network_updated", "network_id", "last_updated"),
         Index("ix_ocpi_sessions_network_reader", "network_id", "reader", "seq"),
+        Index("ix_ocpi_sessions_network_started", "network_id", "started_at"),
     )
 
     reader: str | None = Field(default=None, max_length=6)
+    started_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 _DOCUMENTS = PushedTable(SessionRow, "sessions")
@@ -39,6 +47,30 @@ get = _DOCUMENTS.get
 page = _DOCUMENTS.page
 send_again = _DOCUMENTS.send_again
 
+_c = _DOCUMENTS.table.c
+_MOST_AT_ONCE = 100
+_STARTED_AT = (
+    sqlalchemy.select(_c.document)
+    .where(
+        _c.network_id == bindparam("network_id"),
+        _c.country_code == bindparam("country_code"),
+        _c.party_id == bindparam("party_id"),
+        _c.started_at == bindparam("started_at"),
+    )
+    .limit(_MOST_AT_ONCE)
+)
+
+
+def started_at(connection: Connection, network_id: int, party: Party, start: str) -> list[Session]:
+    """The sessions of a party that started at an instant, at most 100."""
+    values = {
+        "network_id": network_id,
+        "country_code": party[0],
+        "party_id": party[1],
+        "started_at": timestamps.parse(start),
+    }
+    return list(map(Session.model_validate_json, connection.execute(_STARTED_AT, values).scalars()))
+
 
 def put(transaction: Transaction, network_id: int, party: Party, session: Session) -> Stored:
     """Store a session unless the stored one is newer.
@@ -46,15 +78,15 @@ def put(transaction: Transaction, network_id: int, party: Party, session: Sessio
     Raises:
         errors.RuleBroken: it would leave a final status. Spec: 2.1.1 mod_sessions 4.1.
     """
-    reader = tokens.issuer(transaction, network_id, session.auth_id)
-    if _DOCUMENTS.add(transaction, network_id, party, session, {"id": session.id, "reader": reader}):
+    columns = _columns(transaction, network_id, session)
+    if _DOCUMENTS.add(transaction, network_id, party, session, {"id": session.id, **columns}):
         return Stored.CREATED
     locked = _DOCUMENTS.lock(transaction, network_id, party, session.id)
     old = Session.model_validate_json(locked.document)
     is_stale = time_order(session.last_updated) < time_order(old.last_updated)
     if is_stale or not may_follow(old, session):
         return Stored.STALE
-    _DOCUMENTS.update(transaction, locked, session, is_stamped=False, reader=reader)
+    _DOCUMENTS.update(transaction, locked, session, is_stamped=False, **columns)
     return Stored.UPDATED
 
 
@@ -78,9 +110,15 @@ def update(
         return Stored.UNCHANGED
     if not may_follow(old, new):
         return Stored.STALE
-    reader = tokens.issuer(transaction, network_id, new.auth_id)
-    _DOCUMENTS.update(transaction, locked, new, is_stamped=change.is_stamped, reader=reader)
+    columns = _columns(transaction, network_id, new)
+    _DOCUMENTS.update(transaction, locked, new, is_stamped=change.is_stamped, **columns)
     return Stored.UPDATED
+
+
+def _columns(transaction: Transaction, network_id: int, session: Session) -> dict[str, Any]:
+    """The columns of a session's row that follow from its content."""
+    reader = tokens.issuer(transaction, network_id, session.auth_id)
+    return {"reader": reader, "started_at": timestamps.parse(session.start_datetime)}
 
 
 def may_follow(old: Session, new: Session) -> bool:

@@ -81,6 +81,29 @@ def test_the_list_shows_the_check_and_the_explanation_its_reasons(gateway: Gatew
     assert [960, 1200] == [parking["components"][0][name] for name in ("measured", "billed")]
 
 
+def test_the_session_of_a_cdr_is_found_by_its_start(gateway: Gateway, emsp: Network) -> None:
+    peer = emsp.peer(TNM)
+    cdr = example("CDR")
+    session = example(
+        "Session",
+        start_datetime="2026-11-20T10:00:00.000Z",
+        auth_id=cdr["auth_id"],
+        location=cdr["location"],
+        currency="EUR",
+        status="COMPLETED",
+        total_cost=7,
+    )
+    assert (201, 1000) == outcome(peer.put(peer.at("sessions", session["id"]), session))
+    push(peer, "A1", 1.0167)
+
+    check = gateway.data(f"/ocpi/cpos/{emsp.id}/cdrs/A1")["check"]
+
+    assert ["sessions.total-cost"] == [rule["name"] for rule in check["rules"]]
+    changed = {"start_datetime": "2026-11-20T10:00:01Z", "last_updated": "2026-11-28T12:00:00Z"}
+    assert 1000 == outcome(peer.patch(peer.at("sessions", session["id"]), changed))[1]
+    assert [] == gateway.data(f"/ocpi/cpos/{emsp.id}/cdrs/A1")["check"]["rules"]
+
+
 def test_a_peer_sees_neither_check_nor_explanation(emsp: Network) -> None:
     peer = emsp.peer(TNM)
     push(peer, "A1", 9)

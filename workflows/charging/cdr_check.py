@@ -12,8 +12,8 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from generated.gateway_models import CdrCheck, CdrRule, CdrRuleName, CdrVerdict
-from generated.ocpi_models import CDR, ChargingPeriod, Tariff
-from workflows.charging import cdr_quantities, cuts, periods, pricing, zones
+from generated.ocpi_models import CDR, ChargingPeriod, Session, Tariff
+from workflows.charging import cdr_quantities, cdr_remarks, cuts, periods, pricing, zones
 from workflows.charging.cuts import Part
 from workflows.charging.periods import Reading
 from workflows.charging.pricing import Line, StepRule
@@ -44,6 +44,10 @@ _REMARKS = {
     CdrRuleName.cdrs_tariff_guessed,
     CdrRuleName.cdrs_period_spans_price_change,
     CdrRuleName.cdrs_power_unclear,
+    CdrRuleName.locations_tariff_unknown,
+    CdrRuleName.tariffs_duplicate_component,
+    CdrRuleName.tariffs_equal_times,
+    CdrRuleName.tariffs_no_fallback,
 }
 """Rules that say how a CDR was judged. The others are warnings."""
 
@@ -79,19 +83,25 @@ class Examination:
     zone: ZoneInfo | None
 
 
-def check(cdr: CDR, zone: str | None, stored_tariff: StoredTariff) -> CdrCheck:
-    """The check of a CDR. *zone*: the time zone of the stored location, if there is one."""
-    return examine(cdr, zone, stored_tariff).check
+def examine(
+    cdr: CDR, zone: str | None, stored_tariff: StoredTariff, sessions: Sequence[Session] = ()
+) -> Examination:
+    """The check of a CDR with the price that it is based on.
 
-
-def examine(cdr: CDR, zone: str | None, stored_tariff: StoredTariff) -> Examination:
-    """The check of a CDR with the price that it is based on. Arguments: as in `check`."""
+    *zone*: the time zone of the stored location, if there is one. *sessions*: those of the CDR's owner that
+    started with it.
+    """
     readings = periods.read(cdr.charging_periods, cdr.stop_date_time)
     rules = list(cdr_quantities.rules(cdr, readings))
     if any(rule.name is CdrRuleName.cdrs_energy_in_wh for rule in rules):
         readings = [replace(each, tenths=round(Decimal(each.tenths) / 1000)) for each in readings]
     tariffs, remarks = _tariffs(cdr, stored_tariff)
-    rules += remarks
+    rules += [
+        *cdr_remarks.of_session(cdr, sessions, _minor_unit(cdr)),
+        *cdr_remarks.of_connector(cdr, stored_tariff),
+        *cdr_remarks.of_tariffs(tariffs),
+        *remarks,
+    ]
     local = _zone(cdr, zone)
     if not tariffs:
         return _not_judged(cdr, rules, local)
@@ -109,6 +119,10 @@ def examine(cdr: CDR, zone: str | None, stored_tariff: StoredTariff) -> Examinat
 def work(charging_periods: Sequence[ChargingPeriod], tariffs: Sequence[Tariff]) -> int:
     """How much there is to judge: charging periods times elements."""
     return len(charging_periods) * sum(len(tariff.elements) for tariff in tariffs)
+
+
+def _minor_unit(cdr: CDR) -> Decimal:
+    return _MINOR_UNITS.get(cdr.currency, _CENT)
 
 
 def _elements(tariffs: Sequence[Tariff]) -> Elements:
@@ -142,9 +156,8 @@ def _tariffs(cdr: CDR, stored_tariff: StoredTariff) -> tuple[list[Tariff], list[
 
 def _stored_tariffs(cdr: CDR, stored_tariff: StoredTariff) -> tuple[list[Tariff], list[CdrRule]]:
     """The tariff that the connector of a CDR names, as it is now."""
-    connectors = (connector for evse in cdr.location.evses or () for connector in evse.connectors)
-    names = {connector.tariff_id for connector in connectors if connector.tariff_id}
-    found = stored_tariff(names.pop()) if len(names) == 1 else None
+    name = cdr_remarks.connector_tariff(cdr)
+    found = None if name is None else stored_tariff(name)
     if found is None or found.currency != cdr.currency:
         text = "The CDR has no tariffs, and its connector names none that is stored in its currency."
         return [], [CdrRule(name=CdrRuleName.cdrs_tariff_missing, text=text)]
@@ -210,8 +223,7 @@ class _Attempts:
 
     def explains(self, judgement: Judgement) -> bool:
         """Whether a price is the claimed one, but for rounding."""
-        minor_unit = _MINOR_UNITS.get(self.cdr.currency, _CENT)
-        return abs(self.difference(judgement)) <= minor_unit + judgement.tolerance
+        return abs(self.difference(judgement)) <= _minor_unit(self.cdr) + judgement.tolerance
 
     def difference(self, judgement: Judgement) -> Decimal:
         """Claimed less computed."""

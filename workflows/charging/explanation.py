@@ -15,7 +15,7 @@ from generated.gateway_models import (
     PriceUnit,
 )
 from generated.ocpi_models import CDR, Location, Tariff
-from storage import locations, tariffs
+from storage import locations, sessions, tariffs
 from storage.database import Connection
 from storage.locations import LocationPath
 from storage.networks import Network
@@ -88,7 +88,8 @@ def _examined(connection: Connection, network: Network, owner: Party, cdr: CDR) 
     if cdr.location.time_zone is None:
         stored = locations.get(connection, network.id, owner, LocationPath(cdr.location.id))
         zone = None if stored is None else Location.model_validate_json(stored.text).time_zone
-    return cdr_check.examine(cdr, zone, stored_tariff)
+    started = sessions.started_at(connection, network.id, owner, cdr.start_date_time)
+    return cdr_check.examine(cdr, zone, stored_tariff, started)
 
 
 def _result(cdr: CDR, examination: Examination) -> str:

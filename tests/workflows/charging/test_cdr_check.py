@@ -1,5 +1,6 @@
 """The check of a CDR's price and quantities, and its explanation."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from examples import example, model
 from price_examples import Example, element, examples, tariff_of
 
 from generated.gateway_models import CdrCheck, CdrExplanation, CdrRuleName, CdrVerdict
-from generated.ocpi_models import CDR, Tariff
+from generated.ocpi_models import CDR, Session, Tariff
 from workflows.charging import cdr_check, explanation, periods, pricing
 
 ZONE = "Europe/Amsterdam"
+TARIFF_REMARKS = [each for each in CdrRuleName if each.value.startswith(("locations.", "tariffs."))]
 CHARGED_AND_PARKED = "13"  # 21 minutes of charging and 16 of parking, both in steps of 10
 PER_KWH = element([["E", 0.25, 1]])
 START, STOP = "2026-06-02T08:00:00Z", "2026-06-02T09:00:00Z"
@@ -56,8 +58,10 @@ def priced(*elements: dict[str, Any], **changes: Any) -> CDR:
     return result
 
 
-def checked(cdr: CDR, zone: str | None = None, stored: Tariff | None = None) -> CdrCheck:
-    return cdr_check.check(cdr, zone, lambda _: stored)
+def checked(
+    cdr: CDR, zone: str | None = None, stored: Tariff | None = None, sessions: Sequence[Session] = ()
+) -> CdrCheck:
+    return cdr_check.examine(cdr, zone, lambda _: stored, sessions).check
 
 
 def explained(cdr: CDR) -> CdrExplanation:
@@ -65,7 +69,11 @@ def explained(cdr: CDR) -> CdrExplanation:
 
 
 def found(check: CdrCheck) -> list[str]:
-    return [rule.name.value.removeprefix("cdrs.") for rule in check.rules]
+    return [rule.name.value.removeprefix("cdrs.") for rule in check.rules if rule.name not in TARIFF_REMARKS]
+
+
+def remarks(check: CdrCheck) -> dict[CdrRuleName, str]:
+    return {rule.name: rule.text for rule in check.rules if rule.name in TARIFF_REMARKS}
 
 
 @pytest.mark.parametrize("worked_example", examples(), ids=lambda each: each.number)
@@ -125,7 +133,7 @@ def test_a_period_across_a_change_of_the_price_may_be_split(claimed: float) -> N
         check.computed,
         found(check),
     )
-    assert "start_time and end_time at 2026-06-02T08:30:00Z" in check.rules[0].text
+    assert "start_time and end_time at 2026-06-02T08:30:00Z" in check.rules[-1].text
 
 
 @pytest.mark.parametrize(
@@ -337,7 +345,88 @@ def test_an_explanation_says_what_a_step_adds() -> None:
     assert "The tariff and the charging periods give 1.3 EUR, as the CDR claims." == result.text
 
 
+def test_a_tariff_without_a_fallback_is_noticed() -> None:
+    day = element([["E", 0.25, 1]], {"start_time": "08:00", "end_time": "20:00"})
+    parking = element([["P", 2, 1]], {"day_of_week": []})
+
+    check = checked(priced(day))
+
+    assert CdrVerdict.AGREES == check.verdict
+    assert (
+        "Free where no element matches, because every element has restrictions: tariff 1."
+        == remarks(check)[CdrRuleName.tariffs_no_fallback]
+    )
+    assert CdrRuleName.tariffs_no_fallback not in remarks(checked(priced(day, parking)))
+
+
+def test_two_prices_of_one_kind_in_an_element_are_noticed() -> None:
+    check = checked(priced(element([["E", 0.25, 1], ["E", 9, 1], ["F", 0, 1]])))
+
+    assert (
+        "Two prices of one kind in an element, of which the first counts: ENERGY in element 0 of tariff 1."
+        == remarks(check)[CdrRuleName.tariffs_duplicate_component]
+    )
+    assert (CdrVerdict.AGREES, 2.5) == (check.verdict, check.computed)
+
+
+def test_equal_times_are_noticed() -> None:
+    limits = [{"start_time": f"0{hour}:00", "end_time": f"0{hour}:00"} for hour in range(5)]
+
+    check = checked(priced(*[element([["E", 0.25, 1]], each) for each in limits], PER_KWH))
+
+    assert (
+        "start_time and end_time are equal, which is read as the whole day: 00:00 in element 0 of tariff 1, "
+        "01:00 in element 1 of tariff 1, 02:00 in element 2 of tariff 1, and 2 more."
+        == remarks(check)[CdrRuleName.tariffs_equal_times]
+    )
+    assert (CdrVerdict.AGREES, 2.5) == (check.verdict, check.computed)
+
+
+def test_a_connector_whose_tariff_nobody_has_is_noticed() -> None:
+    cdr = priced(PER_KWH)
+    connector = (cdr.location.evses or [])[0].connectors[0]
+
+    assert (
+        f"The connector names the tariff {connector.tariff_id}, which is neither in the CDR nor stored."
+        == remarks(checked(cdr))[CdrRuleName.locations_tariff_unknown]
+    )
+    assert CdrRuleName.locations_tariff_unknown not in remarks(checked(cdr, stored=tariff_of([PER_KWH])))
+    connector.tariff_id = "1"
+    assert {} == remarks(checked(cdr))
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_noticed"),
+    [
+        ({"total_cost": 3.5}, True),
+        ({"total_cost": 2.505}, False),
+        ({"total_cost": None}, False),
+        ({"total_cost": 3.5, "status": "ACTIVE"}, False),
+        ({"total_cost": 3.5, "auth_id": "SOMEBODY"}, False),
+        ({"total_cost": 3.5, "currency": "SEK"}, False),
+    ],
+)
+def test_a_session_that_ended_with_another_price_is_noticed(
+    changes: dict[str, Any],
+    is_noticed: bool,  # noqa: FBT001  (a case)
+) -> None:
+    cdr = priced(PER_KWH)
+    its_own = {"auth_id": cdr.auth_id, "currency": "EUR", "status": "COMPLETED"}
+    session = model("Session", example("Session", **{**its_own, **changes}))
+    session.location.id = cdr.location.id
+
+    check = checked(cdr, sessions=[session])
+
+    assert (["sessions.total-cost"] if is_noticed else []) == found(check)
+    assert (CdrVerdict.WARNING if is_noticed else CdrVerdict.AGREES) == check.verdict
+    assert CdrVerdict.AGREES == checked(cdr, sessions=[session, session]).verdict
+
+
 def test_every_rule_has_a_test() -> None:
     text = Path(__file__).read_text()
 
-    assert [] == [name.value for name in CdrRuleName if f'"{name.value.removeprefix("cdrs.")}"' not in text]
+    assert [] == [
+        name.value
+        for name in CdrRuleName
+        if f'"{name.value.removeprefix("cdrs.")}"' not in text and f"CdrRuleName.{name.name}" not in text
+    ]

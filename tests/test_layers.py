@@ -32,19 +32,20 @@ def test_settings_and_errors_import_no_folder() -> None:
     assert set() == packages & set(ROOMS)
 
 
-@pytest.mark.parametrize("file", [f for f in PRODUCT if f.startswith("storage/") and f not in OWN_ENGINES])
-def test_storage_opens_no_connection_of_its_own(file: str) -> None:
-    calls = {ast.unparse(node.func) for node in ast.walk(tree(file)) if isinstance(node, ast.Call)}
+def test_storage_opens_no_connection_of_its_own() -> None:
+    for file in (f for f in PRODUCT if f.startswith("storage/") and f not in OWN_ENGINES):
+        calls = {ast.unparse(node.func) for node in ast.walk(tree(file)) if isinstance(node, ast.Call)}
 
-    assert set() == calls & OPENING
-    assert set() == set(imports(file)) & {f"storage.{name}" for name in OPENING}
+        assert set() == calls & OPENING, file
+        assert set() == set(imports(file)) & {f"storage.{name}" for name in OPENING}, file
 
 
-@pytest.mark.parametrize(
-    "file", [f for f in PRODUCT if f.startswith(("handlers/ocpi/", "handlers/gateway/"))]
-)
-def test_a_handler_has_at_most_fifteen_lines(file: str) -> None:
-    assert {} == {name: lines for name, lines in functions(file) if lines > 15}
+def test_a_handler_has_at_most_fifteen_lines() -> None:
+    handlers = [file for file in PRODUCT if file.startswith(("handlers/ocpi/", "handlers/gateway/"))]
+    long = {f"{file}: {name}": n for file in handlers for name, n in functions(file) if n > 15}
+
+    assert {} == long
+    assert len(handlers) > 20
 
 
 def test_no_function_has_more_than_38_lines() -> None:

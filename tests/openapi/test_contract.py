@@ -4,7 +4,7 @@ import functools
 import importlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import contracts
@@ -137,9 +137,22 @@ OPERATIONS = [
     for method in ("get", "put", "post", "patch", "delete")
     if method in item
 ]
-for_each_operation = pytest.mark.parametrize(
-    "operation", OPERATIONS, ids=[f"{o.contract.name}-{o.raw['operationId']}" for o in OPERATIONS]
-)
+def for_each_operation(check: Callable[[Operation], None]) -> Callable[[], None]:
+    """Turn a check of an operation into one test of all of them; an error has a note that names its own."""
+
+    @functools.wraps(check)
+    def test() -> None:
+        for operation in OPERATIONS:
+            try:
+                check(operation)
+            except Exception as error:
+                error.add_note(f"{operation.contract.name}: {operation.raw['operationId']}")
+                raise
+
+    del test.__wrapped__  # type: ignore[attr-defined]  # pytest would take its argument for a fixture
+    return test
+
+
 for_each_contract = pytest.mark.parametrize(
     "contract", CONTRACTS, ids=[contract.name for contract in CONTRACTS]
 )
@@ -362,29 +375,22 @@ def test_a_parameter_is_described_and_has_a_valid_example(operation: Operation) 
             assert "" == fault(operation.contract, parameter["schema"], parameter["example"])
 
 
-@pytest.mark.parametrize(
-    ("contract", "name"),
-    [
-        pytest.param(contract, name, id=f"{contract.name}-{name}")
-        for contract in CONTRACTS
-        for name in contract.document["components"]["schemas"]
-    ],
-)
-def test_a_schema_has_valid_examples(contract: Contract, name: str) -> None:
-    schema = contract.document["components"]["schemas"][name]
-    examples = {
-        place: (node, node["example"])
-        for place, node in nodes(schema)
-        if "example" in node and {"type", "allOf", "anyOf"} & node.keys()
-    }
+@for_each_contract
+def test_a_schema_has_valid_examples(contract: Contract) -> None:
+    for name, schema in contract.document["components"]["schemas"].items():
+        examples = {
+            place: (node, node["example"])
+            for place, node in nodes(schema)
+            if "example" in node and {"type", "allOf", "anyOf"} & node.keys()
+        }
 
-    assert schema["description"]
-    assert ("" in examples) == (name != "DateTimeQuery")
-    for place, (node, example) in examples.items():
-        wrong = fault(contract, node, example)
-        assert not wrong, f"example of {name}{place}: {wrong}"
-    for field in schema.get("properties", {}).values():
-        assert contract is OCPI or field["description"]
+        assert schema["description"], name
+        assert ("" in examples) == (name != "DateTimeQuery"), name
+        for place, (node, example) in examples.items():
+            wrong = fault(contract, node, example)
+            assert not wrong, f"example of {name}{place}: {wrong}"
+        for field, node in schema.get("properties", {}).items():
+            assert contract is OCPI or node["description"], f"{name}.{field}"
 
 
 @for_each_contract

@@ -135,8 +135,8 @@ def test_every_import_of_the_program_is_in_its_lock() -> None:
     assert set() == missing
 
 
-@pytest.mark.parametrize("script", [path.name for path in (ROOT / "scripts").iterdir() if path.is_file()])
-def test_a_script_installs_the_lock_that_it_needs(script: str) -> None:
-    line = re.search("^scripts/setup.*$", (ROOT / "scripts" / script).read_text(), re.MULTILINE)
-    if line is not None:
-        assert (" --dev" in line[0]) is (script in SETS_UP_DEV)
+def test_a_script_installs_the_lock_that_it_needs() -> None:
+    texts = {path.name: path.read_text() for path in (ROOT / "scripts").iterdir() if path.is_file()}
+    found = {name: re.search("^scripts/setup.*$", text, re.MULTILINE) for name, text in texts.items()}
+
+    assert set(SETS_UP_DEV) == {name for name, line in found.items() if line and " --dev" in line[0]}

@@ -13,8 +13,8 @@ from starting import BROKEN, ENGINE, OURS, WITH_JOBS, Kills, Site
 from storage import database
 from workflows import engine
 
-EVERY_OF_OURS = 15
-EVERY_OF_THE_ENGINE = 75
+EVERY_OF_OURS = 30
+EVERY_OF_THE_ENGINE = 150
 """The distance between the statements that are kill points; scripts/killing_starts takes every statement."""
 
 Sites = Callable[..., Site]

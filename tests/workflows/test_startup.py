@@ -33,13 +33,22 @@ def new_site(database_url: str, tmp_path: Path) -> Iterator[NewSite]:
         yield create
 
 
-@pytest.fixture
-def site(new_site: NewSite) -> Site:
-    """A site that was started once."""
-    new = new_site()
+@pytest.fixture(scope="module")
+def started(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site that was started once, to be copied."""
+    new = Site(database_url, tmp_path_factory.mktemp("started"))
     result = new.start()
     assert 0 == result.code, result.message
-    return new
+    yield new
+    new.remove()
+
+
+@pytest.fixture
+def site(database_url: str, started: Site, tmp_path: Path) -> Iterator[Site]:
+    """A site that was started once."""
+    copied = Site(database_url, tmp_path, started)
+    yield copied
+    copied.remove()
 
 
 def query(site: Site, text: str) -> list[Any]:

@@ -133,9 +133,9 @@ _TAKE = (
     .where(_l.name == bindparam("lane"), or_(_l.slot.is_(None), _l.slot == bindparam("own")))
     .values(slot=bindparam("own"))
 )
-_OWNED = sqlalchemy.select(LaneRow).where(_l.name == bindparam("lane"), _l.slot == bindparam("own"))
+_OWNED = sqlalchemy.select(LANES).where(_l.name == bindparam("lane"), _l.slot == bindparam("own"))
 _NEXT = (
-    sqlalchemy.select(AgendaRow)
+    sqlalchemy.select(AGENDA)
     .where(_IN_LANE, *_IS_DUE)
     .order_by(_a.rank, _a.due_at, _a.id)
     .limit(1)
@@ -184,7 +184,7 @@ _BACKLOGS = (
     .group_by(_l.name, _l.not_before, _l.failures)
 )
 _PAGE = (
-    sqlalchemy.select(AgendaRow).where(_IN_LANE).order_by(_a.created_at, _a.id)
+    sqlalchemy.select(AGENDA).where(_IN_LANE).order_by(_a.created_at, _a.id)
     .limit(bindparam("limit")).offset(bindparam("offset"))
 )  # fmt: skip
 _COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(AGENDA).where(_IN_LANE)
@@ -328,12 +328,12 @@ def page(connection: Connection, lane: str, offset: int, limit: int) -> tuple[li
     """The entries of a lane, oldest first, and how many there are."""
     values = {"lane": lane, "offset": offset, "limit": limit}
     total = int(connection.execute(_COUNT, {"lane": lane}).scalar_one())
-    return database.rows(connection, _PAGE, values), total
+    return database.rows(connection, AgendaRow, _PAGE, values), total
 
 
 def owned(connection: Connection, lane: str, slot: int) -> LaneRow | None:
     """The lane, if the process with *slot* owns it."""
-    rows = database.rows(connection, _OWNED, {"lane": lane, "own": slot})
+    rows = database.rows(connection, LaneRow, _OWNED, {"lane": lane, "own": slot})
     return rows[0] if rows else None
 
 
@@ -344,7 +344,7 @@ def take_lane(transaction: Transaction, lane: str, slot: int) -> bool:
 
 def next_entry(connection: Connection, lane: str) -> AgendaRow | None:
     """The due entry of the lane that comes first, or None."""
-    rows = database.rows(connection, _NEXT, {"lane": lane, "now": timestamps.now_ms()})
+    rows = database.rows(connection, AgendaRow, _NEXT, {"lane": lane, "now": timestamps.now_ms()})
     return rows[0] if rows else None
 
 

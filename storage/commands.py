@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Index, Select, bindparam, func
+from sqlalchemy import BigInteger, Index, bindparam, func
 from sqlmodel import Field, SQLModel
 
 import errors
@@ -118,9 +118,7 @@ _ASSIGN_SESSION = (
     )
     .values(session_id=bindparam("session"))
 )
-_ONE = sqlalchemy.select(CommandRow).where(
-    _c.network_id == bindparam("network_id"), _c.uid == bindparam("k_uid")
-)
+_ONE = sqlalchemy.select(_TABLE).where(_c.network_id == bindparam("network_id"), _c.uid == bindparam("k_uid"))
 
 
 def new_uid() -> str:
@@ -247,7 +245,7 @@ def only_open(connection: Connection, connection_id: int, name: str, since: int)
 
 def get(connection: Connection, network_id: int, uid: str) -> CommandRow | None:
     """The network's command with this uid, or None."""
-    found = database.rows(connection, _ONE, {"network_id": network_id, "k_uid": uid})
+    found = database.rows(connection, CommandRow, _ONE, {"network_id": network_id, "k_uid": uid})
     return found[0] if found else None
 
 
@@ -255,11 +253,11 @@ def page(
     connection: Connection, network_id: int, wanted: Filter, offset: int, limit: int
 ) -> tuple[list[CommandRow], int]:
     """The network's commands that match, oldest first, and how many there are."""
-    some: Select[CommandRow] = sqlalchemy.select(CommandRow).where(_c.network_id == network_id)
+    some = sqlalchemy.select(_TABLE).where(_c.network_id == network_id)
     if wanted.direction is not None:
         some = some.where(_c.direction == wanted.direction)
     if wanted.connection_id is not None:
         some = some.where(_c.connection_id == wanted.connection_id)
     count = connection.execute(some.with_only_columns(func.count())).scalar_one()
     ordered = some.order_by(_c.created_at, _c.uid).offset(offset).limit(limit)
-    return database.rows(connection, ordered, {}), int(count)
+    return database.rows(connection, CommandRow, ordered, {}), int(count)

@@ -178,11 +178,11 @@ _OF_PARTY = sqlalchemy.select(CONNECTIONS).where(
 )
 _BY_ID = sqlalchemy.select(CONNECTIONS).where(_c.id == bindparam("k_id"))
 _OF_NETWORK = sqlalchemy.select(CONNECTIONS).where(_c.network_id == bindparam("network_id")).order_by(_c.id)
-_ROW = sqlalchemy.select(ConnectionRow).where(
+_ROW = sqlalchemy.select(CONNECTIONS).where(
     _c.network_id == bindparam("network_id"), _c.id == bindparam("k_id")
 )
 _PAGE = (
-    sqlalchemy.select(ConnectionRow)
+    sqlalchemy.select(CONNECTIONS)
     .where(_c.network_id == bindparam("network_id"))
     .order_by(_c.id)
     .limit(bindparam("limit"))
@@ -382,14 +382,14 @@ def of_network(connection: Connection, network_id: int) -> list[PeerConnection]:
 
 def row(connection: Connection, network_id: int, connection_id: int) -> ConnectionRow | None:
     """The network's connection with this id, or None."""
-    found = database.rows(connection, _ROW, {"network_id": network_id, "k_id": connection_id})
+    found = database.rows(connection, ConnectionRow, _ROW, {"network_id": network_id, "k_id": connection_id})
     return found[0] if found else None
 
 
 def page(connection: Connection, network_id: int, offset: int, limit: int) -> tuple[list[ConnectionRow], int]:
     """The network's connections, oldest first, and how many there are."""
     values = {"network_id": network_id}
-    found = database.rows(connection, _PAGE, {**values, "offset": offset, "limit": limit})
+    found = database.rows(connection, ConnectionRow, _PAGE, {**values, "offset": offset, "limit": limit})
     return found, int(connection.execute(_COUNT, values).scalar_one())
 
 

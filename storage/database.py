@@ -28,6 +28,7 @@ from typing import Any, NewType, TypeVar
 
 import psycopg
 import sqlalchemy
+import sqlalchemy.orm
 from sqlalchemy import Engine, ExceptionContext, NullPool, Select, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
@@ -276,13 +277,16 @@ def sqlite_path() -> Path:
 
 def table(model: type[SQLModel]) -> Table:
     """The table of *model*, for Core statements."""
+    sqlalchemy.orm.configure_mappers()  # without it the objects of `rows` have no attributes
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
 
-def rows(connection: Connection, statement: Select[Row], values: Mapping[str, Any]) -> list[Row]:
-    """The rows of a SELECT of one model, as objects of that model, only to be read."""
-    model = statement.column_descriptions[0]["entity"]
-    return [model.model_construct(**row._mapping) for row in connection.execute(statement, values)]  # noqa: SLF001  (public, by its documentation)
+def rows(
+    connection: Connection, model: type[Row], statement: Select[Any], values: Mapping[str, Any]
+) -> list[Row]:
+    """The rows of a SELECT of the table of *model*, as objects of that model, only to be read."""
+    construct: Any = model.model_construct  # whose stub forgets the class
+    return [construct(**row._mapping) for row in connection.execute(statement, values)]  # noqa: SLF001  (public, by its documentation)
 
 
 def dialect_inserts(target: Table) -> dict[str, Any]:

@@ -117,7 +117,7 @@ _LIVE = sqlalchemy.select(NETWORKS.c.id).where(
     NETWORKS.c.id.in_(bindparam("networks", expanding=True)), NETWORKS.c.deleting.is_(False)
 )
 _SERIALIZE = sqlalchemy.select(func.pg_advisory_xact_lock(_WRITERS_LOCK_ID))
-_GET = sqlalchemy.select(Exchange).where(_OF_NETWORK, _c.id == bindparam("id"))
+_GET = sqlalchemy.select(EXCHANGES).where(_OF_NETWORK, _c.id == bindparam("id"))
 _OF_REQUESTS = sqlalchemy.select(_c.request_id, _c.id).where(
     _OF_NETWORK, _c.request_id.in_(bindparam("request_ids", expanding=True))
 )
@@ -230,7 +230,7 @@ def _page(names: frozenset[str]) -> Select[Any]:
 
 def get(connection: Connection, network_id: int, exchange_id: int) -> Exchange | None:
     """The exchange of the network with this id, or None."""
-    found = database.rows(connection, _GET, {"network_id": network_id, "id": exchange_id})
+    found = database.rows(connection, Exchange, _GET, {"network_id": network_id, "id": exchange_id})
     return found[0] if found else None
 
 

@@ -141,19 +141,17 @@ STEPS = database.table(JobStep)
 
 _j, _i, _s = JOBS.c, ITEMS.c, STEPS.c
 _IS_UNFINISHED = _j.status.not_in(ENDED)
-_GET = sqlalchemy.select(Job).where(_j.id == bindparam("id"))
-_UNFINISHED = sqlalchemy.select(Job).where(_IS_UNFINISHED)
+_GET = sqlalchemy.select(JOBS).where(_j.id == bindparam("id"))
+_UNFINISHED = sqlalchemy.select(JOBS).where(_IS_UNFINISHED)
 _COUNT_UNFINISHED = (
     sqlalchemy.select(sqlalchemy.func.count())
     .select_from(JOBS)
     .where(_j.organization_id == bindparam("organization_id"), _j.status.in_([PENDING, PROVISIONING]))
 )
 _UPDATE = sqlalchemy.update(JOBS).where(_j.id == bindparam("k_id"), _IS_UNFINISHED)
-_ITEM = sqlalchemy.select(JobItem).where(
-    _i.job_id == bindparam("job_id"), _i.position == bindparam("position")
-)
+_ITEM = sqlalchemy.select(ITEMS).where(_i.job_id == bindparam("job_id"), _i.position == bindparam("position"))
 _OPEN_ITEMS = (
-    sqlalchemy.select(JobItem)
+    sqlalchemy.select(ITEMS)
     .where(_i.job_id == bindparam("job_id"), _i.state == OPEN)
     .order_by(_i.position)
     .limit(bindparam("limit"))
@@ -180,7 +178,7 @@ _RECORD = (
     )
 )
 _RUNS = sqlalchemy.select(_j.id).where(_j.id == bindparam("k_id"), _IS_UNFINISHED)
-_STEPS = sqlalchemy.select(JobStep).where(_s.job_id == bindparam("job_id")).order_by(_s.id)
+_STEPS = sqlalchemy.select(STEPS).where(_s.job_id == bindparam("job_id")).order_by(_s.id)
 _OF_NETWORK = _j.network_id == bindparam("k_network")
 _IS_CANCELLED = (_j.status == FAILED) & (_j.error == CANCELLED.json_text())
 _END_NETWORK = (
@@ -231,7 +229,7 @@ def create(
 
 def get(connection: Connection, job_id: str) -> Job | None:
     """The job, or None."""
-    found = database.rows(connection, _GET, {"id": job_id})
+    found = database.rows(connection, Job, _GET, {"id": job_id})
     return found[0] if found else None
 
 
@@ -243,7 +241,7 @@ def of(connection: Connection, network_id: int, job_id: str, kind: str | None = 
 
 def unfinished(connection: Connection) -> list[Job]:
     """Every job that has not ended."""
-    return database.rows(connection, _UNFINISHED, {})
+    return database.rows(connection, Job, _UNFINISHED, {})
 
 
 def count_unfinished(connection: Connection, organization_id: str) -> int:
@@ -281,7 +279,7 @@ def add_steps(transaction: Transaction, job_id: str, steps: Sequence[tuple[str, 
 
 def steps(connection: Connection, job_id: str) -> list[JobStep]:
     """What the job did, in this order."""
-    return database.rows(connection, _STEPS, {"job_id": job_id})
+    return database.rows(connection, JobStep, _STEPS, {"job_id": job_id})
 
 
 def _update(transaction: Transaction, job_id: str, **values: Any) -> None:
@@ -290,7 +288,7 @@ def _update(transaction: Transaction, job_id: str, **values: Any) -> None:
 
 def item(connection: Connection, job_id: str, position: int) -> JobItem | None:
     """One item, or None."""
-    found = database.rows(connection, _ITEM, {"job_id": job_id, "position": position})
+    found = database.rows(connection, JobItem, _ITEM, {"job_id": job_id, "position": position})
     return found[0] if found else None
 
 

@@ -103,19 +103,19 @@ ALIVE = (_c.deleting.is_(False), or_(_c.expires_at.is_(None), _c.expires_at > bi
 _ORGANIZATION_BY_NAME = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.name == bindparam("name"))
 _ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).where(ORGANIZATIONS.c.id == bindparam("id"))
 _ANY_ORGANIZATION = sqlalchemy.select(ORGANIZATIONS.c.id).limit(1)
-_BY_PARTY = sqlalchemy.select(Network).where(
+_BY_PARTY = sqlalchemy.select(NETWORKS).where(
     _c.country_code == bindparam("country_code"),
     _c.party_id == bindparam("party_id"),
     *ALIVE,
 )
-_BY_ID = sqlalchemy.select(Network).where(_c.id == bindparam("network_id"), *ALIVE)
-_OWNED = sqlalchemy.select(Network).where(
+_BY_ID = sqlalchemy.select(NETWORKS).where(_c.id == bindparam("network_id"), *ALIVE)
+_OWNED = sqlalchemy.select(NETWORKS).where(
     _c.id == bindparam("network_id"), _c.organization_id == bindparam("organization_id"), *ALIVE
 )
 _OF_ORGANIZATION_ALIVE = (_c.organization_id == bindparam("organization_id"), *ALIVE)
 _COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(NETWORKS).where(*_OF_ORGANIZATION_ALIVE)
 _PAGE = (
-    sqlalchemy.select(Network)
+    sqlalchemy.select(NETWORKS)
     .where(*_OF_ORGANIZATION_ALIVE)
     .order_by(_c.id)
     .limit(bindparam("limit"))
@@ -227,21 +227,23 @@ def any_existed(connection: Connection) -> bool:
 
 def get(connection: Connection, network_id: int) -> Network | None:
     """The network with this id, or None."""
-    matches = database.rows(connection, _BY_ID, {"network_id": network_id, "now": timestamps.now_ms()})
+    matches = database.rows(
+        connection, Network, _BY_ID, {"network_id": network_id, "now": timestamps.now_ms()}
+    )
     return matches[0] if matches else None
 
 
 def owned(connection: Connection, organization_id: str, network_id: int) -> Network | None:
     """The organization's network with this id, or None."""
     values = {"organization_id": organization_id, "network_id": network_id, "now": timestamps.now_ms()}
-    matches = database.rows(connection, _OWNED, values)
+    matches = database.rows(connection, Network, _OWNED, values)
     return matches[0] if matches else None
 
 
 def page(connection: Connection, organization_id: str, offset: int, limit: int) -> tuple[list[Network], int]:
     """The organization's networks, oldest first, and how many there are."""
     values = {"organization_id": organization_id, "now": timestamps.now_ms()}
-    matches = database.rows(connection, _PAGE, {**values, "offset": offset, "limit": limit})
+    matches = database.rows(connection, Network, _PAGE, {**values, "offset": offset, "limit": limit})
     return matches, count(connection, organization_id)
 
 
@@ -260,7 +262,7 @@ def taken(connection: Connection, organization_id: str, country_code: str) -> se
 def of_party(connection: Connection, party: Party) -> list[Network]:
     """Every network with this *party*, in any role and organization."""
     values = {"country_code": party[0], "party_id": party[1], "now": timestamps.now_ms()}
-    return database.rows(connection, _BY_PARTY, values)
+    return database.rows(connection, Network, _BY_PARTY, values)
 
 
 def lock(transaction: Transaction, network_id: int) -> bool:

@@ -187,7 +187,7 @@ _PAGE = (
 _ONE = sqlalchemy.select(*_SITE_COLUMNS).select_from(_JOINED).where(*_LIVE, _l.id == bindparam("id"))
 _COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(_JOINED).where(*_LIVE)
 _CHARGE_POINTS = (
-    sqlalchemy.select(ChargePointRow)
+    sqlalchemy.select(CHARGE_POINTS)
     .where(_p.network_id == bindparam("network_id"), _p.location_id.in_(bindparam("ids", expanding=True)))
     .order_by(_p.id)
 )
@@ -356,7 +356,9 @@ def _charge_points(
     connection: Connection, network_id: int, location_ids: list[str]
 ) -> dict[str, tuple[ChargePoint, ...]]:
     """The charge points of each location."""
-    matches = database.rows(connection, _CHARGE_POINTS, {"network_id": network_id, "ids": location_ids})
+    matches = database.rows(
+        connection, ChargePointRow, _CHARGE_POINTS, {"network_id": network_id, "ids": location_ids}
+    )
     plugs = connection.execute(_ROUTING, {"ids": [row.id for row in matches]}).all()
     routing: dict[int, list[Routing]] = {}
     for plug in plugs:

@@ -4,7 +4,6 @@ which folder may import which.
 
 import ast
 
-import pytest
 from nodes import ROOT
 from source_code import PRODUCT, ROOMS, functions, imports, tree
 

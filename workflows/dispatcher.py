@@ -111,6 +111,7 @@ class Dispatcher(threading.Thread):
             time.sleep(_POLL_SECONDS)
         except Exception:
             log.exception("work_failed", extra={"lane": lane})
+            time.sleep(_POLL_SECONDS)  # the lane is still due
         finally:
             self._running.discard(lane)
             agenda.announce()  # something may have become due after the last look

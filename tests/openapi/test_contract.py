@@ -137,6 +137,8 @@ OPERATIONS = [
     for method in ("get", "put", "post", "patch", "delete")
     if method in item
 ]
+
+
 def for_each_operation(check: Callable[[Operation], None]) -> Callable[[], None]:
     """Turn a check of an operation into one test of all of them; an error has a note that names its own."""
 

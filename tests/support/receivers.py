@@ -14,9 +14,9 @@ from storage.agenda import AgendaRow, LaneRow
 MODULES = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens")
 
 
-def until(condition: Callable[[], Any]) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """The first true result of *condition*."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -52,8 +52,8 @@ class Receiver(PeerServer):
     def lane(self) -> LaneRow:
         """The lane of its pushes."""
         name = agenda.connection_lane(self.connection_id)
-        statement = sqlalchemy.select(LaneRow).where(agenda.LANES.c.name == name)
-        [lane] = in_transaction(database.rows, statement, {})
+        statement = sqlalchemy.select(agenda.LANES).where(agenda.LANES.c.name == name)
+        [lane] = in_transaction(database.rows, LaneRow, statement, {})
         return lane
 
     @property
@@ -65,5 +65,5 @@ class Receiver(PeerServer):
     def entries_of(connection_id: int) -> list[AgendaRow]:
         """The entries of a connection."""
         in_lane = agenda.AGENDA.c.lane == agenda.connection_lane(connection_id)
-        statement = sqlalchemy.select(AgendaRow).where(in_lane)
-        return in_transaction(database.rows, statement, {})
+        statement = sqlalchemy.select(agenda.AGENDA).where(in_lane)
+        return in_transaction(database.rows, AgendaRow, statement, {})

@@ -15,6 +15,7 @@ from peers import Reply, envelope
 from receivers import Receiver, until
 
 from storage.agenda import LaneRow
+from workflows import dispatcher
 
 
 @pytest.fixture
@@ -66,6 +67,16 @@ def test_a_lane_runs_in_one_process_at_a_time_and_the_other_takes_it_over(pair: 
         dead = owner(receiver)
         pair.nodes[dead].kill()
         offices[1 - dead].put("tariffs/NL/DEM/LAST", example("Tariff", id="LAST"))
-        until(lambda: not receiver.behind)
+        until(lambda: not receiver.behind, seconds=10)
         assert 1 - dead == owner(receiver)
         assert "takes_over" in pair.nodes[1 - dead].log
+
+
+def test_a_lane_that_cannot_be_read_is_not_read_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(dispatcher.time, "sleep", pauses.append)
+    monkeypatch.setattr(dispatcher.agenda, "owned", lambda *_: 1 // 0)
+
+    dispatcher.Dispatcher(0)._run_lane("connection:1")
+
+    assert [dispatcher._POLL_SECONDS] == pauses

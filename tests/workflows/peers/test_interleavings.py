@@ -16,8 +16,8 @@ from handlers.dispatch.app import create_app
 from storage import access, agenda, schema
 from storage.networks import CPO, EMSP
 
-STEP = 4
-"""Pairs meet at every fourth point here, and at every point in the script."""
+STEP = 6
+"""Pairs meet at every sixth point here, and at every point in the script."""
 TRIPLES = 60
 HISTORIES = 10
 MEMORY = Path("/dev/shm")  # noqa: S108  (the test creates a folder in it)

@@ -30,7 +30,7 @@ warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged 
 
 import measurement  # noqa: E402
 from bulk import check_results, count_settled, kinds, order_job  # noqa: E402  (the path first)
-from crashable_node import CrashableNode, environment, fresh_database, rows, until  # noqa: E402
+from crashable_node import CrashableNode, environment, rows, until  # noqa: E402
 from killing import (  # noqa: E402
     BETWEEN,
     RANDOM,
@@ -42,6 +42,7 @@ from killing import (  # noqa: E402
     draw_plan,
     kill_plans,
 )
+from migrated import new_database  # noqa: E402
 from nodes import postgres  # noqa: E402
 
 RESULTS = ROOT / "docs/measurements/kills.md"
@@ -163,7 +164,7 @@ def run(campaign: Campaign, url: str, folder: Path, options: argparse.Namespace)
         def new_series(broken: str, size: int) -> KillSeries:
             home = folder / (broken.replace(" ", "-") or "sound")
             home.mkdir()
-            node = CrashableNode(environment(fresh_database(url, home), str(home), broken))
+            node = CrashableNode(environment(new_database(url, home), str(home), broken))
             stack.callback(node.kill)
             return KillSeries(node, size, lambda line: print(line, flush=True))
 
@@ -173,7 +174,7 @@ def run(campaign: Campaign, url: str, folder: Path, options: argparse.Namespace)
         print(f"{NAMES[campaign.name]}: two processes, {options.takeovers} takeovers", flush=True)
         home = folder / "pair"
         home.mkdir()
-        take_over(campaign, fresh_database(url, home), home, options.takeovers)
+        take_over(campaign, new_database(url, home), home, options.takeovers)
         for broken, found in BROKEN.items():
             print(f"{NAMES[campaign.name]}: broken, {broken}", flush=True)
             control = Control(broken, new_series(broken, LOCATIONS_A_KILL * CONTROL_KILLS))

@@ -22,7 +22,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the packaged PostgreSQL asks for it
 
 import measurement  # noqa: E402  (the path first)
-from crashable_node import CrashableNode, environment, fresh_database  # noqa: E402
+from crashable_node import CrashableNode, environment  # noqa: E402
+from migrated import new_database  # noqa: E402
 from nodes import postgres  # noqa: E402
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -62,7 +63,7 @@ def _series(campaign: Campaign, url: str, folder: Path, broken: str, options: ar
     """Kill an instance on a fresh database; returns the series."""
     home = folder / (broken.replace(" ", "-") or "sound")
     home.mkdir()
-    node = CrashableNode(environment(fresh_database(url, home), str(home), broken))
+    node = CrashableNode(environment(new_database(url, home), str(home), broken))
     with campaign.begin(node, options.seed, lambda line: print(line, flush=True)) as series:
         series.prepare()
         if broken:

@@ -12,6 +12,7 @@ from typing import Any
 
 import fork_server
 import hypothesis
+import migrated
 import pytest
 import recording
 from conformance import Census
@@ -122,6 +123,7 @@ def another_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
 
     def start(**changes: str) -> Node:
         place = tmp_path / f"node{len(running)}"
+        migrated.copy_sqlite(place / "node.sqlite")
         environment = {
             "OCPI_GATEWAY_DATA_DIR": str(place),
             "OCPI_GATEWAY_DATABASE_URL": f"sqlite:///{place / 'node.sqlite'}",

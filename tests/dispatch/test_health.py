@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy
-from crashable_node import fresh_database, is_sqlite, rows, until
+from crashable_node import is_sqlite, rows, until
 from examples import example
+from migrated import new_database
 from nodes import ROOT, Node, free_port, one_database, outcome, switch_to
 
 from storage.readiness import FRESH_SECONDS
@@ -24,7 +25,7 @@ def own_node(database_url: str, tmp_path: Path) -> Iterator[Node]:
     """A node whose database a test may damage."""
     node = Node(
         {
-            "OCPI_GATEWAY_DATABASE_URL": fresh_database(database_url, tmp_path),
+            "OCPI_GATEWAY_DATABASE_URL": new_database(database_url, tmp_path),
             "OCPI_GATEWAY_DATA_DIR": str(tmp_path / "data"),
             "OCPI_GATEWAY_PORT": str(free_port()),
             "OCPI_GATEWAY_DEMO": "0",

@@ -15,7 +15,8 @@ import pytest
 import requests
 from bulk import ENDED, check_results, count_settled, order_job
 from command_line import Done, run_module
-from crashable_node import CrashableNode, environment, fresh_database, until
+from crashable_node import CrashableNode, environment, until
+from migrated import new_database
 from nodes import ROOT, Network, Node, Process, clean_environment, free_port, launch, one_database
 from peers import PeerServer, envelope
 from raw import exchange
@@ -312,7 +313,7 @@ def is_listening(node: Node) -> bool:
 def test_a_job_stops_between_two_steps_and_continues_after_the_next_start(
     database_url: str, tmp_path: Path
 ) -> None:
-    node = CrashableNode(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
+    node = CrashableNode(environment(new_database(database_url, tmp_path), str(tmp_path)))
     with contextlib.ExitStack() as stack:
         stack.callback(node.kill)
         node.start()

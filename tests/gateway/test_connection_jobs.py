@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashable_node import CrashableNode, environment, fresh_database, rows, until
+from crashable_node import CrashableNode, environment, rows, until
 from inspection import texts as stored_texts
+from migrated import new_database
 from nodes import Gateway, in_transaction, one_database, outcome, refusal
 from peers import PeerServer, envelope
 
@@ -193,7 +194,7 @@ def test_a_registration_that_a_crash_interrupts_ends_with_what_the_peer_says(
     database_url: str, tmp_path: Path, peer: PeerServer
 ) -> None:
     """The peer has used up Token A when the first run is killed, so it refuses the second run."""
-    settings = environment(fresh_database(database_url, tmp_path), str(tmp_path))
+    settings = environment(new_database(database_url, tmp_path), str(tmp_path))
     node = CrashableNode({**settings, "OCPI_GATEWAY_PEER_TIMEOUT_SECONDS": "1"})
     node.start_with_failpoint("join.answered")
     network = {"template": "small-urban-ac", "country_code": "NL", "party_id": "ABC", "name_prefix": "x"}

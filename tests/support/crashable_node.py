@@ -2,12 +2,10 @@
 
 import contextlib
 import functools
-import secrets
 import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -73,18 +71,6 @@ def environment(database: str, place: str, broken: str = "") -> dict[str, str]:
         "OCPI_GATEWAY_LOG_LEVEL": "INFO",
         **more,
     }
-
-
-def fresh_database(url: str, place: Path) -> str:
-    """The URL of a new empty database of the same kind; a SQLite file is in *place*."""
-    name = f"killing_{secrets.token_hex(4)}"
-    if is_sqlite(url):
-        return f"sqlite:///{place / name}.sqlite"
-    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-    engine.dispose()
-    return str(sqlalchemy.make_url(url).set(database=name).render_as_string(hide_password=False))
 
 
 def until(holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> float:

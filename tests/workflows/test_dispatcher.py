@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashable_node import fresh_database
 from examples import example
 from killing import Pair
+from migrated import new_database
 from nodes import Client, switch_to
 from peers import Reply, envelope
 from receivers import Receiver, until
@@ -21,7 +21,7 @@ from workflows import dispatcher
 @pytest.fixture
 def pair(database_url: str, tmp_path: Path) -> Iterator[Pair]:
     """Two instances on one fresh database."""
-    instances = Pair(fresh_database(database_url, tmp_path), tmp_path)
+    instances = Pair(new_database(database_url, tmp_path), tmp_path)
     with switch_to(instances.first.environment):
         yield instances
     instances.kill()

@@ -10,9 +10,10 @@ import orjson
 import pytest
 import sqlalchemy
 from bulk import ENDED, Job, count_settled, order_job
-from crashable_node import CrashableNode, environment, fresh_database, is_sqlite, until
+from crashable_node import CrashableNode, environment, is_sqlite, until
 from dbos import PortableWorkflowError
 from gateway_orders import example
+from migrated import new_database
 from nodes import Gateway, in_transaction, one_database
 
 import errors
@@ -30,7 +31,7 @@ LOCATION = example("OcpiCreateLocationRequest")
 def crashable_node(database_url: str, tmp_path: Path) -> Iterator[CrashableNode]:
     """A node on a fresh database."""
     with contextlib.ExitStack() as stack:
-        node = CrashableNode(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
+        node = CrashableNode(environment(new_database(database_url, tmp_path), str(tmp_path)))
         stack.callback(node.kill)
         node.start()
         yield node

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from bulk import ENDED, check_results, count_settled, executor, kinds, order_job
-from crashable_node import CrashableNode, environment, fresh_database, until
+from crashable_node import CrashableNode, environment, until
 from killing import BETWEEN, RANDOM, STEP, STORED, KillPlan, KillSeries, Pair
+from migrated import new_database
 from nodes import one_database
 
 from workflows import maintenance
@@ -32,7 +33,7 @@ def new_series(database_url: str, tmp_path: Path) -> Iterator[NewSeries]:
     with contextlib.ExitStack() as stack:
 
         def create(size: int, broken: str = "") -> KillSeries:
-            url = fresh_database(database_url, tmp_path)
+            url = new_database(database_url, tmp_path)
             node = CrashableNode(environment(url, str(tmp_path), broken))
             stack.callback(node.kill)
             return KillSeries(node, size)
@@ -44,7 +45,7 @@ def new_series(database_url: str, tmp_path: Path) -> Iterator[NewSeries]:
 def pair(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Two instances on one fresh database."""
     folder = tmp_path_factory.mktemp("pair")
-    instances = Pair(fresh_database(database_url, folder), folder)
+    instances = Pair(new_database(database_url, folder), folder)
     yield instances
     instances.kill()
 

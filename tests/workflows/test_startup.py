@@ -10,7 +10,7 @@ from typing import Any
 import old_database
 import pytest
 import sqlalchemy
-from nodes import Node, in_transaction, switch_to
+from nodes import Node, free_port, in_transaction, switch_to
 from starting import BROKEN, ROOM, WITH_JOBS, Site
 
 from storage import database, installation, keys, secrets
@@ -299,16 +299,13 @@ def test_a_data_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> Non
     assert str(folder) in message
 
 
-def test_every_file_in_a_readable_folder_is_private_from_the_start(
-    another_node: Callable[..., Node], tmp_path: Path
-) -> None:
-    folder = tmp_path / "node0"
-    folder.mkdir()
-    folder.chmod(0o755)
+def test_every_file_in_a_readable_folder_is_private_from_the_start(tmp_path: Path) -> None:
+    site = Site("sqlite:///", tmp_path)
+    site.folder.chmod(0o755)
 
-    another_node()
+    with Node({**site.environment, "OCPI_GATEWAY_PORT": str(free_port())}):
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in site.folder.iterdir()}
 
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
     assert {"node.sqlite", "node.sqlite-wal", "node.lock", "secret.key", "admin.token"} <= modes.keys()
     assert {} == {
         name: oct(mode) for name, mode in modes.items() if mode & 0o077 and not name.startswith("std")

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 from charging_kills import ChargingKills, Driver
-from crashable_node import CrashableNode, environment, fresh_database
+from crashable_node import CrashableNode, environment
+from migrated import new_database
 from nodes import one_database
 
 
 @pytest.mark.ocpi(191)
 def test_everything_comes_to_its_end_after_repeated_kills(database_url: str, tmp_path: Path) -> None:
-    node = CrashableNode(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
+    node = CrashableNode(environment(new_database(database_url, tmp_path), str(tmp_path)))
     with Driver() as driver:
         series = ChargingKills(node, driver, seed=5)
         series.prepare()
@@ -24,7 +25,7 @@ def test_the_harness_notices_work_that_is_scheduled_after_the_commit(
     database_url: str, tmp_path: Path
 ) -> None:
     """The negative control."""
-    url = fresh_database(database_url, tmp_path)
+    url = new_database(database_url, tmp_path)
     node = CrashableNode(environment(url, str(tmp_path), "outbox late"))
     with Driver() as driver:
         series = ChargingKills(node, driver, seed=5)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashable_node import ADMIN, CrashableNode, environment, fresh_database
+from crashable_node import ADMIN, CrashableNode, environment
 from drivers import Driver, Site
+from migrated import new_database
 from nodes import Gateway, switch_to
 from receivers import until
 
@@ -49,7 +50,7 @@ def charge(site: Site, driver: Driver) -> None:
 
 @pytest.mark.ocpi(157)
 def test_sessions_and_cdrs_are_those_that_were_recorded(database_url: str, tmp_path: Path) -> None:
-    settings = environment(fresh_database(database_url, tmp_path), str(tmp_path))
+    settings = environment(new_database(database_url, tmp_path), str(tmp_path))
     with switch_to(settings), CrashableNode(settings) as node:
         site = Site(Gateway(node, ADMIN))
         with Driver(site) as driver:

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from crashable_node import CrashableNode, environment, fresh_database
+from crashable_node import CrashableNode, environment
+from migrated import new_database
 from nodes import one_database
 from push_kills import PushKills, stores
 
 
 def test_peers_end_with_the_current_state_after_repeated_kills(database_url: str, tmp_path: Path) -> None:
-    node = CrashableNode(environment(fresh_database(database_url, tmp_path), str(tmp_path)))
+    node = CrashableNode(environment(new_database(database_url, tmp_path), str(tmp_path)))
     with stores() as both:
         series = PushKills(node, both, seed=5)
         series.prepare()
@@ -22,7 +23,7 @@ def test_the_comparison_detects_an_outbox_that_is_written_after_the_commit(
     database_url: str, tmp_path: Path
 ) -> None:
     """The negative control."""
-    url = fresh_database(database_url, tmp_path)
+    url = new_database(database_url, tmp_path)
     node = CrashableNode(environment(url, str(tmp_path), "outbox late"))
     with stores() as both:
         series = PushKills(node, both, seed=5)

@@ -355,6 +355,7 @@ def test_both_roles_may_read_everything_of_their_organization(
     assert 200 == operation.send(admin, own_network.ids, **{"X-Organization-Id": organization_id}).status_code
 
 
+@one_database
 @pytest.mark.ocpi(218)
 @pytest.mark.parametrize("role", ["user", "admin"])
 def test_an_unknown_organization_is_403(

@@ -46,13 +46,20 @@ def main() -> None:
     options = parser.parse_args()
     try:
         if options.url:
-            key = options.key or (ROOT / "data" / "admin.token").read_text().strip()
-            Demo(options.url.rstrip("/"), key).run()
+            Demo(options.url.rstrip("/"), options.key or _stored_key()).run()
         else:
             with _own_server() as (url, key):
                 Demo(url, key).run()
     except (OSError, DemoFailed) as failure:
         sys.exit(f"failed: {failure}")
+
+
+def _stored_key() -> str:
+    """The administrator's key of the server that keeps its data in this folder."""
+    try:
+        return (ROOT / "data" / "admin.token").read_text().strip()
+    except FileNotFoundError:
+        raise DemoFailed("there is no data/admin.token; start scripts/serve here, or give --key") from None
 
 
 @contextlib.contextmanager

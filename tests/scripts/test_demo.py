@@ -1,9 +1,11 @@
 """scripts/demo, on PostgreSQL against a running node, and on SQLite with the server that it starts itself."""
 
 import os
+import shutil
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from nodes import ROOT, Gateway
@@ -66,3 +68,16 @@ def test_the_demo_says_why_it_cannot_go_on() -> None:
 
     assert 1 == process.returncode
     assert process.stderr.startswith("failed: http://127.0.0.1:9 does not respond")
+
+
+def test_the_demo_says_where_the_key_of_a_server_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "demo.py", tmp_path / "scripts")
+    command = [sys.executable, "scripts/demo.py", "--url", "http://127.0.0.1:9"]
+
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (1, "failed: there is no data/admin.token; start scripts/serve here, or give --key\n") == (
+        process.returncode,
+        process.stderr,
+    )

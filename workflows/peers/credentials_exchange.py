@@ -244,7 +244,7 @@ def _party(country_code: object, party_id: object) -> Party:
 
 
 def with_fallback(peer_connection: PeerConnection, call: Callable[[str], Any], *, proves: bool = True) -> Any:
-    """Call the peer with its new token, or after a 401 with the former one.
+    """Call the peer with its new token, or after a 401 with the former one, if both are still the tokens.
 
     *proves*: success proves that the peer has taken the new token, so the former one is deleted. Success of
     versions and details proves nothing: they also accept a token of an unfinished rotation.
@@ -255,13 +255,19 @@ def with_fallback(peer_connection: PeerConnection, call: Callable[[str], Any], *
             result = call(str(peer_connection.token))
         except client.PeerUnauthorized:
             former = peer_connection.former_token
-            if former is None:
+            if former is None or not is_unchanged(peer_connection):
                 raise
             return call(former)
     if proves and peer_connection.former_peer_token is not None:
         with database.transaction() as transaction:
             connections.forget_former_token(transaction, peer_connection)
     return result
+
+
+def is_unchanged(peer_connection: PeerConnection) -> bool:
+    """Whether the connection has neither ended nor got another token since it was read."""
+    with database.connect() as connection:
+        return connections.is_unchanged(connection, peer_connection)
 
 
 def require_registered(peer_connection: PeerConnection) -> None:

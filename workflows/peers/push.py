@@ -37,7 +37,7 @@ from storage.objects import Party
 from storage.outbox import Part
 from workflows.peers import client
 from workflows.peers.client import Answer, CallFailed, KeptConnections
-from workflows.peers.credentials_exchange import with_fallback
+from workflows.peers.credentials_exchange import is_unchanged, with_fallback
 from workflows.peers.exchanges import Origin
 
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 300.0
@@ -163,16 +163,24 @@ def _send(delivery: Delivery, paced: PacedClient) -> Answer | None:
     If the peer does not take a part of the object, it is sent the whole object once.
 
     Raises:
-        errors.PeerUnusable: the peer cannot take anything now.
+        errors.PeerUnusable: the peer cannot take anything now, or its connection changes between two calls.
     """
     answer = None
     for part in delivery.parts:
+        if answer is not None:
+            _require_unchanged(delivery.peer)
         answer = _call(delivery, part, paced)
         if _wants_whole(part, answer) and delivery.document is not None:
+            _require_unchanged(delivery.peer)
             return _call(delivery, outbox.whole(delivery.document), paced)
         if not _is_delivered(answer):
             break
     return answer
+
+
+def _require_unchanged(peer: PeerConnection) -> None:
+    if not is_unchanged(peer):
+        raise PeerUnusable("The connection has ended, or has got another token, during the push.")
 
 
 def _call(delivery: Delivery, part: Part, paced: PacedClient) -> Answer:

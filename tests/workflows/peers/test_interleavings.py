@@ -9,17 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from interleavings import OPERATIONS, Model, Operation, Side, pairs, run_at_once, unchecked_exchanges
-from nodes import Node, session, switch_to
+from interleavings import OPERATIONS, Model, Operation, pairs, unchecked_exchanges
+from nodes import switch_to
 
 from handlers.dispatch.app import create_app
-from storage import access, agenda, schema
+from storage import agenda, schema
 from storage.networks import CPO, EMSP
 
 STEP = 6
 """Pairs meet at every sixth point here, and at every point in the script."""
 TRIPLES = 60
-HISTORIES = 10
 MEMORY = Path("/dev/shm")  # noqa: S108  (the test creates a folder in it)
 
 
@@ -55,6 +54,20 @@ def test_triples_of_operations_are_safe(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "third"),
+    [
+        (("join", EMSP), (9, ("push", CPO)), (10, ("leave", CPO))),
+        (("join", CPO), (9, ("push", EMSP)), (11, ("leave", EMSP))),
+        (("rotate", CPO), (9, ("push", EMSP)), (10, ("join", CPO))),
+    ],
+)
+def test_a_push_is_not_repeated_with_a_former_token_that_has_ended(
+    model: Model, first: Operation, second: tuple[int, Operation], third: tuple[int, Operation]
+) -> None:
+    assert [] == model.run(first, second, third).complaints
+
+
+@pytest.mark.parametrize(
     ("first", "point", "second", "complaint"),
     [
         (("join", CPO), 9, ("rotate", EMSP), "CPO is locked out"),
@@ -81,16 +94,3 @@ def test_the_model_finds_pushes_that_outlive_their_registration(
     outcome = model.run(("push", CPO), (0, ("leave", EMSP)))
 
     assert "pushes to a peer that is not registered are waiting" in outcome.complaints
-
-
-def test_concurrent_operations_over_http_are_safe(node: Node) -> None:
-    draw = random.Random(7)
-
-    def read_locations(side: Side, token: str) -> int:
-        role = access.url_segment(side.network.role)
-        url = f"{node.url}/ocpi/{role}/2.1.1/locations"
-        return session().get(url, headers={"Authorization": f"Token {token}"}, timeout=30).status_code
-
-    for _ in range(HISTORIES):
-        operations = draw.choices(OPERATIONS, k=3)
-        assert [] == run_at_once(operations, read_locations), operations

@@ -1,6 +1,7 @@
 """Changes of our objects arrive at registered peers. docs/architecture.md "A push"."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ from nodes import Client, Gateway, Network, Node, in_transaction, one_database, 
 from peers import PeerServer, Reply, envelope
 from receivers import Receiver, until
 
+from errors import PeerUnusable
 from storage import connections, networks, timestamps
-from workflows.peers import registration
+from storage.outbox import Part
+from workflows.peers import push, registration
+from workflows.peers.push import Delivery, PacedClient
 
 
 @pytest.fixture
@@ -162,6 +166,24 @@ def test_a_refused_patch_is_followed_by_a_put_of_the_whole_object(
     [patch, put] = receiver.next(2)
     assert ("PATCH", "tariffs/NL/DEM/T1", {"currency": "CHF", "last_updated": LATER}) == patch
     assert ("PUT", "tariffs/NL/DEM/T1", changed) == put
+
+
+@one_database
+def test_a_push_stops_between_two_calls_when_its_registration_ends(cpo: Network, receiver: Receiver) -> None:
+    peer = in_transaction(connections.of_id, receiver.connection_id)
+    parts = [Part("PATCH", (uid,), "{}") for uid in ("1", "2")]
+    url = f"{receiver.url}/2.1.1/locations/NL/DEM/L1"
+    delivery = Delivery(peer, cpo.network.party, "locations", ["L1"], url, parts, "{}")
+
+    def unregister(_: dict[str, Any]) -> Reply:
+        assert receiver.client.delete("credentials").ok
+        return 200, envelope()
+
+    receiver.reply = unregister
+    with closing(PacedClient()) as paced, pytest.raises(PeerUnusable, match="during the push"):
+        push._send(delivery, paced)
+
+    assert [("PATCH", "locations/NL/DEM/L1/1", {})] == receiver.pushes
 
 
 @one_database

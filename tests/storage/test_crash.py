@@ -402,7 +402,7 @@ def test_the_checks_detect_a_broken_program(tmp_path: Path, broken: str, found: 
         with switch_to(environment):
             load = power_cut.Load(node.network("EMSP", ("NL", "DEP")).peer())
         complaints: list[str] = []
-        for seconds in power_cut.moments(seed=7, cuts=5):
+        for seconds in power_cut.moments(seed=7, cuts=20):
             load.until_killed(node, seconds)
             complaints = power_cut.judge(load.journal, node)
             if found <= power_cut.kinds(complaints):

@@ -285,7 +285,7 @@ def rows(
     connection: Connection, model: type[Row], statement: Select[Any], values: Mapping[str, Any]
 ) -> list[Row]:
     """The rows of a SELECT of the table of *model*, as objects of that model, only to be read."""
-    construct: Any = model.model_construct  # whose stub forgets the class
+    construct: Any = model.model_construct  # its stub loses the class
     return [construct(**row._mapping) for row in connection.execute(statement, values)]  # noqa: SLF001  (public, by its documentation)
 
 

@@ -211,11 +211,12 @@ def create(
     }
     key = transaction.execute(sqlalchemy.insert(NETWORKS).returning(_c.id), row).scalar_one()
     if expires_at is not None:
-        _schedule_end(transaction, int(key), expires_at)
+        schedule_end(transaction, int(key), expires_at)
     return Network(**row, id=int(key))
 
 
-def _schedule_end(transaction: Transaction, network_id: int, due_at: int) -> None:
+def schedule_end(transaction: Transaction, network_id: int, due_at: int) -> None:
+    """Let the dispatcher end the network at an instant."""
     entry = Entry(network_id, agenda.NETWORKS_LANE, agenda.EXPIRY, str(network_id), due_at=due_at)
     agenda.put(transaction, [entry])
 
@@ -281,7 +282,7 @@ def mark_deleting(transaction: Transaction, network_id: int) -> None:
     transaction.execute(_LOCK_WHOLE, {"k_id": network_id})
     now = timestamps.now_ms()
     if transaction.execute(_MARK_DELETING, {"k_id": network_id, "now": now}).rowcount:
-        _schedule_end(transaction, network_id, now + _DELETION_MS)
+        schedule_end(transaction, network_id, now + _DELETION_MS)
 
 
 def has_ended(connection: Connection, network_id: int) -> bool:

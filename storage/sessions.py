@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import sqlalchemy
-from sqlalchemy import BigInteger, Index, UniqueConstraint, bindparam
+from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlmodel import Field
 
 import errors
@@ -16,6 +15,7 @@ from storage.objects import (
     ObjectColumns,
     Party,
     Stored,
+    Window,
 )
 from storage.outbox import PushedTable
 
@@ -47,29 +47,14 @@ get = _DOCUMENTS.get
 page = _DOCUMENTS.page
 send_again = _DOCUMENTS.send_again
 
-_c = _DOCUMENTS.table.c
 _MOST_AT_ONCE = 100
-_STARTED_AT = (
-    sqlalchemy.select(_c.document)
-    .where(
-        _c.network_id == bindparam("network_id"),
-        _c.country_code == bindparam("country_code"),
-        _c.party_id == bindparam("party_id"),
-        _c.started_at == bindparam("started_at"),
-    )
-    .limit(_MOST_AT_ONCE)
-)
 
 
 def started_at(connection: Connection, network_id: int, party: Party, start: str) -> list[Session]:
-    """The sessions of a party that started at an instant, at most 100."""
-    values = {
-        "network_id": network_id,
-        "country_code": party[0],
-        "party_id": party[1],
-        "started_at": timestamps.parse(start),
-    }
-    return list(map(Session.model_validate_json, connection.execute(_STARTED_AT, values).scalars()))
+    """The first sessions of a party that started at an instant, at most 100."""
+    scope = {"country_code": party[0], "party_id": party[1], "started_at": timestamps.parse(start)}
+    found = page(connection, network_id, Window(limit=_MOST_AT_ONCE), scope)
+    return list(map(Session.model_validate_json, found.documents))
 
 
 def put(transaction: Transaction, network_id: int, party: Party, session: Session) -> Stored:

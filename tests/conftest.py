@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, Any, Any]:
-    """Collect no garbage while thousands of tests are collected, and later none of what stays."""
+    """Switch the garbage collector off during collection, and exempt the collected tests from it later."""
     gc.disable()
     try:
         return (yield)

@@ -140,7 +140,7 @@ OPERATIONS = [
 
 
 def for_each_operation(check: Callable[[Operation], None]) -> Callable[[], None]:
-    """Turn a check of an operation into one test of all of them; an error has a note that names its own."""
+    """Turn a check of one operation into one test of all operations. A failure names its operation."""
 
     @functools.wraps(check)
     def test() -> None:

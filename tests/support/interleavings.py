@@ -35,7 +35,7 @@ from storage import (
     tokens,
 )
 from storage.access import ACCESS, PEER, REGISTRATION
-from storage.agenda import Entry, LaneRow
+from storage.agenda import LaneRow
 from storage.connections import REGISTERED, PeerConnection
 from storage.networks import CPO, EMSP, NETWORKS
 from storage.outbox import PUSH
@@ -178,10 +178,9 @@ class NetworkPair:
     def _expire(self, side: Side) -> None:
         now = timestamps.now_ms()
         statement = sqlalchemy.update(NETWORKS).where(NETWORKS.c.id == side.id)
-        end = Entry(side.id, agenda.NETWORKS_LANE, agenda.EXPIRY, str(side.id), due_at=now)
         with database.transaction() as transaction:
             transaction.execute(statement.values(expires_at=now - 1))
-            agenda.put(transaction, [end])
+            networks.schedule_end(transaction, side.id, now)
 
     def watch_tokens(self) -> None:
         """Check that no ended token works again."""

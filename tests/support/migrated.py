@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import sqlalchemy
-from nodes import switch_to
+from nodes import execute, switch_to
 
 from storage import database, schema
 from workflows import engine
@@ -22,7 +22,7 @@ def new_database(url: str, folder: Path) -> str:
         copy_sqlite(folder / f"{name}.sqlite")
         return f"sqlite:///{folder / name}.sqlite"
     whole = sqlalchemy.make_url(url)
-    _create(whole, name, f'TEMPLATE "{_template(whole)}"')
+    execute(whole, f'CREATE DATABASE "{name}" TEMPLATE "{_template(whole)}"')
     return whole.set(database=name).render_as_string(hide_password=False)
 
 
@@ -42,15 +42,9 @@ def _sqlite_file() -> Path:
 @functools.cache
 def _template(server: sqlalchemy.URL) -> str:
     name = f"migrated_{secrets.token_hex(4)}"
-    _create(server, name)
+    execute(server, f'CREATE DATABASE "{name}"')
     _migrate(server.set(database=name).render_as_string(hide_password=False))
     return name
-
-
-def _create(server: sqlalchemy.URL, name: str, more: str = "") -> None:
-    engine_ = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
-    with engine_.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" {more}')
 
 
 def _migrate(url: str) -> None:

@@ -75,10 +75,7 @@ def postgres() -> Iterator[str]:
     try:
         uri = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         name = f"node_{random_names.token_hex(4)}"
-        engine = sqlalchemy.create_engine(uri, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-        engine.dispose()
+        execute(uri, f'CREATE DATABASE "{name}"')
         yield str(sqlalchemy.make_url(uri).set(database=name).render_as_string(hide_password=False))
     finally:
         server.cleanup()
@@ -86,11 +83,15 @@ def postgres() -> Iterator[str]:
 
 def disable_fsync(url: str) -> None:
     """Do not let PostgreSQL wait for the disk: tests kill its clients, not the machine."""
-    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    execute(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+
+
+def execute(url: str | sqlalchemy.URL, *statements: str) -> None:
+    """Execute statements that cannot run in a transaction, on a connection of their own."""
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
-        connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
-        connection.exec_driver_sql("SELECT pg_reload_conf()")
-    engine.dispose()
+        for statement in statements:
+            connection.exec_driver_sql(statement)
 
 
 def clean_environment() -> dict[str, str]:

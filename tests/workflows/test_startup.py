@@ -35,7 +35,7 @@ def new_site(database_url: str, tmp_path: Path) -> Iterator[NewSite]:
 
 @pytest.fixture(scope="module")
 def started(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site that was started once, to be copied."""
+    """A site that was started once. Tests use copies of it."""
     new = Site(database_url, tmp_path_factory.mktemp("started"))
     result = new.start()
     assert 0 == result.code, result.message

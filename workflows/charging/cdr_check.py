@@ -4,7 +4,7 @@ OCPI 2.1.1 leaves open how quantities are rounded. If the usual rules do not exp
 those of other implementations are tried; one that does is named in a warning.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -19,16 +19,12 @@ from workflows.charging.periods import Reading
 from workflows.charging.pricing import Line, StepRule
 from workflows.charging.restrictions import Dimension, Elements, Kind, decimal_of
 
-StoredTariff = Callable[[str], Tariff | None]
-"""Looks up a tariff of the CDR's owner by its id."""
-
 MOST_WORK = 20_000
 """The most charging periods times elements that are judged; a hostile CDR could take minutes otherwise."""
 
 _LONGEST = timedelta(days=31)  # of a session that is split for a second opinion
 _LAST_YEAR = 9000  # years near 9999 have no local time
 _ONE_PERCENT = Decimal("0.01")
-_FLIPS_NAMED = 3
 
 _CENT = Decimal("0.01")
 _NO_CENTS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF")
@@ -49,7 +45,7 @@ _REMARKS = {
     CdrRuleName.tariffs_equal_times,
     CdrRuleName.tariffs_no_fallback,
 }
-"""Rules that say how a CDR was judged. The others are warnings."""
+"""Rules that say how a CDR was judged, and remarks on its tariffs. The others are warnings."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +80,21 @@ class Examination:
 
 
 def examine(
-    cdr: CDR, zone: str | None, stored_tariff: StoredTariff, sessions: Sequence[Session] = ()
+    cdr: CDR, zone: str | None, stored: Tariff | None, sessions: Sequence[Session] = ()
 ) -> Examination:
     """The check of a CDR with the price that it is based on.
 
-    *zone*: the time zone of the stored location, if there is one. *sessions*: those of the CDR's owner that
-    started with it.
+    *zone*: the time zone of the stored location, if there is one. *stored*: as in `cdr_remarks.of_connector`.
+    *sessions*: those of the CDR's owner that started with it.
     """
     readings = periods.read(cdr.charging_periods, cdr.stop_date_time)
     rules = list(cdr_quantities.rules(cdr, readings))
     if any(rule.name is CdrRuleName.cdrs_energy_in_wh for rule in rules):
         readings = [replace(each, tenths=round(Decimal(each.tenths) / 1000)) for each in readings]
-    tariffs, remarks = _tariffs(cdr, stored_tariff)
+    tariffs, remarks = _tariffs(cdr, stored)
     rules += [
         *cdr_remarks.of_session(cdr, sessions, _minor_unit(cdr)),
-        *cdr_remarks.of_connector(cdr, stored_tariff),
+        *cdr_remarks.of_connector(cdr, stored),
         *cdr_remarks.of_tariffs(tariffs),
         *remarks,
     ]
@@ -137,13 +133,13 @@ def _zone(cdr: CDR, stored: str | None) -> ZoneInfo | None:
     return own or zones.of_country(cdr.location.country)
 
 
-def _tariffs(cdr: CDR, stored_tariff: StoredTariff) -> tuple[list[Tariff], list[CdrRule]]:
+def _tariffs(cdr: CDR, stored: Tariff | None) -> tuple[list[Tariff], list[CdrRule]]:
     """The tariffs that may have priced a CDR, and what is to be said about them."""
     sent: list[Tariff] = cdr.tariffs or []
     rules: list[CdrRule] = []
     usable = [tariff for tariff in sent if tariff.currency == cdr.currency]
     if not sent:
-        usable, rules = _stored_tariffs(cdr, stored_tariff)
+        usable, rules = _stored_tariffs(cdr, stored)
     elif len(usable) < len(sent):
         others = ", ".join(sorted({tariff.currency for tariff in sent} - {cdr.currency}))
         text = f"The CDR is in {cdr.currency}, but has tariffs in {others}, which are not used."
@@ -154,15 +150,13 @@ def _tariffs(cdr: CDR, stored_tariff: StoredTariff) -> tuple[list[Tariff], list[
     return usable, rules
 
 
-def _stored_tariffs(cdr: CDR, stored_tariff: StoredTariff) -> tuple[list[Tariff], list[CdrRule]]:
+def _stored_tariffs(cdr: CDR, stored: Tariff | None) -> tuple[list[Tariff], list[CdrRule]]:
     """The tariff that the connector of a CDR names, as it is now."""
-    name = cdr_remarks.connector_tariff(cdr)
-    found = None if name is None else stored_tariff(name)
-    if found is None or found.currency != cdr.currency:
+    if stored is None or stored.currency != cdr.currency:
         text = "The CDR has no tariffs, and its connector names none that is stored in its currency."
         return [], [CdrRule(name=CdrRuleName.cdrs_tariff_missing, text=text)]
-    text = f"The CDR has no tariffs. The stored tariff {found.id} of its connector is used as it is now."
-    return [found], [CdrRule(name=CdrRuleName.cdrs_tariff_guessed, text=text)]
+    text = f"The CDR has no tariffs. The stored tariff {stored.id} of its connector is used as it is now."
+    return [stored], [CdrRule(name=CdrRuleName.cdrs_tariff_guessed, text=text)]
 
 
 def _not_judged(cdr: CDR, rules: list[CdrRule], zone: ZoneInfo | None) -> Examination:
@@ -302,8 +296,7 @@ def _remarks(attempts: _Attempts, judgement: Judgement) -> Iterable[CdrRule]:
     """What cannot be known about a price."""
     flips = attempts.flips(judgement)
     if flips:
-        more = f", and {len(flips) - _FLIPS_NAMED} more" if len(flips) > _FLIPS_NAMED else ""
-        text = f"The price changes inside a charging period: {'; '.join(flips[:_FLIPS_NAMED])}{more}."
+        text = f"The price changes inside a charging period: {cdr_remarks.first_of(flips, '; ')}."
         yield CdrRule(name=CdrRuleName.cdrs_period_spans_price_change, text=text)
     unclear = sum(_is_power_unclear(part, judgement.elements.power_limits) for part in judgement.parts)
     if unclear:

@@ -15,8 +15,8 @@ _NAMED = 3
 def of_session(cdr: CDR, sessions: Iterable[Session], tolerance: Decimal) -> Iterator[CdrRule]:
     """Whether the session of a CDR claims another price.
 
-    A CDR of OCPI 2.1.1 does not name its session. It is the only one of *sessions* that has ended, with the
-    same driver and location. *tolerance*: by how much the prices may differ.
+    A CDR of OCPI 2.1.1 does not name its session. The session is the only one of *sessions* that is COMPLETED
+    and has the same driver, location and currency. *tolerance*: by how much the prices may differ.
     """
     ended = [
         session
@@ -30,20 +30,26 @@ def of_session(cdr: CDR, sessions: Iterable[Session], tolerance: Decimal) -> Ite
         yield CdrRule(name=CdrRuleName.sessions_total_cost, text=text)
 
 
-def of_connector(cdr: CDR, stored_tariff: Callable[[str], Tariff | None]) -> Iterator[CdrRule]:
-    """Whether the connector of a CDR names a tariff that neither the CDR nor its owner has."""
-    name = connector_tariff(cdr)
-    sent = {tariff.id for tariff in cdr.tariffs or ()}
-    if name is not None and name not in sent and stored_tariff(name) is None:
+def of_connector(cdr: CDR, stored: Tariff | None) -> Iterator[CdrRule]:
+    """Whether the connector of a CDR names a tariff that neither the CDR nor its owner has.
+
+    *stored*: the stored tariff of the name that `unsent_tariff` returns.
+    """
+    name = unsent_tariff(cdr)
+    if name is not None and stored is None:
         text = f"The connector names the tariff {name}, which is neither in the CDR nor stored."
         yield CdrRule(name=CdrRuleName.locations_tariff_unknown, text=text)
 
 
-def connector_tariff(cdr: CDR) -> str | None:
-    """The tariff that the connectors of a CDR name; None if they name none, or several."""
+def unsent_tariff(cdr: CDR) -> str | None:
+    """The id of the tariff that the connectors of a CDR name.
+
+    None if they name none or several, or if the CDR itself has that tariff.
+    """
     connectors = (connector for evse in cdr.location.evses or () for connector in evse.connectors)
     names = {connector.tariff_id for connector in connectors if connector.tariff_id}
-    return names.pop() if len(names) == 1 else None
+    sent = {tariff.id for tariff in cdr.tariffs or ()}
+    return names.pop() if len(names) == 1 and not names & sent else None
 
 
 def of_tariffs(tariffs: Sequence[Tariff]) -> Iterator[CdrRule]:
@@ -51,8 +57,13 @@ def of_tariffs(tariffs: Sequence[Tariff]) -> Iterator[CdrRule]:
     for name, places_of, meaning in _RULES:
         places = [place for tariff in tariffs for place in places_of(tariff)]
         if places:
-            more = f", and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
-            yield CdrRule(name=name, text=f"{meaning}: {', '.join(places[:_NAMED])}{more}.")
+            yield CdrRule(name=name, text=f"{meaning}: {first_of(places)}.")
+
+
+def first_of(places: Sequence[str], separator: str = ", ") -> str:
+    """The first three of *places*, and how many more there are."""
+    more = f", and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+    return f"{separator.join(places[:_NAMED])}{more}"
 
 
 def _without_fallback(tariff: Tariff) -> Iterator[str]:

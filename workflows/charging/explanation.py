@@ -21,7 +21,7 @@ from storage.locations import LocationPath
 from storage.networks import Network
 from storage.objects import Party
 from storage.owned import Listed, Owned
-from workflows.charging import cdr_check, pricing
+from workflows.charging import cdr_check, cdr_remarks, pricing
 from workflows.charging.cdr_check import Examination, Judgement
 from workflows.charging.pricing import Component, Dimension, Line, Part
 from workflows.charging.restrictions import TENTHS_PER_KWH, Condition, Element, Moment
@@ -80,16 +80,20 @@ def written(cdr: CDR, examination: Examination) -> CdrExplanation:
 
 
 def _examined(connection: Connection, network: Network, owner: Party, cdr: CDR) -> Examination:
-    def stored_tariff(tariff_id: str) -> Tariff | None:
-        found = tariffs.get(connection, network.id, owner, tariff_id)
-        return None if found is None else Tariff.model_validate_json(found.text)
-
     zone = None
     if cdr.location.time_zone is None:
         stored = locations.get(connection, network.id, owner, LocationPath(cdr.location.id))
         zone = None if stored is None else Location.model_validate_json(stored.text).time_zone
+    tariff = _unsent_tariff(connection, network, owner, cdr)
     started = sessions.started_at(connection, network.id, owner, cdr.start_date_time)
-    return cdr_check.examine(cdr, zone, stored_tariff, started)
+    return cdr_check.examine(cdr, zone, tariff, started)
+
+
+def _unsent_tariff(connection: Connection, network: Network, owner: Party, cdr: CDR) -> Tariff | None:
+    """The stored tariff that the connectors of a CDR name, if the CDR does not have it."""
+    name = cdr_remarks.unsent_tariff(cdr)
+    found = None if name is None else tariffs.get(connection, network.id, owner, name)
+    return None if found is None else Tariff.model_validate_json(found.text)
 
 
 def _result(cdr: CDR, examination: Examination) -> str:

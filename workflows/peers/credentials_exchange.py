@@ -244,7 +244,7 @@ def _party(country_code: object, party_id: object) -> Party:
 
 
 def with_fallback(peer_connection: PeerConnection, call: Callable[[str], Any], *, proves: bool = True) -> Any:
-    """Call the peer with its new token, or after a 401 with the former one, if both are still the tokens.
+    """Call the peer with its new token. After a 401, call it with the former one if the tokens are unchanged.
 
     *proves*: success proves that the peer has taken the new token, so the former one is deleted. Success of
     versions and details proves nothing: they also accept a token of an unfinished rotation.
@@ -265,7 +265,7 @@ def with_fallback(peer_connection: PeerConnection, call: Callable[[str], Any], *
 
 
 def is_unchanged(peer_connection: PeerConnection) -> bool:
-    """Whether the connection has neither ended nor got another token since it was read."""
+    """Whether the connection is still registered, with the same token as when it was read."""
     with database.connect() as connection:
         return connections.is_unchanged(connection, peer_connection)
 

@@ -1,4 +1,4 @@
-"""sessions: their start, by which a CDR finds its session
+"""sessions: the start time, to find the session of a CDR
 
 Revision ID: 0014
 Revises: 0013

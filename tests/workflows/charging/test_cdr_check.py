@@ -61,11 +61,11 @@ def priced(*elements: dict[str, Any], **changes: Any) -> CDR:
 def checked(
     cdr: CDR, zone: str | None = None, stored: Tariff | None = None, sessions: Sequence[Session] = ()
 ) -> CdrCheck:
-    return cdr_check.examine(cdr, zone, lambda _: stored, sessions).check
+    return cdr_check.examine(cdr, zone, stored, sessions).check
 
 
 def explained(cdr: CDR) -> CdrExplanation:
-    return explanation.written(cdr, cdr_check.examine(cdr, None, lambda _: None))
+    return explanation.written(cdr, cdr_check.examine(cdr, None, None))
 
 
 def found(check: CdrCheck) -> list[str]:

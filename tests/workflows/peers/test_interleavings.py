@@ -17,7 +17,7 @@ from storage import agenda, schema
 from storage.networks import CPO, EMSP
 
 STEP = 6
-"""Pairs meet at every sixth point here, and at every point in the script."""
+"""The second operation of a pair runs at every sixth point here. The script runs it at every point."""
 TRIPLES = 60
 MEMORY = Path("/dev/shm")  # noqa: S108  (the test creates a folder in it)
 
